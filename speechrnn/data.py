@@ -1,0 +1,212 @@
+"""Utterances into batches: bucketed by duration, loaded, augmented, padded.
+
+What a batch holds is a function of (seed, epoch, place in the epoch) alone. A resumed training therefore needs to
+remember two numbers to see exactly the batches that it would have seen.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from speechrnn import audio
+from speechrnn.augmentation import WaveformAugment, change_speed
+from speechrnn.text import Tokenizer
+
+if TYPE_CHECKING:
+    from lhotse import CutSet
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled utterance, as a batch needs it: no more of the manifest than that.
+
+    Attributes:
+        start, duration: the part of the file, seconds.
+    """
+
+    id: str
+    audio: Path
+    text: str
+    start: float
+    duration: float
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded utterances.
+
+    Attributes:
+        waveforms: (batch, samples) float32, zero beyond each length.
+        lengths: (batch,) samples.
+        labels: (all labels of the batch,) one utterance after the other.
+        label_lengths: (batch,).
+    """
+
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+    waveforms: Tensor
+    lengths: Tensor
+    labels: Tensor
+    label_lengths: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch with its waveforms on a device; labels and lengths of a CTC loss stay where they are cheap."""
+        return Batch(
+            self.ids,
+            self.texts,
+            self.waveforms.to(device, non_blocking=True),
+            self.lengths.to(device, non_blocking=True),
+            self.labels.to(device, non_blocking=True),
+            self.label_lengths.to(device, non_blocking=True),
+        )
+
+
+def examples(cuts: CutSet) -> list[Example]:
+    """The utterances of a lhotse cut set, one supervision each."""
+    return [
+        Example(cut.id, Path(cut.recording.sources[0].source), cut.supervisions[0].text, cut.start, cut.duration)
+        for cut in cuts
+    ]
+
+
+def pad(waveforms: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
+    """Waveforms of (samples,) each -> (batch, most samples) float32 with zeros at the ends, (batch,) lengths."""
+    lengths = torch.tensor([len(wave) for wave in waveforms])
+    padded = torch.zeros(len(waveforms), int(lengths.max()))
+    for row, wave in zip(padded, waveforms, strict=True):
+        row[: len(wave)] = torch.from_numpy(wave)
+    return padded, lengths
+
+
+class Utterances(Dataset[Batch]):
+    """Loads what a sampler asks for: (epoch, examples) -> Batch.
+
+    Decoded audio is kept in memory as 16-bit integers up to `cache_bytes`, least recently used going first, since
+    decoding and changing the speed cost more than everything else here.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        sampling_rate: int,
+        augment: WaveformAugment | None = None,
+        seed: int = 0,
+        cache_bytes: int = 1 << 30,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.sampling_rate = sampling_rate
+        self.augment = augment
+        self.seed = seed
+        self.cache_bytes = cache_bytes
+        self.cache: OrderedDict[tuple[str, float], np.ndarray] = OrderedDict()
+        self.cached_bytes = 0
+
+    def __getitem__(self, request: tuple[int, Sequence[Example]]) -> Batch:
+        epoch, utterances = request
+        waveforms, lengths = pad([self.waveform(utterance, epoch) for utterance in utterances])
+        labels = [self.tokenizer.encode(utterance.text) for utterance in utterances]
+        return Batch(
+            ids=tuple(utterance.id for utterance in utterances),
+            texts=tuple(utterance.text for utterance in utterances),
+            waveforms=waveforms,
+            lengths=lengths,
+            labels=torch.tensor([label for row in labels for label in row], dtype=torch.long),
+            label_lengths=torch.tensor([len(row) for row in labels]),
+        )
+
+    def waveform(self, utterance: Example, epoch: int) -> np.ndarray:
+        """(samples,) float32 of one utterance as this epoch hears it."""
+        if self.augment is None:
+            return self.load(utterance, speed=1.0)
+        generator = np.random.default_rng([self.seed, epoch, zlib.crc32(utterance.id.encode())])
+        samples = self.load(utterance, self.augment.speed(generator))
+        return self.augment(samples, generator)
+
+    def load(self, utterance: Example, speed: float) -> np.ndarray:
+        """(samples,) float32 at the model's rate, from memory when it is there."""
+        key = (utterance.id, speed)
+        kept = self.cache.get(key)
+        if kept is None:
+            samples, _ = audio.load(
+                utterance.audio, self.sampling_rate, start=utterance.start, duration=utterance.duration
+            )
+            kept = np.round(change_speed(samples, speed).clip(-1, 1) * 32767).astype(np.int16)
+            self.cache[key] = kept
+            self.cached_bytes += kept.nbytes
+            while self.cached_bytes > self.cache_bytes:
+                self.cached_bytes -= self.cache.popitem(last=False)[1].nbytes
+        else:
+            self.cache.move_to_end(key)
+        return kept.astype(np.float32) / 32767
+
+
+class BucketedBatches(Sampler[tuple[int, list[Example]]]):
+    """Batches of like durations for one epoch after the other, through lhotse's bucketing.
+
+    Attributes:
+        epoch: which epoch the next iteration gives.
+        start: how many of its batches to leave out, for a resumption.
+    """
+
+    def __init__(
+        self, cuts: CutSet, batch_seconds: float, seed: int, shuffle: bool, rank: int = 0, world_size: int = 1
+    ) -> None:
+        """`batch_seconds`: most audio a batch holds, padding included; a longer utterance is a batch of its own."""
+        self.cuts = cuts
+        self.batch_seconds = batch_seconds
+        self.seed = seed
+        self.shuffle = shuffle
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.start = 0
+
+    def plan(self, epoch: int) -> list[list[Example]]:
+        """All batches of an epoch for this rank, in order; every rank has the same number of training batches."""
+        from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
+
+        if not self.shuffle:
+            sampler = SimpleCutSampler(self.cuts.sort_by_duration(), self.batch_seconds, world_size=1, rank=0)
+            return [examples(cuts) for cuts in sampler][self.rank :: self.world_size]
+        sampler = DynamicBucketingSampler(
+            self.cuts,
+            max_duration=self.batch_seconds,
+            num_buckets=max(2, min(10, len(self.cuts) // 8)),
+            shuffle=True,
+            seed=self.seed,
+            rank=self.rank,
+            world_size=self.world_size,
+        )
+        sampler.set_epoch(epoch)
+        return [examples(cuts) for cuts in sampler]
+
+    def longest(self) -> list[Example]:
+        """The batch that needs the most memory: as many of the longest utterances as one batch may hold."""
+        utterances = examples(self.cuts.sort_by_duration())
+        return utterances[: max(1, int(self.batch_seconds / utterances[0].duration))]
+
+    def __iter__(self) -> Iterator[tuple[int, list[Example]]]:
+        for utterances in self.plan(self.epoch)[self.start :]:
+            yield self.epoch, utterances
+
+
+def loader(dataset: Utterances, batches: BucketedBatches, workers: int) -> DataLoader[Batch]:
+    """A torch loader whose workers, and so their caches, live on from epoch to epoch."""
+    return DataLoader(
+        dataset,
+        sampler=batches,
+        batch_size=None,  # the sampler already gives whole batches
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        multiprocessing_context="forkserver" if workers > 0 else None,
+    )

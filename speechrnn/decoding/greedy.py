@@ -1,0 +1,31 @@
+"""Greedy CTC decoding: the most probable symbol of each frame, repeats joined, blanks dropped (Graves et al. 2006, 3.2)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from speechrnn.decoding.hypothesis import Hypothesis
+from speechrnn.nn.acoustic import BLANK
+from speechrnn.text import Tokenizer
+
+
+def greedy(log_probs: Tensor, frames: Tensor, tokenizer: Tokenizer) -> list[Hypothesis]:
+    """Decodes a batch.
+
+    Args:
+        log_probs: (batch, frames, symbols).
+        frames: (batch,) true frames.
+
+    Returns:
+        one hypothesis an utterance; its score is the log-probability of its best path, which bounds its own from below.
+    """
+    values, symbols = log_probs.max(dim=2)
+    inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
+    scores = (values * inside).sum(1).tolist()
+    hypotheses = []
+    for row, count, score in zip(symbols.cpu(), frames.tolist(), scores, strict=True):
+        path = torch.unique_consecutive(row[:count]).tolist()
+        tokens = tuple(symbol for symbol in path if symbol != BLANK)
+        hypotheses.append(Hypothesis(tokenizer.decode(tokens), tokens, score))
+    return hypotheses

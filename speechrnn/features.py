@@ -1,0 +1,220 @@
+"""Acoustic features as modules: batched waveforms in, frames out, on whatever device the model is on.
+
+Each front end maps `(batch, samples)` with true lengths to `(batch, frames, dimensions)` with true
+frame counts, and what it computes for an utterance does not depend on how far the batch pads it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torchaudio.compliance import kaldi
+from torchaudio.functional import compute_deltas, create_dct, melscale_fbanks
+
+FLOOR = 1e-6  # added under the logarithm; about -120 dB of a full-scale tone
+VARIANCE_FLOOR = 1e-5  # keeps digital silence finite
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """What the front end computes; all of it is stored with the model.
+
+    Attributes:
+        kind: log_mel, mfcc or kaldi (Kaldi's `compute-fbank-feats`, snip-edges).
+        sampling_rate: Hz; audio at other rates is resampled to it.
+        window: length of the analysis window, seconds.
+        hop: seconds between frames.
+        bins: mel bands.
+        low, high: edges of the mel bank in Hz; `high=None` is half the sampling rate.
+        coefficients: cepstral coefficients kept by mfcc.
+        deltas: 0, 1 or 2 orders of time differences appended to mfcc.
+        normalisation: per bin to mean 0 and variance 1: over the `utterance`, with `training` statistics kept in the
+            model, or `none`.
+    """
+
+    kind: Literal["log_mel", "mfcc", "kaldi"] = "log_mel"
+    sampling_rate: int = field(default=16000, metadata={"min": 1000})
+    window: float = field(default=0.025, metadata={"min": 0.001})
+    hop: float = field(default=0.010, metadata={"min": 0.001})
+    bins: int = field(default=80, metadata={"min": 1})
+    low: float = field(default=20.0, metadata={"min": 0.0})
+    high: float | None = None
+    coefficients: int = field(default=13, metadata={"min": 1})
+    deltas: int = field(default=2, metadata={"min": 0, "max": 2})
+    normalisation: Literal["utterance", "training", "none"] = "utterance"
+
+
+class LogMel(nn.Module):
+    """Natural logarithm of a mel power spectrogram.
+
+    Windows are centred on multiples of the hop and see zeros beyond both ends, as
+    `librosa.feature.melspectrogram(center=True, pad_mode="constant", htk=True, norm=None)` does; unlike
+    reflection this makes the last frames independent of the batch's padding.
+    """
+
+    def __init__(self, options: FeatureOptions) -> None:
+        super().__init__()
+        rate = options.sampling_rate
+        self.window_samples = round(options.window * rate)
+        self.hop_samples = round(options.hop * rate)
+        self.fft_size = 1 << (self.window_samples - 1).bit_length()
+        self.dimensions = options.bins
+        filters = melscale_fbanks(
+            self.fft_size // 2 + 1, options.low, options.high or rate / 2, options.bins, rate, norm=None
+        )
+        self.register_buffer("window", torch.hann_window(self.window_samples), persistent=False)
+        self.register_buffer("filters", filters, persistent=False)  # (fft_size // 2 + 1, bins)
+
+    def frames(self, samples: Tensor) -> Tensor:
+        """Number of frames of an utterance of so many samples."""
+        return torch.div(samples, self.hop_samples, rounding_mode="floor") + 1
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, samples), (batch,) -> (batch, frames, bins), (batch,)."""
+        spectrum = torch.stft(
+            waveforms,
+            self.fft_size,
+            self.hop_samples,
+            self.window_samples,
+            self.window,
+            center=True,
+            pad_mode="constant",
+            return_complex=True,
+        )
+        power = spectrum.real.square() + spectrum.imag.square()  # (batch, fft_size // 2 + 1, frames)
+        return torch.log(power.transpose(1, 2) @ self.filters + FLOOR), self.frames(lengths)
+
+
+class MFCC(nn.Module):
+    """Cepstra of the log-mel spectrum (orthonormal DCT-II), with their time differences appended.
+
+    Differences are regressions over five frames, as in HTK and `torchaudio.functional.compute_deltas`;
+    edges repeat the utterance's own last frame, not the batch's padding.
+    """
+
+    def __init__(self, options: FeatureOptions) -> None:
+        super().__init__()
+        self.log_mel = LogMel(options)
+        self.deltas = options.deltas
+        self.dimensions = options.coefficients * (1 + options.deltas)
+        self.register_buffer("dct", create_dct(options.coefficients, options.bins, norm="ortho"), persistent=False)
+
+    def frames(self, samples: Tensor) -> Tensor:
+        """Number of frames of an utterance of so many samples."""
+        return self.log_mel.frames(samples)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, samples), (batch,) -> (batch, frames, coefficients * (1 + deltas)), (batch,)."""
+        mel, frames = self.log_mel(waveforms, lengths)
+        order = mel @ self.dct
+        orders = [order]
+        for _ in range(self.deltas):
+            order = repeat_last_frame(order, frames)
+            order = compute_deltas(order.transpose(1, 2)).transpose(1, 2)
+            orders.append(order)
+        return torch.cat(orders, dim=2), frames
+
+
+class KaldiFilterBank(nn.Module):
+    """Kaldi's log-mel filter bank, batched: the same numbers as `torchaudio.compliance.kaldi.fbank` without dither.
+
+    Windows start at multiples of the hop and never cross the end (Kaldi's snip-edges); per window the mean
+    goes, then pre-emphasis 0.97 and a Povey window. Samples are scaled to 16-bit integers' range, as Kaldi's are.
+    """
+
+    def __init__(self, options: FeatureOptions) -> None:
+        super().__init__()
+        rate = options.sampling_rate
+        self.window_samples = round(options.window * rate)
+        self.hop_samples = round(options.hop * rate)
+        self.fft_size = 1 << (self.window_samples - 1).bit_length()
+        self.dimensions = options.bins
+        filters, _ = kaldi.get_mel_banks(
+            options.bins, self.fft_size, float(rate), options.low, options.high or 0.0, 100.0, -500.0, 1.0
+        )
+        filters = F.pad(filters, (0, 1)).T.contiguous()  # Kaldi leaves out the Nyquist bin
+        window = torch.hann_window(self.window_samples, periodic=False).pow(0.85)
+        self.register_buffer("window", window, persistent=False)
+        self.register_buffer("filters", filters, persistent=False)  # (fft_size // 2 + 1, bins)
+
+    def frames(self, samples: Tensor) -> Tensor:
+        """Number of frames of an utterance of so many samples; one that is shorter than a window has one frame."""
+        return (1 + torch.div(samples - self.window_samples, self.hop_samples, rounding_mode="floor")).clamp_min(1)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, samples), (batch,) -> (batch, frames, bins), (batch,)."""
+        missing = max(self.window_samples - waveforms.shape[1], 0)
+        windows = F.pad(waveforms * 32768.0, (0, missing)).unfold(1, self.window_samples, self.hop_samples)
+        windows = windows - windows.mean(dim=2, keepdim=True)
+        previous = torch.cat([windows[..., :1], windows[..., :-1]], dim=2)
+        windows = (windows - 0.97 * previous) * self.window
+        power = torch.fft.rfft(windows, self.fft_size).abs().square()
+        return torch.log((power @ self.filters).clamp_min(torch.finfo(torch.float32).eps)), self.frames(lengths)
+
+
+class Normalise(nn.Module):
+    """Brings each dimension to mean 0 and variance 1, over the utterance or with the training set's statistics."""
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, kind: Literal["utterance", "training", "none"], dimensions: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.register_buffer("mean", torch.zeros(dimensions))
+        self.register_buffer("deviation", torch.ones(dimensions))
+
+    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
+        """(batch, frames, dimensions), (batch,) -> the same shape, zero beyond each length."""
+        mask = frame_mask(lengths, features.shape[1]).unsqueeze(2)
+        if self.kind == "training":
+            features = (features - self.mean) / self.deviation
+        elif self.kind == "utterance":
+            count = lengths.clamp_min(1)[:, None, None]
+            mean = (features * mask).sum(1, keepdim=True) / count
+            centred = (features - mean) * mask
+            variance = centred.square().sum(1, keepdim=True) / count
+            features = centred / (variance + VARIANCE_FLOOR).sqrt()
+        return features * mask
+
+    def fit(self, total: Tensor, total_of_squares: Tensor, frames: int) -> None:
+        """Keeps the training set's statistics, given per-dimension sums over all its frames."""
+        mean = total / frames
+        self.mean.copy_(mean)
+        self.deviation.copy_((total_of_squares / frames - mean.square()).clamp_min(VARIANCE_FLOOR).sqrt())
+
+
+class FrontEnd(nn.Module):
+    """Waveforms to normalised features, as one part of the model."""
+
+    def __init__(self, options: FeatureOptions) -> None:
+        super().__init__()
+        self.options = options
+        self.extract = {"log_mel": LogMel, "mfcc": MFCC, "kaldi": KaldiFilterBank}[options.kind](options)
+        self.dimensions = self.extract.dimensions
+        self.normalise = Normalise(options.normalisation, self.dimensions)
+
+    def frames(self, samples: Tensor) -> Tensor:
+        """Number of frames of utterances of so many samples."""
+        return self.extract.frames(samples)
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, samples), (batch,) -> (batch, frames, dimensions), (batch,)."""
+        with torch.autocast(waveforms.device.type, enabled=False):  # a spectrum needs float32
+            features, frames = self.extract(waveforms.float(), lengths)
+            return self.normalise(features, frames), frames
+
+
+def frame_mask(lengths: Tensor, frames: int) -> Tensor:
+    """(batch,) -> (batch, frames) booleans, true where a frame belongs to the utterance."""
+    return torch.arange(frames, device=lengths.device) < lengths[:, None]
+
+
+def repeat_last_frame(features: Tensor, lengths: Tensor) -> Tensor:
+    """Fills the padding of (batch, frames, dimensions) with each utterance's own last frame."""
+    index = torch.arange(features.shape[1], device=lengths.device).minimum(lengths[:, None] - 1)
+    return features.gather(1, index.unsqueeze(2).expand_as(features))

@@ -1,0 +1,1 @@
+"""The networks: recurrent stacks, the acoustic model, and how models are stored."""

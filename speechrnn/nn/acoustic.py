@@ -1,0 +1,171 @@
+"""The acoustic model: waveforms in, per-frame log-probabilities of characters out (CTC, Graves et al. 2006)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from speechrnn.augmentation import SpecAugment, SpecAugmentOptions
+from speechrnn.features import FeatureOptions, FrontEnd, frame_mask
+from speechrnn.nn.checkpoint import load_model, load_weights, save_model
+from speechrnn.nn.recurrent import RecurrentOptions, RecurrentStack
+from speechrnn.text import Tokenizer, tokenizer_from_json
+
+BLANK = 0  # index of CTC's blank in every alphabet
+
+
+@dataclass(frozen=True)
+class AcousticOptions(RecurrentOptions):
+    """Shape of the acoustic model.
+
+    Attributes:
+        subsampling: how the frame rate is lowered before the recurrent layers: `stack` joins neighbouring frames,
+            `convolution` learns two 3 x 3 convolutions.
+        stride: feature frames for each frame of the network.
+        channels: of the convolutions.
+        input_dropout: share of the recurrent layers' inputs set to zero in training.
+    """
+
+    subsampling: Literal["stack", "convolution"] = "convolution"
+    stride: int = field(default=3, metadata={"min": 1, "max": 8})
+    channels: int = field(default=32, metadata={"min": 1})
+    input_dropout: float = field(default=0.1, metadata={"min": 0.0, "max": 0.95})
+
+
+class StackFrames(nn.Module):
+    """Joins each `stride` neighbouring frames into one; the last one is filled with zeros."""
+
+    def __init__(self, dimensions: int, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+        self.dimensions = dimensions * stride
+
+    def frames(self, frames: Tensor) -> Tensor:
+        """Number of frames after subsampling."""
+        return torch.div(frames + self.stride - 1, self.stride, rounding_mode="floor")
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, frames, dimensions), (batch,) -> (batch, ceil(frames / stride), dimensions * stride), (batch,)."""
+        features = F.pad(features, (0, 0, 0, -features.shape[1] % self.stride))
+        batch, frames, _ = features.shape
+        return features.reshape(batch, frames // self.stride, self.dimensions), self.frames(lengths)
+
+
+class ConvolutionalSubsampling(nn.Module):
+    """Two 3 x 3 convolutions over time and frequency; the first strides in time, both halve the frequencies.
+
+    Frames beyond an utterance's length are zeroed before each convolution, so that padding never reaches it.
+    """
+
+    def __init__(self, dimensions: int, stride: int, channels: int) -> None:
+        super().__init__()
+        self.stride = stride
+        width = max(3, stride + (stride + 1) % 2)  # odd, and wide enough to see every frame
+        self.first = nn.Conv2d(1, channels, (width, 3), (stride, 2), padding=(width // 2, 1))
+        self.second = nn.Conv2d(channels, channels, (3, 3), (1, 2), padding=(1, 1))
+        self.dimensions = channels * ((((dimensions + 1) // 2) + 1) // 2)
+
+    def frames(self, frames: Tensor) -> Tensor:
+        """Number of frames after subsampling."""
+        return torch.div(frames - 1, self.stride, rounding_mode="floor") + 1
+
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, frames, dimensions), (batch,) -> (batch, frames after stride, channels * dimensions / 4), (batch,)."""
+        outputs = F.relu(self.first(features.unsqueeze(1)))  # (batch, channels, frames, dimensions / 2)
+        lengths = self.frames(lengths)
+        outputs = outputs * frame_mask(lengths, outputs.shape[2])[:, None, :, None]
+        outputs = F.relu(self.second(outputs))  # (batch, channels, frames, dimensions / 4)
+        return outputs.transpose(1, 2).flatten(2), lengths
+
+
+class AcousticModel(nn.Module):
+    """Front end, subsampling, bidirectional recurrent layers and a linear CTC head.
+
+    Attributes:
+        seconds_per_frame: time between the network's frames.
+    """
+
+    def __init__(
+        self, symbols: int, features: FeatureOptions, options: AcousticOptions, masks: SpecAugmentOptions | None = None
+    ) -> None:
+        """`symbols`: size of the alphabet with the blank; `masks`: SpecAugment in training."""
+        super().__init__()
+        self.options = options
+        self.front_end = FrontEnd(features)
+        self.masks = SpecAugment(masks, features.hop) if masks else None
+        dimensions = self.front_end.dimensions
+        self.subsampling: StackFrames | ConvolutionalSubsampling
+        if options.subsampling == "stack":
+            self.subsampling = StackFrames(dimensions, options.stride)
+        else:
+            self.subsampling = ConvolutionalSubsampling(dimensions, options.stride, options.channels)
+        self.input = nn.Linear(self.subsampling.dimensions, options.units)
+        self.input_dropout = nn.Dropout(options.input_dropout)
+        self.recurrent = RecurrentStack(options.units, options)
+        self.head = nn.Linear(options.units, symbols)
+        self.seconds_per_frame = features.hop * options.stride
+
+    def frames(self, samples: Tensor) -> Tensor:
+        """Number of network frames of utterances of so many samples."""
+        return self.subsampling.frames(self.front_end.frames(samples))
+
+    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(batch, samples), (batch,) samples -> (batch, frames, symbols) log-probabilities, (batch,) frames."""
+        features, lengths = self.front_end(waveforms, lengths)
+        if self.masks is not None:
+            features = self.masks(features, lengths)
+        outputs, lengths = self.subsampling(features, lengths)
+        outputs = self.input_dropout(self.input(outputs))
+        outputs = self.recurrent(outputs.transpose(0, 1), lengths)  # (batch, frames, units) -> (frames, batch, units)
+        logits = self.head(outputs).transpose(0, 1)  # (frames, batch, symbols) -> (batch, frames, symbols)
+        return logits.float().log_softmax(2), lengths
+
+
+def ctc_loss(log_probs: Tensor, frames: Tensor, labels: Tensor, label_lengths: Tensor) -> Tensor:
+    """Mean over the batch of each utterance's negative log-likelihood in nats per label (Graves et al. 2006, eq. 8).
+
+    Args:
+        log_probs: (batch, frames, symbols).
+        frames: (batch,) true frames.
+        labels: (batch, labels) padded, or all labels in one row after the other.
+        label_lengths: (batch,) true labels.
+    """
+    losses = F.ctc_loss(log_probs.transpose(0, 1), labels, frames, label_lengths, BLANK, reduction="none")
+    return (losses / label_lengths.clamp_min(1)).mean()
+
+
+def required_frames(labels: list[int]) -> int:
+    """Fewest frames that can carry these labels: one each, and a blank between equal neighbours."""
+    return len(labels) + sum(first == second for first, second in zip(labels, labels[1:], strict=False))
+
+
+def save_acoustic(folder: str | Path, model: AcousticModel, tokenizer: Tokenizer, training: dict[str, Any]) -> None:
+    """Writes an acoustic model directory; `training` is a summary in JSON values for whoever finds it."""
+    description = {
+        "features": asdict(model.front_end.options),
+        "acoustic": asdict(model.options),
+        "tokenizer": tokenizer.to_json(),
+        "training": training,
+    }
+    weights = {name: tensor for name, tensor in model.state_dict().items()}
+    save_model(folder, "acoustic", description, weights)
+
+
+def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
+    """Reads an acoustic model directory: the model, in evaluation mode, and its tokenizer.
+
+    Raises:
+        UserError: see `checkpoint.load_model`; or the parts do not belong together.
+    """
+    description, weights = load_model(folder, "acoustic")
+    tokenizer = tokenizer_from_json(description["tokenizer"])
+    model = AcousticModel(
+        len(tokenizer), FeatureOptions(**description["features"]), AcousticOptions(**description["acoustic"])
+    )
+    load_weights(model, weights, folder)
+    return model.eval(), tokenizer

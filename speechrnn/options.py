@@ -1,0 +1,248 @@
+"""Config mappings into the frozen dataclasses that the library works with, every key and value checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union
+
+from speechrnn.errors import UserError
+
+T = TypeVar("T")
+
+
+class _WrongValueError(Exception):
+    """A value that does not fit; its text completes the sentence "KEY=VALUE is wrong: it must be ..."."""
+
+
+def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
+    """Make the dataclass `cls` from a part of the configuration.
+
+    Whole numbers are taken for floats (and 1e3 for a whole number), numbers for text (a run may be called 7),
+    lists become tuples where the field is a tuple, and mappings become nested dataclasses. A field may carry
+    `metadata={"min": ..., "max": ...}` (both inclusive; for a tuple, of each item). Nothing else is guessed:
+    "yes" is not true, "3" is not 3.
+
+    Args:
+        cls: a dataclass whose fields are int, float, bool, str, Path, None, Literal, other dataclasses, or
+            optionals, unions, tuples, lists and string-keyed mappings of these.
+        mapping: a dict or an OmegaConf node; None stands for "all defaults".
+        key: where the mapping stands in the configuration ("acoustic"), for messages; "" at the top.
+
+    Raises:
+        UserError: an unknown key (names the nearest valid one), a missing key, a value of a wrong type, outside
+            its choices or outside its range.
+    """
+    if hasattr(mapping, "_metadata"):  # an OmegaConf node, without importing omegaconf to ask
+        from omegaconf import OmegaConf
+
+        mapping = OmegaConf.to_container(mapping, resolve=True)  # type: ignore[assignment, arg-type]
+    if mapping is None:
+        mapping = {}
+    if not isinstance(mapping, Mapping):
+        raise UserError(f"{_shown(key, mapping)} is wrong: {key or 'the configuration'} must be a group of keys.")
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    for name in mapping:
+        if name not in fields:
+            raise UserError(unknown_key(_join(key, name), [_join(key, field) for field in fields]))
+    hints = typing.get_type_hints(cls)
+    values = {}
+    for name, field in fields.items():
+        path = _join(key, name)
+        default = _default(field)
+        if name not in mapping:
+            if default is dataclasses.MISSING:
+                raise UserError(f"{path} is not set: give {path}=VALUE ({_describe(hints[name])}).")
+            continue
+        try:
+            value = _convert(hints[name], mapping[name], path)
+            _check_range(value, field.metadata, path)
+        except _WrongValueError as wrong:
+            example = "" if default in (dataclasses.MISSING, None, "") else f", such as {_shown(path, default)}"
+            raise UserError(f"{_shown(path, mapping[name])} is wrong: it must be {wrong}{example}.") from None
+        values[name] = value
+    try:
+        return cls(**values)
+    except ValueError as error:  # a dataclass may check what only its fields together can tell
+        raise UserError(f"{key or cls.__name__}: {error}") from error
+
+
+def nearest(word: str, choices: Iterable[str]) -> list[str]:
+    """The choices that `word` was probably meant to be, best first; none when nothing is near.
+
+    A key counts as near when its last part is right (`layers` for `acoustic.layers`).
+    """
+    leaf = word.rsplit(".", 1)[-1].lower()
+    scored = []
+    for choice in dict.fromkeys(choices):
+        ratio = difflib.SequenceMatcher(None, word.lower(), choice.lower()).ratio()
+        last = difflib.SequenceMatcher(None, leaf, choice.rsplit(".", 1)[-1].lower()).ratio()
+        if ratio >= 0.6 or last >= 0.8:
+            # The last part decides: acoustic.layerz is acoustic.layers, not acoustic.cell.
+            scored.append((round(max(ratio, 0.9 * last), 3), choice))
+    scored.sort(key=lambda pair: (-pair[0], pair[1]))
+    if not scored:
+        return []
+    best = scored[0][0]
+    return [choice for score, choice in scored[:3] if score >= best - 0.02]
+
+
+def did_you_mean(word: str, choices: Iterable[str]) -> str:
+    """The end of a sentence: "; did you mean X?", or "." when nothing is near."""
+    near = nearest(word, choices)
+    return f"; did you mean {' or '.join(near)}?" if near else "."
+
+
+def unknown_key(key: str, valid: Sequence[str]) -> str:
+    """The sentence for a key that does not exist: the nearest valid one, or all when they are few."""
+    if nearest(key, valid) or not valid:
+        return f"No key {key}{did_you_mean(key, valid)}"
+    if len(valid) > 12:
+        return f"No key {key}, nor one with a name like it; --help lists every key."
+    return f"No key {key}; the keys there are {', '.join(valid)}."
+
+
+def _convert(hint: Any, value: Any, key: str) -> Any:
+    """`value` as `hint` wants it; raises _WrongValueError where it does not fit, UserError from within nested groups."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if hint is Any:
+        return value
+    if origin in (Union, types.UnionType):
+        return _convert_union(arguments, value, key)
+    if origin is Literal:
+        for choice in arguments:
+            # The type counts too, because True == 1; precision=32 is what one types for the choice "32".
+            is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+            if (type(value) is type(choice) and value == choice) or (is_number and str(value) == choice):
+                return choice
+        names = [_text(choice) for choice in arguments]
+        near = nearest(_text(value), names)
+        raise _WrongValueError(f"one of {', '.join(names)}" + (f" (perhaps {near[0]})" if near else ""))
+    if dataclasses.is_dataclass(hint):
+        return build(typing.cast(type, hint), value if value is not None else _refuse(hint), key)
+    if origin in (tuple, list, Sequence):
+        return _convert_items(hint, origin, arguments, value, key)
+    if origin in (dict, Mapping):
+        if not isinstance(value, Mapping):
+            _refuse(hint)
+        return {str(name): _convert(arguments[1], item, _join(key, str(name))) for name, item in value.items()}
+    return _convert_scalar(hint, value)
+
+
+def _convert_scalar(hint: Any, value: Any) -> Any:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if hint in (None, type(None)) and value is None:
+        return None
+    if hint is bool and isinstance(value, bool):
+        return value
+    if hint is int and is_number and math.isfinite(value) and value == int(value):
+        return int(value)
+    if hint is float and is_number and not math.isnan(value):
+        return float(value)
+    if hint is str and (isinstance(value, str) or is_number):
+        return str(value)
+    if hint is Path and isinstance(value, (str, Path)) and str(value):
+        return Path(value).expanduser()
+    return _refuse(hint)
+
+
+def _convert_union(members: tuple[Any, ...], value: Any, key: str) -> Any:
+    if value is None and type(None) in members:
+        return None
+    # The member of the value's own type first, so that 3 stays 3 under `str | int`.
+    ordered = sorted(members, key=lambda member: type(value) is not member)
+    for member in ordered:
+        try:
+            return _convert(member, value, key)
+        except _WrongValueError as error:
+            wrong = error
+    if len([member for member in members if member is not type(None)]) == 1 and wrong is not None:
+        raise _WrongValueError(f"{wrong} or null")
+    return _refuse(Union[members])  # noqa: UP007 (made at run time)
+
+
+def _convert_items(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, key: str) -> Any:
+    if not isinstance(value, (list, tuple)):
+        _refuse(hint)
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        if len(value) != len(arguments):
+            _refuse(hint)
+        items = [_convert(one, item, key) for one, item in zip(arguments, value, strict=True)]
+    else:
+        try:
+            items = [_convert(arguments[0], item, key) for item in value]
+        except _WrongValueError as wrong:
+            raise _WrongValueError(f"a list [...], each item {wrong}") from None
+    return items if origin is list else tuple(items)
+
+
+def _check_range(value: Any, limits: Mapping[str, Any], key: str) -> None:
+    low, high = limits.get("min"), limits.get("max")
+    for item in value if isinstance(value, (tuple, list)) else [value]:
+        if isinstance(item, bool) or not isinstance(item, (int, float)):
+            continue
+        if (low is not None and item < low) or (high is not None and item > high):
+            bounds = [f"at least {low}"] if low is not None else []
+            bounds += [f"at most {high}"] if high is not None else []
+            each = "a list [...], each item " if isinstance(value, (tuple, list)) else ""
+            raise _WrongValueError(each + " and ".join(bounds))
+
+
+def _refuse(hint: Any) -> Any:
+    raise _WrongValueError(_describe(hint))
+
+
+def _describe(hint: Any) -> str:
+    """What a user should give for a field of type `hint`."""
+    names: dict[Any, str] = {
+        int: "a whole number",
+        float: "a number",
+        bool: "true or false",
+        str: "text",
+        Path: "a path",
+        type(None): "null",
+    }
+    if hint in names:
+        return names[hint]
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_describe(member) for member in arguments)
+    if origin is Literal:
+        return f"one of {', '.join(_text(choice) for choice in arguments)}"
+    if origin is tuple and arguments[-1] is not Ellipsis:
+        return f"a list of {len(arguments)}: [{', '.join(_describe(one) for one in arguments)}]"
+    if origin in (tuple, list, Sequence):
+        return f"a list [...], each item {_describe(arguments[0])}"
+    return "a group of keys"
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return field.default
+
+
+def _join(key: str, name: str) -> str:
+    return f"{key}.{name}" if key else str(name)
+
+
+def _shown(key: str, value: Any) -> str:
+    """KEY=VALUE as one would type it."""
+    return f"{key or 'configuration'}={_text(value)}"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(_text(item) for item in value)}]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{name}:{_text(item)}" for name, item in value.items()) + "}"
+    return str(value)

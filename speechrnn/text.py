@@ -1,0 +1,377 @@
+"""Text in and out of the networks: normalisation, and tokenizers of characters, words and subwords.
+
+Index 0 of each tokenizer is `"<blank>"`: the blank of CTC, which never stands in a text. A language model uses the same
+index for the boundary between lines.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Protocol
+
+from speechrnn.errors import UserError
+
+BLANK = "<blank>"  # index 0 of every tokenizer
+UNKNOWN = "<unk>"  # index 1 of word and subword tokenizers
+QUOTES = str.maketrans("‘’ʼ‛“”„‟", "''''\"\"\"\"")
+
+
+def _choose(key: str, value: object, *choices: str) -> None:
+    if value not in choices:
+        raise UserError(f"{key} is {value!r}; choose one of {', '.join(choices)}.")
+
+
+@dataclass(frozen=True)
+class NormalisationOptions:
+    """What is done to a text before it is tokenized or scored.
+
+    Attributes:
+        case: "upper", "lower" or "keep".
+        unicode: "NFC" composes letters and accents, "NFKC" also unfolds ligatures and full-width letters, or "none".
+        punctuation: "remove" puts a space for each punctuation mark and symbol (Unicode categories P and S), so that
+            "well-known" stays two words; or "keep".
+        keep: the characters that "remove" spares.
+        straight_quotes: typographic apostrophes and quotation marks become ' and " (before "remove").
+        collapse_spaces: runs of white space, line ends included, become one space; none at either end.
+    """
+
+    case: str = "upper"
+    unicode: str = "NFC"
+    punctuation: str = "remove"
+    keep: str = "'"
+    straight_quotes: bool = True
+    collapse_spaces: bool = True
+
+    def __post_init__(self) -> None:
+        _choose("normalisation.case", self.case, "upper", "lower", "keep")
+        _choose("normalisation.unicode", self.unicode, "NFC", "NFKC", "none")
+        _choose("normalisation.punctuation", self.punctuation, "keep", "remove")
+
+
+class _Removal(dict[int, int | str]):
+    """A table for `str.translate` that learns each character's category when it first meets it."""
+
+    def __missing__(self, code: int) -> int | str:
+        self[code] = " " if unicodedata.category(chr(code))[0] in "PS" else code
+        return self[code]
+
+
+@lru_cache
+def _removal(keep: str) -> _Removal:
+    return _Removal({ord(character): character for character in keep})
+
+
+def _normalise_once(text: str, options: NormalisationOptions) -> str:
+    if options.unicode != "none":
+        text = unicodedata.normalize(options.unicode, text)  # type: ignore[arg-type]
+    if options.straight_quotes:
+        text = text.translate(QUOTES)
+    if options.case != "keep":
+        text = text.upper() if options.case == "upper" else text.lower()
+    if options.punctuation == "remove":
+        text = text.translate(_removal(options.keep))
+    return " ".join(text.split()) if options.collapse_spaces else text
+
+
+def normalise(text: str, options: NormalisationOptions) -> str:
+    """`text` as the options ask; to normalise the result again changes nothing."""
+    # The steps feed each other (an upper-case letter may compose anew, a removed mark may bring letter and accent
+    # together), hence the rounds. Plain ASCII is stable after one.
+    while (result := _normalise_once(text, options)) != text and not result.isascii():
+        text = result
+    return result
+
+
+class Tokenizer(Protocol):
+    """What the three tokenizers have in common; `tokenizer_from_json` reads one back."""
+
+    kind: str
+    symbols: list[str]
+
+    def __len__(self) -> int:
+        """The number of symbols, the blank included."""
+
+    def encode(self, text: str) -> list[int]:
+        """The indices of a text, never 0. UserError for characters outside a CharTokenizer; others have `<unk>`."""
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of indices without blanks (ValueError): `encode` undone, but for what was unknown."""
+
+    def unknown(self, text: str) -> Counter[str]:
+        """The characters (of a WordTokenizer: the words) of `text` that have no index of their own."""
+
+    def to_json(self) -> dict[str, Any]:
+        """All that is needed to make the tokenizer again, as plain JSON values."""
+
+
+class _SymbolTable:
+    """What characters and words share: a list of symbols and its index."""
+
+    kind: str
+    joint: str
+
+    def __init__(self, symbols: Iterable[str]) -> None:
+        self.symbols = list(symbols)
+        self._index = {symbol: number for number, symbol in enumerate(self.symbols) if number}
+        if self.symbols[:1] != [BLANK] or len({BLANK, *self._index}) != len(self.symbols):
+            raise UserError(f"A tokenizer's list of symbols begins with {BLANK!r} and names each symbol once.")
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self.joint.join([self.symbols[index] for index in _without_blanks(ids)])
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "symbols": self.symbols}
+
+
+def _without_blanks(ids: Sequence[int]) -> Sequence[int]:
+    # Negative indices would silently count from the end of the list.
+    if any(index < 1 for index in ids):
+        raise ValueError("decode() takes indices above 0: take out the blanks first")
+    return ids
+
+
+class CharTokenizer(_SymbolTable):
+    """One index a Unicode character, the space included; the alphabet is closed."""
+
+    kind = "char"
+    joint = ""
+
+    @classmethod
+    def build(cls, texts: Iterable[str], alphabet: str | None = None, min_count: int = 1) -> CharTokenizer:
+        """The characters of `alphabet` in its order, or those that stand `min_count` times in `texts`, sorted."""
+        if alphabet is None:
+            alphabet = "".join(sorted(_frequent(texts, min_count)))
+        return cls([BLANK, *alphabet])
+
+    def encode(self, text: str) -> list[int]:
+        index = self._index
+        try:
+            return [index[character] for character in text]
+        except KeyError:
+            raise UserError(
+                f"The text {text[:40]!r} holds {', '.join(map(_name, self.unknown(text)))}, outside the alphabet of "
+                f"{len(self) - 1} characters; normalise the text or set tokenizer.alphabet."
+            ) from None
+
+    def unknown(self, text: str) -> Counter[str]:
+        return Counter(character for character in text if character not in self._index)
+
+
+class WordTokenizer(_SymbolTable):
+    """One index a word, words being what white space separates; all others share `<unk>`, index 1.
+
+    Corpora that come with `<unk>` in place of rare words (Penn Treebank, WikiText-2) mean the same symbol by it.
+    """
+
+    kind = "word"
+    joint = " "
+
+    def __init__(self, symbols: Iterable[str]) -> None:
+        super().__init__(symbols)
+        self._unknown = self._index[UNKNOWN]
+
+    @classmethod
+    def build(cls, texts: Iterable[str], vocabulary_size: int | None = None, min_count: int = 1) -> WordTokenizer:
+        """The words that stand `min_count` times, the frequent first; at most `vocabulary_size` symbols in all."""
+        counts = _frequent((text.split() for text in texts), min_count)
+        words = sorted(counts.keys() - {BLANK, UNKNOWN}, key=lambda word: (-counts[word], word))
+        return cls([BLANK, UNKNOWN, *words][:vocabulary_size])
+
+    def encode(self, text: str) -> list[int]:
+        get, unknown = self._index.get, self._unknown
+        return [get(word, unknown) for word in text.split()]
+
+    def unknown(self, text: str) -> Counter[str]:
+        return Counter(word for word in text.split() if word not in self._index)
+
+
+def _frequent(texts: Iterable[Iterable[str]], min_count: int) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for text in texts:
+        counts.update(text)
+    frequent = {symbol: count for symbol, count in counts.items() if count >= min_count}
+    if not frequent:
+        raise UserError(
+            f"The text to learn from is empty, or nothing stands tokenizer.min_count={min_count} times in it."
+        )
+    return frequent
+
+
+class SubwordTokenizer:
+    """Pieces of words from a sentencepiece unigram model (Kudo 2018, https://arxiv.org/abs/1804.10959).
+
+    Each character of the training text is a piece of its own, so that only unseen characters become `<unk>`, index 1.
+    "▁" stands for the space inside pieces, and so can't be told from it in a text.
+    """
+
+    kind = "subword"
+
+    def __init__(self, model: bytes) -> None:
+        import sentencepiece
+
+        self._model = model
+        # An empty model loads without complaint and then fails at each call.
+        self._processor = sentencepiece.SentencePieceProcessor(model_proto=model or b"empty")
+        self.symbols = [self._processor.id_to_piece(index) for index in range(self._processor.get_piece_size())]
+        if self.symbols[:1] != [BLANK] or self._processor.unk_id() != 1:
+            raise UserError("The sentencepiece model was not made by speechrnn: its first piece must be the blank.")
+        self.symbols[1] = UNKNOWN
+        self._characters = {" "} | {piece for piece in self.symbols if len(piece) == 1 and piece != "▁"}
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocabulary_size: int) -> SubwordTokenizer:
+        """Learn `vocabulary_size` pieces, `<blank>` and `<unk>` included; the same texts give the same bytes."""
+        import sentencepiece
+
+        model = io.BytesIO()
+        try:
+            sentencepiece.SentencePieceTrainer.train(
+                sentence_iterator=iter(texts),
+                model_writer=model,
+                vocab_size=vocabulary_size,
+                normalization_rule_name="identity",  # `normalise` is the place for that
+                remove_extra_whitespaces=False,  # decode(encode(text)) == text
+                character_coverage=1.0,
+                pad_id=0,
+                pad_piece=BLANK,
+                unk_id=1,
+                unk_piece="<unk>",  # "<unk>" here would keep a corpus's own "<unk>" from being learnt
+                unk_surface=UNKNOWN,
+                bos_id=-1,
+                eos_id=-1,
+                num_threads=1,  # the sums depend on the number of threads
+                max_sentence_length=2**30,  # by default lines above 4,192 bytes are dropped in silence
+                minloglevel=2,
+            )
+        except RuntimeError as error:
+            name = f"tokenizer.vocabulary_size={vocabulary_size}"
+            if found := re.search(r"too high.*<= (\d+)", str(error)):
+                raise UserError(f"{name} is too large for this text; the largest possible is {found[1]}.") from error
+            if found := re.search(r"required_chars\. \d+ vs (\d+)", str(error)):
+                raise UserError(f"{name} is too small for this text; the smallest possible is {found[1]}.") from error
+            raise UserError(f"No subwords with {name} can be learnt from an empty text ({error}).") from error
+        return cls(model.getvalue())
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def encode(self, text: str) -> list[int]:
+        return self._processor.encode(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._processor.decode([int(index) for index in _without_blanks(ids)])
+
+    def unknown(self, text: str) -> Counter[str]:
+        return Counter(character for character in text if character not in self._characters)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "model": base64.b64encode(self._model).decode("ascii")}
+
+
+def tokenizer_from_json(data: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer that `to_json` described. UserError where the description is damaged."""
+    kind = data.get("kind")
+    _choose("The tokenizer's kind", kind, "char", "word", "subword")
+    try:
+        if kind == "subword":
+            return SubwordTokenizer(base64.b64decode(data["model"], validate=True))
+        return (CharTokenizer if kind == "char" else WordTokenizer)(data["symbols"])
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise UserError(f"The description of the {kind} tokenizer is damaged ({error}); take the file anew.") from error
+
+
+@dataclass(frozen=True)
+class TokenizerOptions:
+    """How a tokenizer is made from texts.
+
+    Attributes:
+        kind: "char", "word" or "subword".
+        vocabulary_size: the number of words (at most; None: all) or subwords (exactly), `<blank>` and `<unk>` included.
+        min_count: characters or words that stand more rarely are left out.
+        alphabet: the characters of a CharTokenizer instead of those found in the texts.
+
+    Raises:
+        UserError: a value out of range, or an option that has no meaning for the kind.
+    """
+
+    kind: str = "char"
+    vocabulary_size: int | None = None
+    min_count: int = 1
+    alphabet: str | None = None
+
+    def __post_init__(self) -> None:
+        _choose("tokenizer.kind", self.kind, "char", "word", "subword")
+        for key, least in (("vocabulary_size", 3), ("min_count", 1)):
+            value = getattr(self, key)
+            if value is not None and (not isinstance(value, int) or value < least):
+                raise UserError(f"tokenizer.{key} is {value!r}; give a whole number from {least} up.")
+        if self.alphabet is not None and (not isinstance(self.alphabet, str) or not self.alphabet):
+            raise UserError(f"tokenizer.alphabet is {self.alphabet!r}; give the characters as one quoted string.")
+        applies = {"char": ("min_count", "alphabet"), "word": ("vocabulary_size", "min_count")}
+        for key in ("vocabulary_size", "min_count", "alphabet"):
+            if getattr(self, key) not in (None, 1) and key not in applies.get(self.kind, ("vocabulary_size",)):
+                raise UserError(f"tokenizer.{key} means nothing for tokenizer={self.kind}; leave it out.")
+        if self.kind == "subword" and self.vocabulary_size is None:
+            raise UserError("tokenizer=subword needs tokenizer.vocabulary_size, for example 500.")
+
+
+def build_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> Tokenizer:
+    """Make the tokenizer that the options ask for from (normalised) training texts; `texts` is read once."""
+    if options.kind == "char":
+        return CharTokenizer.build(texts, options.alphabet, options.min_count)
+    if options.kind == "word":
+        return WordTokenizer.build(texts, options.vocabulary_size, options.min_count)
+    return SubwordTokenizer.train(texts, options.vocabulary_size or 0)
+
+
+@dataclass(frozen=True)
+class UnknownSymbol:
+    """A character or word that a tokenizer lacks: its count, in how many utterances, and the ids of the first few."""
+
+    symbol: str
+    count: int
+    utterances: int
+    examples: tuple[str, ...]
+
+
+def unknown_report(tokenizer: Tokenizer, texts: Iterable[tuple[str, str]], examples: int = 3) -> list[UnknownSymbol]:
+    """The symbols outside the tokenizer in (utterance id, text) pairs, the most frequent first."""
+    counts: Counter[str] = Counter()
+    places: dict[str, list[str]] = {}
+    for identity, text in texts:
+        unknown = tokenizer.unknown(text)
+        counts.update(unknown)
+        for symbol in unknown:
+            places.setdefault(symbol, []).append(identity)
+    return [
+        UnknownSymbol(symbol, counts[symbol], len(ids), tuple(ids[:examples]))
+        for symbol, ids in sorted(places.items(), key=lambda item: (-counts[item[0]], item[0]))
+    ]
+
+
+def describe_unknown(report: Sequence[UnknownSymbol], most: int = 10) -> str:
+    """The report as one sentence, the `most` frequent symbols spelt out; "" for an empty report."""
+    parts = []
+    for item in report[:most]:
+        more = f" and {item.utterances - len(item.examples)} more" if item.utterances > len(item.examples) else ""
+        parts.append(f"{_name(item.symbol)} {item.count}× in {', '.join(item.examples)}{more}")
+    if len(report) > most:
+        parts.append(f"and {len(report) - most} others")
+    return f"Unknown to the tokenizer: {'; '.join(parts)}." if parts else ""
+
+
+def _name(symbol: str) -> str:
+    # A character is often one that looks like another or can't be seen.
+    if len(symbol) > 1:
+        return repr(symbol)
+    return f"{symbol!r} (U+{ord(symbol):04X} {unicodedata.name(symbol, 'without a name')})"

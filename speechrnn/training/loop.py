@@ -1,0 +1,342 @@
+"""The training loop: epochs of steps, an evaluation after each epoch, and a checkpoint that everything can go on from.
+
+The loop is on lightning's Fabric, which brings devices, precision, processes and loggers. All state is in one record,
+and nothing else is remembered: the batches of an epoch, the random numbers of a step and the learning rate are
+functions of (seed, epoch, batch). A training that is killed and started again therefore ends where an
+uninterrupted one ends, on a CPU bit for bit.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from speechrnn.errors import UserError
+from speechrnn.files import atomic_write
+from speechrnn.training.average import Average
+from speechrnn.training.optimiser import make_optimiser, rate_at
+from speechrnn.training.progress import Progress
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+logger = logging.getLogger("speechrnn")
+BatchT = TypeVar("BatchT")
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """How a model is trained; conf/trainer explains each key."""
+
+    epochs: int = field(default=60, metadata={"min": 1})
+    min_steps: int = field(default=0, metadata={"min": 0})
+    batch_seconds: float = field(default=45.0, metadata={"min": 0.1})
+    learning_rate: float = field(default=3e-3, metadata={"min": 0.0})
+    warmup: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0})
+    weight_decay: float = field(default=1e-2, metadata={"min": 0.0})
+    gradient_clip: float = field(default=5.0, metadata={"min": 0.0})
+    average: float = field(default=0.999, metadata={"min": 0.0, "max": 1.0})
+    keep: Literal["best", "last"] = "best"
+    patience: int | None = field(default=None, metadata={"min": 1})
+    nonfinite_patience: int = field(default=5, metadata={"min": 1})
+    checkpoint_steps: int = field(default=500, metadata={"min": 1})
+    seed: int = 0
+    workers: int = field(default=0, metadata={"min": 0})
+    cache_gigabytes: float = field(default=1.0, metadata={"min": 0.0})
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    devices: int = field(default=1, metadata={"min": 1})
+    num_nodes: int = field(default=1, metadata={"min": 1})
+    strategy: Literal["auto", "ddp"] = "auto"
+
+
+class Task(Protocol[BatchT]):
+    """What the loop needs to know of a kind of model.
+
+    Attributes:
+        model: the network that is trained.
+        criterion: the evaluation figure that should become small.
+    """
+
+    model: nn.Module
+    criterion: str
+
+    def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[BatchT]]:
+        """The number of batches of an epoch, and those from the `start`-th on."""
+        ...
+
+    def hardest(self) -> BatchT:
+        """The batch that needs the most memory."""
+        ...
+
+    def loss(self, model: nn.Module, batch: BatchT) -> Tensor:
+        """The scalar to minimise; `model` is this task's model, perhaps wrapped for several processes."""
+        ...
+
+    def evaluate(self, model: nn.Module) -> dict[str, float]:
+        """Figures on held-out data, the criterion among them; {} where there is no such data."""
+        ...
+
+
+@dataclass
+class State:
+    """All that a training is: saved whole, restored whole.
+
+    Attributes:
+        epoch, batch: where to go on: the next batch of which epoch.
+        step: optimiser steps taken.
+        loss_sum: of this epoch's batches so far.
+        nonfinite: losses in a row that were no number.
+        history: one record of figures an epoch.
+        best, best_epoch: smallest criterion so far, and when.
+        seconds: wall time by what it went to.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss_sum: float = 0.0
+    nonfinite: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+    best: float = math.inf
+    best_epoch: int = -1
+    seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "step": 0.0, "evaluation": 0.0})
+
+
+class Loop(Generic[BatchT]):
+    """Trains the model of a task, from wherever the checkpoint folder says that it was."""
+
+    def __init__(
+        self, fabric: Fabric, task: Task[BatchT], options: TrainerOptions, folder: Path, fingerprint: dict[str, Any]
+    ) -> None:
+        """Args:
+        folder: for `last.ckpt`, `best.ckpt` and batches without a finite loss.
+        fingerprint: plain values that a checkpoint must agree with to be gone on from: model, data, options.
+        """
+        self.fabric = fabric
+        self.task = task
+        self.options = options
+        self.folder = folder
+        self.fingerprint = fingerprint
+        self.state = State()
+        fabric.to_device(task.model)
+        self.average = Average(task.model, options.average)
+        optimiser = make_optimiser(task.model, options.learning_rate, options.weight_decay)
+        self.model, self.optimiser = fabric.setup(task.model, optimiser)
+
+    def run(self) -> nn.Module:
+        """Trains to the end and returns the averaged model, the best or the last as the options say."""
+        if not self.restore(self.folder / "last.ckpt"):
+            self.rehearse()
+        first_batches, _ = self.task.epoch(0, 0)
+        epochs = max(self.options.epochs, math.ceil(self.options.min_steps / max(first_batches, 1)))
+        with Progress(epochs, self.state, self.task.criterion, visible=self.fabric.is_global_zero) as progress:
+            while self.state.epoch < epochs and not self.out_of_patience():
+                self.run_epoch(epochs, progress)
+        if self.options.keep == "best" and (self.folder / "best.ckpt").exists():
+            self.restore(self.folder / "best.ckpt", only_average=True)
+        return self.average.model
+
+    def run_epoch(self, epochs: int, progress: Progress) -> None:
+        """The rest of the current epoch, its evaluation and its checkpoint."""
+        state = self.state
+        size, batches = self.task.epoch(state.epoch, state.batch)
+        if size == 0:
+            raise UserError("There is no training utterance left; look at the prepared folder's summary.json for why.")
+        self.model.train()
+        for batch in self.timed(batches):
+            began = time.monotonic()
+            self.step(batch, (state.epoch + state.batch / size) / epochs)
+            state.batch += 1
+            state.seconds["step"] += time.monotonic() - began
+            progress.step(state, size)
+            if state.batch < size and state.step % self.options.checkpoint_steps == 0:
+                self.save("last.ckpt")
+        self.finish_epoch(size, progress)
+
+    def timed(self, batches: Iterable[BatchT]) -> Iterator[BatchT]:
+        """The same batches, with the time spent waiting for them on record."""
+        iterator = iter(batches)
+        while True:
+            began = time.monotonic()
+            batch = next(iterator, None)
+            self.state.seconds["data"] += time.monotonic() - began
+            if batch is None:
+                return
+            yield batch
+
+    def step(self, batch: BatchT, done: float) -> None:
+        """One optimiser step; `done` is the share of the training behind it."""
+        state, options = self.state, self.options
+        torch.manual_seed((options.seed << 40) + (state.epoch * 1_000_003 + state.batch) * 64 + self.fabric.global_rank)
+        for group in self.optimiser.param_groups:
+            group["lr"] = options.learning_rate * rate_at(done, options.warmup)
+        loss = self.task.loss(self.model, batch)
+        if not self.all_finite(loss):
+            self.skip(batch, loss)
+            return
+        state.nonfinite = 0
+        self.fabric.backward(loss)
+        if options.gradient_clip > 0:
+            self.fabric.clip_gradients(
+                self.model, self.optimiser, max_norm=options.gradient_clip, error_if_nonfinite=False
+            )
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        state.step += 1
+        state.loss_sum += loss.item()
+        self.average.update(self.task.model, state.step)
+        if state.step % 20 == 0:
+            self.fabric.log_dict(
+                {"train/loss": loss.item(), "train/rate": self.optimiser.param_groups[0]["lr"]}, state.step
+            )
+
+    def all_finite(self, loss: Tensor) -> bool:
+        """Whether the loss is a number in every process, so that all of them step or none does."""
+        bad = (~torch.isfinite(loss.detach())).float()
+        if self.fabric.world_size > 1:
+            bad = self.fabric.all_reduce(bad, reduce_op="sum")
+        return bad.item() == 0
+
+    def skip(self, batch: BatchT, loss: Tensor) -> None:
+        """Leaves a batch without a finite loss out, keeps it for inspection, and stops when there are too many in a row."""
+        state = self.state
+        state.nonfinite += 1
+        self.optimiser.zero_grad(set_to_none=True)
+        path = self.folder / "nonfinite" / f"epoch{state.epoch}-batch{state.batch}-rank{self.fabric.global_rank}.pt"
+        with atomic_write(path, "wb") as file:
+            torch.save(vars(batch), file)
+        logger.warning("The loss of batch %d in epoch %d is %s; saved to %s.", state.batch, state.epoch, loss.item(), path)
+        if state.nonfinite >= self.options.nonfinite_patience:
+            raise UserError(
+                f"The loss was no finite number {state.nonfinite} times in a row; the batches are in {path.parent}; "
+                "lower trainer.learning_rate or look for damaged recordings among them."
+            )
+
+    def finish_epoch(self, size: int, progress: Progress) -> None:
+        """Evaluates the averaged model, remembers the figures, and saves."""
+        state = self.state
+        began = time.monotonic()
+        figures = self.task.evaluate(self.average.model)
+        state.seconds["evaluation"] += time.monotonic() - began
+        record = {"epoch": state.epoch + 1, "step": state.step, "train_loss": state.loss_sum / size, **figures}
+        state.history.append(record)
+        state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
+        criterion = record.get(self.task.criterion, record["train_loss"])
+        better = criterion < state.best
+        if better:
+            state.best, state.best_epoch = criterion, state.epoch
+            self.save("best.ckpt")
+        self.save("last.ckpt")
+        self.fabric.log_dict({f"epoch/{name}": value for name, value in record.items()}, state.step)
+        progress.epoch(state, better)
+
+    def out_of_patience(self) -> bool:
+        """Whether the criterion has not improved for `patience` epochs."""
+        patience = self.options.patience
+        return patience is not None and self.state.epoch - self.state.best_epoch >= patience and self.state.epoch > 0
+
+    def rehearse(self) -> None:
+        """Tries the hardest batch once, so that memory runs out now or not at all; nothing of it is kept."""
+        try:
+            self.fabric.backward(self.task.loss(self.model, self.task.hardest()))
+        except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+                raise
+            raise UserError(
+                "The largest batch does not fit into memory; lower trainer.batch_seconds "
+                f"(now {self.options.batch_seconds:g}) or corpus.max_seconds."
+            ) from error
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def save(self, name: str) -> None:
+        """Writes the whole state, by the first process, under a temporary name first."""
+        if self.fabric.is_global_zero:
+            with atomic_write(self.folder / name, "wb") as file:
+                torch.save(
+                    {
+                        "model": self.task.model.state_dict(),
+                        "average": self.average.model.state_dict(),
+                        "optimiser": self.optimiser.state_dict(),
+                        "state": vars(self.state),
+                        "fingerprint": self.fingerprint,
+                    },
+                    file,
+                )
+        self.fabric.barrier()
+
+    def restore(self, path: Path, only_average: bool = False) -> bool:
+        """Goes on from a checkpoint, if there is one.
+
+        Raises:
+            UserError: it is damaged, or comes from another configuration.
+        """
+        if not path.exists():
+            return False
+        try:
+            saved = torch.load(path, map_location=self.fabric.device, weights_only=True)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise UserError(f"The checkpoint {path} is damaged; remove it, or start afresh with restart=true.") from error
+        if saved["fingerprint"] != self.fingerprint:
+            raise UserError(
+                f"The checkpoint {path} comes from another configuration "
+                f"({difference(saved['fingerprint'], self.fingerprint)}); use another name= or restart=true."
+            )
+        self.average.model.load_state_dict(saved["average"])
+        if not only_average:
+            self.task.model.load_state_dict(saved["model"])
+            self.optimiser.load_state_dict(saved["optimiser"])
+            self.state = State(**saved["state"])
+            logger.info("Going on from epoch %d, step %d.", self.state.epoch + 1, self.state.step)
+        return True
+
+
+def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """The first few entries in which two fingerprints differ, in words."""
+    changes = [
+        f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
+        for key in sorted(old.keys() | new.keys())
+        if old.get(key) != new.get(key)
+    ]
+    return "; ".join(changes[:3])
+
+
+def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
+    """lightning's Fabric for these options, with TensorBoard events in `folder`/events, launched."""
+    from lightning.fabric import Fabric
+    from lightning.fabric.loggers import TensorBoardLogger
+
+    fabric = Fabric(
+        accelerator=options.accelerator,
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy=options.strategy,
+        precision=precision(options),
+        loggers=TensorBoardLogger(folder, name="", version="events"),
+    )
+    fabric.launch()
+    return fabric
+
+
+def precision(options: TrainerOptions) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """The numbers' width: as asked, or what is fast here without a loss of accuracy.
+
+    float32 on a CPU even where it has bfloat16 instructions: oneDNN's bfloat16 LSTM gradient is slower than its
+    float32 one (docs/results.md).
+    """
+    if options.precision == "auto":
+        cuda = options.accelerator in ("auto", "cuda") and torch.cuda.is_available()
+        if not cuda:
+            return "32-true"
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+    widths: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]]
+    widths = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+    return widths[options.precision]

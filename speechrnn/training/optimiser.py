@@ -1,0 +1,34 @@
+"""AdamW and its learning rate."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+
+
+def make_optimiser(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
+    """AdamW (Loshchilov & Hutter 2019) that decays matrices only: biases and norms have no reason to be small."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98))
+
+
+def rate_at(progress: float, warmup: float, final: float = 0.001) -> float:
+    """Factor of the peak rate: a straight line up, then a cosine down (one cycle; Smith & Topin 2019).
+
+    Args:
+        progress: share of the training that is done, 0 to 1.
+        warmup: share of the training in which the rate rises.
+        final: factor at the end.
+
+    A function of progress alone, so a resumed training has no schedule to restore.
+    """
+    if progress < warmup:
+        return max(progress / warmup, final)
+    falling = (progress - warmup) / max(1.0 - warmup, 1e-9)
+    return final + (1.0 - final) * 0.5 * (1.0 + math.cos(math.pi * min(falling, 1.0)))

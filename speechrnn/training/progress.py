@@ -1,0 +1,69 @@
+"""What a training shows while it runs: a bar in a terminal, and a line an epoch in the log."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from speechrnn.training.loop import State
+
+logger = logging.getLogger("speechrnn")
+
+
+class Progress:
+    """A bar with epoch, loss, the best dev figure and the time left. Use as a context manager."""
+
+    def __init__(self, epochs: int, state: State, criterion: str, visible: bool) -> None:
+        """`visible`: whether this process talks at all; the bar needs a terminal besides."""
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self.epochs = epochs
+        self.criterion = criterion
+        self.visible = visible
+        self.began = time.monotonic()
+        self.done_before = float(state.epoch)
+        self.bar = Bar(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]}  dev {task.fields[dev]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not (visible and sys.stderr.isatty()),
+        )
+        self.task = self.bar.add_task("", total=epochs, completed=state.epoch, epoch="", loss="-", dev="-")
+
+    def __enter__(self) -> Progress:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def step(self, state: State, size: int) -> None:
+        """After each batch; `size` is the number of batches of the epoch."""
+        self.bar.update(
+            self.task,
+            completed=state.epoch + state.batch / size,
+            epoch=f"{state.epoch + 1}/{self.epochs}",
+            loss=f"{state.loss_sum / max(state.batch, 1):.3f}",
+        )
+
+    def epoch(self, state: State, better: bool) -> None:
+        """After each evaluation."""
+        record = state.history[-1]
+        figures = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name not in ("epoch", "step"))
+        elapsed = time.monotonic() - self.began
+        left = elapsed / (state.epoch - self.done_before) * (self.epochs - state.epoch)
+        self.bar.update(self.task, dev=f"{record.get(self.criterion, float('nan')):.4f}")
+        if self.visible:
+            best = "  (best)" if better else ""
+            logger.info("epoch %d/%d  %s  %.0f s left%s", state.epoch, self.epochs, figures, left, best)
