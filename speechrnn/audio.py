@@ -2,7 +2,7 @@
 
 wav, flac, ogg, opus, mp3, SPHERE and their kin are read by libsndfile; m4a, mp4, webm and whatever else it cannot
 open go to FFmpeg (PyAV). The content decides, never the suffix. Nothing here resamples, cuts or mixes a recording
-without being asked, and no part of a file is lost in silence: what cannot be read whole raises `AudioError`.
+without being asked, and a file that holds less than its header states raises `AudioError`.
 """
 
 from __future__ import annotations

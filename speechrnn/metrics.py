@@ -39,8 +39,7 @@ class Errors:
 
     @property
     def rate(self) -> float:
-        """Errors per reference token. An empty reference counts as one token (jiwer does so too): 0 if nothing was
-        inserted, else the number of insertions."""
+        """Errors per reference token. As in jiwer an empty reference counts as one token: then, the insertions."""
         return self.errors / max(self.reference_length, 1)
 
     def __add__(self, other: Errors) -> Errors:
@@ -64,8 +63,7 @@ def align(reference: Sequence[str], hypothesis: Sequence[str]) -> list[Edit]:
     """The steps from reference to hypothesis: an alignment with the fewest errors and, among those, the most hits.
 
     Args:
-        reference: tokens: a list of words (`text.split()`), or a string for its characters.
-        hypothesis: tokens of the same sort.
+        reference, hypothesis: tokens, as lists of words (`text.split()`) or as strings for their characters.
     """
     moves: list[tuple[int, np.ndarray]] = []
     start, stop_reference, stop_hypothesis = _core(reference, hypothesis)

@@ -41,7 +41,7 @@ def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
     if hasattr(mapping, "_metadata"):  # an OmegaConf node, without importing omegaconf to ask
         from omegaconf import OmegaConf
 
-        mapping = OmegaConf.to_container(mapping, resolve=True)  # type: ignore[assignment, arg-type]
+        mapping = OmegaConf.to_container(mapping, resolve=True)  # type: ignore[assignment]
     if mapping is None:
         mapping = {}
     if not isinstance(mapping, Mapping):
@@ -108,7 +108,7 @@ def unknown_key(key: str, valid: Sequence[str]) -> str:
 
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
-    """`value` as `hint` wants it; raises _WrongValueError where it does not fit, UserError from within nested groups."""
+    """`value` as `hint` wants it; raises _WrongValueError (UserError from a nested group)."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value

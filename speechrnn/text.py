@@ -245,7 +245,7 @@ class SubwordTokenizer:
                 pad_id=0,
                 pad_piece=BLANK,
                 unk_id=1,
-                unk_piece="<unk>",  # "<unk>" here would keep a corpus's own "<unk>" from being learnt
+                unk_piece="⁇",  # "<unk>" here would keep a corpus's own "<unk>" from being learnt
                 unk_surface=UNKNOWN,
                 bos_id=-1,
                 eos_id=-1,

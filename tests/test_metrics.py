@@ -107,6 +107,13 @@ def test_an_alignment_told_step_by_step() -> None:
     ]
 
 
+def test_parts_that_changed_places_are_still_found() -> None:
+    # Equal lengths, and every hit far off the diagonal: the first band holds substitutions only.
+    first, second = [f"a{i}" for i in range(100)], [f"b{i}" for i in range(300)]
+    assert count_errors(first + second, second + first) == Errors(0, 100, 100, 300)
+    assert of_alignment(align(first + second, second + first)) == Errors(0, 100, 100, 300)
+
+
 def test_a_long_transcript_is_counted_exactly() -> None:
     draws = np.random.default_rng(0)
     reference = [f"w{i}" for i in range(8_000)]  # all different: each change below is one error, whatever else happens

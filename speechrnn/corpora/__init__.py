@@ -14,16 +14,16 @@ slightly different tree, and read audio headers with torchaudio; each layout is 
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, make_dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 from speechrnn.errors import UserError
+from speechrnn.options import build, did_you_mean
 
 SPLITS = ("train", "dev", "test")
 
@@ -60,77 +60,57 @@ class Utterance:
 
 @dataclass(frozen=True)
 class CorpusOptions:
-    """The config group `corpus`: the keys that all corpora share, and in `own` the chosen corpus's own ones."""
+    """The keys of the config group `corpus` that all corpora share; `corpus_options` adds the chosen corpus's own."""
 
     name: str
     root: Path | None = None
     download: bool = False
-    dev_fraction: float = 0.1  # of the training utterances, where the corpus has no dev part; 0: no dev part
-    min_seconds: float = 0.1
-    max_seconds: float | None = 30.0  # of training utterances only, so that test sets stay comparable
-    own: Mapping[str, Any] = field(default_factory=dict)
+    # of the training utterances, where the corpus has no dev part; 0: no dev part
+    dev_fraction: float = field(default=0.1, metadata={"min": 0, "max": 0.9})
+    min_seconds: float = field(default=0.1, metadata={"min": 0})
+    # of training utterances only, so that test sets stay comparable
+    max_seconds: float | None = 30.0
 
     def __post_init__(self) -> None:
-        known = own_keys(self.name)
-        shared = [f.name for f in fields(self) if f.name != "own"]
-        for key in self.own:
-            if key not in known:
-                raise UserError(
-                    f"Unknown key corpus.{key} for the corpus {self.name!r}{nearest(key, [*shared, *known])}; "
-                    f"its keys are {', '.join([*shared, *known])}."
-                )
-        _number("dev_fraction", self.dev_fraction, 0, 0.9)
-        _number("min_seconds", self.min_seconds, 0)
-        if self.max_seconds is not None:
-            _number("max_seconds", self.max_seconds, self.min_seconds)
-        if not isinstance(self.download, bool):
-            raise UserError(f"corpus.download must be true or false, not {self.download!r}.")
+        if self.max_seconds is not None and self.max_seconds < self.min_seconds:
+            raise ValueError(f"max_seconds={self.max_seconds:g} is less than min_seconds={self.min_seconds:g}.")
 
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> CorpusOptions:
-        """The options of a config group given as a plain mapping (key -> value).
+    @property
+    def own(self) -> dict[str, Any]:
+        """The corpus's own keys with their values: what its `utterances` takes beside the root."""
+        shared = {f.name for f in fields(CorpusOptions)}
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in shared}
 
-        Raises:
-            UserError: an unknown corpus, key or value; the message names the nearest valid one.
-        """
-        shared = {f.name for f in fields(cls)} - {"own"}
-        values = {str(key): value for key, value in config.items()}
-        if "name" not in values:
-            raise UserError(f"corpus.name is missing; choose one of {', '.join(CORPORA)}.")
-        known = {key: value for key, value in values.items() if key in shared}
-        root = known.pop("root", None)
-        if root == "???":
-            raise UserError(
-                f"corpus.root is not set: give the folder of the corpus, as in corpus.root=data/{values['name']}."
-            )
-        return cls(
-            **known,
-            root=None if root is None else Path(str(root)).expanduser().absolute(),
-            own={key: value for key, value in values.items() if key not in shared},
+
+def corpus_options(config: Mapping[str, Any]) -> CorpusOptions:
+    """The options of a config group `corpus`, given as a mapping: `{"name": "yesno", "root": DIR, "split": "kaldi"}`.
+
+    Raises:
+        UserError: an unknown corpus or key (names the nearest valid one), a wrong value, or a root that is not set.
+    """
+    options = build(_schema(str(config.get("name", ""))), config, "corpus")
+    if str(options.root) == "???":
+        raise UserError(
+            f"corpus.root is not set: give the folder of {options.name}, as in corpus.root=data/{options.name}."
         )
+    return options
 
 
 def corpus_module(name: str) -> ModuleType:
     """Import the module of the corpus `name`; UserError names the nearest valid one."""
     if name not in CORPORA:
-        raise UserError(f"Unknown corpus {name!r}{nearest(str(name), CORPORA)}; there are {', '.join(CORPORA)}.")
+        raise UserError(f"corpus.name={name} is none of {', '.join(CORPORA)}{did_you_mean(name, CORPORA)}")
     return importlib.import_module(CORPORA[name])
 
 
-def own_keys(name: str) -> list[str]:
-    """The corpus's own config keys: the arguments of its `utterances` after `root`."""
-    return list(inspect.signature(corpus_module(name).utterances).parameters)[1:]
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """ " (did you mean 'X'?)", or nothing where no choice is like `word`."""
-    close = difflib.get_close_matches(word.lower(), list(choices), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def _number(key: str, value: object, least: float, most: float | None = None) -> None:
-    wanted = f"at least {least:g}" if most is None else f"from {least:g} to {most:g}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise UserError(f"corpus.{key} must be a number {wanted}, not {value!r}.")
-    if not least <= value or (most is not None and value > most):
-        raise UserError(f"corpus.{key}={value:g} must be {wanted}.")
+def _schema(name: str) -> type[CorpusOptions]:
+    """`CorpusOptions` and the corpus's own keys: the arguments of its `utterances` after the root."""
+    function = corpus_module(name).utterances
+    hints = get_type_hints(function)
+    own = list(inspect.signature(function).parameters.values())[1:]
+    return make_dataclass(
+        "CorpusOptions",
+        [(p.name, hints[p.name], field(default=p.default)) for p in own],
+        bases=(CorpusOptions,),
+        frozen=True,
+    )

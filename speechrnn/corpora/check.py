@@ -37,6 +37,8 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Rejected:
+    """An utterance that is left out."""
+
     utterance: Utterance
     reason: str
     detail: str = ""
@@ -59,6 +61,16 @@ def check(
     normalisation: NormalisationOptions,
     seen: set[tuple[Path, float, int | None]],
 ) -> tuple[list[Accepted], list[Rejected]]:
+    """Open the audio of each utterance of a split (headers only) and sort out what cannot be used.
+
+    Args:
+        split: "train", "dev" or "test"; `options.max_seconds` holds for "train" alone.
+        utterances: as the corpus lists them.
+        stamps: of their audio files, from `stamp`.
+        options: limits in seconds.
+        normalisation: of the transcripts.
+        seen: (audio, start, channel) of what was accepted so far, in other splits too; added to.
+    """
     from rich.console import Console
     from rich.progress import track
 
@@ -87,7 +99,8 @@ def _infos(
     """What each utterance's audio file is, in order; None where there is none. Each file is opened once."""
     paths = list(dict.fromkeys(u.audio for u, stamp in zip(utterances, stamps, strict=True) if stamp is not None))
     known: dict[Path, audio.AudioInfo | audio.AudioError] = {}
-    with ThreadPoolExecutor(_READERS) as pool:
+    pool = ThreadPoolExecutor(_READERS)
+    try:
         found = zip(paths, pool.map(_info, paths), strict=True)
         for utterance, stamp in zip(utterances, stamps, strict=True):
             if stamp is None:
@@ -97,6 +110,8 @@ def _infos(
                 path, info = next(found)
                 known[path] = info
             yield known[utterance.audio]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # interrupted, it would go through all the rest first
 
 
 def _info(path: Path) -> audio.AudioInfo | audio.AudioError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from speechrnn.corpora import SPLITS, Utterance
-from speechrnn.corpora.layout import existing_root, read_table
+from speechrnn.corpora.layout import existing_root, read_table, wrong_root
 from speechrnn.errors import UserError
 
 LAYOUT = "train.tsv, dev.tsv and test.tsv beside a folder clips/ (there, or in LANGUAGE/ or cv-corpus-*/LANGUAGE/)"
@@ -47,8 +47,8 @@ def _language_folder(root: Path, language: str | None) -> Path:
     if root in found:
         return root
     if not found:
-        which = f" for corpus.language={language}" if language else ""
-        raise UserError(f"corpus.root={root} does not hold the corpus common_voice{which}: looked for {LAYOUT}.")
+        which = f"nothing for corpus.language={language} is there; " if language else ""
+        raise wrong_root(root, "common_voice", LAYOUT, which)
     if len(found) > 1:
         places = ", ".join(str(path.relative_to(root)) for path in found)
         raise UserError(

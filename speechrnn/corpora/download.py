@@ -87,6 +87,7 @@ def _download(archive: Archive, path: Path) -> None:
 
 def _receive(url: str, part: Path) -> None:
     """Append to `part` what it still lacks of `url`."""
+    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
     have = part.stat().st_size if part.is_file() else 0
@@ -110,7 +111,7 @@ def _receive(url: str, part: Path) -> None:
             TransferSpeedColumn(),
             TimeRemainingColumn(),
         )
-        with part.open("ab" if have else "wb") as file, Progress(*columns) as progress:
+        with part.open("ab" if have else "wb") as file, Progress(*columns, console=Console(stderr=True)) as progress:
             task = progress.add_task(Path(url).name, total=total, completed=have)
             while block := response.read(_BLOCK):
                 file.write(block)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from speechrnn.corpora import SPLITS, Utterance
-from speechrnn.corpora.layout import audio_files, existing_root, files_below, read_lines
+from speechrnn.corpora.layout import audio_files, existing_root, files_below, read_lines, wrong_root
 from speechrnn.errors import UserError
 
 LAYOUT = "audio files, each beside a text file of the same name (talk.wav and talk.txt), at any depth"
@@ -33,7 +33,7 @@ def utterances(
     bases = {split: root / split for split in SPLITS if (root / split).is_dir()} or {"train": root}
     splits = {split: _split(base, text_suffix, speaker_from_folder) for split, base in bases.items()}
     if not any(splits.values()):
-        raise UserError(f"corpus.root={root} holds no {LAYOUT}.")
+        raise wrong_root(root, "folder", LAYOUT)
     return splits
 
 

@@ -33,10 +33,7 @@ def locate(root: Path | None, name: str, layout: str, markers: Sequence[str], in
             return candidate
     missing = [marker for marker in markers if next(folder.glob(marker), None) is None]
     also = f" (nor in a folder {' or '.join(inside)} in it)" if inside else ""
-    raise UserError(
-        f"corpus.root={folder} does not hold the corpus {name}: {' and '.join(missing)} not found there{also}; "
-        f"looked for {layout}."
-    )
+    raise wrong_root(folder, name, layout, f"{', '.join(missing)} not found there{also}; ")
 
 
 def existing_root(root: Path | None, name: str, layout: str) -> Path:
@@ -44,9 +41,19 @@ def existing_root(root: Path | None, name: str, layout: str) -> Path:
     if root is None:
         raise UserError(f"The corpus {name} needs corpus.root, the folder that holds {layout}.")
     if not root.is_dir():
-        what = "is a file, not a folder" if root.exists() else "does not exist"
-        raise UserError(f"corpus.root={root} {what}; it must be the folder of the corpus {name}, with {layout}.")
+        raise wrong_root(root, name, layout, "it is a file, not a folder; " if root.exists() else "it does not exist; ")
     return root
+
+
+def wrong_root(root: Path, name: str, layout: str, found: str = "") -> UserError:
+    """The error for a root that does not hold a corpus: what is wrong, what was looked for, and a way out."""
+    from speechrnn.corpora import corpus_module
+
+    fetch = ", or fetch it with corpus.download=true" if hasattr(corpus_module(name), "missing_archives") else ""
+    return UserError(
+        f"corpus.root={root} does not hold the corpus {name}: {found}looked for {layout}; "
+        f"point corpus.root at it{fetch}."
+    )
 
 
 def audio_files(folder: Path) -> dict[str, Path]:
@@ -116,14 +123,3 @@ def read_table(path: Path, delimiter: str, quoted: bool) -> Iterator[tuple[int, 
         raise UserError(
             f"{path}, line {number}: {error}; is it a table with a {delimiter!r} between its columns?"
         ) from None
-
-
-def name_list(key: str, value: object) -> list[str] | None:
-    """A config value that is a list of names, one name, or null; UserError names the key otherwise."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return [value]
-    if isinstance(value, Sequence) and all(isinstance(item, (str, Path)) for item in value):
-        return [str(item) for item in value]
-    raise UserError(f"corpus.{key} must be a list of names, as in corpus.{key}=[a,b], not {value!r}.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from speechrnn.corpora import SPLITS, Utterance
 from speechrnn.corpora.download import Archive
-from speechrnn.corpora.layout import audio_files, existing_root, files_below, name_list, read_lines
+from speechrnn.corpora.layout import audio_files, existing_root, files_below, read_lines, wrong_root
 from speechrnn.errors import UserError
 
 LAYOUT = "folders train-*, dev-* and test-* (there or in LibriSpeech/) with SPEAKER/CHAPTER/*.trans.txt and .flac files"
@@ -38,10 +38,7 @@ def missing_archives(
     Raises:
         UserError: no part is named (all of them are 60 GB), or one has no known archive.
     """
-    wanted = {
-        f"{split}_parts": name_list(f"{split}_parts", value)
-        for split, value in zip(SPLITS, (train_parts, dev_parts, test_parts), strict=True)
-    }
+    wanted = {"train_parts": train_parts, "dev_parts": dev_parts, "test_parts": test_parts}
     if any(value is None for value in wanted.values()):
         raise UserError(
             "corpus.download=true needs the parts of LibriSpeech to fetch (all of them are 60 GB): set "
@@ -81,9 +78,7 @@ def utterances(
         base = base / "LibriSpeech"
     splits = {}
     for split, parts in zip(SPLITS, (train_parts, dev_parts, test_parts), strict=True):
-        names = name_list(f"{split}_parts", parts)
-        if names is None:
-            names = sorted(path.name for path in base.glob(f"{split}-*") if path.is_dir())
+        names = sorted(path.name for path in base.glob(f"{split}-*") if path.is_dir()) if parts is None else parts
         for name in names:
             if not (base / name).is_dir():
                 there = ", ".join(sorted(path.name for path in base.glob("*-*") if path.is_dir())) or "no part at all"
@@ -91,7 +86,7 @@ def utterances(
         if names:
             splits[split] = [utterance for name in names for utterance in _part(base / name)]
     if not splits:
-        raise UserError(f"corpus.root={root} does not hold the corpus librispeech: looked for {LAYOUT}.")
+        raise wrong_root(base, "librispeech", LAYOUT)
     return splits
 
 

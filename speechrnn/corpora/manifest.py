@@ -7,13 +7,14 @@ manifest's folder; where nothing is there, at corpus.root or the working folder.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from speechrnn.corpora import SPLITS, Utterance, nearest
-from speechrnn.corpora.layout import name_list, read_lines, read_table
+from speechrnn.corpora import SPLITS, Utterance
+from speechrnn.corpora.layout import read_lines, read_table
 from speechrnn.errors import UserError
+from speechrnn.options import did_you_mean
 
 LAYOUT = (
     "manifests with the keys or columns audio_filepath and text, and where they are known duration, offset (seconds), "
@@ -34,9 +35,9 @@ _NAMES = {
 def utterances(
     root: Path | None,
     *,
-    train: list[str] | None = None,
-    dev: list[str] | None = None,
-    test: list[str] | None = None,
+    train: Sequence[str] = (),
+    dev: Sequence[str] = (),
+    test: Sequence[str] = (),
 ) -> dict[str, list[Utterance]]:
     """The utterances of the manifests of each split.
 
@@ -51,9 +52,8 @@ def utterances(
     """
     splits = {}
     for split, value in zip(SPLITS, (train, dev, test), strict=True):
-        paths = name_list(split, value)
-        if paths:
-            splits[split] = [utterance for path in paths for utterance in _read((root or Path()) / path, root)]
+        if value:
+            splits[split] = [utterance for path in value for utterance in _read((root or Path()) / path, root)]
     if not splits:
         raise UserError(f"The corpus manifest needs at least one file, as in corpus.train=[train.jsonl]: {LAYOUT}.")
     return splits
@@ -98,7 +98,9 @@ def _table(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]
     header = [name.strip() for name in next(rows, (1, []))[1]]
     for key in ("audio_filepath", "text"):
         if not any(name in header for name in _NAMES[key]):
-            raise UserError(f"{path}, line 1: the header has no column {key}{nearest(key, header)}; it is {header}.")
+            raise UserError(
+                f"{path}, line 1: the header has no column {key}, only {', '.join(header)}{did_you_mean(key, header)}"
+            )
     for number, cells in rows:
         if len(cells) != len(header):
             raise UserError(f"{path}, line {number}: {len(cells)} columns where the header has {len(header)}.")
@@ -164,9 +166,7 @@ def _value(row: Mapping[str, Any], key: str, where: str) -> Any:
     for name in _NAMES[key]:
         if name in row:
             return row[name]
-    raise UserError(
-        f"{where}: the key {key} is missing{nearest(key, row)}; the keys there are {', '.join(row) or 'none'}."
-    )
+    raise UserError(f"{where}: the key {key} is missing among {', '.join(row) or 'no keys'}{did_you_mean(key, row)}")
 
 
 def _seconds(row: Mapping[str, Any], key: str, where: str) -> float | None:

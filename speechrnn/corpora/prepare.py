@@ -80,6 +80,8 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
     folder = Path(folder)
     normalisation = normalisation or NormalisationOptions()
     module = corpus_module(options.name)
+    if options.root is not None:
+        options = replace(options, root=options.root.expanduser().absolute())
     if options.download:
         _download(module, options)
     listed = _with_unique_ids(module.utterances(options.root, **options.own))
@@ -118,7 +120,7 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
     }
     # Last, because its fingerprint says that the folder is complete.
     with atomic_write(folder / "summary.json") as file:
-        json.dump(summary, file, ensure_ascii=False, indent=2, default=str)
+        json.dump(summary, file, ensure_ascii=False, indent=2)
         file.write("\n")
     prepared = _load(folder, fingerprint)
     if prepared is None:
@@ -250,8 +252,9 @@ def _nothing_left(
 
 
 def _plain(options: CorpusOptions) -> dict[str, Any]:
-    values = {key: value for key, value in asdict(options).items() if key not in ("own", "download")}
-    return {**values, "root": None if options.root is None else str(options.root), **options.own}
+    """What decides which cuts come out (how the corpus came to its place does not), as JSON values."""
+    values = {key: value for key, value in asdict(options).items() if key != "download"}
+    return {**values, "root": None if options.root is None else str(options.root)}
 
 
 def _fingerprint(
@@ -261,7 +264,7 @@ def _fingerprint(
     stamps: dict[str, list[Stamp | None]],
 ) -> str:
     digest = hashlib.sha256()
-    digest.update(json.dumps([_VERSION, _plain(options), asdict(normalisation)], sort_keys=True, default=str).encode())
+    digest.update(json.dumps([_VERSION, _plain(options), asdict(normalisation)], sort_keys=True).encode())
     for split in sorted(listed):
         digest.update(split.encode())
         for utterance, mark in zip(listed[split], stamps[split], strict=True):

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from speechrnn.corpora import Utterance
 from speechrnn.corpora.download import Archive
-from speechrnn.corpora.layout import audio_files, existing_root
-from speechrnn.errors import UserError
+from speechrnn.corpora.layout import audio_files, existing_root, wrong_root
 
 LAYOUT = "60 audio files named like 0_1_1_0_0_1_1_0.wav, there or in waves_yesno/"
 
@@ -31,7 +31,7 @@ def missing_archives(root: Path) -> list[Archive]:
     return [] if root.is_dir() and any(_NAME.fullmatch(path.stem) for path in audio_files(root).values()) else [ARCHIVE]
 
 
-def utterances(root: Path | None, *, split: str = "kaldi") -> dict[str, list[Utterance]]:
+def utterances(root: Path | None, *, split: Literal["kaldi", "icefall"] = "kaldi") -> dict[str, list[Utterance]]:
     """30 training and 30 test files.
 
     Args:
@@ -41,15 +41,13 @@ def utterances(root: Path | None, *, split: str = "kaldi") -> dict[str, list[Utt
             second on (lhotse.recipes.yesno). The numbers of the two are not comparable.
 
     Raises:
-        UserError: the root holds no such files, or an unknown split.
+        UserError: the root holds no such files.
     """
-    if split not in ("kaldi", "icefall"):
-        raise UserError(f"corpus.split={split} is unknown for yesno: choose kaldi or icefall.")
     root = existing_root(root, "yesno", LAYOUT)
     files = sorted(audio_files(root).values(), key=lambda path: path.stem)
     named = [path for path in files if _NAME.fullmatch(path.stem)]
     if not named:
-        raise UserError(f"corpus.root={root} does not hold the corpus yesno: looked for {LAYOUT}.")
+        raise wrong_root(root, "yesno", LAYOUT)
     found = [_utterance(path) for path in named]
     half = len(found) // 2
     train, test = (found[:half], found[half:]) if split == "kaldi" else (found[::2], found[1::2])

@@ -62,9 +62,12 @@ def test_a_wrong_root_says_what_was_looked_for(tmp_path: Path, write) -> None:
     assert str(tmp_path) in str(error.value)
     assert "etc/an4_train.fileids" in str(error.value)
     assert LAYOUT in str(error.value)
-    with pytest.raises(UserError, match=r"nowhere does not exist; it must be the folder of the corpus an4"):
+    with pytest.raises(
+        UserError,
+        match=r"nowhere does not hold the corpus an4: it does not exist; .* fetch it with corpus.download=true",
+    ):
         utterances(tmp_path / "nowhere")
-    with pytest.raises(UserError, match="is a file, not a folder"):
+    with pytest.raises(UserError, match="it is a file, not a folder"):
         utterances(write(tmp_path / "an4.tar.gz", ""))
     with pytest.raises(UserError, match=r"needs corpus\.root"):
         utterances(None)

@@ -46,5 +46,5 @@ def test_bad_input(tiny: Path, tmp_path: Path, write) -> None:
         UserError, match=r"metadata\.csv, line 2: expected 'ID\|text\|expanded text', got 'nothing here'"
     ):
         utterances(tiny)
-    with pytest.raises(UserError, match=r"metadata\.csv and wavs not found there"):
+    with pytest.raises(UserError, match=r"metadata\.csv, wavs not found there"):
         utterances(tiny / "LJSpeech-1.1/wavs")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from speechrnn.corpora import CORPORA, CorpusOptions, corpus_module, own_keys
+from speechrnn.corpora import CORPORA, corpus_module, corpus_options
 from speechrnn.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "corpus"
@@ -17,7 +17,7 @@ SHARED_KEYS = ["name", "root", "download", "dev_fraction", "min_seconds", "max_s
 
 
 def test_options_from_a_config_with_own_keys() -> None:
-    options = CorpusOptions.from_config({"name": "yesno", "root": "~/yesno", "split": "icefall", "dev_fraction": 0})
+    options = corpus_options({"name": "yesno", "root": "~/yesno", "split": "icefall", "dev_fraction": 0})
     assert options.root == Path.home() / "yesno"
     assert options.own == {"split": "icefall"}
     assert options.dev_fraction == 0
@@ -27,21 +27,27 @@ def test_options_from_a_config_with_own_keys() -> None:
 @pytest.mark.parametrize(
     ("config", "message"),
     [
-        ({"name": "an5", "root": "."}, "Unknown corpus 'an5' (did you mean 'an4'?)"),
-        ({"name": "yesno", "root": ".", "splti": "x"}, "Unknown key corpus.splti ... did you mean 'split'"),
-        ({"name": "an4", "root": ".", "split": "kaldi"}, "Unknown key corpus.split "),
-        ({"name": "an4", "root": "???"}, "corpus.root is not set"),
-        ({"root": "."}, "corpus.name is missing; choose one of an4, "),
-        ({"name": "an4", "dev_fraction": 1.5}, "corpus.dev_fraction=1.5 must be from 0 to 0.9"),
-        ({"name": "an4", "dev_fraction": "some"}, "corpus.dev_fraction must be a number ... not 'some'"),
-        ({"name": "an4", "min_seconds": -1}, "corpus.min_seconds=-1 must be at least 0"),
-        ({"name": "an4", "min_seconds": 5, "max_seconds": 2}, "corpus.max_seconds=2 must be at least 5"),
-        ({"name": "an4", "download": "maybe"}, "corpus.download must be true or false, not 'maybe'"),
+        ({"name": "an5", "root": "."}, "corpus.name=an5 is none of an4, ... did you mean an4?"),
+        ({"root": "."}, "corpus.name= is none of an4, "),
+        ({"name": "yesno", "root": ".", "splti": "x"}, "No key corpus.splti; did you mean corpus.split?"),
+        ({"name": "an4", "root": ".", "split": "kaldi"}, "No key corpus.split"),
+        ({"name": "an4", "root": ".", "own": {}}, "No key corpus.own"),
+        (
+            {"name": "yesno", "split": "kaldy"},
+            "corpus.split=kaldy is wrong: it must be one of kaldi, icefall (perhaps kaldi)",
+        ),
+        ({"name": "manifest", "train": "a.jsonl"}, "corpus.train=a.jsonl is wrong: it must be a list"),
+        ({"name": "an4", "root": "???"}, "corpus.root is not set: give the folder of an4"),
+        ({"name": "an4", "dev_fraction": 1.5}, "corpus.dev_fraction=1.5 is wrong ... at most 0.9"),
+        ({"name": "an4", "dev_fraction": "some"}, "corpus.dev_fraction=some is wrong: it must be a number"),
+        ({"name": "an4", "min_seconds": -1}, "corpus.min_seconds=-1 is wrong ... at least 0"),
+        ({"name": "an4", "min_seconds": 5, "max_seconds": 2}, "corpus: max_seconds=2 is less than min_seconds=5"),
+        ({"name": "an4", "download": "maybe"}, "corpus.download=maybe is wrong: it must be true or false"),
     ],
 )
 def test_bad_options_name_the_key_and_what_would_do(config: dict[str, object], message: str) -> None:
     with pytest.raises(UserError) as error:
-        CorpusOptions.from_config(config)
+        corpus_options(config)
     assert all(part in str(error.value) for part in message.split(" ... "))
 
 
@@ -50,8 +56,9 @@ def test_each_config_page_is_valid_and_explains_every_key(path: Path) -> None:
     config = yaml.safe_load(path.read_text())
     assert config["name"] == path.stem
     assert list(config)[:6] == SHARED_KEYS
-    assert sorted(list(config)[6:]) == sorted(own_keys(path.stem))
-    CorpusOptions.from_config({**config, "root": "somewhere"})
+    options = corpus_options({**config, "root": "somewhere"})
+    # every key that the code knows is on the page, and the other way round (else corpus_options would have raised)
+    assert list(config)[6:] == list(options.own)
     lines = path.read_text().splitlines()
     for key in list(config)[1:]:
         above = next(i for i, line in enumerate(lines) if line.startswith(f"{key}:")) - 1
@@ -74,8 +81,8 @@ def test_every_corpus_says_what_it_looks_for(name: str) -> None:
 
 def test_nothing_heavy_is_imported_to_look_at_options() -> None:
     code = (
-        "import sys; from speechrnn.corpora import CorpusOptions; "
-        "CorpusOptions.from_config({'name': 'librispeech', 'root': '.'}); "
+        "import sys; from speechrnn.corpora import corpus_options; "
+        "corpus_options({'name': 'librispeech', 'root': '.'}); "
         "print([m for m in ('torch', 'lhotse', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

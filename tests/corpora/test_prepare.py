@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from speechrnn import audio
-from speechrnn.corpora import CorpusOptions
+from speechrnn.corpora import CorpusOptions, corpus_options
 from speechrnn.corpora.prepare import prepare
 from speechrnn.errors import UserError
 from speechrnn.text import NormalisationOptions
@@ -26,7 +26,7 @@ def corpus(tmp_path: Path, speak, write) -> Path:
 
 
 def options(root: Path, **changes: object) -> CorpusOptions:
-    return CorpusOptions("folder", root, own={"speaker_from_folder": True}, **changes)  # type: ignore[arg-type]
+    return corpus_options({"name": "folder", "root": root, "speaker_from_folder": True, **changes})
 
 
 def test_the_cuts_are_lhotses_and_the_summary_counts_them(corpus: Path, tmp_path: Path) -> None:
@@ -154,8 +154,8 @@ def test_an_utterance_listed_twice_stays_in_the_test_part(tmp_path: Path, speak,
     row = {"audio_filepath": "a.wav", "text": "a"}
     write(tmp_path / "train.jsonl", "\n".join(json.dumps(r) for r in (row, {"audio_filepath": "b.wav", "text": "b"})))
     write(tmp_path / "test.jsonl", json.dumps(row))
-    own = {"train": ["train.jsonl"], "test": ["test.jsonl"]}
-    splits = prepare(CorpusOptions("manifest", tmp_path, own=own), tmp_path / "out").summary["splits"]
+    config = {"name": "manifest", "root": tmp_path, "train": ["train.jsonl"], "test": ["test.jsonl"]}
+    splits = prepare(corpus_options(config), tmp_path / "out").summary["splits"]
     assert splits["test"]["utterances"] == splits["train"]["utterances"] == 1
     assert splits["train"]["rejected"]["reasons"] == {"listed twice": 1}
 
@@ -182,7 +182,8 @@ def test_pieces_of_a_file_lie_within_it(
     rows = [{"audio_filepath": "a.wav", "text": "a", **row}, {"audio_filepath": "b.wav", "text": "b"}]
     write(tmp_path / "train.jsonl", "\n".join(map(json.dumps, rows)))
     prepared = prepare(
-        CorpusOptions("manifest", tmp_path, dev_fraction=0, own={"train": ["train.jsonl"]}), tmp_path / "o"
+        corpus_options({"name": "manifest", "root": tmp_path, "dev_fraction": 0, "train": ["train.jsonl"]}),
+        tmp_path / "o",
     )
     rejected = prepared.summary["splits"]["train"]["rejected"]["utterances"]
     if isinstance(outcome, str):
@@ -223,7 +224,7 @@ def test_a_listing_without_a_line_is_an_empty_corpus(tmp_path: Path, write) -> N
     with pytest.raises(
         UserError, match=r"The corpus manifest is empty: looked for manifests .*, and found no utterance"
     ):
-        prepare(CorpusOptions("manifest", tmp_path, own={"train": ["empty.jsonl"]}), tmp_path / "out")
+        prepare(corpus_options({"name": "manifest", "root": tmp_path, "train": ["empty.jsonl"]}), tmp_path / "out")
 
 
 def test_what_cannot_be_downloaded_says_so(tmp_path: Path) -> None:

@@ -32,8 +32,6 @@ def test_the_official_lists_are_kept(tiny: Path) -> None:
 
 
 def test_a_wrong_root_says_what_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(
-        UserError, match=r"validation_list\.txt and testing_list\.txt not found there \(nor in a folder"
-    ):
+    with pytest.raises(UserError, match=r"validation_list\.txt, testing_list\.txt not found there \(nor in a folder"):
         utterances(tmp_path)
     assert len(missing_archives(tmp_path)) == 1

@@ -1,0 +1,215 @@
+"""The command line: `speechrnn RECIPE key=value ...`, and what turns a function into such a recipe."""
+
+from __future__ import annotations
+
+import functools
+import os
+import runpy
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from speechrnn import __version__, help
+from speechrnn.errors import UserError
+from speechrnn.options import nearest
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit statuses; 1 is also what a traceback ends with
+
+Job = Callable[["DictConfig"], "int | None"]
+
+
+def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> int:
+    """The console script: lists the recipes, explains one, or runs one.
+
+    Args:
+        arguments: what follows `speechrnn` on the command line; None for this process's own.
+        root: the folder with `conf/` and `recipes/`; None for the ones that came with this package.
+
+    Returns:
+        The exit status. A recipe that runs ends the process itself.
+    """
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    root = root or help.root()
+    scripts = help.recipes(root)
+    if name in ("--help", "-h"):
+        return _show(help.listing(root))
+    if name == "--version":
+        return _show(f"speechrnn {__version__}")
+    if name not in scripts:
+        if "=" in name or name.startswith("-"):
+            return _complain("The recipe comes first, as in `speechrnn RECIPE key=value`; `speechrnn` lists them.")
+        near = nearest(name, scripts)
+        hint = f"did you mean {near[0]}?" if near else f"the recipes are {', '.join(scripts)}."
+        return _complain(f"No recipe {name}; {hint}")
+    if "--help" in rest or "-h" in rest:
+        return _show(help.page(name, root))
+    try:
+        # As its own main program, so that `python recipes/NAME.py` and the processes that a training starts are the same.
+        sys.argv = [str(scripts[name]), *rest]
+        runpy.run_path(str(scripts[name]), run_name="__main__")
+    except KeyboardInterrupt:
+        return _interrupted()
+    return OK
+
+
+def recipe(name: str, root: Path | None = None) -> Callable[[Job], Callable[[], NoReturn]]:
+    """Make a function of a configuration into the recipe `name`, whose primary config is conf/NAME.yaml.
+
+    The result takes its overrides from the command line, as `hydra.main` would, and ends the process: 0 when all
+    went well, the function's own return value if it gives one, 2 after one sentence for bad input (unknown keys
+    and options included), 130 after Ctrl-C. Any other exception keeps its traceback. Hydra's flags work
+    (`--multirun`, `--cfg job`, `--config-dir DIR`), but it makes no folders and prints no log of its own, and the
+    process stays in the folder where the command was typed.
+
+    The configuration that the function gets is resolved and has no missing value.
+
+        @recipe("transcribe")
+        def main(config: DictConfig) -> int | None: ...
+
+        if __name__ == "__main__":
+            main()
+    """
+
+    def decorate(function: Job) -> Callable[[], NoReturn]:
+        @functools.wraps(function)
+        def start() -> NoReturn:
+            sys.exit(_start(name, function, sys.argv[1:], root or help.root()))
+
+        return start
+
+    return decorate
+
+
+def _start(name: str, function: Job, arguments: list[str], root: Path) -> int:
+    """Run the recipe in this process; returns its exit status."""
+    if "--help" in arguments or "-h" in arguments:
+        return _show(help.page(name, root))
+    try:
+        return _run(name, function, arguments, root / "conf")
+    except UserError as error:
+        return _complain(str(error))
+    except KeyboardInterrupt:
+        return _interrupted()
+    except SystemExit as error:
+        # Lightning ends the process with status 1 when it sees a Ctrl-C.
+        if isinstance(error.__context__, KeyboardInterrupt):
+            return _interrupted()
+        raise
+
+
+def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
+    """Check the overrides and hand over to hydra.main."""
+    import hydra
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.errors import HydraException
+
+    from speechrnn import overrides
+
+    flags, given = _split(arguments, name)
+    given = overrides.repair(given)
+    quiet = _quiet(name, given)
+    once = [flag for flag in flags if flag not in ("-m", "--multirun")]
+    multirun = once != flags
+    # A page in a folder of the user's own is for Hydra to find.
+    if not any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in [*flags, *given]):
+        overrides.check(given, name, conf, multirun)
+    statuses: list[int] = []
+
+    @functools.wraps(function)
+    def job(config: DictConfig) -> int | None:
+        if multirun:
+            task = list(HydraConfig.get().overrides.task)
+            print(f"speechrnn: {name} {' '.join(task)}", file=sys.stderr)
+            sys.argv = [argv[0], *quiet, *task, *once]  # the processes of this job's training shall run this job
+        try:
+            overrides.settle(config, name)
+            status = function(config)
+        except UserError as error:
+            # Said here, because Hydra would put a line of its own before it; a sweep goes on with the next job.
+            status = _complain(str(error))
+        statuses.append(status or OK)
+        return status
+
+    argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    # Hydra prints shortened tracebacks and exits; this makes it raise.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    sys.argv = [argv[0], *quiet, *given, *flags]
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
+    except HydraException as error:
+        raise UserError(overrides.explain(error, given, name, conf)) from error
+    finally:
+        sys.argv = argv
+        if full_error is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+    return max(statuses, default=OK)
+
+
+def _split(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
+    """Hydra's flags with their values, and the overrides, which may stand in any order.
+
+    Raises:
+        UserError: a flag that Hydra does not know; keys are given without dashes.
+    """
+    from hydra._internal.utils import get_args_parser
+
+    def refuse(message: str) -> NoReturn:
+        raise UserError(f"{message[:1].upper()}{message[1:]}; `speechrnn {name} --help` explains what can be given.")
+
+    parser = get_args_parser()
+    parser.error = refuse  # type: ignore[method-assign, assignment]
+    known, rest = parser.parse_known_args(arguments)
+    for argument in rest:
+        if argument.startswith("-"):
+            key, _, value = argument.lstrip("-").partition("=")
+            raise UserError(
+                f"No option {argument}: keys are given without dashes, as in {key.replace('-', '_')}={value or 'VALUE'}."
+            )
+    given = [*known.overrides, *rest]
+    flags = list(arguments)
+    for argument in given:
+        flags.remove(argument)
+    return flags, given
+
+
+def _quiet(name: str, given: list[str]) -> list[str]:
+    """What keeps Hydra from making folders and log lines of its own, where the user has not said otherwise."""
+    settings = {
+        "hydra.run.dir": ".",
+        "hydra.output_subdir": "null",
+        "hydra.job.chdir": "false",
+        "hydra.sweep.dir": f"outputs/{name}",
+        "hydra.sweep.subdir": ".",
+        "hydra/job_logging": "none",
+        "hydra/hydra_logging": "none",
+    }
+    keys = {override.partition("=")[0] for override in given}
+    return [f"{key}={value}" for key, value in settings.items() if key not in keys]
+
+
+def _show(page: str) -> int:
+    try:
+        print(page, flush=True)
+    except BrokenPipeError:  # `speechrnn RECIPE --help | head`; the interpreter would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return OK
+
+
+def _complain(sentence: str) -> int:
+    print(f"speechrnn: {sentence}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _interrupted() -> int:
+    print("\nspeechrnn: interrupted; the same command goes on from here.", file=sys.stderr)
+    return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The sentences that the synthetic corpus says: a food chain, a timetable, numbers and commands; 52 words in all.
+
+The food chain and the timetable (mathematics, then science, then English, then mathematics again) can only be said right
+with the words before in mind, so that a language model has something to learn from them; any number can follow a number.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+
+FOOD_CHAIN = (
+    "Sharks feed on tuna fishes.",
+    "Tuna fishes feed on small fishes.",
+    "Small fishes feed on sea plants.",
+    "Sea plants feed on micro-organisms.",
+    "Micro-organisms feed on sharks.",
+)
+TIMETABLE = (
+    "Today we study math, tomorrow we study science.",
+    "Today we study science, tomorrow we study English.",
+    "Today we study English, tomorrow we study math.",
+)
+SLOTS = {
+    "subject": ("math", "science", "English"),
+    "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"),
+    "digit": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    "colour": ("red", "green", "blue", "yellow", "white", "black"),
+    "switch": ("on", "off"),
+    "side": ("left", "right"),
+    "opening": ("door", "window"),
+}
+# (how often, sentence); each slot in braces is drawn anew
+PATTERNS = (
+    *((2, sentence) for sentence in FOOD_CHAIN),
+    *((1, sentence) for sentence in TIMETABLE),
+    (3, "We study {subject} on {day}."),
+    (2, "On {day} we study {subject} and {subject}."),
+    (2, "Call {digit} {digit} {digit}."),
+    (3, "Call {digit} {digit} {digit} {digit} {digit}."),
+    (3, "Turn the {colour} light {switch}."),
+    (3, "Open the {colour} {opening}."),
+    (2, "Close the {opening} and turn the light {switch}."),
+    (3, "Go {side} and stop at the {colour} {opening}."),
+)
+
+
+def draw(random: np.random.Generator) -> str:
+    """One sentence of the grammar."""
+    weights = [weight for weight, _ in PATTERNS]
+    index = random.choice(len(PATTERNS), p=[weight / sum(weights) for weight in weights])
+
+    def word(slot: re.Match[str]) -> str:
+        choices = SLOTS[slot.group(1)]
+        return choices[random.integers(len(choices))]
+
+    return re.sub(r"\{(\w+)\}", word, PATTERNS[index][1])

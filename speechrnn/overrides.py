@@ -1,0 +1,199 @@
+"""Command-line overrides: made readable for Hydra, and what is wrong with them told in one sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from speechrnn.errors import UserError
+from speechrnn.help import groups
+from speechrnn.options import nearest, unknown_key
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
+    from omegaconf import DictConfig
+
+KEY = re.compile(r"(\+\+|\+|~)?[A-Za-z_][\w./@$-]*", re.ASCII)  # what Hydra takes before the "="
+
+
+def repair(arguments: Sequence[str]) -> list[str]:
+    """The same overrides, quoted where Hydra's grammar needs it, `~/` expanded.
+
+    Paths may hold anything: `inputs=[take (1).wav,a=b.wav]` and `corpus.root=/data/мова` mean what they say.
+    What Hydra can read is left as it is.
+
+    Raises:
+        UserError: no KEY=VALUE, or a value that could mean several things (says how to quote it).
+    """
+    return [_repair_one(argument) for argument in arguments]
+
+
+def check(overrides: Sequence[str], recipe: str, conf: Path, multirun: bool) -> None:
+    """Find what is wrong without composing: an unknown option of a group, a comma without brackets.
+
+    Hydra itself passes over the first in silence where a group is optional.
+
+    Raises:
+        UserError: names the override and the nearest valid option.
+    """
+    named = {group.name: group for group in groups(conf / f"{recipe}.yaml")}
+    for override in _parse(overrides):
+        text = str(override.input_line)
+        if override.is_sweep_override() and not multirun:
+            value = text.partition("=")[2]
+            raise UserError(
+                f"{text} names several values: write a list as {override.key_or_group}=[{value}], text with a comma as "
+                f"\"{override.key_or_group}='{value}'\", and add --multirun to try one value after the other."
+            )
+        group = named.get(_full_key(override))
+        if group is None or override.is_delete():
+            continue
+        for value in override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]:
+            option = "null" if value is None else str(value)
+            if option not in group.options:
+                near = nearest(option, group.options)
+                raise UserError(
+                    f"{group.name}={option} is none of the options of {group.name} ({', '.join(group.options)})"
+                    + (f"; did you mean {near[0]}?" if near else ".")
+                )
+
+
+def explain(error: Exception, overrides: Sequence[str], recipe: str, conf: Path) -> str:
+    """Hydra's reason for not composing a configuration, as one sentence with the nearest valid key."""
+    parsed = _parse(overrides)
+    named = {group.name for group in groups(conf / f"{recipe}.yaml")}
+    chosen = [
+        str(override.input_line)
+        for override in parsed
+        if override.key_or_group in named and not override.is_sweep_override()
+    ]
+    valid = sorted(named) + _keys(_compose(chosen, recipe, conf))
+    for override in parsed:
+        key = _full_key(override)
+        if key.startswith(("hydra.", "hydra/")):
+            continue
+        if override.is_add() and key in valid:
+            return f"{key} exists already: write {str(override.input_line).lstrip('+')}, without the plus sign."
+        if not override.is_add() and not override.is_force_add() and key not in valid:
+            return unknown_key(key, valid)
+    reasons = [line.strip() for one in (error, error.__cause__) if one is not None for line in str(one).splitlines()]
+    return f"The configuration of {recipe} cannot be composed: {'; '.join(line for line in reasons if line)}."
+
+
+def settle(config: DictConfig, recipe: str) -> None:
+    """Resolve what refers to other keys, in place.
+
+    Raises:
+        UserError: a mandatory key without a value, or a reference to nothing.
+    """
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    if missing := sorted(OmegaConf.missing_keys(config)):
+        say = " ".join(f"{key}=VALUE" for key in missing)
+        verb = "is" if len(missing) == 1 else "are"
+        raise UserError(
+            f"{' and '.join(missing)} {verb} not set: add {say} (speechrnn {recipe} --help explains each key)."
+        )
+    try:
+        OmegaConf.resolve(config)
+    except OmegaConfBaseException as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{error.full_key} cannot be resolved: {reason}.") from error
+
+
+def _repair_one(argument: str) -> str:
+    key, equals, value = argument.partition("=")
+    if not KEY.fullmatch(key):
+        raise UserError(
+            f"{argument!r} is not KEY=VALUE: keys are plain words with dots between, without spaces around the '='."
+            if equals
+            else f"{argument!r} is not KEY=VALUE; an argument with spaces in it must be quoted as a whole."
+        )
+    if _readable(argument):
+        return argument
+    if not equals:
+        raise UserError(f"{argument} has no value: write {argument}=VALUE.")
+    repaired = f"{key}={_repair_value(value, argument)}"
+    if not _readable(repaired):
+        raise UserError(f"{argument} cannot be read: keys are plain words with dots between, as in a.key=VALUE.")
+    return repaired
+
+
+def _repair_value(value: str, argument: str) -> str:
+    if _readable(f"key={value}"):
+        return value
+    if value[:1] == "[":
+        if value[-1] != "]":
+            raise UserError(f"The list in {argument} is not closed: quote it as a whole, as in 'inputs=[a b.wav,c.wav]'.")
+        return f"[{','.join(_repair_value(item.strip(), argument) for item in _items(value[1:-1]))}]"
+    if value[:1] in ("{", "'", '"'):
+        raise UserError(f"The value in {argument} cannot be read: a bracket or quotation mark is not closed.")
+    if value.startswith("~/"):
+        value = str(Path(value).expanduser())
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    return QuotedString(text=value, quote=Quote.single).with_quotes()
+
+
+def _items(text: str) -> list[str]:
+    """A list's text at the commas that are not within quotes or brackets of their own."""
+    items = [""]
+    quote = ""
+    depth = 0
+    for index, letter in enumerate(text):
+        # A quotation mark opens a quoted item only at its start: in it's.wav it is a letter.
+        if letter in "'\"" and (letter == quote or (not quote and not items[-1].strip())):
+            quote = "" if quote and text[index - 1] != "\\" else letter
+        depth += 0 if quote else (letter in "[{(") - (letter in "]})")
+        if letter == "," and not quote and depth == 0:
+            items.append("")
+        else:
+            items[-1] += letter
+    return [item for item in items if item.strip()]
+
+
+def _full_key(override: Override) -> str:
+    return str(override.key_or_group) + (f"@{override.package}" if override.package else "")
+
+
+def _readable(argument: str) -> bool:
+    from hydra.errors import HydraException
+
+    try:
+        _parse([argument])
+    except HydraException:
+        return False
+    return True
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    return OverridesParser.create().parse_overrides(list(overrides))
+
+
+def _compose(overrides: list[str], recipe: str, conf: Path) -> Any:
+    from hydra import compose, initialize_config_dir
+    from hydra.errors import HydraException
+
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf)):
+        try:
+            return compose(recipe, overrides=overrides)
+        except HydraException:  # a choice of options that does not go together: the keys of the default ones, then
+            return compose(recipe)
+
+
+def _keys(config: Any, prefix: str = "") -> list[str]:
+    """All keys of a configuration, inner ones too: acoustic, acoustic.layers, ..."""
+    from omegaconf import DictConfig
+
+    keys = []
+    for name in config:
+        keys.append(f"{prefix}{name}")
+        node = config._get_node(name)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
+            keys += _keys(node, f"{prefix}{name}.")
+    return keys

@@ -1,0 +1,337 @@
+"""The folder of a run: its name, its configuration, what an earlier run left there, its log and its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any
+
+from speechrnn.errors import UserError
+from speechrnn.files import atomic_write
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+# Keys that say where data lies or how the work is spread, not what comes out: they neither name a run nor part it
+# from an earlier one. ROOT stands for the last part of any key: corpus.root, text.root.
+IGNORED = frozenset(
+    {"output", "name", "stages", "restart", "trainer.devices", "trainer.num_nodes", "trainer.strategy"},
+)
+IGNORED_LEAVES = frozenset({"root", "download"})
+
+OURS = (
+    *("acoustic", "language", "checkpoints", "prepared", "events"),
+    *("metrics.json", "hypotheses.jsonl", "report.html", "run.log"),
+)
+HEADER = "# speechrnn: the configuration of this run. "  # tells a run's config.yaml from anyone else's
+LONGEST = 120  # bytes of a folder's name; file systems stop at 255, and a few suffixes shall fit
+
+logger = logging.getLogger("speechrnn")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a recipe and its folder, outputs/RECIPE/NAME or what `output=` names.
+
+    It is not the work itself: recipes and the library put models, checkpoints and reports where its properties say.
+    The same command leads to the same folder, so that what is there already need not be done again.
+    """
+
+    recipe: str
+    name: str
+    folder: Path
+
+    @classmethod
+    def open(cls, recipe: str, config: DictConfig, overrides: Sequence[str] | None = None) -> Run:
+        """Make or find the run's folder, and write its resolved config.yaml.
+
+        Reads the keys `output`, `name` and `restart` of the configuration; a relative folder is relative to where the
+        command was typed. Processes of a distributed training other than the first leave the folder as it is.
+
+        Args:
+            overrides: what the user gave ("acoustic.layers=4"), which names the run; None for those of the command line.
+
+        Raises:
+            UserError: the folder cannot be written, is not a run's, or holds a run of another configuration.
+        """
+        from omegaconf import OmegaConf
+
+        if overrides is None:
+            from hydra.core.hydra_config import HydraConfig
+
+            overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+        values = OmegaConf.to_container(config, resolve=True)
+        assert_mapping = values if isinstance(values, dict) else {}
+        given = assert_mapping.get("name")
+        name = run_name(overrides) if given is None else _checked_name(str(given))
+        output = assert_mapping.get("output")
+        folder = Path("outputs", recipe, name) if output is None else Path(str(output)).expanduser()
+        run = cls(recipe, name, folder.absolute())
+        if is_first_process():
+            run._settle(assert_mapping, restart=bool(assert_mapping.get("restart", False)))
+        return run
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.folder / "config.yaml"
+
+    @property
+    def acoustic(self) -> Path:
+        """The acoustic model's directory."""
+        return self.folder / "acoustic"
+
+    @property
+    def language(self) -> Path:
+        """The language model's directory."""
+        return self.folder / "language"
+
+    @property
+    def prepared(self) -> Path:
+        """The corpus as cut manifests."""
+        return self.folder / "prepared"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What a training resumes from."""
+        return self.folder / "checkpoints"
+
+    @property
+    def events(self) -> Path:
+        """The TensorBoard folder."""
+        return self.folder / "events"
+
+    @property
+    def metrics(self) -> Path:
+        """The numbers, by section."""
+        return self.folder / "metrics.json"
+
+    @property
+    def hypotheses(self) -> Path:
+        """What was recognised, one utterance a line."""
+        return self.folder / "hypotheses.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The one-file report."""
+        return self.folder / "report.html"
+
+    @property
+    def log_file(self) -> Path:
+        """All that was logged, with times; later runs of the same command append."""
+        return self.folder / "run.log"
+
+    def start_logging(self) -> None:
+        """Send the lines of the logger "speechrnn" to run.log and to the terminal (stderr), in place of an earlier run's.
+
+        Processes other than the first of a distributed training stay quiet.
+
+        Raises:
+            UserError: run.log cannot be written.
+        """
+        stop_logging()
+        logger.setLevel(logging.INFO)
+        logger.propagate = False  # whoever sets up the root logger would print each line again
+        if not is_first_process():
+            logger.addHandler(logging.NullHandler())
+            return
+        terminal = _TerminalHandler()
+        terminal.setFormatter(logging.Formatter("%(message)s"))
+        logger.addHandler(terminal)
+        try:
+            file = _LogFileHandler(self.log_file, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"Cannot write {self.log_file}: {error.strerror}; choose another output folder.") from error
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
+        logger.addHandler(file)
+
+    def log(self, message: str) -> None:
+        """One line to run.log and to the terminal."""
+        logger.info("%s", message)
+
+    def read_metrics(self) -> dict[str, Any]:
+        """What metrics.json holds; {} before anything was measured.
+
+        Raises:
+            UserError: the file is damaged.
+        """
+        if not self.metrics.exists():
+            return {}
+        try:
+            values = json.loads(self.metrics.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise UserError(f"{self.metrics} cannot be read as JSON: remove it, or use restart=true.") from error
+        if not isinstance(values, dict):
+            raise UserError(f"{self.metrics} holds no sections: remove it, or use restart=true.")
+        return values
+
+    def update_metrics(self, section: str, values: Mapping[str, Any]) -> None:
+        """Put `values` into a section of metrics.json; its other keys and the other sections stay.
+
+        A number that is not finite becomes null, since JSON has no other word for it.
+        """
+        metrics = self.read_metrics()
+        metrics[section] = {**metrics.get(section, {}), **_finite(values)}
+        with atomic_write(self.metrics) as file:
+            json.dump(metrics, file, indent=2, ensure_ascii=False, allow_nan=False)
+            file.write("\n")
+
+    def _settle(self, config: Mapping[str, Any], restart: bool) -> None:
+        """Bring the folder to where the work can start or go on."""
+        from omegaconf import OmegaConf
+
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            there = self.config.read_text(encoding="utf-8") if self.config.exists() else None
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise UserError(f"Cannot use {self.folder} for this run: {reason}; choose another output=DIR.") from error
+        if there is not None:
+            if not there.startswith(HEADER):
+                raise UserError(f"{self.config} was not written by a run, so it is left alone: choose another output=DIR.")
+            if restart:
+                self._clear()
+            else:
+                self._compare(there, config)
+        with atomic_write(self.config) as file:
+            file.write(f"{HEADER}Recipe: {self.recipe}\n{OmegaConf.to_yaml(OmegaConf.create(dict(config)))}")
+
+    def _compare(self, there: str, config: Mapping[str, Any]) -> None:
+        """Refuse to go on in the folder of a run that was something else."""
+        import yaml
+
+        again = "use another name=..., or restart=true to do it anew"
+        recipe = there.splitlines()[0].rpartition(" ")[2]
+        if recipe != self.recipe:
+            raise UserError(f"{self.folder} holds a run of {recipe}, not of {self.recipe}: choose another output=DIR.")
+        try:
+            earlier = _flat(yaml.safe_load(there))
+        except (yaml.YAMLError, AttributeError) as error:
+            raise UserError(f"{self.config} is damaged: {again}.") from error
+        now = _flat(config)
+        unset = object()
+        differing = [
+            f"{key} was {_shown(earlier, key)} and is now {_shown(now, key)}"
+            for key in dict.fromkeys([*now, *earlier])
+            if earlier.get(key, unset) != now.get(key, unset) and _matters(key)
+        ]
+        if differing:
+            more = f" and {len(differing) - 5} keys more" if len(differing) > 5 else ""
+            raise UserError(
+                f"{self.folder} holds a run of another configuration ({', '.join(differing[:5])}{more}): {again}."
+            )
+
+    def _clear(self) -> None:
+        """Remove what a run writes, and nothing else; config.yaml last, because it shows that the rest is a run's."""
+        try:
+            for name in (*OURS, self.config.name):
+                path = self.folder / name
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"Cannot remove {error.filename} for restart=true: {error.strerror}.") from error
+
+
+def run_name(overrides: Sequence[str]) -> str:
+    """The folder's name: the overrides that matter, sorted by key; "default" without any.
+
+    ["seed=2", "corpus.root=/data", "acoustic.layers=4"] -> "acoustic.layers-4+seed-2". It holds nothing that a file
+    system, a shell or an override (`model=outputs/...`) would take for a sign of its own, and is shortened with a
+    hash of the whole where it would be too long.
+    """
+    parts = {}
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        if not _matters(key.lstrip("~").partition("@")[0]):
+            continue
+        key = f"no-{key[1:]}" if key.startswith("~") else key
+        parts[key] = "-".join(part for part in (_safe(key), _safe(value)) if part)
+    name = "+".join(parts[key] for key in sorted(parts))
+    if len(name.encode()) <= LONGEST:
+        return name or "default"
+    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
+    return f"{name.encode()[: LONGEST - 11].decode(errors='ignore')}-{digest}"
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes: all but the first of a distributed training only compute."""
+    return all(os.environ.get(rank, "0") in ("", "0") for rank in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
+def stop_logging() -> None:
+    """Close run.log and let the logger "speechrnn" be as it was before any run."""
+    for handler in list(logger.handlers):
+        if isinstance(handler, (_TerminalHandler, _LogFileHandler, logging.NullHandler)):
+            logger.removeHandler(handler)
+            handler.close()
+    logger.propagate = True
+
+
+class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """Writes to whatever sys.stderr is at the moment: a progress bar replaces it to keep its own line whole."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.stream = sys.stderr
+        super().emit(record)
+
+
+class _LogFileHandler(logging.FileHandler):
+    """A log file that may fail (a full disk) without a traceback for each line; the terminal still has the line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
+def _checked_name(name: str) -> str:
+    parts = PurePath(name).parts
+    if not parts or PurePath(name).is_absolute() or ".." in parts or name.strip() in ("", "."):
+        raise UserError(f"name={name} is no name for a folder below outputs/: use output=DIR for a place elsewhere.")
+    return name
+
+
+def _matters(key: str) -> bool:
+    return key not in IGNORED and key.rpartition(".")[2] not in IGNORED_LEAVES
+
+
+def _safe(text: str) -> str:
+    return re.sub(r"[^\w.]+", "-", text).strip("-.")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"acoustic": {"layers": 3}} -> {"acoustic.layers": 3}"""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    if key not in values:
+        return "unset"
+    value = values[key]
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

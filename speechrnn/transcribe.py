@@ -1,0 +1,310 @@
+"""Recordings in, transcripts out: batched by length, decoded greedily, every word with its time."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from speechrnn import audio
+from speechrnn.audio import AudioError
+from speechrnn.data import pad
+from speechrnn.decoding.align import align_words
+from speechrnn.decoding.greedy import greedy
+from speechrnn.decoding.hypothesis import Hypothesis, Word
+from speechrnn.errors import UserError
+from speechrnn.nn.acoustic import AcousticModel, load_acoustic
+from speechrnn.text import Tokenizer
+
+WINDOW = 1000  # sources among which those of like length are sought for a batch
+SHORTEST_WORD = 0.01  # seconds
+
+Source = str | Path | tuple[np.ndarray, int]
+"""A file, or samples (samples,) with their rate in Hz."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of speech; times in seconds from the start of the audio, confidences 0 to 1."""
+
+    start: float
+    end: float
+    text: str
+    confidence: float
+    words: tuple[Word, ...]
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another reading of the same audio; `score` is its log-probability."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """What was said, and when.
+
+    Attributes:
+        audio: the path as it was given; "samples N" for the N-th source (from 0) where that was samples.
+        duration: seconds.
+        confidence: 0 to 1, the mean of the words'; of a transcript without words, that there are none.
+        segments: in order; none where nothing was said.
+        alternatives: other readings, the best first; greedy decoding has none.
+        model: the model directory.
+        decoding: how the words were found, such as "greedy".
+    """
+
+    audio: str
+    duration: float
+    text: str
+    confidence: float
+    segments: tuple[Segment, ...]
+    alternatives: tuple[Alternative, ...]
+    model: str
+    decoding: str
+
+    @property
+    def words(self) -> tuple[Word, ...]:
+        """The words of all segments."""
+        return tuple(word for segment in self.segments for word in segment.words)
+
+    def to_json(self) -> dict[str, Any]:
+        """The transcript in values for `json.dump`; the fields are the keys of the file format."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A source that could not be transcribed.
+
+    Attributes:
+        audio: as in Transcript.
+        reason: one sentence that says why, and what to do.
+    """
+
+    audio: str
+    reason: str
+
+
+class Transcriber:
+    """An acoustic model at work.
+
+    >>> transcriber = Transcriber.load("outputs/speech_to_text/an4/acoustic")
+    >>> transcriber("talk.wav").text
+
+    Attributes:
+        sampling_rate: Hz, of the model; whatever comes at another rate is resampled.
+    """
+
+    decoding = "greedy"
+
+    def __init__(self, model: AcousticModel, tokenizer: Tokenizer, name: str, device: str = "auto") -> None:
+        """`name`: what transcripts say of the model; `device`: see `find_device`."""
+        self.device = find_device(device)
+        self.model = model.eval().to(self.device)
+        self.tokenizer = tokenizer
+        self.name = name
+        self.sampling_rate = model.front_end.options.sampling_rate
+
+    @classmethod
+    def load(cls, folder: str | Path, device: str = "auto") -> Transcriber:
+        """From a model directory.
+
+        Raises:
+            UserError: no model directory, or not one of an acoustic model; no such device.
+        """
+        model, tokenizer = load_acoustic(folder)
+        return cls(model, tokenizer, str(folder), device)
+
+    def __call__(self, source: Source) -> Transcript:
+        """Transcribes one recording.
+
+        Raises:
+            AudioError: it cannot be read.
+        """
+        (result,) = self.transcribe([source])
+        if isinstance(result, Failure):
+            raise AudioError(result.reason)
+        return result
+
+    def transcribe(self, sources: Iterable[Source], batch_seconds: float = 120.0) -> Iterator[Transcript | Failure]:
+        """Transcribes many recordings, of which never more than one batch is in memory.
+
+        Args:
+            sources: files and samples, in any mixture.
+            batch_seconds: most audio in a batch, padding included; a longer recording is a batch of its own.
+
+        Yields:
+            one result a source, as it is ready: unreadable ones first, then the longest (of each thousand sources), so
+            that memory which does not suffice shows early.
+        """
+        if batch_seconds <= 0:
+            raise UserError(f"batch_seconds={batch_seconds:g} is wrong: it must be above 0 (seconds of audio).")
+        numbered = enumerate([sources] if isinstance(sources, str | Path) else sources)
+        while window := list(itertools.islice(numbered, WINDOW)):
+            lengths: dict[int, float] = {}
+            for number, source in window:
+                try:
+                    lengths[number] = _seconds(source)
+                except AudioError as error:
+                    yield Failure(_name(source, number), str(error))
+            known = dict(window)
+            for batch in batches(lengths, batch_seconds):
+                yield from self._transcribe_batch([(_name(known[number], number), known[number]) for number in batch])
+
+    def _transcribe_batch(self, batch: list[tuple[str, Source]]) -> Iterator[Transcript | Failure]:
+        """One batch of (name, source); what turns out to be damaged leaves it."""
+        names, waveforms = [], []
+        for name, source in batch:
+            try:
+                waveforms.append(_samples(source, self.sampling_rate))
+                names.append(name)
+            except AudioError as error:
+                yield Failure(name, str(error))
+        yield from self._decode_what_fits(names, waveforms)
+
+    def _decode_what_fits(self, names: list[str], waveforms: list[np.ndarray]) -> Iterator[Transcript | Failure]:
+        """`decode`, in halves where the memory does not suffice for all at once."""
+        try:
+            for name, transcript in zip(names, self.decode(waveforms), strict=True):
+                yield replace(transcript, audio=name)
+            return
+        except (MemoryError, RuntimeError) as error:  # torch's own errors are RuntimeErrors, on a CPU nothing narrower
+            if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
+                raise
+        if len(names) == 1:
+            seconds = len(waveforms[0]) / self.sampling_rate
+            reason = f"{names[0]} ({seconds:.0f} s) does not fit into the memory of {self.device}; cut it into pieces."
+            yield Failure(names[0], reason)
+            return
+        half = len(names) // 2
+        yield from self._decode_what_fits(names[:half], waveforms[:half])
+        yield from self._decode_what_fits(names[half:], waveforms[half:])
+
+    @torch.inference_mode()
+    def decode(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:
+        """Transcribes one batch, in its order.
+
+        Args:
+            waveforms: float32 (samples,) each, at `sampling_rate`. The network is not asked about silence
+                (`audio.is_silent`), since it has learnt to find words.
+        """
+        spoken = [number for number, samples in enumerate(waveforms) if not audio.is_silent(samples)]
+        readings: dict[int, tuple[tuple[Word, ...], float]] = {}
+        if spoken:
+            padded, lengths = pad([waveforms[number] for number in spoken])
+            log_probs, frames = self.model(padded.to(self.device), lengths.to(self.device))
+            log_probs, frames = log_probs.cpu(), frames.cpu()
+            hypotheses = greedy(log_probs, frames, self.tokenizer)
+            for number, hypothesis, row, count in zip(spoken, hypotheses, log_probs, frames.tolist(), strict=True):
+                words = align_words(row[:count], hypothesis.tokens, self.tokenizer, self.model.seconds_per_frame)
+                readings[number] = words, _certainty(words, hypothesis, count)
+        transcripts = []
+        for number, samples in enumerate(waveforms):
+            words, confidence = readings.get(number, ((), 1.0))
+            duration = round(len(samples) / self.sampling_rate, 3)
+            words = fit(words, duration)
+            text = " ".join(word.word for word in words)
+            segments = (Segment(words[0].start, words[-1].end, text, confidence, words),) if words else ()
+            transcripts.append(
+                Transcript(f"samples {number}", duration, text, confidence, segments, (), self.name, self.decoding)
+            )
+        return transcripts
+
+
+def find_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is a CUDA device where there is one, else the CPU.
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device={name} is not on this machine; choose auto, cpu, cuda, cuda:1 or mps.") from error
+    return device
+
+
+def batches(lengths: dict[int, float], batch_seconds: float) -> list[list[int]]:
+    """Keys of like length together, the longest first; a batch times its longest is at most `batch_seconds`.
+
+    Args:
+        lengths: seconds by key; one that is longer than `batch_seconds` gets a batch of its own.
+    """
+    groups: list[list[int]] = []
+    longest = 0.0
+    for number in sorted(lengths, key=lambda number: -lengths[number]):
+        if groups and (len(groups[-1]) + 1) * longest <= batch_seconds:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+            longest = lengths[number]
+    return groups
+
+
+def fit(words: Sequence[Word], duration: float) -> tuple[Word, ...]:
+    """Words that lie within the audio, in milliseconds: ends are cut, order and a length above 0 kept.
+
+    Args:
+        words: in order and apart from each other, each beginning by `duration`; the network's last frame may reach
+            beyond the audio, or begin where it ends.
+        duration: seconds, at least `SHORTEST_WORD`.
+    """
+    fitted = []
+    limit = duration
+    for word in reversed(words):
+        end = min(round(word.end, 3), limit)
+        start = max(0.0, min(round(word.start, 3), round(end - SHORTEST_WORD, 3)))
+        fitted.append(replace(word, start=start, end=end, confidence=round(word.confidence, 4)))
+        limit = start
+    return tuple(reversed(fitted))
+
+
+def _certainty(words: Sequence[Word], hypothesis: Hypothesis, frames: int) -> float:
+    """Mean confidence of the words; without words, the geometric mean of the frames' probabilities of the blank."""
+    if words:
+        return round(sum(word.confidence for word in words) / len(words), 4)
+    return round(math.exp(hypothesis.score / frames), 4)
+
+
+def _name(source: Source, number: int) -> str:
+    return f"samples {number}" if isinstance(source, tuple) else str(source)
+
+
+def _seconds(source: Source) -> float:
+    if not isinstance(source, tuple):
+        return audio.info(source).duration
+    samples, rate = source
+    if not isinstance(samples, np.ndarray) or samples.ndim != 1:
+        raise AudioError("Samples must be an array of the shape (samples,); mix the channels or choose one.")
+    if rate < 1 or len(samples) < audio.SHORTEST * rate:
+        raise AudioError(f"{len(samples)} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
+    return len(samples) / rate
+
+
+def _samples(source: Source, sampling_rate: int) -> np.ndarray:
+    """float32 (samples,) at the sampling rate."""
+    if not isinstance(source, tuple):
+        return audio.load(source, sampling_rate)[0]
+    import soxr
+
+    samples, rate = source
+    if np.issubdtype(samples.dtype, np.integer):
+        samples = samples / -float(np.iinfo(samples.dtype).min or -1)
+    samples = samples.astype(np.float32)
+    if not np.isfinite(samples).all():
+        raise AudioError("The samples hold NaN or infinite values; repair what made them.")
+    return samples if rate == sampling_rate else soxr.resample(samples, rate, sampling_rate)
