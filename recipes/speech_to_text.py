@@ -1,40 +1,39 @@
-"""Speech to text: prepare a corpus, train an acoustic model, decode the test part, and report."""
+"""Speech to text: prepare a corpus, train an acoustic model, decode the test part, report.
+
+The run's folder holds the prepared corpus, checkpoints, the model (acoustic/), metrics.json, hypotheses.jsonl and
+report.html. The same command goes on where an earlier one stopped.
+"""
 
 from __future__ import annotations
 
-import json
-import logging
-
-from lhotse import CutSet
 from omegaconf import DictConfig
 
 from speechrnn.cli import recipe
-from speechrnn.corpora import CorpusOptions
-from speechrnn.corpora.prepare import Prepared, prepare
-from speechrnn.errors import UserError
-from speechrnn.options import build, plain
-from speechrnn.run import Run
-from speechrnn.text import NormalisationOptions, TokenizerOptions, build_tokenizer, describe_unknown, unknown_report
-
-logger = logging.getLogger("speechrnn")
-STAGES = ("prepare", "train", "decode", "report")
+from speechrnn.corpora import corpus_options
+from speechrnn.corpora.prepare import prepare
+from speechrnn.report import write_report
+from speechrnn.run import Run, is_first_process
+from speechrnn.stages import SpeechOptions, decode, train
 
 
 @recipe("speech_to_text")
 def main(config: DictConfig) -> None:
-    """The story: a corpus becomes batches, batches become a model, the model becomes words, and words become a report."""
-    stages = check_stages(config)
-    run = Run.start("speech_to_text", config)
-    fabric = launch(config, run) if "train" in stages else None
-    if fabric is None or fabric.is_global_zero:
-        corpus = prepare_corpus(config, run)
-    if fabric is not None:
-        fabric.barrier()  # the first process prepares, the others find it done
-        corpus = prepare_corpus(config, run)
-        train(config, run, corpus, fabric)
-        if not fabric.is_global_zero:
+    """A corpus becomes batches, batches become a model, the model finds words, and the words become a report."""
+    source = corpus_options(config.corpus)
+    options = SpeechOptions.from_config(config)
+    run = Run.open("speech_to_text", config)
+    run.start_logging()
+    if "train" in options.stages:
+        corpus = train(options, source, run)
+        if not is_first_process():
             return
-    if "decode" in stages:
-        decode(config, run, corpus)
-    if "report" in stages:
-        report(run)
+    else:
+        corpus = prepare(source, run.prepared, options.normalisation)
+    if "decode" in options.stages:
+        decode(options.decode, corpus, run)
+    if "report" in options.stages:
+        run.log(f"Report: {write_report(run.folder)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -105,7 +105,9 @@ class WaveformAugment:
             UserError: a speed that is not positive, or a noise or room file that cannot be read.
         """
         if not options.speeds or min(options.speeds) <= 0:
-            raise UserError(f"augmentation.speeds={list(options.speeds)} needs at least one factor, all above 0.")
+            raise UserError(
+                f"augmentation.waveform.speeds={list(options.speeds)} needs at least one factor, all above 0."
+            )
         self.options = options
         self.sampling_rate = sampling_rate
         self.noises = self._read(options.noise)

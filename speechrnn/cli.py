@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit statuses; 1 is also what a traceback ends with
 
+MULTIRUN = ("-m", "--multirun")
+
 Job = Callable[["DictConfig"], "int | None"]
 
 
@@ -48,9 +50,12 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     if "--help" in rest or "-h" in rest:
         return _show(help.page(name, root))
     try:
-        # As its own main program, so that `python recipes/NAME.py` and the processes that a training starts are the same.
+        _read(name, rest, root / "conf", early=True)
+        # As the main program: the same as `python recipes/NAME.py`, which is how a training starts its processes.
         sys.argv = [str(scripts[name]), *rest]
         runpy.run_path(str(scripts[name]), run_name="__main__")
+    except UserError as error:
+        return _complain(str(error))
     except KeyboardInterrupt:
         return _interrupted()
     return OK
@@ -109,15 +114,12 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
 
     from speechrnn import overrides
 
-    flags, given = _split(arguments, name)
-    given = overrides.repair(given)
+    flags, given = _read(name, arguments, conf)
     quiet = _quiet(name, given)
-    once = [flag for flag in flags if flag not in ("-m", "--multirun")]
+    once = [flag for flag in flags if flag not in MULTIRUN]
     multirun = once != flags
-    # A page in a folder of the user's own is for Hydra to find.
-    if not any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in [*flags, *given]):
-        overrides.check(given, name, conf, multirun)
     statuses: list[int] = []
+    bugs: list[Exception] = []  # raised again outside of Hydra, whose frames would bury them
 
     @functools.wraps(function)
     def job(config: DictConfig) -> int | None:
@@ -131,6 +133,11 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
         except UserError as error:
             # Said here, because Hydra would put a line of its own before it; a sweep goes on with the next job.
             status = _complain(str(error))
+        except Exception as error:
+            if multirun:
+                raise  # Hydra tries the other jobs before it goes on with this
+            bugs.append(error)
+            return FAILED
         statuses.append(status or OK)
         return status
 
@@ -148,7 +155,26 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = full_error
+    if bugs:
+        raise bugs[0]
     return max(statuses, default=OK)
+
+
+def _read(name: str, arguments: list[str], conf: Path, early: bool = False) -> tuple[list[str], list[str]]:
+    """Hydra's flags and the overrides, checked and readable.
+
+    `early` tells at once what Hydra would say only after the recipe's script has imported torch and its like.
+    """
+    from speechrnn import overrides
+
+    flags, given = _split(arguments, name)
+    given = overrides.repair(given)
+    # A page in a folder of the user's own is for Hydra to find.
+    if not any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in [*flags, *given]):
+        overrides.check(given, name, conf, multirun=not {*MULTIRUN}.isdisjoint(flags))
+    if early and not flags:
+        overrides.compose(given, name, conf)
+    return flags, given
 
 
 def _split(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
@@ -163,14 +189,13 @@ def _split(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
         raise UserError(f"{message[:1].upper()}{message[1:]}; `speechrnn {name} --help` explains what can be given.")
 
     parser = get_args_parser()
-    parser.error = refuse  # type: ignore[method-assign, assignment]
+    parser.error = refuse  # type: ignore[method-assign]
     known, rest = parser.parse_known_args(arguments)
     for argument in rest:
         if argument.startswith("-"):
             key, _, value = argument.lstrip("-").partition("=")
-            raise UserError(
-                f"No option {argument}: keys are given without dashes, as in {key.replace('-', '_')}={value or 'VALUE'}."
-            )
+            key = key.replace("-", "_")
+            raise UserError(f"No option {argument}: keys have no dashes before them, as in {key}={value or 'VALUE'}.")
     given = [*known.overrides, *rest]
     flags = list(arguments)
     for argument in given:

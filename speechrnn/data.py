@@ -6,6 +6,7 @@ remember two numbers to see exactly the batches that it would have seen.
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,7 @@ class Example:
 
     Attributes:
         start, duration: the part of the file, seconds.
+        channel: which channel of the file, or "mix".
     """
 
     id: str
@@ -39,6 +41,12 @@ class Example:
     text: str
     start: float
     duration: float
+    channel: int | str = "mix"
+
+    def load(self, sampling_rate: int) -> np.ndarray:
+        """Its (samples,) float32 at a rate in Hz. AudioError where the file cannot be read."""
+        samples, _ = audio.load(self.audio, sampling_rate, self.channel, self.start, self.duration)
+        return samples
 
 
 @dataclass(frozen=True)
@@ -74,7 +82,14 @@ class Batch:
 def examples(cuts: CutSet) -> list[Example]:
     """The utterances of a lhotse cut set, one supervision each."""
     return [
-        Example(cut.id, Path(cut.recording.sources[0].source), cut.supervisions[0].text, cut.start, cut.duration)
+        Example(
+            id=cut.id,
+            audio=Path(cut.recording.sources[0].source),
+            text=cut.supervisions[0].text,
+            start=cut.start,
+            duration=cut.duration,
+            channel=cut.channel if isinstance(cut.channel, int) else "mix",
+        )
         for cut in cuts
     ]
 
@@ -137,10 +152,8 @@ class Utterances(Dataset[Batch]):
         key = (utterance.id, speed)
         kept = self.cache.get(key)
         if kept is None:
-            samples, _ = audio.load(
-                utterance.audio, self.sampling_rate, start=utterance.start, duration=utterance.duration
-            )
-            kept = np.round(change_speed(samples, speed).clip(-1, 1) * 32767).astype(np.int16)
+            samples = change_speed(utterance.load(self.sampling_rate), speed)
+            kept = np.round(samples.clip(-1, 1) * 32767).astype(np.int16)
             self.cache[key] = kept
             self.cached_bytes += kept.nbytes
             while self.cached_bytes > self.cache_bytes:
@@ -178,15 +191,17 @@ class BucketedBatches(Sampler[tuple[int, list[Example]]]):
         if not self.shuffle:
             sampler = SimpleCutSampler(self.cuts.sort_by_duration(), self.batch_seconds, world_size=1, rank=0)
             return [examples(cuts) for cuts in sampler][self.rank :: self.world_size]
-        sampler = DynamicBucketingSampler(
-            self.cuts,
-            max_duration=self.batch_seconds,
-            num_buckets=max(2, min(10, len(self.cuts) // 8)),
-            shuffle=True,
-            seed=self.seed,
-            rank=self.rank,
-            world_size=self.world_size,
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "You are using DynamicBucketingSampler with an eagerly read CutSet")
+            sampler = DynamicBucketingSampler(
+                self.cuts,
+                max_duration=self.batch_seconds,
+                num_buckets=max(2, min(10, len(self.cuts) // 8)),
+                shuffle=True,
+                seed=self.seed,
+                rank=self.rank,
+                world_size=self.world_size,
+            )
         sampler.set_epoch(epoch)
         return [examples(cuts) for cuts in sampler]
 

@@ -56,6 +56,9 @@ class LogMel(nn.Module):
     reflection this makes the last frames independent of the batch's padding.
     """
 
+    window: Tensor
+    filters: Tensor
+
     def __init__(self, options: FeatureOptions) -> None:
         super().__init__()
         rate = options.sampling_rate
@@ -96,6 +99,8 @@ class MFCC(nn.Module):
     edges repeat the utterance's own last frame, not the batch's padding.
     """
 
+    dct: Tensor
+
     def __init__(self, options: FeatureOptions) -> None:
         super().__init__()
         self.log_mel = LogMel(options)
@@ -125,6 +130,9 @@ class KaldiFilterBank(nn.Module):
     Windows start at multiples of the hop and never cross the end (Kaldi's snip-edges); per window the mean
     goes, then pre-emphasis 0.97 and a Povey window. Samples are scaled to 16-bit integers' range, as Kaldi's are.
     """
+
+    window: Tensor
+    filters: Tensor
 
     def __init__(self, options: FeatureOptions) -> None:
         super().__init__()
@@ -194,8 +202,10 @@ class FrontEnd(nn.Module):
     def __init__(self, options: FeatureOptions) -> None:
         super().__init__()
         self.options = options
-        self.extract = {"log_mel": LogMel, "mfcc": MFCC, "kaldi": KaldiFilterBank}[options.kind](options)
-        self.dimensions = self.extract.dimensions
+        kinds: dict[str, type[LogMel | MFCC | KaldiFilterBank]]
+        kinds = {"log_mel": LogMel, "mfcc": MFCC, "kaldi": KaldiFilterBank}
+        self.extract = kinds[options.kind](options)
+        self.dimensions: int = self.extract.dimensions
         self.normalise = Normalise(options.normalisation, self.dimensions)
 
     def frames(self, samples: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Nothing here imports Hydra or a recipe: help has to come at once.
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -51,10 +52,8 @@ def listing(root: Path) -> str:
     scripts = recipes(root)
     width = max((len(name) for name in scripts), default=0)
     lines = [f"  {name:<{width}}  {(docstring(path).splitlines() or [''])[0]}" for name, path in scripts.items()]
-    return "\n".join(
-        [f"speechrnn {__version__}: speech to text and text prediction with recurrent networks", "", USAGE, ""]
-        + ["recipes:", *lines]
-    )
+    title = f"speechrnn {__version__}: speech to text and text prediction with recurrent networks"
+    return "\n".join([title, "", USAGE, "", "recipes:", *lines])
 
 
 def docstring(path: Path) -> str:
@@ -109,63 +108,64 @@ def _defaults(path: Path) -> Iterator[tuple[str, str | None, str | None]]:
 
 
 def _group_page(group: Group) -> str:
-    """The options of a group, the keys of the chosen one, and the keys that only other options have."""
+    """The options of a group and their keys, leaving out what an earlier option explains in the same words."""
     width = max(len(option) for option in group.options)
     texts = {option: path.read_text(encoding="utf-8") for option, path in group.options.items()}
-    lines = [_heading(f"{group.name}={group.chosen or 'null'}"), "", "  one of:"]
-    lines += [f"    {option:<{width}}  {_summary(text)}".rstrip() for option, text in texts.items()]
+    chosen = "OPTION, which has to be chosen" if group.chosen == "???" else group.chosen or "null"
+    lines = [_heading(f"{group.name}={chosen}"), "", "  one of:"]
+    lines += [f"    {option:<{width}}  {_summary(text)[0]}".rstrip() for option, text in texts.items()]
     explained: set[str] = set()
-    # The chosen page first: what it explains need not be read again.
-    for option in sorted(texts, key=lambda option: option != group.chosen):
+    for option in sorted(texts, key=lambda option: option != group.chosen):  # the recipe's own choice comes first
         if re.search(r"^# *@package +_global_", texts[option], re.MULTILINE):
             continue  # it only sets keys that other pages explain
-        body = _body(texts[option]).removeprefix(f"# {_summary(texts[option])}").strip("\n")
-        blocks = {key: block for key, block in _blocks(body).items() if key not in explained}
-        explained.update(blocks)
-        if blocks:
-            only = "" if option == group.chosen else f" (with {group.name}={option})"
+        blocks = _blocks(_body(texts[option]))
+        fresh = [block for block in blocks if block.strip() not in explained]
+        explained.update(block.strip() for block in fresh)
+        if fresh:
             key = f"{group.prefix}.KEY".lstrip(".")
-            lines += ["", f"  {key}=VALUE{only}:", "", _indent("\n".join(blocks.values()), 4)]
+            rest = "" if len(fresh) == len(blocks) else ", and the rest as above"
+            lines += ["", f"  {key}=VALUE with {group.name}={option}{rest}:", ""]
+            lines.append(_indent("\n".join(fresh).strip("\n"), 4))
     return "\n".join(lines)
 
 
-def _summary(text: str) -> str:
-    """The first line of a page's opening comment."""
-    for line in text.splitlines():
-        if not line.startswith("#"):
-            break
-        if "@package" not in line and line.strip("# "):
-            return line.strip("# ")
-    return ""
+def _summary(text: str) -> tuple[str, int]:
+    """The first sentence of a page's opening comment, and the comment's lines if that is all it says (else 0)."""
+    opening = list(itertools.takewhile(lambda line: re.match(r"# *\S", line), _lines(text)))
+    whole = " ".join(line.strip("# ") for line in opening)
+    sentence = re.split(r"(?<=\.) (?=[A-Z])", whole, maxsplit=1)[0]
+    return sentence, len(opening) if sentence == whole else 0
+
+
+def _lines(text: str) -> list[str]:
+    """A page's lines but for the one that only Hydra reads."""
+    return [line for line in text.splitlines() if not re.match(r"# *@package", line)]
 
 
 def _body(text: str) -> str:
-    """A YAML page without its package line and its defaults list."""
+    """A YAML page without its defaults list, and without an opening comment that `_summary` tells in full."""
     kept = []
     inside = False
-    for line in text.splitlines():
-        inside = line.startswith("defaults:") or (inside and (not line.strip() or line[0] in " -"))
-        if not inside and not re.match(r"# *@package", line):
+    for line in _lines(text)[_summary(text)[1] :]:
+        inside = line.startswith("defaults:") or (inside and line[:1] in (" ", "-"))
+        if not inside:
             kept.append(line)
-    return "\n".join(kept).strip("\n")
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip("\n")
 
 
-def _blocks(body: str) -> dict[str, str]:
-    """The top-level keys of a page, each with the comment above it and the lines below it."""
-    blocks: dict[str, str] = {}
-    waiting: list[str] = []
-    key = ""
+def _blocks(body: str) -> list[str]:
+    """The top-level keys of a page, each with what stands above it and the lines below it."""
+    blocks: list[str] = []
+    above: list[str] = []
     for line in body.splitlines():
-        match = re.match(r"([A-Za-z_][\w-]*) *:", line)
-        if match:
-            key = match[1]
-            blocks[key] = "\n".join([*waiting, line])
-            waiting = []
-        elif line.startswith((" ", "-")) and key and not waiting:
-            blocks[key] += f"\n{line}"
+        if re.match(r"[A-Za-z_][\w-]* *:", line):
+            blocks.append("\n".join([*above, line]))
+            above = []
+        elif blocks and not above and line[:1] in (" ", "-"):
+            blocks[-1] += f"\n{line}"
         else:
-            waiting.append(line)
-    return {key: block.strip("\n") for key, block in blocks.items()}
+            above.append(line)
+    return blocks
 
 
 def _heading(text: str) -> str:

@@ -17,7 +17,11 @@ T = TypeVar("T")
 
 
 class _WrongValueError(Exception):
-    """A value that does not fit; its text completes the sentence "KEY=VALUE is wrong: it must be ..."."""
+    """A value that does not fit; `needed` completes the sentence "KEY=VALUE is wrong: it must be ..."."""
+
+    def __init__(self, needed: str, meant: str | None = None) -> None:
+        super().__init__(needed)
+        self.meant = meant
 
 
 def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
@@ -63,8 +67,10 @@ def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
             value = _convert(hints[name], mapping[name], path)
             _check_range(value, field.metadata, path)
         except _WrongValueError as wrong:
-            example = "" if default in (dataclasses.MISSING, None, "") else f", such as {_shown(path, default)}"
-            raise UserError(f"{_shown(path, mapping[name])} is wrong: it must be {wrong}{example}.") from None
+            end = "." if default in (dataclasses.MISSING, None, "") else f", such as {_shown(path, default)}."
+            if wrong.meant is not None:
+                end = f"; did you mean {path}={wrong.meant}?"
+            raise UserError(f"{_shown(path, mapping[name])} is wrong: it must be {wrong}{end}") from None
         values[name] = value
     try:
         return cls(**values)
@@ -82,8 +88,8 @@ def nearest(word: str, choices: Iterable[str]) -> list[str]:
     for choice in dict.fromkeys(choices):
         ratio = difflib.SequenceMatcher(None, word.lower(), choice.lower()).ratio()
         last = difflib.SequenceMatcher(None, leaf, choice.rsplit(".", 1)[-1].lower()).ratio()
-        if ratio >= 0.6 or last >= 0.8:
-            # The last part decides: acoustic.layerz is acoustic.layers, not acoustic.cell.
+        # A long prefix that is right must not make up for a last part that is another word altogether.
+        if last >= 0.8 or (ratio >= 0.6 and last >= 0.5):
             scored.append((round(max(ratio, 0.9 * last), 3), choice))
     scored.sort(key=lambda pair: (-pair[0], pair[1]))
     if not scored:
@@ -122,7 +128,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
                 return choice
         names = [_text(choice) for choice in arguments]
         near = nearest(_text(value), names)
-        raise _WrongValueError(f"one of {', '.join(names)}" + (f" (perhaps {near[0]})" if near else ""))
+        raise _WrongValueError(f"one of {', '.join(names)}", near[0] if near else None)
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value if value is not None else _refuse(hint), key)
     if origin in (tuple, list, Sequence):
@@ -155,15 +161,13 @@ def _convert_union(members: tuple[Any, ...], value: Any, key: str) -> Any:
     if value is None and type(None) in members:
         return None
     # The member of the value's own type first, so that 3 stays 3 under `str | int`.
-    ordered = sorted(members, key=lambda member: type(value) is not member)
-    for member in ordered:
+    needs = []
+    for member in sorted(members, key=lambda member: type(value) is not member):
         try:
             return _convert(member, value, key)
-        except _WrongValueError as error:
-            wrong = error
-    if len([member for member in members if member is not type(None)]) == 1 and wrong is not None:
-        raise _WrongValueError(f"{wrong} or null")
-    return _refuse(Union[members])  # noqa: UP007 (made at run time)
+        except _WrongValueError as wrong:
+            needs.append(str(wrong))
+    raise _WrongValueError(" or ".join(sorted(needs, key=lambda need: need == "null")))
 
 
 def _convert_items(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, key: str) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from speechrnn.errors import UserError
 from speechrnn.help import groups
@@ -42,13 +42,15 @@ def check(overrides: Sequence[str], recipe: str, conf: Path, multirun: bool) -> 
     for override in _parse(overrides):
         text = str(override.input_line)
         if override.is_sweep_override() and not multirun:
-            value = text.partition("=")[2]
+            key, _, several = text.partition("=")
             raise UserError(
-                f"{text} names several values: write a list as {override.key_or_group}=[{value}], text with a comma as "
-                f"\"{override.key_or_group}='{value}'\", and add --multirun to try one value after the other."
+                f"{text} names several values: write a list as {key}=[{several}], text with a comma as "
+                f"\"{key}='{several}'\", or add --multirun to try one value after the other."
             )
+        if override.is_delete() and not override.is_hydra_override():
+            raise UserError(f"{text} would remove a key that the recipe reads: give it another value.")
         group = named.get(_full_key(override))
-        if group is None or override.is_delete():
+        if group is None:
             continue
         for value in override.sweep_string_iterator() if override.is_sweep_override() else [override.value()]:
             option = "null" if value is None else str(value)
@@ -60,19 +62,35 @@ def check(overrides: Sequence[str], recipe: str, conf: Path, multirun: bool) -> 
                 )
 
 
+def compose(overrides: Sequence[str], recipe: str, conf: Path) -> DictConfig:
+    """The settled configuration that the recipe would get.
+
+    Raises:
+        UserError: see `explain` and `settle`.
+    """
+    import hydra
+    from hydra.errors import HydraException
+
+    try:
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
+            config = hydra.compose(recipe, overrides=list(overrides))
+    except HydraException as error:
+        raise UserError(explain(error, overrides, recipe, conf)) from error
+    settle(config, recipe)
+    return config
+
+
 def explain(error: Exception, overrides: Sequence[str], recipe: str, conf: Path) -> str:
     """Hydra's reason for not composing a configuration, as one sentence with the nearest valid key."""
-    parsed = _parse(overrides)
-    named = {group.name for group in groups(conf / f"{recipe}.yaml")}
-    chosen = [
-        str(override.input_line)
-        for override in parsed
-        if override.key_or_group in named and not override.is_sweep_override()
-    ]
-    valid = sorted(named) + _keys(_compose(chosen, recipe, conf))
-    for override in parsed:
+    named = {group.name: group for group in groups(conf / f"{recipe}.yaml")}
+    unchosen = re.match(r"You must specify '([^']+)'", str(error))
+    if unchosen and unchosen[1] in named:
+        options = ", ".join(named[unchosen[1]].options)
+        return f"{unchosen[1]} is not chosen: add {unchosen[1]}=OPTION, one of {options}."
+    valid = [*named, *_all_keys(overrides, recipe, conf)]
+    for override in _parse(overrides):
         key = _full_key(override)
-        if key.startswith(("hydra.", "hydra/")):
+        if override.is_hydra_override():
             continue
         if override.is_add() and key in valid:
             return f"{key} exists already: write {str(override.input_line).lstrip('+')}, without the plus sign."
@@ -91,13 +109,13 @@ def settle(config: DictConfig, recipe: str) -> None:
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    if missing := sorted(OmegaConf.missing_keys(config)):
-        say = " ".join(f"{key}=VALUE" for key in missing)
-        verb = "is" if len(missing) == 1 else "are"
-        raise UserError(
-            f"{' and '.join(missing)} {verb} not set: add {say} (speechrnn {recipe} --help explains each key)."
-        )
     try:
+        if missing := sorted(OmegaConf.missing_keys(config)):
+            say = " ".join(f"{key}=VALUE" for key in missing)
+            raise UserError(
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set: add {say} "
+                f"(speechrnn {recipe} --help explains each key)."
+            )
         OmegaConf.resolve(config)
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
@@ -115,7 +133,7 @@ def _repair_one(argument: str) -> str:
     if _readable(argument):
         return argument
     if not equals:
-        raise UserError(f"{argument} has no value: write {argument}=VALUE.")
+        raise UserError(f"{argument} stands alone, but every argument is KEY=VALUE; --help explains the keys.")
     repaired = f"{key}={_repair_value(value, argument)}"
     if not _readable(repaired):
         raise UserError(f"{argument} cannot be read: keys are plain words with dots between, as in a.key=VALUE.")
@@ -127,7 +145,9 @@ def _repair_value(value: str, argument: str) -> str:
         return value
     if value[:1] == "[":
         if value[-1] != "]":
-            raise UserError(f"The list in {argument} is not closed: quote it as a whole, as in 'inputs=[a b.wav,c.wav]'.")
+            raise UserError(
+                f"The list in {argument} is not closed: quote it as a whole, as in 'inputs=[a b.wav,c.wav]'."
+            )
         return f"[{','.join(_repair_value(item.strip(), argument) for item in _items(value[1:-1]))}]"
     if value[:1] in ("{", "'", '"'):
         raise UserError(f"The value in {argument} cannot be read: a bracket or quotation mark is not closed.")
@@ -175,25 +195,37 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
     return OverridesParser.create().parse_overrides(list(overrides))
 
 
-def _compose(overrides: list[str], recipe: str, conf: Path) -> Any:
-    from hydra import compose, initialize_config_dir
+def _all_keys(overrides: Sequence[str], recipe: str, conf: Path) -> list[str]:
+    """The keys that the recipe has with the group options that these overrides choose."""
+    import hydra
     from hydra.errors import HydraException
 
-    with initialize_config_dir(version_base="1.3", config_dir=str(conf)):
-        try:
-            return compose(recipe, overrides=overrides)
-        except HydraException:  # a choice of options that does not go together: the keys of the default ones, then
-            return compose(recipe)
+    named = groups(conf / f"{recipe}.yaml")
+    chosen = {
+        _full_key(override): str(override.input_line)
+        for override in _parse(overrides)
+        if not override.is_sweep_override() and _full_key(override) in {group.name for group in named}
+    }
+    # Where a choice is still to be made, one option's keys are as good as another's.
+    first = {group.name: f"{group.name}={next(iter(group.options))}" for group in named if group.chosen == "???"}
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
+        for choice in ({**first, **chosen}, first):  # the second where options do not go together
+            try:
+                return _keys(hydra.compose(recipe, overrides=list(choice.values())))
+            except HydraException:
+                continue
+    return []
 
 
-def _keys(config: Any, prefix: str = "") -> list[str]:
+def _keys(config: DictConfig, prefix: str = "") -> list[str]:
     """All keys of a configuration, inner ones too: acoustic, acoustic.layers, ..."""
     from omegaconf import DictConfig
 
     keys = []
     for name in config:
-        keys.append(f"{prefix}{name}")
+        key = f"{prefix}{name!s}"
+        keys.append(key)
         node = config._get_node(name)
         if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
-            keys += _keys(node, f"{prefix}{name}.")
+            keys += _keys(node, f"{key}.")
     return keys

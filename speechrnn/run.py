@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 # Keys that say where data lies or how the work is spread, not what comes out: they neither name a run nor part it
-# from an earlier one. ROOT stands for the last part of any key: corpus.root, text.root.
+# from an earlier one.
 IGNORED = frozenset(
-    {"output", "name", "stages", "restart", "trainer.devices", "trainer.num_nodes", "trainer.strategy"},
+    {
+        *("output", "name", "stages", "restart"),
+        *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
+        *("trainer.workers", "trainer.cache_gigabytes"),
+        *("decode.split", "decode.batch_seconds", "files"),
+    }
 )
+# The same for the last part of any key: corpus.root, text.root, ...
 IGNORED_LEAVES = frozenset({"root", "download"})
 
 OURS = (
@@ -58,7 +65,7 @@ class Run:
         command was typed. Processes of a distributed training other than the first leave the folder as it is.
 
         Args:
-            overrides: what the user gave ("acoustic.layers=4"), which names the run; None for those of the command line.
+            overrides: what the user gave ("acoustic.layers=4"), which names the run; None for the command line's.
 
         Raises:
             UserError: the folder cannot be written, is not a run's, or holds a run of another configuration.
@@ -69,15 +76,13 @@ class Run:
             from hydra.core.hydra_config import HydraConfig
 
             overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-        values = OmegaConf.to_container(config, resolve=True)
-        assert_mapping = values if isinstance(values, dict) else {}
-        given = assert_mapping.get("name")
+        values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+        given, output = values.get("name"), values.get("output")
         name = run_name(overrides) if given is None else _checked_name(str(given))
-        output = assert_mapping.get("output")
         folder = Path("outputs", recipe, name) if output is None else Path(str(output)).expanduser()
         run = cls(recipe, name, folder.absolute())
         if is_first_process():
-            run._settle(assert_mapping, restart=bool(assert_mapping.get("restart", False)))
+            run._settle(OmegaConf.to_yaml(OmegaConf.create(values)), restart=bool(values.get("restart", False)))
         return run
 
     @property
@@ -131,9 +136,10 @@ class Run:
         return self.folder / "run.log"
 
     def start_logging(self) -> None:
-        """Send the lines of the logger "speechrnn" to run.log and to the terminal (stderr), in place of an earlier run's.
+        """Send the lines of the logger "speechrnn" to run.log and to the terminal (stderr).
 
-        Processes other than the first of a distributed training stay quiet.
+        They no longer go to the log of a run that was at work before in this process. Of a distributed training, only
+        the first process speaks.
 
         Raises:
             UserError: run.log cannot be written.
@@ -185,27 +191,26 @@ class Run:
             json.dump(metrics, file, indent=2, ensure_ascii=False, allow_nan=False)
             file.write("\n")
 
-    def _settle(self, config: Mapping[str, Any], restart: bool) -> None:
-        """Bring the folder to where the work can start or go on."""
-        from omegaconf import OmegaConf
-
+    def _settle(self, config: str, restart: bool) -> None:
+        """Bring the folder to where the work can start or go on; `config` is the configuration as YAML."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             there = self.config.read_text(encoding="utf-8") if self.config.exists() else None
+            foreign = [name for name in OURS if there is None and os.path.lexists(self.folder / name)]
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise UserError(f"Cannot use {self.folder} for this run: {reason}; choose another output=DIR.") from error
-        if there is not None:
-            if not there.startswith(HEADER):
-                raise UserError(f"{self.config} was not written by a run, so it is left alone: choose another output=DIR.")
-            if restart:
-                self._clear()
-            else:
-                self._compare(there, config)
+        if foreign or (there is not None and not there.startswith(HEADER)):
+            path = self.folder / foreign[0] if foreign else self.config
+            raise UserError(f"{path} was not written by a run, so it is left alone: choose another output=DIR.")
+        if there is not None and restart:
+            self._clear()
+        elif there is not None:
+            self._compare(there, config)
         with atomic_write(self.config) as file:
-            file.write(f"{HEADER}Recipe: {self.recipe}\n{OmegaConf.to_yaml(OmegaConf.create(dict(config)))}")
+            file.write(f"{HEADER}Recipe: {self.recipe}\n{config}")
 
-    def _compare(self, there: str, config: Mapping[str, Any]) -> None:
+    def _compare(self, there: str, config: str) -> None:
         """Refuse to go on in the folder of a run that was something else."""
         import yaml
 
@@ -214,10 +219,9 @@ class Run:
         if recipe != self.recipe:
             raise UserError(f"{self.folder} holds a run of {recipe}, not of {self.recipe}: choose another output=DIR.")
         try:
-            earlier = _flat(yaml.safe_load(there))
+            earlier, now = _flat(yaml.safe_load(there) or {}), _flat(yaml.safe_load(config) or {})
         except (yaml.YAMLError, AttributeError) as error:
             raise UserError(f"{self.config} is damaged: {again}.") from error
-        now = _flat(config)
         unset = object()
         differing = [
             f"{key} was {_shown(earlier, key)} and is now {_shown(now, key)}"
@@ -274,11 +278,12 @@ def stop_logging() -> None:
     for handler in list(logger.handlers):
         if isinstance(handler, (_TerminalHandler, _LogFileHandler, logging.NullHandler)):
             logger.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):  # a full disk
+                handler.close()
     logger.propagate = True
 
 
-class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
+class _TerminalHandler(logging.StreamHandler):
     """Writes to whatever sys.stderr is at the moment: a progress bar replaces it to keep its own line whole."""
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -306,7 +311,9 @@ def _matters(key: str) -> bool:
 
 
 def _safe(text: str) -> str:
-    return re.sub(r"[^\w.]+", "-", text).strip("-.")
+    text = re.sub(r"[\[\]{}()'\"]", "", text)
+    text = re.sub(r"^(?:(?:~|\.{1,2})?/)+", "", text)  # where a path starts
+    return re.sub(r"[^\w.-]+", "-", text).strip(".").rstrip("-")
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

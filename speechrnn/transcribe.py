@@ -23,7 +23,7 @@ from speechrnn.nn.acoustic import AcousticModel, load_acoustic
 from speechrnn.text import Tokenizer
 
 WINDOW = 1000  # sources among which those of like length are sought for a batch
-SHORTEST_WORD = 0.01  # seconds
+SHORTEST_WORD = 0.005  # seconds; half a frame or less, so that there is always room for it
 
 Source = str | Path | tuple[np.ndarray, int]
 """A file, or samples (samples,) with their rate in Hz."""
@@ -259,9 +259,9 @@ def fit(words: Sequence[Word], duration: float) -> tuple[Word, ...]:
     """Words that lie within the audio, in milliseconds: ends are cut, order and a length above 0 kept.
 
     Args:
-        words: in order and apart from each other, each beginning by `duration`; the network's last frame may reach
-            beyond the audio, or begin where it ends.
-        duration: seconds, at least `SHORTEST_WORD`.
+        words: in order, without overlap, each at least a frame long; the last one may end beyond the audio, or even
+            begin where the audio ends.
+        duration: seconds.
     """
     fitted = []
     limit = duration
@@ -288,8 +288,10 @@ def _seconds(source: Source) -> float:
     if not isinstance(source, tuple):
         return audio.info(source).duration
     samples, rate = source
-    if not isinstance(samples, np.ndarray) or samples.ndim != 1:
-        raise AudioError("Samples must be an array of the shape (samples,); mix the channels or choose one.")
+    if not isinstance(samples, np.ndarray) or samples.ndim != 1 or samples.dtype.kind not in "fi":
+        raise AudioError(
+            "Samples must be a float or integer array of the shape (samples,), one channel of a recording."
+        )
     if rate < 1 or len(samples) < audio.SHORTEST * rate:
         raise AudioError(f"{len(samples)} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
     return len(samples) / rate
@@ -302,8 +304,8 @@ def _samples(source: Source, sampling_rate: int) -> np.ndarray:
     import soxr
 
     samples, rate = source
-    if np.issubdtype(samples.dtype, np.integer):
-        samples = samples / -float(np.iinfo(samples.dtype).min or -1)
+    if samples.dtype.kind == "i":
+        samples = samples / -float(np.iinfo(samples.dtype).min)
     samples = samples.astype(np.float32)
     if not np.isfinite(samples).all():
         raise AudioError("The samples hold NaN or infinite values; repair what made them.")

@@ -9,11 +9,11 @@ random numbers: what is spoken depends on the arguments alone.
 from __future__ import annotations
 
 import _ctypes
+import contextlib
 import ctypes
-import difflib
 import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +21,7 @@ from types import ModuleType
 import numpy as np
 
 from speechrnn.errors import UserError
+from speechrnn.options import did_you_mean
 
 # From espeak-ng's speak_lib.h.
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: espeak_Synth returns when all has been spoken
@@ -36,11 +37,11 @@ _lock = threading.Lock()
 
 
 class _EventId(ctypes.Union):
-    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_void_p), ("string", ctypes.c_char * 8)]  # noqa: RUF012
+    _fields_ = [("number", ctypes.c_int), ("name", ctypes.c_void_p), ("string", ctypes.c_char * 8)]
 
 
 class _Event(ctypes.Structure):
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("type", ctypes.c_int),
         ("unique_identifier", ctypes.c_uint),
         ("text_position", ctypes.c_int),  # characters, from 1
@@ -87,9 +88,9 @@ def _loader() -> ModuleType:
 
 def version() -> str:
     """The version of espeak-ng, such as "1.52.0"."""
-    library = ctypes.CDLL(_loader().get_library_path())
-    library.espeak_Info.restype = ctypes.c_char_p
-    return library.espeak_Info(None).decode()
+    with _library() as library:
+        library.espeak_Info.restype = ctypes.c_char_p
+        return library.espeak_Info(None).decode()
 
 
 def check_voices(names: Iterable[str]) -> None:
@@ -104,13 +105,11 @@ def check_voices(names: Iterable[str]) -> None:
     variants = sorted(path.name for path in (data / "voices" / "!v").iterdir())
     for name in names:
         language, plus, variant = name.partition("+")
-        for part, known, kind in ((language, languages, "language"), (variant, variants, "variant")):
-            if part in known or (kind == "variant" and not plus):
-                continue
-            near = difflib.get_close_matches(part, known, n=1, cutoff=0.0)
+        if language not in languages:
+            raise UserError(f"espeak-ng has no voice {name}: {language!r} is none of {', '.join(languages)}.")
+        if plus and variant not in variants:
             raise UserError(
-                f"espeak-ng has no voice {name!r}: its {kind} {part!r} is unknown; "
-                f"the nearest is {near[0]!r} (a voice reads en-us+f3: language, plus, variant)."
+                f"espeak-ng has no voice {name}: there is no variant {variant!r}{did_you_mean(variant, variants)}"
             )
 
 
@@ -132,7 +131,6 @@ def speak(text: str, voice: str, *, rate: int = 175, pitch: int = 50, pitch_rang
     Raises:
         UserError: espeakng-loader is not installed, its data cannot be read, or the voice is unknown.
     """
-    loader = _loader()
     text = " ".join(text.split())
     chunks: list[bytes] = []
     phonemes: list[tuple[int, int, bool]] = []  # position in the text (from 0), sample, whether it is a pause
@@ -151,42 +149,49 @@ def speak(text: str, voice: str, *, rate: int = 175, pitch: int = 50, pitch_rang
         return 0
 
     callback = _Callback(receive)  # kept in a local: the library holds a bare pointer to it
-    with _lock:
-        library = ctypes.CDLL(loader.get_library_path())
-        try:
-            sampling_rate = _open(library, Path(loader.get_data_path()).parent)
-            library.espeak_SetSynthCallback(callback)
-            ctypes.CDLL(None).srand(seed)
-            library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
-            if library.espeak_SetVoiceByName(voice.encode()) != 0:
-                raise UserError(f"espeak-ng has no voice {voice!r}; a voice reads en-us+f3: language, plus, variant.")
-            for parameter, value in ((_RATE, rate), (_VOLUME, _QUIET), (_PITCH, pitch), (_RANGE, pitch_range)):
-                library.espeak_SetParameter(parameter, int(value), 0)
-            data = text.encode()
-            size = ctypes.c_size_t(len(data) + 1)
-            if library.espeak_Synth(data, size, 0, _AT_CHARACTER, 0, _UTF8, None, None) != 0:
-                raise UserError(f"espeak-ng could not say {text!r} with the voice {voice!r}; try another voice.")
-        finally:
-            library.espeak_Terminate()
-            # Unloading is what resets the static variables; espeak_Terminate leaves them as they are.
-            _ctypes.dlclose(library._handle)
+    with _library() as library:
+        sampling_rate = _start(library)
+        library.espeak_SetSynthCallback(callback)
+        ctypes.CDLL(None).srand(seed)
+        library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
+        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise UserError(f"espeak-ng has no voice {voice!r}; a voice reads en-us+f3: language, plus, variant.")
+        for parameter, value in ((_RATE, rate), (_VOLUME, _QUIET), (_PITCH, pitch), (_RANGE, pitch_range)):
+            library.espeak_SetParameter(parameter, int(value), 0)
+        data = text.encode()
+        size = ctypes.c_size_t(len(data) + 1)
+        if library.espeak_Synth(data, size, 0, _AT_CHARACTER, 0, _UTF8, None, None) != 0:
+            raise UserError(f"espeak-ng could not say {text!r} with the voice {voice!r}; try another voice.")
     samples = np.frombuffer(b"".join(chunks), dtype=np.int16).astype(np.float32) / 32768.0
     return Speech(samples, sampling_rate, _words(text, phonemes, sampling_rate))
 
 
-def _open(library: ctypes.CDLL, home: Path) -> int:
-    """Start the library on the folder that holds `espeak-ng-data`; its sampling rate in Hz."""
+@contextlib.contextmanager
+def _library() -> Iterator[ctypes.CDLL]:
+    """The library, as new. One at a time: its state belongs to the process."""
+    path = _loader().get_library_path()
+    with _lock:
+        library = ctypes.CDLL(path)
+        try:
+            yield library
+        finally:
+            library.espeak_Terminate()
+            # Unloading is what resets the static variables; espeak_Terminate leaves them as they are.
+            _ctypes.dlclose(library._handle)
+
+
+def _start(library: ctypes.CDLL) -> int:
+    """Let it read its voices; its sampling rate in Hz."""
+    home = Path(_loader().get_data_path()).parent
     sampling_rate = library.espeak_Initialize(_SYNCHRONOUS, 0, str(home).encode(), _OPTIONS)
     if sampling_rate <= 0:
         reason = "its path is too long for espeak-ng" if len(str(home)) > _LONGEST_PATH else "it is damaged"
-        raise UserError(
-            f"espeak-ng cannot read its voices in {home}: {reason}; install espeakng-loader anew elsewhere."
-        )
+        raise UserError(f"espeak-ng cannot read its voices in {home}: {reason}; install espeakng-loader elsewhere.")
     return sampling_rate
 
 
 def _words(text: str, phonemes: list[tuple[int, int, bool]], sampling_rate: int) -> tuple[SpokenWord, ...]:
-    """Word times from phoneme times: a word begins with its first sound and ends where the next sound or pause begins."""
+    """A word begins with its first sound and ends where the next sound or pause begins."""
     words = []
     for token in re.finditer(r"\S+", text):
         inside = [

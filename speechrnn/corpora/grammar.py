@@ -1,7 +1,7 @@
 """The sentences that the synthetic corpus says: a food chain, a timetable, numbers and commands; 52 words in all.
 
-The food chain and the timetable (mathematics, then science, then English, then mathematics again) can only be said right
-with the words before in mind, so that a language model has something to learn from them; any number can follow a number.
+The food chain and the timetable (math, then science, then English, then math again) can only be said right with the
+words before in mind, so that a language model has something to learn from them; any number can follow a number.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ TIMETABLE = (
 )
 SLOTS = {
     "subject": ("math", "science", "English"),
+    "lessons": ("math and science", "science and English", "English and math"),
     "day": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday"),
     "digit": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
     "colour": ("red", "green", "blue", "yellow", "white", "black"),
@@ -37,8 +38,8 @@ SLOTS = {
 PATTERNS = (
     *((2, sentence) for sentence in FOOD_CHAIN),
     *((1, sentence) for sentence in TIMETABLE),
-    (3, "We study {subject} on {day}."),
-    (2, "On {day} we study {subject} and {subject}."),
+    (4, "We study {subject} on {day}."),
+    (3, "On {day} we study {lessons}."),
     (2, "Call {digit} {digit} {digit}."),
     (3, "Call {digit} {digit} {digit} {digit} {digit}."),
     (3, "Turn the {colour} light {switch}."),

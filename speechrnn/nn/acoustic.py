@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.augmentation import SpecAugment, SpecAugmentOptions
+from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions, FrontEnd, frame_mask
-from speechrnn.nn.checkpoint import load_model, load_weights, save_model
+from speechrnn.nn.checkpoint import DESCRIPTION, load_model, load_weights, save_model
 from speechrnn.nn.recurrent import RecurrentOptions, RecurrentStack
 from speechrnn.text import Tokenizer, tokenizer_from_json
 
@@ -152,8 +153,7 @@ def save_acoustic(folder: str | Path, model: AcousticModel, tokenizer: Tokenizer
         "tokenizer": tokenizer.to_json(),
         "training": training,
     }
-    weights = {name: tensor for name, tensor in model.state_dict().items()}
-    save_model(folder, "acoustic", description, weights)
+    save_model(folder, "acoustic", description, model.state_dict())
 
 
 def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
@@ -163,9 +163,12 @@ def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
         UserError: see `checkpoint.load_model`; or the parts do not belong together.
     """
     description, weights = load_model(folder, "acoustic")
-    tokenizer = tokenizer_from_json(description["tokenizer"])
-    model = AcousticModel(
-        len(tokenizer), FeatureOptions(**description["features"]), AcousticOptions(**description["acoustic"])
-    )
+    try:
+        tokenizer = tokenizer_from_json(description["tokenizer"])
+        features = FeatureOptions(**description["features"])
+        options = AcousticOptions(**description["acoustic"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{Path(folder) / DESCRIPTION} is damaged ({error}); copy or train the model again.") from error
+    model = AcousticModel(len(tokenizer), features, options)
     load_weights(model, weights, folder)
     return model.eval(), tokenizer

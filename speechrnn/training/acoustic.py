@@ -18,8 +18,8 @@ from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
-from speechrnn.text import Tokenizer
-from speechrnn.training.loop import Loop, TrainerOptions
+from speechrnn.text import Tokenizer, describe_unknown, unknown_report
+from speechrnn.training.loop import Loop, TrainerOptions, total
 
 if TYPE_CHECKING:
     from lhotse import CutSet
@@ -76,9 +76,8 @@ class AcousticTask:
         self.batches = BucketedBatches(train, trainer.batch_seconds, trainer.seed, shuffle=True, **place)
         cache = int(trainer.cache_gigabytes * (1 << 30))
         augment = WaveformAugment(settings.waveform, rate)
-        self.train = loader(
-            Utterances(tokenizer, rate, augment, trainer.seed, cache), self.batches, trainer.workers
-        )
+        self.utterances = Utterances(tokenizer, rate, augment, trainer.seed, cache)
+        self.train = loader(self.utterances, self.batches, trainer.workers)
         self.dev = None
         if dev is not None and len(dev) > 0:
             unshuffled = BucketedBatches(dev, trainer.batch_seconds, trainer.seed, shuffle=False, **place)
@@ -89,22 +88,19 @@ class AcousticTask:
     def fit_normalisation(self) -> None:
         """Gives the front end the mean and variance of the training set as it is, without augmentation."""
         front_end = self.model.front_end
-        total = torch.zeros(front_end.dimensions, dtype=torch.float64)
-        squares, frames = total.clone(), 0
+        added = torch.zeros(front_end.dimensions, dtype=torch.float64)
+        squares, frames = added.clone(), 0
         plain = Utterances(self.tokenizer, front_end.options.sampling_rate, cache_bytes=0)
         for utterances in self.batches.plan(epoch=0):
             batch = plain[0, utterances]
             features, lengths = front_end.extract(batch.waveforms, batch.lengths)
             for row, length in zip(features.double(), lengths, strict=True):
-                total += row[:length].sum(0)
+                added += row[:length].sum(0)
                 squares += row[:length].square().sum(0)
             frames += int(lengths.sum())
-        if self.fabric.world_size > 1:
-            total, squares, counted = (
-                self.fabric.all_reduce(value, reduce_op="sum") for value in (total, squares, torch.tensor(frames))
-            )
-            frames = int(counted)
-        front_end.normalise.fit(total.cpu(), squares.cpu(), frames)
+        sums = torch.stack([added, squares, torch.full_like(added, frames)])
+        sums = total(self.fabric, sums.to(self.fabric.device)).cpu()
+        front_end.normalise.fit(sums[0], sums[1], int(sums[2, 0]))
 
     def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[Batch]]:
         """See `loop.Task`."""
@@ -113,7 +109,7 @@ class AcousticTask:
 
     def hardest(self) -> Batch:
         """See `loop.Task`."""
-        return self.train.dataset[0, self.batches.longest()]
+        return self.utterances[0, self.batches.longest()]
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """See `loop.Task`."""
@@ -122,7 +118,7 @@ class AcousticTask:
         return ctc_loss(log_probs, frames, batch.labels, batch.label_lengths)
 
     @torch.inference_mode()
-    def evaluate(self, model: nn.Module) -> dict[str, float]:
+    def evaluate(self, model: AcousticModel) -> dict[str, float]:
         """See `loop.Task`: loss in nats a label, WER and CER on dev, each process taking its share of the batches."""
         if self.dev is None:
             return {}
@@ -144,8 +140,7 @@ class AcousticTask:
                 ],
                 dtype=torch.float64,
             )
-        if self.fabric.world_size > 1:
-            sums = self.fabric.all_reduce(sums.to(self.fabric.device), reduce_op="sum").cpu()
+        sums = total(self.fabric, sums.to(self.fabric.device)).cpu()
         loss_sum, utterances, word_sum, word_count, character_sum, character_count = sums.tolist()
         return {
             "dev_loss": loss_sum / utterances,
@@ -154,9 +149,17 @@ class AcousticTask:
         }
 
 
-def fitting(
-    cuts: CutSet, model: AcousticModel, tokenizer: Tokenizer, fastest: float
-) -> tuple[CutSet, list[LeftOut]]:
+def readable(cuts: CutSet, tokenizer: Tokenizer) -> CutSet:
+    """The cuts whose text the tokenizer can write; unknown characters are reported with counts and utterance ids."""
+    report = unknown_report(tokenizer, ((cut.id, cut.supervisions[0].text) for cut in cuts))
+    if not report:
+        return cuts
+    kept = cuts.filter(lambda cut: not tokenizer.unknown(cut.supervisions[0].text)).to_eager()
+    logger.warning("%s Left out %d utterances.", describe_unknown(report), len(cuts) - len(kept))
+    return kept
+
+
+def fitting(cuts: CutSet, model: AcousticModel, tokenizer: Tokenizer, fastest: float) -> tuple[CutSet, list[LeftOut]]:
     """The cuts whose frames can carry their labels even when played `fastest` times as fast, and a list of the others."""
     rate = model.front_end.options.sampling_rate
     left_out = []
@@ -172,7 +175,7 @@ def fitting(
 
 def train_acoustic(
     fabric: Fabric, settings: AcousticSettings, tokenizer: Tokenizer, train: CutSet, dev: CutSet | None, folder: Path
-) -> tuple[nn.Module, dict[str, Any]]:
+) -> tuple[AcousticModel, dict[str, Any]]:
     """Trains an acoustic model, or goes on with the training that `folder`/checkpoints holds.
 
     Args:
@@ -193,7 +196,7 @@ def train_acoustic(
         "tokenizer": tokenizer.symbols[:1000],
         "processes": fabric.world_size,
     }
-    loop = Loop(fabric, task, settings.trainer, folder / "checkpoints", fingerprint)
+    loop: Loop[Batch, AcousticModel] = Loop(fabric, task, settings.trainer, folder / "checkpoints", fingerprint)
     model = loop.run()
     summary = {
         "epochs": loop.state.epoch,

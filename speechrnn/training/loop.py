@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("speechrnn")
 BatchT = TypeVar("BatchT")
+ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class TrainerOptions:
     strategy: Literal["auto", "ddp"] = "auto"
 
 
-class Task(Protocol[BatchT]):
+class Task(Protocol[BatchT, ModelT]):
     """What the loop needs to know of a kind of model.
 
     Attributes:
@@ -66,7 +67,7 @@ class Task(Protocol[BatchT]):
         criterion: the evaluation figure that should become small.
     """
 
-    model: nn.Module
+    model: ModelT
     criterion: str
 
     def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[BatchT]]:
@@ -81,7 +82,7 @@ class Task(Protocol[BatchT]):
         """The scalar to minimise; `model` is this task's model, perhaps wrapped for several processes."""
         ...
 
-    def evaluate(self, model: nn.Module) -> dict[str, float]:
+    def evaluate(self, model: ModelT) -> dict[str, float]:
         """Figures on held-out data, the criterion among them; {} where there is no such data."""
         ...
 
@@ -111,11 +112,16 @@ class State:
     seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "step": 0.0, "evaluation": 0.0})
 
 
-class Loop(Generic[BatchT]):
+class Loop(Generic[BatchT, ModelT]):
     """Trains the model of a task, from wherever the checkpoint folder says that it was."""
 
     def __init__(
-        self, fabric: Fabric, task: Task[BatchT], options: TrainerOptions, folder: Path, fingerprint: dict[str, Any]
+        self,
+        fabric: Fabric,
+        task: Task[BatchT, ModelT],
+        options: TrainerOptions,
+        folder: Path,
+        fingerprint: dict[str, Any],
     ) -> None:
         """Args:
         folder: for `last.ckpt`, `best.ckpt` and batches without a finite loss.
@@ -128,11 +134,11 @@ class Loop(Generic[BatchT]):
         self.fingerprint = fingerprint
         self.state = State()
         fabric.to_device(task.model)
-        self.average = Average(task.model, options.average)
+        self.average: Average[ModelT] = Average(task.model, options.average)
         optimiser = make_optimiser(task.model, options.learning_rate, options.weight_decay)
         self.model, self.optimiser = fabric.setup(task.model, optimiser)
 
-    def run(self) -> nn.Module:
+    def run(self) -> ModelT:
         """Trains to the end and returns the averaged model, the best or the last as the options say."""
         if not self.restore(self.folder / "last.ckpt"):
             self.rehearse()
@@ -201,10 +207,7 @@ class Loop(Generic[BatchT]):
 
     def all_finite(self, loss: Tensor) -> bool:
         """Whether the loss is a number in every process, so that all of them step or none does."""
-        bad = (~torch.isfinite(loss.detach())).float()
-        if self.fabric.world_size > 1:
-            bad = self.fabric.all_reduce(bad, reduce_op="sum")
-        return bad.item() == 0
+        return total(self.fabric, (~torch.isfinite(loss.detach())).float()).item() == 0
 
     def skip(self, batch: BatchT, loss: Tensor) -> None:
         """Leaves a batch without a finite loss out, keeps it for inspection, and stops when there are too many in a row."""
@@ -214,7 +217,9 @@ class Loop(Generic[BatchT]):
         path = self.folder / "nonfinite" / f"epoch{state.epoch}-batch{state.batch}-rank{self.fabric.global_rank}.pt"
         with atomic_write(path, "wb") as file:
             torch.save(vars(batch), file)
-        logger.warning("The loss of batch %d in epoch %d is %s; saved to %s.", state.batch, state.epoch, loss.item(), path)
+        logger.warning(
+            "The loss of batch %d in epoch %d is %s; saved to %s.", state.batch, state.epoch, loss.item(), path
+        )
         if state.nonfinite >= self.options.nonfinite_patience:
             raise UserError(
                 f"The loss was no finite number {state.nonfinite} times in a row; the batches are in {path.parent}; "
@@ -284,7 +289,9 @@ class Loop(Generic[BatchT]):
         try:
             saved = torch.load(path, map_location=self.fabric.device, weights_only=True)
         except Exception as error:  # torch raises many kinds for a damaged file
-            raise UserError(f"The checkpoint {path} is damaged; remove it, or start afresh with restart=true.") from error
+            raise UserError(
+                f"The checkpoint {path} is damaged; remove it, or start afresh with restart=true."
+            ) from error
         if saved["fingerprint"] != self.fingerprint:
             raise UserError(
                 f"The checkpoint {path} comes from another configuration "
@@ -297,6 +304,11 @@ class Loop(Generic[BatchT]):
             self.state = State(**saved["state"])
             logger.info("Going on from epoch %d, step %d.", self.state.epoch + 1, self.state.step)
         return True
+
+
+def total(fabric: Fabric, values: Tensor) -> Tensor:
+    """The element-wise sum over all processes."""
+    return cast(Tensor, fabric.all_reduce(values, reduce_op="sum")) if fabric.world_size > 1 else values
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -34,7 +34,7 @@ def test_options_from_a_config_with_own_keys() -> None:
         ({"name": "an4", "root": ".", "own": {}}, "No key corpus.own"),
         (
             {"name": "yesno", "split": "kaldy"},
-            "corpus.split=kaldy is wrong: it must be one of kaldi, icefall (perhaps kaldi)",
+            "corpus.split=kaldy is wrong ... kaldi, icefall",
         ),
         ({"name": "manifest", "train": "a.jsonl"}, "corpus.train=a.jsonl is wrong: it must be a list"),
         ({"name": "an4", "root": "???"}, "corpus.root is not set: give the folder of an4"),
@@ -58,7 +58,7 @@ def test_each_config_page_is_valid_and_explains_every_key(path: Path) -> None:
     assert list(config)[:6] == SHARED_KEYS
     options = corpus_options({**config, "root": "somewhere"})
     # every key that the code knows is on the page, and the other way round (else corpus_options would have raised)
-    assert list(config)[6:] == list(options.own)
+    assert sorted(list(config)[6:]) == sorted(options.own)
     lines = path.read_text().splitlines()
     for key in list(config)[1:]:
         above = next(i for i, line in enumerate(lines) if line.startswith(f"{key}:")) - 1

@@ -224,7 +224,10 @@ def test_a_listing_without_a_line_is_an_empty_corpus(tmp_path: Path, write) -> N
     with pytest.raises(
         UserError, match=r"The corpus manifest is empty: looked for manifests .*, and found no utterance"
     ):
-        prepare(corpus_options({"name": "manifest", "root": tmp_path, "train": ["empty.jsonl"]}), tmp_path / "out")
+        prepare(
+            corpus_options({"name": "manifest", "root": tmp_path, "train": ["empty.jsonl"]}),
+            tmp_path / "out",
+        )
 
 
 def test_what_cannot_be_downloaded_says_so(tmp_path: Path) -> None:

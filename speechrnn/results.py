@@ -1,0 +1,120 @@
+"""What a run has left in its folder: its figures, its decoded utterances with their errors, its summaries."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from speechrnn.errors import UserError
+from speechrnn.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit, Errors, align, score
+from speechrnn.nn.checkpoint import DESCRIPTION
+
+
+@dataclass(frozen=True)
+class Scored:
+    """An utterance of `hypotheses.jsonl` with its alignment in words."""
+
+    row: dict[str, Any]
+    edits: list[Edit]
+    errors: Errors
+
+    @property
+    def duration(self) -> float:
+        """Seconds; 0 where the row does not say."""
+        return float(self.row.get("duration", 0.0))
+
+
+@dataclass(frozen=True)
+class Results:
+    """What a run folder holds; empty where a part is missing.
+
+    Attributes:
+        decode: `metrics.json`'s entry for each way of decoding.
+        way: of decoding, the one that the report is about: the last one that utterances are at hand of.
+        scored: the utterances, decoded that way.
+        model: `acoustic/model.json`.
+        corpus: `prepared/summary.json`.
+        config: `config.yaml`, as it stands.
+    """
+
+    folder: Path
+    decode: dict[str, dict[str, Any]]
+    way: str
+    scored: list[Scored]
+    model: dict[str, Any]
+    corpus: dict[str, Any]
+    config: str
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The error rates and the speed of the decoding that the report is about."""
+        return self.decode.get(self.way, {})
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The summary that the training left in the model."""
+        return self.model.get("training") or {}
+
+    @classmethod
+    def read(cls, folder: Path) -> Results:
+        """Reads a run folder.
+
+        Raises:
+            UserError: there is nothing to report, or a file is damaged.
+        """
+        rows = _read_rows(folder / "hypotheses.jsonl")
+        decode = dict(_read_json(folder / "metrics.json").get("decode") or {})
+        at_hand = {row.get("decoding", "greedy"): None for row in rows} or decode
+        ways = [*at_hand, *decode]
+        way = next((way for way in reversed(ways) if way in at_hand), "")
+        rows = [row for row in rows if row.get("decoding", "greedy") == way]
+        if rows and way not in decode:
+            decode[way] = score(rows)
+        scored = [_score(row) for row in rows]
+        model = _read_json(folder / "acoustic" / DESCRIPTION)
+        if not decode and not model:
+            raise UserError(
+                f"There is nothing to report in {folder}: it has neither metrics.json nor hypotheses.jsonl nor "
+                f"acoustic/{DESCRIPTION}; give the folder of a run."
+            )
+        config = folder / "config.yaml"
+        text = config.read_text(encoding="utf-8") if config.is_file() else ""
+        return cls(folder, decode, way, scored, model, _read_json(folder / "prepared" / "summary.json"), text)
+
+
+def _score(row: dict[str, Any]) -> Scored:
+    edits = align(row["reference"].split(), row["hypothesis"].split())
+    counts = Counter(edit.op for edit in edits)
+    return Scored(row, edits, Errors(counts[SUBSTITUTION], counts[INSERTION], counts[DELETION], counts[HIT]))
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged ({error}); run the stage that writes it again.") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} is damaged (it holds no JSON object); run the stage that writes it again.")
+    return value
+
+
+def _read_rows(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    rows = []
+    for line, text in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"Line {line} of {path} is no JSON ({error}); decode again.") from error
+        if not (isinstance(row, dict) and all(isinstance(row.get(key), str) for key in ("reference", "hypothesis"))):
+            raise UserError(f'Line {line} of {path} has no texts "reference" and "hypothesis"; decode again.')
+        rows.append(row)
+    return rows

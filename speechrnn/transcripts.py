@@ -1,0 +1,267 @@
+"""Texts by utterance: `hypotheses.jsonl`, the transcription files of others, and which text belongs to which.
+
+An id is a path without suffix, relative to the folder that was transcribed ("an4test_clstk/fcaw/an406-fcaw-b"), or
+whatever name a transcription file gives.
+"""
+
+from __future__ import annotations
+
+import glob
+import itertools
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from speechrnn.corpora.layout import files_below, read_lines, read_table
+from speechrnn.errors import UserError
+from speechrnn.files import atomic_write
+
+if TYPE_CHECKING:
+    from speechrnn.transcribe import Transcript
+
+HYPOTHESES = "hypotheses.jsonl"
+
+# Keys and column names, the first one being ours, then those of NeMo, Common Voice, DeepSpeech and SpeechBrain.
+REFERENCE = ("reference", "text", "sentence", "transcript", "transcription", "wrd")
+HYPOTHESIS = ("hypothesis", "pred_text", "text")
+_IDS = ("id", "ID", "utt_id")
+_PATHS = ("audio", "audio_filepath", "path", "wav_filename", "wav", "file")
+
+_NIST = re.compile(r"^(?:<s>\s)?(?P<text>.*?)(?:\s*</s>)?\s*\((?P<id>[^()\s]+)\)\s*$")  # TEXT (id)
+
+
+def identify(inputs: str | Path | Sequence[str | Path]) -> dict[Path, str]:
+    """Finds recordings (`audio.find`) and gives each its id, sorted by path.
+
+    The id of a file found in a folder is its path from that folder on, of a file found by a glob that from the glob's
+    first wildcard on, of a file named outright its name; all without suffix.
+
+    Raises:
+        UserError: an input does not exist or holds no audio, or two recordings have the same id.
+    """
+    from speechrnn import audio
+
+    found: dict[str, tuple[Path, str]] = {}
+    for name in [inputs] if isinstance(inputs, str | Path) else inputs:
+        base = _base(Path(name).expanduser())
+        for path in audio.find(name):
+            id = path.relative_to(base).with_suffix("").as_posix() if base else path.stem
+            found.setdefault(os.path.abspath(path), (path, id))  # noqa: PTH100 (two links are two recordings)
+    by_id: dict[str, Path] = {}
+    for path, id in found.values():
+        if (other := by_id.setdefault(id, path)) is not path:
+            raise UserError(
+                f"{other} and {path} would both be written as {id!r}; transcribe them into two outputs, or rename one."
+            )
+    return dict(sorted(found.values()))
+
+
+def _base(path: Path) -> Path | None:
+    """Where the ids of what an input finds start; None for a single file."""
+    if path.is_dir():
+        return path
+    if path.exists() or not glob.has_magic(str(path)):
+        return None
+    return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
+
+
+def row(id: str, transcript: Transcript, reference: str | None = None) -> dict[str, Any]:
+    """The line of `hypotheses.jsonl` for one utterance, with its reference where that is known."""
+    return {
+        "id": id,
+        "audio": transcript.audio,
+        "duration": transcript.duration,
+        **({} if reference is None else {"reference": reference}),
+        "hypothesis": transcript.text,
+        "confidence": transcript.confidence,
+        "words": [asdict(word) for word in transcript.words],
+        "decoding": transcript.decoding,
+    }
+
+
+def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes `hypotheses.jsonl`, whole or not at all. UserError where it cannot be written."""
+    with atomic_write(path) as file:
+        for one in rows:
+            file.write(json.dumps(one, ensure_ascii=False) + "\n")
+
+
+def read_texts(path: Path, names: Sequence[str], key: str) -> dict[str, str]:
+    """The text of each utterance by id.
+
+    Args:
+        path: JSON lines (such as `hypotheses.jsonl`), CSV or TSV with a header, TSV of id and text, lines of `id text`
+            or of `TEXT (id)`, each also with .gz; a folder that holds a `hypotheses.jsonl`; or a folder of .txt files.
+        names: what the text is called where that has a name: REFERENCE or HYPOTHESIS.
+        key: the config key that names the path, for messages.
+
+    Raises:
+        UserError: the path does not exist or holds no texts, a damaged line (with its number), or an id twice.
+    """
+    if path.is_dir() and (path / HYPOTHESES).is_file():
+        path = path / HYPOTHESES
+    if path.is_dir():
+        pairs = _text_files(path)
+    elif not path.is_file():
+        raise UserError(
+            f"{key}={path} does not exist; give a {HYPOTHESES}, a run's folder, a transcription file or a folder of "
+            ".txt files."
+        )
+    else:
+        suffix = Path(path.name.removesuffix(".gz")).suffix
+        if suffix in (".jsonl", ".json"):
+            pairs = _records(_json_lines(path), names)
+        elif suffix in (".csv", ".tsv"):
+            pairs = _table(path, "," if suffix == ".csv" else "\t", names)
+        else:
+            pairs = _lines(path)
+    texts: dict[str, str] = {}
+    for id, text, where in pairs:
+        if id in texts:
+            raise UserError(f"{where}: the id {id} stands there a second time; each utterance must have one text.")
+        texts[id] = text
+    if not texts:
+        raise UserError(f"{key}={path} holds no texts; give a {HYPOTHESES}, a transcription file or .txt files.")
+    return texts
+
+
+Pairs = Iterator[tuple[str, str, str]]  # id, text, where it stands
+
+
+def _text_files(folder: Path) -> Pairs:
+    for path in files_below(folder):
+        if path.suffix == ".txt":
+            yield (
+                path.relative_to(folder).with_suffix("").as_posix(),
+                " ".join(line.strip() for _, line in read_lines(path)),
+                str(path),
+            )
+
+
+def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for number, line in read_lines(path):
+        where = f"{path}, line {number}"
+        try:
+            value = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"{where} is no JSON ({error.msg} at column {error.colno}); each must be one object."
+            ) from None
+        if not isinstance(value, dict):
+            raise UserError(f"{where} must be a JSON object, not {line[:60]!r}.")
+        yield where, value
+
+
+def _records(rows: Iterable[tuple[str, Mapping[str, Any]]], names: Sequence[str]) -> Pairs:
+    for where, row in rows:
+        id = _first(row, _IDS)
+        if id is None and (path := _first(row, _PATHS)) is not None:
+            id = PurePosixPath(path).with_suffix("").as_posix()
+        text = _first(row, names)
+        for value, wanted in ((id, _IDS[0]), (text, names[0])):
+            if value is None:
+                hint = "; add it, or give references=PATH" if wanted == REFERENCE[0] else ""
+                keys = ", ".join(map(str, row)) or "(none)"
+                raise UserError(f"{where}: there is no {wanted!r} among the keys {keys}{hint}.")
+        yield str(id), str(text), where
+
+
+def _first(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    return next((str(row[name]) for name in names if row.get(name) is not None), None)
+
+
+def _table(path: Path, delimiter: str, names: Sequence[str]) -> Pairs:
+    rows = read_table(path, delimiter, quoted=delimiter == ",")
+    number, first = next(rows, (0, []))
+    header = [cell.strip() for cell in first]
+    if set(header) & {*_IDS, *_PATHS} and set(header) & {*names}:
+        records = ((f"{path}, line {number}", dict(zip(header, cells, strict=False))) for number, cells in rows)
+        yield from _records(records, names)
+        return
+    while first:
+        if len(first) != 2:
+            raise UserError(
+                f"{path}, line {number}: {len(first)} columns; give id and text, or a header such as "
+                f"{delimiter.join(('id', names[0]))!r}."
+            )
+        yield first[0].strip(), first[1], f"{path}, line {number}"
+        number, first = next(rows, (0, []))
+
+
+def _lines(path: Path) -> Pairs:
+    """`TEXT (id)` where every line ends like that, else `id text`."""
+    lines = [(f"{path}, line {number}", line) for number, line in read_lines(path)]
+    matches = [_NIST.match(line) for _, line in lines]
+    for (where, line), match in zip(lines, matches, strict=True):
+        if all(matches) and match is not None:
+            yield match["id"], match["text"].strip(), where
+        else:
+            id, _, text = line.strip().replace("\t", " ").partition(" ")
+            yield id, text.strip(), where
+
+
+@dataclass(frozen=True)
+class Matched:
+    """References and hypotheses, put together.
+
+    Attributes:
+        rows: with "id", "reference" and "hypothesis", in the order of the references.
+        unheard: ids of references without a hypothesis.
+        unknown: ids of hypotheses without a reference.
+    """
+
+    rows: list[dict[str, str]]
+    unheard: tuple[str, ...]
+    unknown: tuple[str, ...]
+
+    def notes(self) -> list[str]:
+        """What was left out, one sentence a kind."""
+        notes = []
+        for ids, one, several in (
+            (self.unheard, "reference has no hypothesis", "references have no hypothesis"),
+            (self.unknown, "hypothesis has no reference", "hypotheses have no reference"),
+        ):
+            if len(ids) == 1:
+                notes.append(f"1 {one} and is left out: {ids[0]}.")
+            elif ids:
+                notes.append(f"{len(ids)} {several} and are left out (first: {ids[0]}).")
+        return notes
+
+
+def match(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> Matched:
+    """Puts texts together by their whole id or, where only one on each side is called so, by its last part.
+
+    Raises:
+        UserError: nothing fits.
+    """
+    partner = {id: id for id in references if id in hypotheses}
+    ours, theirs = _unique(references), _unique(hypotheses)
+    partner.update({ours[name]: theirs[name] for name in ours.keys() & theirs.keys()})
+    rows = [
+        {"id": id, "reference": references[id], "hypothesis": hypotheses[partner[id]]}
+        for id in references
+        if id in partner
+    ]
+    if not rows:
+        raise UserError(
+            f"No reference fits a hypothesis: there are ids such as {next(iter(references))} on the one side, "
+            f"{next(iter(hypotheses))} on the other; give both the same, or the same file names."
+        )
+    taken = set(partner.values())
+    return Matched(
+        rows,
+        tuple(id for id in references if id not in partner),
+        tuple(id for id in hypotheses if id not in taken),
+    )
+
+
+def _unique(ids: Iterable[str]) -> dict[str, str]:
+    """Ids by their last part, without those that share it."""
+    named = [(PurePosixPath(id).name, id) for id in ids]
+    counts = Counter(name for name, _ in named)
+    return {name: id for name, id in named if counts[name] == 1}

@@ -1,0 +1,236 @@
+"""`speechrnn transcribe` as a user types it, with a small network that knows no words but has much to say."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from speechrnn import audio, cli, files
+from speechrnn.features import FeatureOptions
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
+from speechrnn.text import CharTokenizer
+from speechrnn.transcribe import Transcriber
+
+ROOT = Path(__file__).parents[2]
+RATE = 16000  # Hz
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run("key=value", ...)`, in this process -> (exit status, stdout, stderr)."""
+
+    def transcribe(*overrides: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", sys.argv)
+        try:
+            status = cli.main(["transcribe", "device=cpu", *overrides])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, *capsys.readouterr()
+
+    return transcribe
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
+    tokenizer = CharTokenizer.build([], "ABC ")
+    network = AcousticModel(len(tokenizer), FeatureOptions(bins=20), AcousticOptions(units=24, layers=2, channels=4))
+    with torch.no_grad():
+        network.head.weight.mul_(20)
+    save_acoustic(folder, network, tokenizer, {})
+    return folder
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    """recordings/{a/one.wav, b/two.flac, silence.wav}"""
+    folder = tmp_path / "recordings"
+    generator = np.random.default_rng(0)
+    for name, seconds in (("a/one.wav", 0.7), ("b/two.flac", 1.3)):
+        (folder / name).parent.mkdir(parents=True)
+        noise = generator.standard_normal(round(seconds * RATE)) * 0.1
+        audio.save(folder / name, noise.astype(np.float32), RATE)
+    audio.save(folder / "silence.wav", np.zeros(RATE, np.float32), RATE)
+    return folder
+
+
+def written(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_folder_becomes_a_folder_of_transcripts(run: Run, model: Path, recordings: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    status, out, err = run(f"model={model}", f"inputs=[{recordings}]", f"output={output}")
+    assert (status, err) == (0, "")
+    assert out.startswith("3 files, 3.0 s of audio in ") and out.rstrip().endswith(f"times real time): {output}")
+    names = ["a/one", "b/two", "silence"]
+    expected = [f"{name}{suffix}" for name in names for suffix in (".json", ".txt")]
+    assert written(output) == sorted([*expected, "hypotheses.jsonl"])
+
+    transcriber = Transcriber.load(model, "cpu")
+    rows = [json.loads(line) for line in (output / "hypotheses.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == names
+    for name, row in zip(names, rows, strict=True):
+        transcript = json.loads((output / f"{name}.json").read_text())
+        assert transcript == json.loads(json.dumps(transcriber(transcript["audio"]).to_json()))
+        assert (output / f"{name}.txt").read_text() == transcript["text"] + "\n"
+        words = [word for segment in transcript["segments"] for word in segment["words"]]
+        assert row == {
+            "id": name,
+            "audio": str(next(recordings.glob(f"{name}.*"))),
+            "duration": transcript["duration"],
+            "hypothesis": transcript["text"],
+            "confidence": transcript["confidence"],
+            "words": words,
+            "decoding": "greedy",
+        }
+    assert rows[0]["hypothesis"] and not rows[2]["hypothesis"]
+
+
+def test_one_file_one_format(run: Run, model: Path, recordings: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    status, out, _ = run(f"model={model}", f"inputs={recordings}/b/two.flac", f"output={output}", "formats=[txt]")
+    assert status == 0 and out.startswith("1 file, 1.3 s of audio")
+    assert written(output) == ["hypotheses.jsonl", "two.txt"]
+
+
+def test_bad_files_are_said_at_the_end_and_the_rest_goes_on(
+    run: Run, model: Path, recordings: Path, tmp_path: Path
+) -> None:
+    (recordings / "empty.wav").touch()
+    (recordings / "a" / "letter.wav").write_text("Dear Sir or Madam")
+    (recordings / "cut.wav").write_bytes((recordings / "silence.wav").read_bytes()[:9000])
+    output = tmp_path / "out"
+    status, out, err = run(f"model={model}", f"inputs=[{recordings}]", f"output={output}", "formats=[txt]")
+    assert status == 1
+    assert out.startswith("3 files")
+    first, *failures = err.splitlines()
+    assert first == "3 of 6 could not be transcribed:"
+    reasons = ["holds text, not audio", "breaks off at", "is empty"]
+    for line, name, reason in zip(failures, ("a/letter.wav", "cut.wav", "empty.wav"), reasons, strict=True):
+        assert line.startswith(f"  {recordings / name} ") and reason in line
+    assert written(output) == ["a/one.txt", "b/two.txt", "hypotheses.jsonl", "silence.txt"]
+    assert len((output / "hypotheses.jsonl").read_text().splitlines()) == 3
+
+
+def test_where_nothing_is_good_there_are_no_hypotheses(run: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.wav").touch()
+    status, out, err = run(f"model={model}", f"inputs={tmp_path}/empty.wav", f"output={tmp_path}/out")
+    assert status == 1 and out.startswith("0 files") and "is empty" in err
+    assert (tmp_path / "out" / "hypotheses.jsonl").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"model": "{tmp}/nowhere"}, "There is no model directory {tmp}/nowhere"),
+        # The model is looked at before anything else.
+        ({"model": "{tmp}/nowhere", "inputs": "{tmp}/nothing"}, "There is no model directory {tmp}/nowhere"),
+        ({"inputs": "{tmp}/nothing"}, "{tmp}/nothing does not exist"),
+        ({"inputs": "[{tmp}/out]"}, "{tmp}/out holds no audio"),
+        ({"formats": "[txt,jsn]"}, "No format jsn; did you mean json?"),
+        ({"decoding": "greddy"}, "decoding=greddy is wrong"),
+        ({"device": "tpu"}, "device=tpu is not on this machine"),
+        ({"inputs": "[{rec}/a,{rec}/more/one.wav]"}, "would both be written as 'one'"),
+    ],
+)
+def test_bad_input_is_one_sentence_before_anything_is_written(
+    run: Run, model: Path, recordings: Path, tmp_path: Path, change: dict[str, str], sentence: str
+) -> None:
+    (tmp_path / "out").mkdir()
+    (recordings / "more").mkdir()
+    (recordings / "more" / "one.wav").write_bytes((recordings / "a" / "one.wav").read_bytes())
+    places = {"tmp": str(tmp_path), "rec": str(recordings)}
+    keys = {"model": str(model), "inputs": f"[{recordings}]", "output": f"{tmp_path}/out", **change}
+    status, out, err = run(*(f"{key}={value.format(**places)}" for key, value in keys.items()))
+    assert (status, out) == (2, "")
+    assert err.startswith("speechrnn: ") and err.count("\n") == 1
+    assert sentence.format(**places) in err
+    assert written(tmp_path / "out") == []
+
+
+def test_an_output_that_cannot_be_written(run: Run, model: Path, recordings: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    status, _, err = run(f"model={model}", f"inputs=[{recordings}]", f"output={tmp_path}/out")
+    assert status == 2 and err.count("\n") == 1 and f"Cannot write {tmp_path}/out" in err
+
+
+def test_a_full_disk_leaves_what_was_written_and_nothing_half(
+    run: Run, model: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+
+    def sync(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) > 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(files.os, "fsync", sync)
+    output = tmp_path / "out"
+    status, _, err = run(f"model={model}", f"inputs=[{recordings}]", f"output={output}", "formats=[txt]")
+    assert status == 2 and "No space left on device" in err
+    assert written(output) == ["b/two.txt", "silence.txt"]  # the longest come first
+
+
+def test_references_beside_recordings_are_spared(run: Run, model: Path, recordings: Path, tmp_path: Path) -> None:
+    (recordings / "a" / "one.txt").write_text("GO HOME\n")
+    arguments = (f"model={model}", f"inputs=[{recordings}]", f"output={recordings}")
+    status, _, err = run(*arguments)
+    assert status == 2 and f"{recordings}/a/one.txt lies beside its recording" in err
+    assert (recordings / "a" / "one.txt").read_text() == "GO HOME\n"
+    (recordings / "a" / "one.txt").unlink()
+    assert run(*arguments)[0] == 0
+    assert run(*arguments)[0] == 0  # what is there now is ours
+
+
+@pytest.mark.parametrize("batch_seconds", ["0.1", "1000"])
+def test_the_words_do_not_depend_on_the_batches(
+    run: Run, model: Path, recordings: Path, tmp_path: Path, batch_seconds: str
+) -> None:
+    output = tmp_path / "out"
+    assert run(f"model={model}", f"inputs={recordings}", f"output={output}", f"batch_seconds={batch_seconds}")[0] == 0
+    transcriber = Transcriber.load(model, "cpu")
+    for name in ("a/one.wav", "b/two.flac"):
+        assert (output / name).with_suffix(".txt").read_text() == transcriber(recordings / name).text + "\n"
+
+
+def test_in_a_terminal_there_is_a_bar(
+    run: Run, model: Path, recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    status, out, err = run(f"model={model}", f"inputs=[{recordings}]", f"output={tmp_path}/out")
+    assert status == 0 and out.startswith("3 files")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err)
+    assert "3/3 files" in shown and "3.0 s of audio" in shown and "times real time" in shown
+
+
+def test_the_script_itself_does_the_same_and_imports_nothing_heavy(
+    model: Path, recordings: Path, tmp_path: Path
+) -> None:
+    heavy = ["lightning", "lhotse", "librosa", "matplotlib", "scipy", "pandas", "jiwer", "av", "tensorboard", "rich"]
+    arguments = [f"model={model}", f"inputs=[{recordings}]", f"output={tmp_path}/out", "device=cpu"]
+    code = f"""if True:
+        import atexit, runpy, sys
+        sys.path.insert(0, {str(ROOT)!r})
+        sys.argv = {[str(ROOT / "recipes" / "transcribe.py"), *arguments]}
+        atexit.register(lambda: print(sorted(set({heavy}) & set(sys.modules))))
+        runpy.run_path(sys.argv[0], run_name="__main__")
+    """
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    first, last = ended.stdout.splitlines()
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert first.startswith("3 files") and last == "[]"
+    assert len(written(tmp_path / "out")) == 7

@@ -1,0 +1,164 @@
+"""Training a small acoustic model on tones: it learns, and neither SIGKILL nor a second process changes what it learns."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lhotse import CutSet
+from speech import RATE, write_corpus
+
+from speechrnn.augmentation import SpecAugmentOptions, WaveformOptions
+from speechrnn.corpora import corpus_options
+from speechrnn.corpora.prepare import prepare
+from speechrnn.features import FeatureOptions
+from speechrnn.nn.acoustic import AcousticOptions
+from speechrnn.text import CharTokenizer
+from speechrnn.training.acoustic import AcousticSettings, AcousticTask, fitting, readable, train_acoustic
+from speechrnn.training.loop import TrainerOptions, make_fabric
+
+TOKENIZER = CharTokenizer.build(["ABCD"])
+ROOT = Path(__file__).parents[2]
+
+
+def settings(**trainer: object) -> AcousticSettings:
+    options = {"epochs": 2, "batch_seconds": 4.0, "accelerator": "cpu", "checkpoint_steps": 3, **trainer}
+    return AcousticSettings(
+        FeatureOptions(sampling_rate=RATE, bins=16),
+        AcousticOptions(layers=1, units=24, channels=4, stride=2, dropout=0.1),
+        SpecAugmentOptions(time_masks=1, frequency_masks=1, frequency_width=2),
+        WaveformOptions(speeds=(0.95, 1.0, 1.05)),
+        TrainerOptions(**options),  # type: ignore[arg-type]
+    )
+
+
+@pytest.fixture(scope="module")
+def cuts(tmp_path_factory: pytest.TempPathFactory) -> tuple[CutSet, CutSet]:
+    root = write_corpus(tmp_path_factory.mktemp("corpus"), 40)
+    corpus = prepare(corpus_options({"name": "folder", "root": str(root)}), root / "prepared")
+    assert corpus.train and corpus.dev
+    return CutSet.from_file(corpus.train).to_eager(), CutSet.from_file(corpus.dev).to_eager()
+
+
+def train(cuts: tuple[CutSet, CutSet], folder: Path, **trainer: object) -> tuple[dict[str, torch.Tensor], dict]:
+    options = settings(**trainer)
+    model, summary = train_acoustic(make_fabric(options.trainer, folder), options, TOKENIZER, *cuts, folder)
+    return model.state_dict(), summary
+
+
+def test_it_learns(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
+    _, summary = train(cuts, tmp_path, epochs=40, learning_rate=0.02)
+    history = summary["history"]
+    assert history[-1]["train_loss"] < 0.2 * history[0]["train_loss"]
+    assert history[-1]["dev_cer"] < 0.7 < history[0]["dev_cer"]
+    assert (tmp_path / "events").is_dir()
+
+
+KILLER = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}, {folder!r}]
+from lhotse import CutSet
+from test_acoustic import settings, train
+from speechrnn.training.loop import Loop
+step = Loop.step
+def step_or_die(self, batch, done):
+    if self.state.step == {killed_at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    step(self, batch, done)
+Loop.step = step_or_die
+cuts = tuple(CutSet.from_file(Path({prepared!r}) / f"cuts_{{part}}.jsonl.gz").to_eager() for part in ("train", "dev"))
+train(cuts, Path({run!r}))
+"""
+
+
+def test_sigkill_in_the_middle_of_an_epoch_changes_nothing(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
+    prepared = tmp_path / "prepared"
+    prepared.mkdir()
+    for name, part in zip(("train", "dev"), cuts, strict=True):
+        part.to_file(prepared / f"cuts_{name}.jsonl.gz")
+    expected, summary = train(cuts, tmp_path / "whole")
+    steps = summary["steps"]
+    assert steps % 2 == 0 and steps // 2 > 4
+    killed_at = steps // 2 + 4  # in the second epoch, a step after a checkpoint
+    code = KILLER.format(
+        tests=str(ROOT / "tests"),
+        folder=str(Path(__file__).parent),
+        killed_at=killed_at,
+        prepared=str(prepared),
+        run=str(tmp_path / "killed"),
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    state = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)["state"]
+    assert state["epoch"] == 1 and 0 < state["batch"]
+    resumed, _ = train(cuts, tmp_path / "killed")
+    for name, value in expected.items():
+        assert torch.equal(resumed[name], value), name
+
+
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    """Two CPU processes over gloo, by the command that a user types."""
+    corpus = write_corpus(tmp_path / "corpus", 40)
+    command = [
+        *(sys.executable, str(ROOT / "recipes" / "speech_to_text.py"), "corpus=folder", f"corpus.root={corpus}"),
+        *(f"output={tmp_path / 'run'}", f"features.sampling_rate={RATE}", "features.bins=16", "acoustic.layers=1"),
+        *("acoustic.units=16", "acoustic.channels=4", "trainer.epochs=2", "trainer.min_steps=0"),
+        *("trainer.batch_seconds=4", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.strategy=ddp"),
+        "stages=[prepare,train,decode]",
+    ]
+    environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "LOCAL_RANK")}
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["acoustic"]["epochs"] == 2
+    assert metrics["decode"]["greedy"]["utterances"] == 10
+    assert ended.stderr.count("epoch 2/2") == 1  # one process talks
+
+
+def test_utterances_with_too_few_frames_are_listed_and_left_out(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
+    options = settings()
+    task = AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)
+    assert task.left_out == []
+    first = next(iter(cuts[0]))
+    crammed = first.truncate(duration=0.2)
+    crammed.supervisions[0].text = "AABBCCDDAABBCCDD"
+    kept, left_out = fitting(CutSet.from_cuts([first, crammed.with_id("crammed")]), task.model, TOKENIZER, 1.05)
+    assert [cut.id for cut in kept] == [first.id]
+    assert [(short.id, short.needed) for short in left_out] == [("crammed", 24)]
+    assert left_out[0].frames < 24
+
+
+def test_unknown_characters_are_reported_and_left_out(
+    cuts: tuple[CutSet, CutSet], caplog: pytest.LogCaptureFixture
+) -> None:
+    tokenizer = CharTokenizer.build([], "ABC")
+    kept = readable(cuts[0], tokenizer)
+    lost = [cut for cut in cuts[0] if "D" in cut.supervisions[0].text]
+    assert len(kept) == len(cuts[0]) - len(lost) < len(cuts[0])
+    count = sum(cut.supervisions[0].text.count("D") for cut in lost)
+    assert f"'D' (U+0044 LATIN CAPITAL LETTER D) {count}×" in caplog.text
+    assert lost[0].id in caplog.text
+
+
+def test_training_statistics_are_those_of_the_training_set(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
+    plain = settings()
+    options = AcousticSettings(
+        FeatureOptions(sampling_rate=RATE, bins=16, normalisation="training"),
+        *(plain.acoustic, plain.masks, plain.waveform, plain.trainer),
+    )
+    task = AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)
+    front_end = task.model.front_end
+    rows = []
+    for cut in cuts[0]:
+        wave = torch.from_numpy(cut.load_audio())
+        rows.append(front_end.extract(wave, torch.tensor([wave.shape[1]]))[0][0])
+    frames = torch.cat(rows).double()
+    torch.testing.assert_close(front_end.normalise.mean.double(), frames.mean(0), atol=1e-3, rtol=0)
+    torch.testing.assert_close(front_end.normalise.deviation.double(), frames.std(0), atol=1e-2, rtol=0)

@@ -1,0 +1,233 @@
+"""The training loop on a task of one number, where every outcome can be worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from speechrnn.errors import UserError
+from speechrnn.training.average import Average
+from speechrnn.training.loop import Loop, TrainerOptions, make_fabric, precision
+from speechrnn.training.optimiser import make_optimiser, rate_at
+
+
+@dataclass(frozen=True)
+class Target:
+    """A batch: what the model's number should become."""
+
+    value: float
+
+
+class Number(nn.Module):
+    """A model of one number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.zeros(1))
+
+    def forward(self) -> Tensor:
+        return self.value + 0.01 * torch.randn(1)  # noise, as dropout makes it
+
+
+@dataclass
+class Task:
+    """Four batches an epoch; `figures` are the dev figures of one epoch after the other."""
+
+    figures: list[float] = field(default_factory=list)
+    broken: tuple[tuple[int, int], ...] = ()  # (epoch, batch) whose loss is no number
+    model: Number = field(default_factory=Number)
+    criterion: str = "dev_wer"
+    seen: list[tuple[int, int]] = field(default_factory=list)
+    now: int = 0
+
+    def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[Target]]:
+        self.now = epoch
+        return 4, (self.note(epoch, batch) for batch in range(start, 4))
+
+    def note(self, epoch: int, batch: int) -> Target:
+        self.seen.append((epoch, batch))
+        return Target(math.nan if (epoch, batch) in self.broken else 1.0 + batch)
+
+    def hardest(self) -> Target:
+        return Target(1.0)
+
+    def loss(self, model: nn.Module, batch: Target) -> Tensor:
+        return (model() - batch.value).square().sum()
+
+    def evaluate(self, model: Number) -> dict[str, float]:
+        return {"dev_wer": self.figures[self.now]} if self.figures else {}
+
+
+PLAIN = TrainerOptions(epochs=3, accelerator="cpu", learning_rate=0.1, checkpoint_steps=1)
+
+
+def make_loop(task: Any, folder: Path, options: TrainerOptions = PLAIN, **fingerprint: object) -> Loop[Any, Any]:
+    return Loop(make_fabric(options, folder), task, options, folder / "checkpoints", fingerprint)
+
+
+class Killed(Exception):
+    """What stops a training in these tests."""
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 4, 5, 11])
+def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path: Path, killed_at: int) -> None:
+    whole = Task()
+    expected = make_loop(whole, tmp_path / "whole").run().value
+
+    task = Task()
+    loop = make_loop(task, tmp_path / "killed")
+    step = loop.step
+
+    def step_or_die(batch: Target, done: float) -> None:
+        if loop.state.step == killed_at:
+            raise Killed
+        step(batch, done)
+
+    loop.step = step_or_die  # type: ignore[method-assign]
+    with pytest.raises(Killed):
+        loop.run()
+    again = Task()
+    torch.manual_seed(1234)  # whatever came before the restart
+    resumed = make_loop(again, tmp_path / "killed")
+    assert torch.equal(resumed.run().value, expected)
+    assert task.seen[:killed_at] + again.seen == whole.seen
+    assert resumed.state.step == 12
+    assert len(resumed.state.history) == 3
+
+
+def test_the_same_command_again_does_nothing_more(tmp_path: Path) -> None:
+    make_loop(Task(), tmp_path).run()
+    again = Task()
+    make_loop(again, tmp_path).run()
+    assert again.seen == []
+
+
+def test_best_epoch_is_kept_or_the_last(tmp_path: Path) -> None:
+    averages = {}
+    for keep in ("best", "last"):
+        loop = make_loop(Task(figures=[0.5, 0.2, 0.9]), tmp_path / keep, replace(PLAIN, keep=keep))  # type: ignore[arg-type]
+        averages[keep] = loop.run().value.item()
+        assert (loop.state.best, loop.state.best_epoch) == (0.2, 2)
+    saved = torch.load(tmp_path / "best" / "checkpoints" / "best.ckpt", weights_only=True)
+    assert averages["best"] == saved["average"]["value"].item()
+    assert averages["last"] != averages["best"]
+
+
+def test_early_stop(tmp_path: Path) -> None:
+    task = Task(figures=[0.5, 0.6, 0.7, 0.1])
+    loop = make_loop(task, tmp_path, replace(PLAIN, epochs=4, patience=2))
+    loop.run()
+    assert loop.state.epoch == 3
+
+
+def test_more_epochs_where_they_have_too_few_steps(tmp_path: Path) -> None:
+    loop = make_loop(Task(), tmp_path, replace(PLAIN, epochs=1, min_steps=9))
+    loop.run()
+    assert (loop.state.epoch, loop.state.step) == (3, 12)
+
+
+def test_a_loss_that_is_no_number_is_left_out_and_its_batch_saved(tmp_path: Path) -> None:
+    loop = make_loop(Task(broken=((1, 2),)), tmp_path)
+    model = loop.run()
+    assert torch.isfinite(model.value).all()
+    assert loop.state.step == 11
+    (saved,) = (tmp_path / "checkpoints" / "nonfinite").iterdir()
+    assert math.isnan(torch.load(saved, weights_only=True)["value"])
+
+
+def test_too_many_of_them_stop_the_training(tmp_path: Path) -> None:
+    broken = tuple((1, batch) for batch in range(4))
+    with pytest.raises(UserError, match=r"3 times in a row.*nonfinite.*trainer\.learning_rate"):
+        make_loop(Task(broken=broken), tmp_path, replace(PLAIN, nonfinite_patience=3)).run()
+
+
+def test_memory_runs_out_at_the_start_with_a_sentence(tmp_path: Path) -> None:
+    class Huge(Task):
+        def loss(self, model: nn.Module, batch: Target) -> Tensor:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    task = Huge()
+    with pytest.raises(UserError, match=r"largest batch does not fit.*trainer\.batch_seconds \(now 45\)"):
+        make_loop(task, tmp_path).run()
+    assert task.seen == []
+
+
+def test_an_error_in_the_rehearsal_that_is_not_about_memory_is_not_hidden(tmp_path: Path) -> None:
+    class Buggy(Task):
+        def loss(self, model: nn.Module, batch: Target) -> Tensor:
+            raise RuntimeError("shape mismatch")
+
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        make_loop(Buggy(), tmp_path).run()
+
+
+def test_rehearsal_leaves_no_trace(tmp_path: Path) -> None:
+    loop = make_loop(Task(), tmp_path)
+    loop.rehearse()
+    assert loop.task.model.value.item() == 0.0
+    assert loop.task.model.value.grad is None
+
+
+def test_a_checkpoint_of_another_configuration(tmp_path: Path) -> None:
+    make_loop(Task(), tmp_path, layers=3).run()
+    with pytest.raises(UserError, match=r"another configuration \(layers was 3, is 4\).*restart=true"):
+        make_loop(Task(), tmp_path, layers=4).run()
+
+
+def test_a_damaged_checkpoint(tmp_path: Path) -> None:
+    make_loop(Task(), tmp_path).run()
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
+        make_loop(Task(), tmp_path).run()
+
+
+def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make_loop(Task(), tmp_path)
+    loop.save("last.ckpt")
+    before = (tmp_path / "checkpoints" / "last.ckpt").read_bytes()
+
+    def no_space(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(UserError, match="No space left"):
+        loop.save("last.ckpt")
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["last.ckpt"]
+    assert (tmp_path / "checkpoints" / "last.ckpt").read_bytes() == before
+
+
+def test_rate_rises_then_falls() -> None:
+    assert rate_at(0.05, warmup=0.1) == pytest.approx(0.5)
+    assert rate_at(0.1, warmup=0.1) == pytest.approx(1.0)
+    assert rate_at(0.55, warmup=0.1) == pytest.approx(0.5005)
+    assert rate_at(1.0, warmup=0.1) == pytest.approx(0.001)
+    assert rate_at(0.0, warmup=0.0) == pytest.approx(1.0)
+
+
+def test_only_matrices_decay() -> None:
+    groups = make_optimiser(nn.Linear(2, 3), 1e-3, 0.1).param_groups
+    assert [(group["weight_decay"], [p.ndim for p in group["params"]]) for group in groups] == [(0.1, [2]), (0.0, [1])]
+
+
+def test_average_by_construction() -> None:
+    model = Number()
+    average = Average(model, decay=0.5)
+    for step, value in ((1, 1.0), (100, 3.0)):
+        with torch.no_grad():
+            model.value.fill_(value)
+        average.update(model, step)
+    early = (1 + 1) / (10 + 1)
+    assert average.model.value.item() == pytest.approx(0.5 * (1 - early) + 0.5 * 3.0)
+
+
+def test_precision_on_a_cpu() -> None:
+    assert precision(PLAIN) == "32-true"
+    assert precision(replace(PLAIN, precision="bf16")) == "bf16-mixed"
