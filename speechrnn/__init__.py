@@ -1,3 +1,19 @@
-"""speechrnn: speech to text and text prediction with recurrent networks."""
+"""speechrnn: speech to text and text prediction with recurrent networks.
+
+>>> from speechrnn import Transcriber
+>>> Transcriber.load("outputs/demo/acoustic")("talk.wav").text
+"""
+
+from typing import Any
 
 __version__ = "0.1.0"
+__all__ = ["Transcriber"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports torch and all that only when something that needs it is asked for."""
+    if name == "Transcriber":
+        from speechrnn.transcribe import Transcriber
+
+        return Transcriber
+    raise AttributeError(f"module 'speechrnn' has no attribute {name!r}")

@@ -37,7 +37,7 @@ class SpecAugmentOptions:
 
 
 class SpecAugment(nn.Module):
-    """Sets bands and stretches of normalised features to 0, their mean; each row draws its own. Does nothing in evaluation."""
+    """Sets bands and stretches of normalised features to 0, their mean; each row draws its own. Rests in evaluation."""
 
     def __init__(self, options: SpecAugmentOptions, hop: float) -> None:
         """`hop`: seconds between frames."""
@@ -51,7 +51,7 @@ class SpecAugment(nn.Module):
             return features
         options = self.options
         _, frames, bins = features.shape
-        widest = (lengths * options.time_share).clamp_max(self.time_frames)
+        widest = (lengths * options.time_share).floor().clamp_max(self.time_frames)
         stretches = self.masks(options.time_masks, frames, lengths, widest)
         bands = self.masks(
             options.frequency_masks,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +103,29 @@ def pad(waveforms: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     return padded, lengths
 
 
+def by_length(lengths: Mapping[int, float], batch_seconds: float) -> list[list[int]]:
+    """Keys of like length together, the longest first; a batch times its longest is at most `batch_seconds`.
+
+    Args:
+        lengths: seconds by key; one that is longer than `batch_seconds` gets a batch of its own.
+    """
+    groups: list[list[int]] = []
+    longest = 0.0
+    for number in sorted(lengths, key=lambda number: -lengths[number]):
+        if groups and (len(groups[-1]) + 1) * longest <= batch_seconds:
+            groups[-1].append(number)
+        else:
+            groups.append([number])
+            longest = lengths[number]
+    return groups
+
+
+def batches_of(utterances: Sequence[Example], batch_seconds: float) -> list[list[Example]]:
+    """Utterances of like length together; see `by_length`."""
+    lengths = {number: utterance.duration for number, utterance in enumerate(utterances)}
+    return [[utterances[number] for number in batch] for batch in by_length(lengths, batch_seconds)]
+
+
 class Utterances(Dataset[Batch]):
     """Loads what a sampler asks for: (epoch, examples) -> Batch.
 
@@ -186,11 +209,10 @@ class BucketedBatches(Sampler[tuple[int, list[Example]]]):
 
     def plan(self, epoch: int) -> list[list[Example]]:
         """All batches of an epoch for this rank, in order; every rank has the same number of training batches."""
-        from lhotse.dataset import DynamicBucketingSampler, SimpleCutSampler
-
         if not self.shuffle:
-            sampler = SimpleCutSampler(self.cuts.sort_by_duration(), self.batch_seconds, world_size=1, rank=0)
-            return [examples(cuts) for cuts in sampler][self.rank :: self.world_size]
+            return batches_of(examples(self.cuts), self.batch_seconds)[self.rank :: self.world_size]
+        from lhotse.dataset import DynamicBucketingSampler
+
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "You are using DynamicBucketingSampler with an eagerly read CutSet")
             sampler = DynamicBucketingSampler(

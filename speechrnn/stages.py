@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from speechrnn.augmentation import SpecAugmentOptions, WaveformOptions
 from speechrnn.corpora import CorpusOptions
 from speechrnn.corpora.prepare import Prepared, prepare
-from speechrnn.data import BucketedBatches
+from speechrnn.data import batches_of, examples
 from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.metrics import score
@@ -98,7 +98,7 @@ def decode(options: DecodeOptions, corpus: Prepared, run: Run) -> None:
     transcriber = Transcriber.load(run.acoustic)
     began = time.monotonic()
     rows = []
-    for batch in BucketedBatches(CutSet.from_file(path).to_eager(), options.batch_seconds, 0, shuffle=False).plan(0):
+    for batch in batches_of(examples(CutSet.from_file(path)), options.batch_seconds):
         transcripts = transcriber.decode([example.load(transcriber.sampling_rate) for example in batch])
         for example, transcript in zip(batch, transcripts, strict=True):
             rows.append({**row(example.id, transcript, example.text), "audio": str(example.audio)})

@@ -14,8 +14,8 @@ import torch
 
 from speechrnn import audio
 from speechrnn.audio import AudioError
-from speechrnn.data import pad
-from speechrnn.decoding.align import align_words
+from speechrnn.data import by_length, pad
+from speechrnn.decoding.align import best_path_words
 from speechrnn.decoding.greedy import greedy
 from speechrnn.decoding.hypothesis import Hypothesis, Word
 from speechrnn.errors import UserError
@@ -157,7 +157,7 @@ class Transcriber:
                 except AudioError as error:
                     yield Failure(_name(source, number), str(error))
             known = dict(window)
-            for batch in batches(lengths, batch_seconds):
+            for batch in by_length(lengths, batch_seconds):
                 yield from self._transcribe_batch([(_name(known[number], number), known[number]) for number in batch])
 
     def _transcribe_batch(self, batch: list[tuple[str, Source]]) -> Iterator[Transcript | Failure]:
@@ -205,7 +205,7 @@ class Transcriber:
             log_probs, frames = log_probs.cpu(), frames.cpu()
             hypotheses = greedy(log_probs, frames, self.tokenizer)
             for number, hypothesis, row, count in zip(spoken, hypotheses, log_probs, frames.tolist(), strict=True):
-                words = align_words(row[:count], hypothesis.tokens, self.tokenizer, self.model.seconds_per_frame)
+                words = best_path_words(row[:count], self.tokenizer, self.model.seconds_per_frame)
                 readings[number] = words, _certainty(words, hypothesis, count)
         transcripts = []
         for number, samples in enumerate(waveforms):
@@ -236,23 +236,6 @@ def find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise UserError(f"device={name} is not on this machine; choose auto, cpu, cuda, cuda:1 or mps.") from error
     return device
-
-
-def batches(lengths: dict[int, float], batch_seconds: float) -> list[list[int]]:
-    """Keys of like length together, the longest first; a batch times its longest is at most `batch_seconds`.
-
-    Args:
-        lengths: seconds by key; one that is longer than `batch_seconds` gets a batch of its own.
-    """
-    groups: list[list[int]] = []
-    longest = 0.0
-    for number in sorted(lengths, key=lambda number: -lengths[number]):
-        if groups and (len(groups[-1]) + 1) * longest <= batch_seconds:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-            longest = lengths[number]
-    return groups
 
 
 def fit(words: Sequence[Word], duration: float) -> tuple[Word, ...]:

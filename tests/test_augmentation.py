@@ -109,7 +109,7 @@ def test_plain_options_change_nothing() -> None:
 
 
 def test_bad_options_have_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="augmentation.waveform.speeds"):
+    with pytest.raises(UserError, match=r"augmentation\.waveform\.speeds"):
         WaveformAugment(WaveformOptions(speeds=(0.0,)), RATE)
     with pytest.raises(UserError, match="nowhere"):
         WaveformAugment(WaveformOptions(noise=(str(tmp_path / "nowhere"),)), RATE)

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from speechrnn import audio
 from speechrnn.audio import AudioError
-from speechrnn.data import pad
+from speechrnn.data import by_length, pad
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.text import CharTokenizer
-from speechrnn.transcribe import Failure, Transcriber, Transcript, batches, find_device, fit
+from speechrnn.transcribe import Failure, Transcriber, Transcript, find_device, fit
 
 RATE = 16000  # Hz, of all models here
 TOKENIZER = CharTokenizer.build([], "ABC ")
@@ -289,7 +289,7 @@ def test_other_errors_of_the_network_are_not_taken_for_memory(
 @settings(deadline=None)
 @given(st.lists(st.floats(0.01, 20), max_size=30), st.floats(0.1, 60))
 def test_batches_hold_all_once_and_no_more_than_asked(lengths: list[float], batch_seconds: float) -> None:
-    groups = batches(dict(enumerate(lengths)), batch_seconds)
+    groups = by_length(dict(enumerate(lengths)), batch_seconds)
     assert sorted(number for group in groups for number in group) == list(range(len(lengths)))
     for group in groups:
         longest = max(lengths[number] for number in group)

@@ -1,4 +1,4 @@
-"""Greedy CTC decoding: the most probable symbol of each frame, repeats joined, blanks dropped (Graves et al. 2006, 3.2)."""
+"""Greedy CTC decoding (Graves et al. 2006, section 3.2): each frame's likeliest symbol, repeats joined, no blanks."""
 
 from __future__ import annotations
 

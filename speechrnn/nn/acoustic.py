@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -76,7 +77,7 @@ class ConvolutionalSubsampling(nn.Module):
         return torch.div(frames - 1, self.stride, rounding_mode="floor") + 1
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, frames, dimensions), (batch,) -> (batch, frames after stride, channels * dimensions / 4), (batch,)."""
+        """(batch, frames, dimensions), (batch,) -> (batch, strided frames, channels * dimensions / 4), (batch,)."""
         outputs = F.relu(self.first(features.unsqueeze(1)))  # (batch, channels, frames, dimensions / 2)
         lengths = self.frames(lengths)
         outputs = outputs * frame_mask(lengths, outputs.shape[2])[:, None, :, None]
@@ -142,7 +143,7 @@ def ctc_loss(log_probs: Tensor, frames: Tensor, labels: Tensor, label_lengths: T
 
 def required_frames(labels: list[int]) -> int:
     """Fewest frames that can carry these labels: one each, and a blank between equal neighbours."""
-    return len(labels) + sum(first == second for first, second in zip(labels, labels[1:], strict=False))
+    return len(labels) + sum(first == second for first, second in pairwise(labels))
 
 
 def save_acoustic(folder: str | Path, model: AcousticModel, tokenizer: Tokenizer, training: dict[str, Any]) -> None:

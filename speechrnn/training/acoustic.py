@@ -160,7 +160,7 @@ def readable(cuts: CutSet, tokenizer: Tokenizer) -> CutSet:
 
 
 def fitting(cuts: CutSet, model: AcousticModel, tokenizer: Tokenizer, fastest: float) -> tuple[CutSet, list[LeftOut]]:
-    """The cuts whose frames can carry their labels even when played `fastest` times as fast, and a list of the others."""
+    """The cuts whose frames can carry their labels even when played `fastest` times as fast, and the others."""
     rate = model.front_end.options.sampling_rate
     left_out = []
     for cut in cuts:

@@ -25,6 +25,6 @@ class Average(Generic[ModelT]):
 
     @torch.no_grad()
     def update(self, model: ModelT, step: int) -> None:
-        """Moves towards the model after optimiser step `step`, counted from 1; early steps, far from good, fade sooner."""
+        """Moves towards the model after optimiser step `step`, counted from 1; early steps fade sooner."""
         decay = min(self.decay, (1 + step) / (10 + step))
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), 1.0 - decay)

@@ -210,7 +210,7 @@ class Loop(Generic[BatchT, ModelT]):
         return total(self.fabric, (~torch.isfinite(loss.detach())).float()).item() == 0
 
     def skip(self, batch: BatchT, loss: Tensor) -> None:
-        """Leaves a batch without a finite loss out, keeps it for inspection, and stops when there are too many in a row."""
+        """Leaves a batch without a finite loss out, keeps it for inspection, and stops at too many in a row."""
         state = self.state
         state.nonfinite += 1
         self.optimiser.zero_grad(set_to_none=True)

@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from speechrnn.errors import UserError
+from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, load_weights, save_model
-from speechrnn.features import FeatureOptions
 from speechrnn.text import CharTokenizer
 
 
@@ -82,7 +82,7 @@ def test_description_without_a_part(folder: Path) -> None:
 
 def test_wrong_kind(tmp_path: Path) -> None:
     save_model(tmp_path / "lm", "language", {}, {"w": torch.zeros(2)})
-    with pytest.raises(UserError, match="kind 'language'.*'acoustic'"):
+    with pytest.raises(UserError, match=r"kind 'language'.*'acoustic'"):
         load_acoustic(tmp_path / "lm")
 
 

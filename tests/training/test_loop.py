@@ -72,7 +72,7 @@ def make_loop(task: Any, folder: Path, options: TrainerOptions = PLAIN, **finger
     return Loop(make_fabric(options, folder), task, options, folder / "checkpoints", fingerprint)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """What stops a training in these tests."""
 
 
@@ -87,11 +87,11 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path: Path,
 
     def step_or_die(batch: Target, done: float) -> None:
         if loop.state.step == killed_at:
-            raise Killed
+            raise KilledError
         step(batch, done)
 
     loop.step = step_or_die  # type: ignore[method-assign]
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         loop.run()
     again = Task()
     torch.manual_seed(1234)  # whatever came before the restart

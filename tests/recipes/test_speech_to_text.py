@@ -1,0 +1,111 @@
+"""The recipe speech_to_text from a folder of recordings to a report, in this process."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from speech import RATE, write_corpus
+
+from speechrnn import cli
+
+SMALL = [
+    *(f"features.sampling_rate={RATE}", "features.bins=16", "acoustic.layers=1", "acoustic.units=16"),
+    *("acoustic.channels=4", "trainer.epochs=2", "trainer.min_steps=0", "trainer.batch_seconds=6"),
+    *("trainer.accelerator=cpu",),
+]
+
+
+def run(*arguments: str) -> int:
+    """The exit status of the command."""
+    try:
+        return cli.main(["speech_to_text", *arguments])
+    except SystemExit as ended:  # a recipe that was started ends its process
+        return int(str(ended.code))
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_corpus(tmp_path_factory.mktemp("corpus"), 24)
+
+
+@pytest.fixture(scope="module")
+def trained(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    arguments = ["corpus=folder", f"corpus.root={corpus}", f"output={folder}", *SMALL]
+    assert run(*arguments) == 0
+    return folder, arguments
+
+
+def test_everything_of_the_contract_is_there(trained: tuple[Path, list[str]]) -> None:
+    folder, _ = trained
+    for name in ("config.yaml", "acoustic/model.json", "acoustic/model.safetensors", "report.html", "run.log"):
+        assert (folder / name).stat().st_size > 0, name
+    assert list((folder / "events").iterdir()) and (folder / "checkpoints" / "last.ckpt").exists()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    figures = metrics["decode"]["greedy"]
+    assert {"wer", "cer", "wer_ci95", "utterances", "words", "audio_seconds", "rtf"} <= figures.keys()
+    assert figures["utterances"] == 6 and figures["split"] == "test"
+    rows = [json.loads(line) for line in (folder / "hypotheses.jsonl").read_text().splitlines()]
+    assert len(rows) == 6
+    assert all(Path(row["audio"]).with_suffix(".txt").read_text().strip() == row["reference"] for row in rows)
+
+
+def test_the_same_command_goes_on_and_finds_all_done(
+    trained: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, arguments = trained
+    before = (folder / "acoustic" / "model.safetensors").read_bytes()
+    assert run(*arguments) == 0
+    assert (folder / "acoustic" / "model.safetensors").read_bytes() == before
+    said = capsys.readouterr().err
+    assert "Going on from epoch 3" in said and "epoch 1/2" not in said
+
+
+def test_another_configuration_is_refused(trained: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    folder, arguments = trained
+    assert run(*[argument.replace("units=16", "units=24") for argument in arguments]) == 2
+    said = capsys.readouterr().err
+    assert "acoustic.units was 16 and is now 24" in said and "restart=true" in said
+
+
+def test_dev_can_be_decoded_alone(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
+    folder, arguments = trained
+    kept = (folder / "hypotheses.jsonl").read_bytes(), (folder / "metrics.json").read_bytes()
+    assert run(*arguments, "stages=[decode]", "decode.split=dev") == 0
+    assert json.loads((folder / "metrics.json").read_text())["decode"]["greedy"]["split"] == "dev"
+    (folder / "hypotheses.jsonl").write_bytes(kept[0])
+    (folder / "metrics.json").write_bytes(kept[1])
+
+
+def test_decoding_without_a_model_says_so(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'new'}", "stages=[prepare,decode]"]
+    assert run(*arguments, *SMALL) == 2
+    assert "There is no model directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("corpus.root=/nowhere", "/nowhere"),
+        ("acoustic.layerz=3", "did you mean acoustic.layers?"),
+        ("acoustic.cell=lstmm", "acoustic.cell=lstmm is wrong: it must be one of lstm, gru, rnn_tanh"),
+        ("trainer.epochs=many", "trainer.epochs=many is wrong"),
+        ("stages=[trian]", "stages"),
+        ("features=log_mell", "log_mel"),
+    ],
+)
+def test_bad_input_has_one_sentence_and_status_2(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], wrong: str, said: str
+) -> None:
+    assert run("corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'run'}", wrong) == 2
+    message = capsys.readouterr().err
+    assert said in message and "Traceback" not in message
+    assert len(message.strip().splitlines()) == 1
+
+
+def test_an_output_that_cannot_be_written(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert run("corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'file' / 'run'}") == 2
+    assert "choose another output" in capsys.readouterr().err

@@ -1,0 +1,129 @@
+"""The benchmarks: fair turns, the form of their results, and that each one's --quick runs."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+Load = Callable[[str], ModuleType]
+SCRIPTS = ["recurrent", "startup", "training", "transcribe"]
+RESULT = re.compile(r"^(?P<name>\w+): ratio (?P<ratio>\S+) \(ours (?P<ours>\S+), peer (?P<peer>\S+) (?P<unit>.+)\)$")
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> Load:
+    """Imports a benchmark's module as its scripts do, and forgets it afterwards: its name may be another's."""
+    monkeypatch.syspath_prepend(FOLDER)
+    for name in ("timing", "an4", *SCRIPTS):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.setitem(sys.modules, name, None)  # restored to what it was, or removed, at the end
+        del sys.modules[name]
+    return importlib.import_module
+
+
+def test_every_script_is_tested() -> None:
+    assert sorted(path.stem for path in FOLDER.glob("*.py")) == sorted([*SCRIPTS, "an4", "timing"])
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_help_states_the_claim_and_the_common_options(
+    name: str, module: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, "--help"])
+    with pytest.raises(SystemExit) as stopped:
+        module(name).main()
+    assert stopped.value.code == 0
+    said = capsys.readouterr().out
+    assert "Claim: " in said
+    for option in ("--quick", "--threads", "--repeats"):
+        assert option in said
+
+
+def test_results_say_how_many_times_as_good_ours_is(module: Load) -> None:
+    timing = module("timing")
+    assert timing.result("step", 0.5, 2.0, "s") == "step: ratio 4 (ours 0.5, peer 2 s)"
+    line = timing.result("speed", 300.0, 100.0, "times real time", more_is_better=True)
+    assert line == "speed: ratio 3 (ours 300, peer 100 times real time)"
+    assert timing.share("data", 1.0, 50.0, "s") == "data: ratio 0.02 (ours 1, peer 50 s)"
+
+
+def test_sides_take_turns_and_the_first_is_not_counted(module: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    timing = module("timing")
+    calls: list[str] = []
+    clock = iter(range(1000))
+
+    class Clock:
+        @staticmethod
+        def perf_counter() -> int:
+            return next(clock)
+
+    def slow() -> None:
+        calls.append("B")
+        for _ in range(100 if calls.count("B") == 1 else 4):
+            next(clock)
+
+    monkeypatch.setattr(timing, "time", Clock)
+    assert timing.in_turn({"a": lambda: calls.append("A"), "b": slow}, repeats=3) == {"a": 1, "b": 5}
+    assert calls == ["A", "B"] * 4
+
+
+def test_recurrent_compares_what_agrees(
+    module: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recurrent = module("recurrent")
+    for name, value in {"LONGEST": 12, "SHORTEST": 4, "BATCH": 3, "PEAK_SIZE": 64}.items():
+        monkeypatch.setattr(recurrent, name, value)
+    lines = [RESULT.match(line) for line in recurrent.compare(8, "cpu", repeats=1)]
+    assert [line and line["name"] for line in lines] == [
+        *("share_of_peak_ours_3x8", "share_of_peak_packed_3x8", "bfloat16_3x8", "recurrent_3x8")
+    ]
+    right = recurrent.packed
+    monkeypatch.setattr(recurrent, "packed", lambda *given: 1.001 * right(*given))
+    with pytest.raises(SystemExit) as stopped:
+        recurrent.compare(8, "cpu", repeats=1)
+    assert stopped.value.code == 2
+    assert "cannot be compared" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["training", "transcribe"])
+def test_a_missing_corpus_is_one_sentence(
+    name: str, module: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads = str(torch.get_num_threads())
+    monkeypatch.setattr(sys, "argv", [name, "--quick", "--threads", threads, "--root", str(tmp_path / "nowhere")])
+    with pytest.raises(SystemExit) as stopped:
+        module(name).main()
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert "nowhere" in said and "--root" in said
+
+
+def test_packed_is_undone(module: Load) -> None:
+    from speechrnn.nn.recurrent import RecurrentLayer
+
+    layer, lengths = RecurrentLayer(3, 4), torch.tensor([5, 2])
+    inputs = torch.randn(5, 2, 3)
+    with module("an4").packed(layer):
+        assert (layer(inputs, lengths)[2:, 1] == 0).all()  # what unpacking leaves there
+    assert (layer(inputs, lengths)[2:, 1] != 0).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_quick_ends_with_results(name: str, shared: Path) -> None:
+    root = [] if name == "recurrent" else ["--root", str(shared / "an4")]
+    command = [sys.executable, str(FOLDER / f"{name}.py"), "--quick", *root]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = RESULT.match(done.stdout.splitlines()[-1])
+    assert result is not None, done.stdout
+    assert float(result["ratio"]) > 0

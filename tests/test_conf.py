@@ -1,0 +1,74 @@
+"""Every page of conf/ composes into checked options, and every command in the documents is one that would start."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+from omegaconf import DictConfig
+
+from speechrnn import help, overrides
+from speechrnn.corpora import CORPORA, corpus_options
+from speechrnn.stages import SpeechOptions
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+
+
+def compose(recipe: str, given: list[str]) -> DictConfig:
+    overrides.check(given, recipe, CONF, False)
+    config = overrides.compose(given, recipe, CONF)
+    overrides.settle(config, recipe)
+    return config
+
+
+def pages(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+@pytest.mark.parametrize("corpus", sorted(CORPORA))
+def test_every_corpus_has_a_page_whose_keys_it_knows(corpus: str) -> None:
+    config = compose("speech_to_text", [f"corpus={corpus}", "corpus.root=somewhere"])
+    assert corpus_options(config.corpus).name == corpus
+
+
+@pytest.mark.parametrize("group", ["features", "tokenizer", "acoustic", "augmentation", "trainer"])
+def test_every_option_of_every_group_is_understood(group: str) -> None:
+    for page in pages(group):
+        SpeechOptions.from_config(compose("speech_to_text", ["corpus=an4", "corpus.root=x", f"{group}={page}"]))
+
+
+@pytest.mark.parametrize("experiment", pages("experiment"))
+def test_every_experiment_composes(experiment: str) -> None:
+    config = compose("speech_to_text", [f"experiment={experiment}", "corpus.root=x"])
+    corpus_options(config.corpus)
+    SpeechOptions.from_config(config)
+
+
+def test_the_demo_composes() -> None:
+    SpeechOptions.from_config(compose("demo", []))
+
+
+def test_every_recipe_has_a_config_and_a_help_page() -> None:
+    recipes = help.recipes(ROOT)
+    assert {path.stem for path in CONF.glob("*.yaml")} == set(recipes)
+    for name in recipes:
+        assert len(help.page(name, ROOT).splitlines()) > 10
+
+
+def documented_commands() -> list[str]:
+    commands = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        text = page.read_text(encoding="utf-8")
+        commands += re.findall(r"^speechrnn .+$", text, re.MULTILINE) + re.findall(r"`(speechrnn [a-z_]+ [^`]+)`", text)
+    return sorted(set(commands))
+
+
+@pytest.mark.parametrize("command", documented_commands())
+def test_documented_commands_are_right(command: str) -> None:
+    _, recipe, *given = shlex.split(command)
+    if given != ["--help"]:
+        compose(recipe, given)
+    assert recipe in help.recipes(ROOT)
