@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NoReturn
 
 
 def parser(description: str | None, repeats: int) -> argparse.ArgumentParser:
@@ -50,7 +51,7 @@ def machine(threads: int) -> str:
 
 
 def in_turn(sides: Mapping[str, Callable[[], object]], repeats: int, warm_up: bool = True) -> dict[str, float]:
-    """Median seconds of each side over `repeats` rounds in which each has one turn, after one round that is not counted."""
+    """Median seconds of each side over `repeats` rounds of one turn each; a round to warm up is not counted."""
     times: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(-1 if warm_up else 0, repeats):
         for name, side in sides.items():
@@ -62,7 +63,7 @@ def in_turn(sides: Mapping[str, Callable[[], object]], repeats: int, warm_up: bo
 
 
 def result(name: str, ours: float, peer: float, unit: str, more_is_better: bool = False) -> str:
-    """`NAME: ratio R (ours A, peer B UNIT)`; R says how many times as good ours is: 2 is half the time, or twice the speed."""
+    """`NAME: ratio R (ours A, peer B UNIT)`; R says how many times as good ours is: 2 for half the time."""
     return line(name, ours / peer if more_is_better else peer / ours, ours, peer, unit)
 
 
@@ -76,7 +77,7 @@ def line(name: str, ratio: float, ours: float, peer: float, unit: str) -> str:
     return f"{name}: ratio {ratio:.3g} (ours {ours:.4g}, peer {peer:.4g} {unit})"
 
 
-def stop(reason: str) -> None:
+def stop(reason: str) -> NoReturn:
     """Ends the script with one sentence and status 2."""
     print(f"{Path(sys.argv[0]).name}: {reason}", file=sys.stderr)
     sys.exit(2)

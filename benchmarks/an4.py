@@ -1,0 +1,71 @@
+"""The AN4 experiment, for benchmarks that need its model, its batches or its test files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from timing import stop
+
+if TYPE_CHECKING:
+    from speechrnn.nn.acoustic import AcousticModel
+    from speechrnn.training.acoustic import AcousticSettings
+
+ROOT = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "an4"
+ALPHABET = " '.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+def settings(root: Path) -> AcousticSettings:
+    """What conf/experiment/an4.yaml trains with."""
+    from speechrnn import help
+    from speechrnn.options import build
+    from speechrnn.overrides import compose
+    from speechrnn.training.acoustic import AcousticSettings
+
+    config = compose(["experiment=an4", f"corpus.root={root}"], "speech_to_text", help.root() / "conf")
+    groups = {"features": config.features, "acoustic": config.acoustic, "trainer": config.trainer}
+    return build(AcousticSettings, {**groups, **config.augmentation}, "")
+
+
+def save_untrained(folder: Path) -> None:
+    """Writes a model directory of the experiment's shape that has learnt nothing.
+
+    It finds about six letters a second in any sound, so that decoding and alignment have their work to do.
+    """
+    import torch
+
+    from speechrnn.nn.acoustic import AcousticModel, save_acoustic
+    from speechrnn.text import CharTokenizer
+
+    torch.manual_seed(0)
+    chosen = settings(ROOT)
+    tokenizer = CharTokenizer.build([], ALPHABET)
+    save_acoustic(folder, AcousticModel(len(tokenizer), chosen.features, chosen.acoustic), tokenizer, {})
+
+
+def test_files(root: Path) -> list[Path]:
+    """The 130 recordings of the published test part; ends the script where they are not."""
+    from speechrnn.corpora.an4 import utterances
+    from speechrnn.errors import UserError
+
+    try:
+        return [utterance.audio for utterance in utterances(root)["test"]]
+    except UserError as error:
+        stop(f"{error} The key here is --root.")
+
+
+@contextmanager
+def packed(model: AcousticModel) -> Iterator[None]:
+    """The model with its recurrent layers on packed nn.LSTM, for as long as the context lasts."""
+    from speechrnn.nn.recurrent import RecurrentLayer
+
+    layers = [module for module in model.modules() if isinstance(module, RecurrentLayer)]
+    for layer in layers:
+        layer.forward = layer.packed  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
