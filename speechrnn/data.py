@@ -206,9 +206,15 @@ class BucketedBatches(Sampler[tuple[int, list[Example]]]):
         self.world_size = world_size
         self.epoch = 0
         self.start = 0
+        self._planned: tuple[int, list[list[Example]]] | None = None
 
     def plan(self, epoch: int) -> list[list[Example]]:
         """All batches of an epoch for this rank, in order; every rank has the same number of training batches."""
+        if self._planned is None or self._planned[0] != epoch:
+            self._planned = epoch, self._plan(epoch)
+        return self._planned[1]
+
+    def _plan(self, epoch: int) -> list[list[Example]]:
         if not self.shuffle:
             return batches_of(examples(self.cuts), self.batch_seconds)[self.rank :: self.world_size]
         from lhotse.dataset import DynamicBucketingSampler
