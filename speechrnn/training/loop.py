@@ -97,7 +97,8 @@ class State:
         loss_sum: of this epoch's batches so far.
         nonfinite: losses in a row that were no number.
         history: one record of figures an epoch.
-        best, best_epoch: smallest criterion so far, and when.
+        best, best_epoch: smallest criterion so far, and the last epoch that had it.
+        stale: epochs since it became smaller.
         seconds: wall time by what it went to.
     """
 
@@ -109,6 +110,7 @@ class State:
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = math.inf
     best_epoch: int = -1
+    stale: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "step": 0.0, "evaluation": 0.0})
 
 
@@ -236,7 +238,8 @@ class Loop(Generic[BatchT, ModelT]):
         state.history.append(record)
         state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
         criterion = record.get(self.task.criterion, record["train_loss"])
-        better = criterion < state.best
+        state.stale = 0 if criterion < state.best else state.stale + 1
+        better = criterion <= state.best  # of equals the later one, whose loss is mostly smaller
         if better:
             state.best, state.best_epoch = criterion, state.epoch
             self.save("best.ckpt")
@@ -246,8 +249,7 @@ class Loop(Generic[BatchT, ModelT]):
 
     def out_of_patience(self) -> bool:
         """Whether the criterion has not improved for `patience` epochs."""
-        patience = self.options.patience
-        return patience is not None and self.state.epoch - self.state.best_epoch >= patience and self.state.epoch > 0
+        return self.options.patience is not None and self.state.stale >= self.options.patience
 
     def rehearse(self) -> None:
         """Tries the hardest batch once, so that memory runs out now or not at all; nothing of it is kept."""

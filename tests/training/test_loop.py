@@ -120,6 +120,12 @@ def test_best_epoch_is_kept_or_the_last(tmp_path: Path) -> None:
     assert averages["last"] != averages["best"]
 
 
+def test_of_equal_epochs_the_last_is_kept_but_patience_runs_out(tmp_path: Path) -> None:
+    loop = make_loop(Task(figures=[0.5, 0.0, 0.0, 0.0]), tmp_path, replace(PLAIN, epochs=9, patience=2))
+    loop.run()
+    assert (loop.state.epoch, loop.state.best_epoch) == (4, 4)
+
+
 def test_early_stop(tmp_path: Path) -> None:
     task = Task(figures=[0.5, 0.6, 0.7, 0.1])
     loop = make_loop(task, tmp_path, replace(PLAIN, epochs=4, patience=2))
