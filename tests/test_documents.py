@@ -8,10 +8,14 @@ from pathlib import Path
 
 import pytest
 from omegaconf import DictConfig
+from speech import RATE, say
 
-from speechrnn import help, overrides
+from speechrnn import audio, help, overrides
 from speechrnn.corpora import CORPORA, corpus_options
+from speechrnn.features import FeatureOptions
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.stages import SpeechOptions
+from speechrnn.text import CharTokenizer
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -72,3 +76,14 @@ def test_documented_commands_are_right(command: str) -> None:
     if given != ["--help"]:
         compose(recipe, given)
     assert recipe in help.recipes(ROOT)
+
+
+def test_the_readmes_python_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tokenizer = CharTokenizer.build(["ABCD"])
+    model = AcousticModel(len(tokenizer), FeatureOptions(bins=16), AcousticOptions(layers=1, units=8, channels=2))
+    save_acoustic(tmp_path / "acoustic", model, tokenizer, {})
+    audio.save(tmp_path / "talk.wav", say("ABC"), RATE)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    code = code.replace("outputs/demo/acoustic", f"{tmp_path}/acoustic").replace("talk.wav", f"{tmp_path}/talk.wav")
+    exec(code, {})
+    assert "[" in capsys.readouterr().out
