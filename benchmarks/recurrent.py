@@ -5,7 +5,7 @@ deepspeech.pytorch and most others on torch's own kernels: in each layer pack_pa
 nn.LSTM, pad_packed_sequence, and the sum of the directions; batches sorted by length, as theirs are. Both have the
 same parameters, and outputs and gradients must agree before anything is timed.
 
-Timed is forward and backward, batch 16, 100 to 200 frames. `share_of_peak` is a side's part of the float32
+Timed is forward and backward, batch 16, 200 frames, or as few as --shortest in the shortest row. `share_of_peak` is a side's part of the float32
 matrix-product peak, measured in the same turns; it counts true frames only, since padding is no work that anybody
 asked for. `bfloat16` is ours under autocast, against ours in float32; `trainer.precision=auto` goes by it.
 On a CUDA device (--device cuda) ours is the packed path as well, so the ratio is about 1 there.
@@ -22,7 +22,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from speechrnn.nn.recurrent import RecurrentOptions, RecurrentStack
 
-BATCH, LAYERS, LONGEST, SHORTEST = 16, 3, 200, 100  # rows, layers, frames, frames
+BATCH, LAYERS, LONGEST = 16, 3, 200  # rows, layers, frames
 TOLERANCE = 1e-5  # of outputs (which are below 2), and of gradients relative to the largest
 PEAK_SIZE = 2048  # rows and columns of the product that finds the machine's peak
 
@@ -62,13 +62,13 @@ def distance(ours: Callable[[], Tensor], peer: Callable[[], Tensor], stack: nn.M
     return worst
 
 
-def compare(units: int, device: str, repeats: int) -> list[str]:
+def compare(units: int, shortest: int, device: str, repeats: int) -> list[str]:
     """Both sides at one size; returns the result lines."""
     torch.manual_seed(0)
     options = RecurrentOptions(layers=LAYERS, units=units, layer_norm=False, residual=False, dropout=0.0)
     stack = RecurrentStack(units, options).to(device)
     networks = [module for module in stack.modules() if isinstance(module, nn.LSTM)]
-    lengths = torch.linspace(LONGEST, SHORTEST, BATCH).long()
+    lengths = torch.linspace(LONGEST, shortest, BATCH).long()
     inputs = torch.randn(LONGEST, BATCH, units, device=device, requires_grad=True)
     inside = torch.arange(LONGEST)[:, None] < lengths
     weights = (torch.randn(LONGEST, BATCH, units) * inside.unsqueeze(2)).to(device)
@@ -114,6 +114,7 @@ def main() -> None:
     """Prints the comparison at 256 and 512 units."""
     options = parser(__doc__, repeats=15)
     options.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    options.add_argument("--shortest", type=int, default=LONGEST, help=f"frames of the shortest row (1 to {LONGEST})")
     given = options.parse_args()
     torch.set_num_threads(given.threads)
     print(f"{machine(given.threads)}, torch {torch.__version__}")
@@ -124,7 +125,7 @@ def main() -> None:
         print(f"{torch.cuda.get_device_name()}: ours is cuDNN's packed path too, the same code as the peer's")
     lines = []
     for units in (256, 512):
-        lines += compare(units, given.device, 2 if given.quick else given.repeats)
+        lines += compare(units, given.shortest, given.device, 2 if given.quick else given.repeats)
     print("\n".join(lines))
 
 

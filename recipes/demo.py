@@ -6,6 +6,7 @@ Sixteen synthetic voices read sentences of a small vocabulary, the food chain am
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, field
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -14,22 +15,31 @@ from rich.table import Table
 from speechrnn.cli import recipe
 from speechrnn.corpora import corpus_options
 from speechrnn.report import write_report
-from speechrnn.run import Run
+from speechrnn.run import Run, is_first_process
 from speechrnn.stages import SpeechOptions, decode, train
 from speechrnn.transcribe import Transcriber, Transcript
 from speechrnn.writers import find_writers
 
 
+@dataclass(frozen=True)
+class DemoOptions(SpeechOptions):
+    """The keys of speech_to_text, and how many files are transcribed at the end."""
+
+    files: int = field(metadata={"min": 1})
+
+
 @recipe("demo")
 def main(config: DictConfig) -> None:
     """What the recipe speech_to_text does, then what transcribe does with its model."""
-    options = SpeechOptions.from_config(config)
+    options = DemoOptions.from_config(config)
     run = Run.open("demo", config)
     run.start_logging()
     corpus = train(options, corpus_options(config.corpus), run)
+    if not is_first_process():
+        return
     decode(options.decode, corpus, run)
     write_report(run.folder)
-    show(run, transcribe(run, config.files))
+    show(run, transcribe(run, options.files))
 
 
 def transcribe(run: Run, count: int) -> dict[str, Transcript]:

@@ -6,6 +6,9 @@ report.html. The same command goes on where an earlier one stopped.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Literal
+
 from omegaconf import DictConfig
 
 from speechrnn.cli import recipe
@@ -16,11 +19,18 @@ from speechrnn.run import Run, is_first_process
 from speechrnn.stages import SpeechOptions, decode, train
 
 
+@dataclass(frozen=True)
+class RecipeOptions(SpeechOptions):
+    """What conf/speech_to_text.yaml explains."""
+
+    stages: tuple[Literal["prepare", "train", "decode", "report"], ...]
+
+
 @recipe("speech_to_text")
 def main(config: DictConfig) -> None:
     """A corpus becomes batches, batches become a model, the model finds words, and the words become a report."""
     source = corpus_options(config.corpus)
-    options = SpeechOptions.from_config(config)
+    options = RecipeOptions.from_config(config)
     run = Run.open("speech_to_text", config)
     run.start_logging()
     if "train" in options.stages:

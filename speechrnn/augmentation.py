@@ -111,7 +111,7 @@ class WaveformAugment:
         self.options = options
         self.sampling_rate = sampling_rate
         self.noises = self._read(options.noise)
-        self.rooms = [room / np.linalg.norm(room) for room in self._read(options.rooms)]
+        self.rooms = [room / np.linalg.norm(room) for room in self._read(options.rooms) if room.any()]
 
     def _read(self, places: tuple[str, ...]) -> list[np.ndarray]:
         if not places:
@@ -134,7 +134,8 @@ class WaveformAugment:
             start = int(generator.integers(len(noise)))
             noise = np.resize(np.roll(noise, -start), len(samples))  # repeated where it is shorter than the speech
             snr = torch.tensor(generator.uniform(*options.snr), dtype=torch.float32)
-            wave = add_noise(wave, torch.from_numpy(noise), snr)
+            if noise.any():  # a stretch of digital silence can be brought to no ratio
+                wave = add_noise(wave, torch.from_numpy(noise), snr)
         gain = 10.0 ** (generator.uniform(*options.volume) / 20.0)
         return (wave * gain).numpy()
 

@@ -6,10 +6,11 @@ remember two numbers to see exactly the batches that it would have seen.
 
 from __future__ import annotations
 
+import logging
 import warnings
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,8 @@ from speechrnn.text import Tokenizer
 
 if TYPE_CHECKING:
     from lhotse import CutSet
+
+logger = logging.getLogger("speechrnn")
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class Batch:
     label_lengths: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch with its waveforms on a device; labels and lengths of a CTC loss stay where they are cheap."""
+        """The same batch with its tensors on a device."""
         return Batch(
             self.ids,
             self.texts,
@@ -126,6 +129,20 @@ def batches_of(utterances: Sequence[Example], batch_seconds: float) -> list[list
     return [[utterances[number] for number in batch] for batch in by_length(lengths, batch_seconds)]
 
 
+def load_all(
+    utterances: Sequence[Example], load: Callable[[Example], np.ndarray]
+) -> tuple[list[Example], list[np.ndarray]]:
+    """The utterances and their (samples,); one that turns out to be damaged is reported and left out."""
+    kept, waveforms = [], []
+    for utterance in utterances:
+        try:
+            waveforms.append(load(utterance))
+            kept.append(utterance)
+        except audio.AudioError as error:
+            logger.warning("Left out %s: %s", utterance.id, error)
+    return kept, waveforms
+
+
 class Utterances(Dataset[Batch]):
     """Loads what a sampler asks for: (epoch, examples) -> Batch.
 
@@ -150,8 +167,13 @@ class Utterances(Dataset[Batch]):
         self.cached_bytes = 0
 
     def __getitem__(self, request: tuple[int, Sequence[Example]]) -> Batch:
-        epoch, utterances = request
-        waveforms, lengths = pad([self.waveform(utterance, epoch) for utterance in utterances])
+        epoch, requested = request
+        utterances, heard = load_all(requested, lambda utterance: self.waveform(utterance, epoch))
+        if not heard:
+            raise audio.AudioError(
+                f"No file of a batch can be read, {requested[0].audio} among them; repair the corpus."
+            )
+        waveforms, lengths = pad(heard)
         labels = [self.tokenizer.encode(utterance.text) for utterance in utterances]
         return Batch(
             ids=tuple(utterance.id for utterance in utterances),
@@ -161,6 +183,10 @@ class Utterances(Dataset[Batch]):
             labels=torch.tensor([label for row in labels for label in row], dtype=torch.long),
             label_lengths=torch.tensor([len(row) for row in labels]),
         )
+
+    def plain(self) -> Utterances:
+        """The same without augmentation and without a memory."""
+        return Utterances(self.tokenizer, self.sampling_rate, cache_bytes=0)
 
     def waveform(self, utterance: Example, epoch: int) -> np.ndarray:
         """(samples,) float32 of one utterance as this epoch hears it."""

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 from torchaudio.functional import compute_deltas, create_dct, melscale_fbanks
 
+from speechrnn.errors import UserError
+
 FLOOR = 1e-6  # added under the logarithm; about -120 dB of a full-scale tone
 VARIANCE_FLOOR = 1e-5  # keeps digital silence finite
 
@@ -201,11 +203,18 @@ class FrontEnd(nn.Module):
 
     def __init__(self, options: FeatureOptions) -> None:
         super().__init__()
+        high = options.high or options.sampling_rate / 2
+        if not options.low < high <= options.sampling_rate / 2:
+            raise UserError(
+                f"features.low={options.low:g} and features.high={high:g} must be an interval of Hz below half of "
+                f"features.sampling_rate={options.sampling_rate}."
+            )
         self.options = options
         kinds: dict[str, type[LogMel | MFCC | KaldiFilterBank]]
         kinds = {"log_mel": LogMel, "mfcc": MFCC, "kaldi": KaldiFilterBank}
         self.extract = kinds[options.kind](options)
         self.dimensions: int = self.extract.dimensions
+        self.seconds_per_frame = round(options.hop * options.sampling_rate) / options.sampling_rate
         self.normalise = Normalise(options.normalisation, self.dimensions)
 
     def frames(self, samples: Tensor) -> Tensor:

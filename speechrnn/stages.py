@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field, fields
-from typing import Literal
+from typing import Literal, TypeVar
 
 from lhotse import CutSet
 from omegaconf import DictConfig, OmegaConf
@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from speechrnn.augmentation import SpecAugmentOptions, WaveformOptions
 from speechrnn.corpora import CorpusOptions
 from speechrnn.corpora.prepare import Prepared, prepare
-from speechrnn.data import batches_of, examples
+from speechrnn.data import batches_of, examples, load_all
 from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.metrics import score
@@ -27,6 +27,7 @@ from speechrnn.transcribe import Transcriber
 from speechrnn.transcripts import row, write_rows
 
 logger = logging.getLogger("speechrnn")
+OptionsT = TypeVar("OptionsT", bound="SpeechOptions")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,6 @@ class DecodeOptions:
 class SpeechOptions:
     """What conf/speech_to_text.yaml explains, but for the corpus and the run's folder."""
 
-    stages: tuple[Literal["prepare", "train", "decode", "report"], ...]
     features: FeatureOptions
     tokenizer: TokenizerOptions
     acoustic: AcousticOptions
@@ -59,7 +59,7 @@ class SpeechOptions:
     decode: DecodeOptions
 
     @classmethod
-    def from_config(cls, config: DictConfig) -> SpeechOptions:
+    def from_config(cls: type[OptionsT], config: DictConfig) -> OptionsT:
         """Raises UserError for a key or a value that does not fit."""
         return build(cls, OmegaConf.masked_copy(config, [key.name for key in fields(cls)]), "")
 
@@ -84,7 +84,8 @@ def train(options: SpeechOptions, source: CorpusOptions, run: Run) -> Prepared:
     if fabric.is_global_zero:
         save_acoustic(run.acoustic, model, tokenizer, summary)
         figures = {key: value for key, value in summary.items() if key not in ("history", "left_out")}
-        run.update_metrics("acoustic", figures | summary["history"][-1])
+        kept = summary["best_epoch"] if options.trainer.keep == "best" else summary["epochs"]
+        run.update_metrics("acoustic", figures | summary["history"][kept - 1])
     return corpus
 
 
@@ -99,8 +100,8 @@ def decode(options: DecodeOptions, corpus: Prepared, run: Run) -> None:
     began = time.monotonic()
     rows = []
     for batch in batches_of(examples(CutSet.from_file(path)), options.batch_seconds):
-        transcripts = transcriber.decode([example.load(transcriber.sampling_rate) for example in batch])
-        for example, transcript in zip(batch, transcripts, strict=True):
+        heard, waveforms = load_all(batch, lambda example: example.load(transcriber.sampling_rate))
+        for example, transcript in zip(heard, transcriber.decode(waveforms), strict=True):
             rows.append({**row(example.id, transcript, example.text), "audio": str(example.audio)})
     elapsed = time.monotonic() - began
     seconds = sum(row["duration"] for row in rows)

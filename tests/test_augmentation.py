@@ -64,6 +64,15 @@ def test_noise_comes_at_the_drawn_ratio(tmp_path: Path) -> None:
     assert ratio == pytest.approx(12.0, abs=0.05)
 
 
+def test_silent_stretches_of_noise_add_nothing(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "noise.wav", np.r_[np.zeros(3 * RATE), 0.1 * np.ones(100)], RATE)
+    options = WaveformOptions((1.0,), (0.0, 0.0), (str(tmp_path),), noise_share=1.0)
+    augment = WaveformAugment(options, RATE)
+    speech = np.sin(np.arange(800)).astype(np.float32)
+    for seed in range(20):
+        assert np.isfinite(augment(speech, np.random.default_rng(seed))).all()
+
+
 def test_volume_is_in_decibels() -> None:
     options = WaveformOptions(speeds=(1.0,), volume=(-20.0, -20.0))
     quiet = WaveformAugment(options, RATE)(np.ones(10, np.float32), np.random.default_rng(0))

@@ -119,6 +119,17 @@ def test_augmentation_depends_on_seed_epoch_and_utterance_alone(cuts: CutSet) ->
         assert any(len(other[id]) != len(first[id]) or not np.array_equal(other[id], first[id]) for id in first)
 
 
+def test_damaged_audio_is_reported_and_left_out(cuts: CutSet, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "bad.wav").write_bytes(b"RIFF, but no more")
+    bad = Example("bad", tmp_path / "bad.wav", "AB", 0.0, 1.0)
+    batch = Utterances(TOKENIZER, RATE)[0, [bad, *examples(cuts)[:2]]]
+    assert batch.ids == tuple(example.id for example in examples(cuts)[:2])
+    assert len(batch.waveforms) == len(batch.label_lengths) == 2
+    assert "Left out bad" in caplog.text
+    with pytest.raises(audio.AudioError, match="repair the corpus"):
+        Utterances(TOKENIZER, RATE)[0, [bad]]
+
+
 def test_the_cache_keeps_its_limit_and_changes_nothing(cuts: CutSet) -> None:
     few = examples(cuts)[:10]
     limit = 30_000  # bytes: two or three utterances

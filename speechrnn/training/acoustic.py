@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions
@@ -19,13 +20,14 @@ from speechrnn.features import FeatureOptions
 from speechrnn.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
 from speechrnn.text import Tokenizer, describe_unknown, unknown_report
-from speechrnn.training.loop import Loop, TrainerOptions, total
+from speechrnn.training.loop import Loop, TrainerOptions, precision, total
 
 if TYPE_CHECKING:
     from lhotse import CutSet
     from lightning.fabric import Fabric
 
 logger = logging.getLogger("speechrnn")
+UNREADABLE = 100.0  # nats a label at most for a dev batch, one of whose utterances may be too short for its labels
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class AcousticTask:
         self.batches = BucketedBatches(train, trainer.batch_seconds, trainer.seed, shuffle=True, **place)
         cache = int(trainer.cache_gigabytes * (1 << 30))
         augment = WaveformAugment(settings.waveform, rate)
+        self.slowest = min(settings.waveform.speeds)
         self.utterances = Utterances(tokenizer, rate, augment, trainer.seed, cache)
         self.train = loader(self.utterances, self.batches, trainer.workers)
         self.dev = None
@@ -90,7 +93,7 @@ class AcousticTask:
         front_end = self.model.front_end
         added = torch.zeros(front_end.dimensions, dtype=torch.float64)
         squares, frames = added.clone(), 0
-        plain = Utterances(self.tokenizer, front_end.options.sampling_rate, cache_bytes=0)
+        plain = self.utterances.plain()
         for utterances in self.batches.plan(epoch=0):
             batch = plain[0, utterances]
             features, lengths = front_end.extract(batch.waveforms, batch.lengths)
@@ -109,7 +112,14 @@ class AcousticTask:
 
     def hardest(self) -> Batch:
         """See `loop.Task`."""
-        return self.utterances[0, self.batches.longest()]
+        batch = self.utterances.plain()[0, self.batches.longest()]
+        slowest = min(self.slowest, 1.0)  # augmentation may make them longer than they are
+        longer = int(batch.waveforms.shape[1] / slowest) - batch.waveforms.shape[1]
+        return replace(
+            batch,
+            waveforms=F.pad(batch.waveforms, (0, longer)),
+            lengths=(batch.lengths / slowest).long().clamp_max(batch.waveforms.shape[1] + longer),
+        )
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """See `loop.Task`."""
@@ -126,7 +136,7 @@ class AcousticTask:
         for batch in self.dev:
             batch = batch.to(self.fabric.device)
             log_probs, frames = model(batch.waveforms, batch.lengths)
-            loss = ctc_loss(log_probs, frames, batch.labels, batch.label_lengths)
+            loss = ctc_loss(log_probs, frames, batch.labels, batch.label_lengths).clamp_max(UNREADABLE)
             texts = [hypothesis.text for hypothesis in greedy(log_probs, frames, self.tokenizer)]
             words, characters = word_errors(batch.texts, texts), character_errors(batch.texts, texts)
             sums += torch.tensor(
@@ -203,7 +213,7 @@ def train_acoustic(
         "steps": loop.state.step,
         "best_epoch": loop.state.best_epoch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "precision": str(settings.trainer.precision),
+        "precision": precision(settings.trainer),
         "utterances": len(task.batches.cuts),
         "left_out": [asdict(short) for short in task.left_out],
         "seconds": loop.state.seconds,

@@ -49,11 +49,11 @@ class TrainerOptions:
     patience: int | None = field(default=None, metadata={"min": 1})
     nonfinite_patience: int = field(default=5, metadata={"min": 1})
     checkpoint_steps: int = field(default=500, metadata={"min": 1})
-    seed: int = 0
+    seed: int = field(default=0, metadata={"min": 0, "max": 2**24 - 1})
     workers: int = field(default=0, metadata={"min": 0})
     cache_gigabytes: float = field(default=1.0, metadata={"min": 0.0})
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
-    accelerator: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = field(default=1, metadata={"min": 1})
     num_nodes: int = field(default=1, metadata={"min": 1})
     strategy: Literal["auto", "ddp"] = "auto"
@@ -94,7 +94,7 @@ class State:
     Attributes:
         epoch, batch: where to go on: the next batch of which epoch.
         step: optimiser steps taken.
-        loss_sum: of this epoch's batches so far.
+        loss_sum, counted: sum and number of this epoch's finite losses so far, in this process.
         nonfinite: losses in a row that were no number.
         history: one record of figures an epoch.
         best, best_epoch: smallest criterion so far, and the last epoch that had it.
@@ -106,6 +106,7 @@ class State:
     batch: int = 0
     step: int = 0
     loss_sum: float = 0.0
+    counted: int = 0
     nonfinite: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = math.inf
@@ -191,28 +192,32 @@ class Loop(Generic[BatchT, ModelT]):
         if not self.all_finite(loss):
             self.skip(batch, loss)
             return
-        state.nonfinite = 0
         self.fabric.backward(loss)
-        if options.gradient_clip > 0:
-            self.fabric.clip_gradients(
-                self.model, self.optimiser, max_norm=options.gradient_clip, error_if_nonfinite=False
-            )
+        norm = self.fabric.clip_gradients(
+            self.model, self.optimiser, max_norm=options.gradient_clip or math.inf, error_if_nonfinite=False
+        )
+        if norm is not None and not self.all_finite(norm) and precision(options) != "16-mixed":
+            self.skip(batch, norm)  # in 16 bits the loss scaler does as much, and lowers its scale
+            return
+        state.nonfinite = 0
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         state.step += 1
         state.loss_sum += loss.item()
+        state.counted += 1
         self.average.update(self.task.model, state.step)
         if state.step % 20 == 0:
             self.fabric.log_dict(
                 {"train/loss": loss.item(), "train/rate": self.optimiser.param_groups[0]["lr"]}, state.step
             )
 
-    def all_finite(self, loss: Tensor) -> bool:
-        """Whether the loss is a number in every process, so that all of them step or none does."""
-        return total(self.fabric, (~torch.isfinite(loss.detach())).float()).item() == 0
+    def all_finite(self, value: Tensor) -> bool:
+        """Whether a value is a number in every process, so that all of them step or none does."""
+        return total(self.fabric, (~torch.isfinite(value.detach())).float()).item() == 0
 
-    def skip(self, batch: BatchT, loss: Tensor) -> None:
-        """Leaves a batch without a finite loss out, keeps it for inspection, and stops at too many in a row."""
+    def skip(self, batch: BatchT, value: Tensor) -> None:
+        """Leaves out a batch whose loss or gradient norm is not finite in some process, keeps it for inspection, and
+        stops at too many in a row."""
         state = self.state
         state.nonfinite += 1
         self.optimiser.zero_grad(set_to_none=True)
@@ -220,11 +225,12 @@ class Loop(Generic[BatchT, ModelT]):
         with atomic_write(path, "wb") as file:
             torch.save(vars(batch), file)
         logger.warning(
-            "The loss of batch %d in epoch %d is %s; saved to %s.", state.batch, state.epoch, loss.item(), path
+            "Batch %d of epoch %d is left out: its loss or gradient is no finite number (here %s); saved to %s.",
+            *(state.batch + 1, state.epoch + 1, value.item(), path),
         )
         if state.nonfinite >= self.options.nonfinite_patience:
             raise UserError(
-                f"The loss was no finite number {state.nonfinite} times in a row; the batches are in {path.parent}; "
+                f"Loss or gradient was not finite {state.nonfinite} times in a row; the batches are in {path.parent}; "
                 "lower trainer.learning_rate or look for damaged recordings among them."
             )
 
@@ -234,9 +240,12 @@ class Loop(Generic[BatchT, ModelT]):
         began = time.monotonic()
         figures = self.task.evaluate(self.average.model)
         state.seconds["evaluation"] += time.monotonic() - began
-        record = {"epoch": state.epoch + 1, "step": state.step, "train_loss": state.loss_sum / size, **figures}
+        # The mean over processes, which must agree on what is best, or one would wait for the others for ever.
+        sums = total(self.fabric, torch.tensor([state.loss_sum, float(state.counted)], device=self.fabric.device))
+        train_loss = float(sums[0] / sums[1].clamp_min(1))
+        record = {"epoch": state.epoch + 1, "step": state.step, "train_loss": train_loss, **figures}
         state.history.append(record)
-        state.epoch, state.batch, state.loss_sum = state.epoch + 1, 0, 0.0
+        state.epoch, state.batch, state.loss_sum, state.counted = state.epoch + 1, 0, 0.0, 0
         criterion = record.get(self.task.criterion, record["train_loss"])
         state.stale = 0 if criterion < state.best else state.stale + 1
         better = criterion <= state.best  # of equals the later one, whose loss is mostly smaller
@@ -328,8 +337,12 @@ def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
     from lightning.fabric import Fabric
     from lightning.fabric.loggers import TensorBoardLogger
 
+    found = torch.cuda.device_count()
+    accelerator = "cuda" if options.accelerator != "cpu" and found else "cpu"  # CTC is not to be had on MPS
+    if options.accelerator == "cuda" and found < options.devices:
+        raise UserError(f"trainer.devices={options.devices} with accelerator=cuda, but this machine has {found} GPUs.")
     fabric = Fabric(
-        accelerator=options.accelerator,
+        accelerator=accelerator,
         devices=options.devices,
         num_nodes=options.num_nodes,
         strategy=options.strategy,
@@ -350,7 +363,7 @@ def precision(options: TrainerOptions) -> Literal["32-true", "bf16-mixed", "16-m
         cuda = options.accelerator in ("auto", "cuda") and torch.cuda.is_available()
         if not cuda:
             return "32-true"
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
     widths: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]]
     widths = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
     return widths[options.precision]

@@ -15,7 +15,7 @@ logger = logging.getLogger("speechrnn")
 
 
 class Progress:
-    """A bar with epoch, loss, the best dev figure and the time left. Use as a context manager."""
+    """A bar with epoch, loss, the last dev figure and the time left. Use as a context manager."""
 
     def __init__(self, epochs: int, state: State, criterion: str, visible: bool) -> None:
         """`visible`: whether this process talks at all; the bar needs a terminal besides."""

@@ -18,6 +18,7 @@ from speechrnn.nn.acoustic import (
     ConvolutionalSubsampling,
     StackFrames,
     ctc_loss,
+    in_pieces,
     required_frames,
 )
 
@@ -42,6 +43,16 @@ def test_a_row_does_not_depend_on_its_batch(subsampling: str, lengths: list[int]
         assert alone.shape == (1, count, 5)
         torch.testing.assert_close(row[:count], alone[0], atol=1e-4, rtol=0)
         torch.testing.assert_close(alone.exp().sum(2), torch.ones(1, count))
+
+
+@pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050])
+def test_frames_keep_time_at_any_rate(rate: int) -> None:
+    """Ten minutes have as many frames as seconds_per_frame says, within two of them."""
+    model = AcousticModel(
+        5, FeatureOptions(sampling_rate=rate, bins=10), AcousticOptions(layers=1, units=4, channels=2)
+    )
+    frames = int(model.frames(torch.tensor(600 * rate)))
+    assert abs(frames * model.seconds_per_frame - 600) < 2 * model.seconds_per_frame
 
 
 def test_stacking_by_construction() -> None:
@@ -70,6 +81,38 @@ def test_masks_only_in_training() -> None:
     assert torch.equal(model(waveforms, lengths)[0], model(waveforms, lengths)[0])
     model.train()
     assert not torch.equal(model(waveforms, lengths)[0], model(waveforms, lengths)[0])
+
+
+def test_pieces_are_read_as_utterances_of_their_own() -> None:
+    """Eleven and six frames in pieces of four, of which the first has three; and one piece larger than all."""
+    network = small("stack").recurrent.eval()
+    inputs, lengths = torch.randn(11, 2, 16), torch.tensor([11, 6])
+    together = in_pieces(network, inputs, lengths, size=4, offset=1)
+    for row, length in enumerate(lengths.tolist()):
+        for start, end in ((0, min(3, length)), (3, min(7, length)), (7, min(11, length))):
+            if start >= end:
+                continue
+            piece = inputs[start:end, row : row + 1]
+            alone = network(piece, torch.tensor([len(piece)]))
+            torch.testing.assert_close(together[start:end, row : row + 1], alone, atol=1e-5, rtol=0)
+
+
+def test_one_piece_is_the_whole() -> None:
+    network = small("stack").recurrent.eval()
+    inputs, lengths = torch.randn(5, 2, 16), torch.tensor([5, 2])
+    inside = (torch.arange(5)[:, None] < lengths).unsqueeze(2)
+    whole = network(inputs, lengths) * inside
+    torch.testing.assert_close(in_pieces(network, inputs, lengths, size=9, offset=2) * inside, whole)
+
+
+def test_pieces_only_in_training() -> None:
+    model = AcousticModel(5, FeatureOptions(bins=20), AcousticOptions(layers=1, units=8, channels=2, piecewise=1.0))
+    waveforms, lengths = torch.randn(1, 96000), torch.tensor([96000])
+    whole = AcousticModel(5, FeatureOptions(bins=20), AcousticOptions(layers=1, units=8, channels=2)).eval()
+    whole.load_state_dict(model.state_dict())
+    assert torch.equal(model.eval()(waveforms, lengths)[0], whole(waveforms, lengths)[0])
+    loss = model.train()(waveforms, lengths)[0].square().mean()
+    assert torch.isfinite(loss)
 
 
 def brute_force(log_probs: torch.Tensor, labels: list[int]) -> float:

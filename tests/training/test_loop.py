@@ -148,9 +148,23 @@ def test_a_loss_that_is_no_number_is_left_out_and_its_batch_saved(tmp_path: Path
     assert math.isnan(torch.load(saved, weights_only=True)["value"])
 
 
+def test_a_gradient_that_is_no_number_is_left_out_too(tmp_path: Path) -> None:
+    class Steep(Task):
+        def loss(self, model: nn.Module, batch: Target) -> Tensor:
+            loss = super().loss(model, batch)
+            return loss + 0 * (model().sqrt() if batch.value == 2.0 else model()).sum().nan_to_num()
+
+    task = Steep()
+    task.model.value.data.fill_(-1.0)  # whose square root is none, and whose gradient is not finite
+    loop = make_loop(task, tmp_path, replace(PLAIN, epochs=1, learning_rate=1e-6))
+    assert torch.isfinite(loop.run().value).all()
+    assert loop.state.step == 3
+    assert len(list((tmp_path / "checkpoints" / "nonfinite").iterdir())) == 1
+
+
 def test_too_many_of_them_stop_the_training(tmp_path: Path) -> None:
     broken = tuple((1, batch) for batch in range(4))
-    with pytest.raises(UserError, match=r"3 times in a row.*nonfinite.*trainer\.learning_rate"):
+    with pytest.raises(UserError, match=r"not finite 3 times in a row.*nonfinite.*trainer\.learning_rate"):
         make_loop(Task(broken=broken), tmp_path, replace(PLAIN, nonfinite_patience=3)).run()
 
 
