@@ -5,9 +5,10 @@ deepspeech.pytorch and most others on torch's own kernels: in each layer pack_pa
 nn.LSTM, pad_packed_sequence, and the sum of the directions; batches sorted by length, as theirs are. Both have the
 same parameters, and outputs and gradients must agree before anything is timed.
 
-Timed is forward and backward, batch 16, 200 frames, or as few as --shortest in the shortest row. `share_of_peak` is a side's part of the float32
-matrix-product peak, measured in the same turns; it counts true frames only, since padding is no work that anybody
-asked for. `bfloat16` is ours under autocast, against ours in float32; `trainer.precision=auto` goes by it.
+Timed is forward and backward, batch 16, 200 frames, or as few as --shortest in the shortest row. `share_of_peak` is a
+side's part of the float32 matrix-product peak, measured in the same turns; it counts true frames only, since padding is
+no work that anybody asked for. `bfloat16` is ours under autocast, against ours in float32, by which
+`trainer.precision=auto` goes.
 On a CUDA device (--device cuda) ours is the packed path as well, so the ratio is about 1 there.
 """
 

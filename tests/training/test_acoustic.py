@@ -106,7 +106,7 @@ def test_sigkill_in_the_middle_of_an_epoch_changes_nothing(cuts: tuple[CutSet, C
 
 @pytest.mark.parametrize("dev_fraction", [0.1, 0.0])
 def test_two_processes_train_one_model(tmp_path: Path, dev_fraction: float) -> None:
-    """Two CPU processes over gloo, by the command that a user types; they agree on the best epoch without a dev part."""
+    """Two CPU processes over gloo, by the command that a user types; they agree on the best, also without dev."""
     corpus = write_corpus(tmp_path / "corpus", 40)
     command = [
         *(sys.executable, str(ROOT / "recipes" / "speech_to_text.py"), "corpus=folder", f"corpus.root={corpus}"),
