@@ -19,7 +19,6 @@ from speechrnn.nn.recurrent import RecurrentOptions, RecurrentStack
 from speechrnn.text import Tokenizer, tokenizer_from_json
 
 BLANK = 0  # index of CTC's blank in every alphabet
-PIECES = (1.0, 4.0)  # seconds, range of the length of a piece
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,12 @@ class AcousticOptions(RecurrentOptions):
         stride: feature frames for each frame of the network.
         channels: of the convolutions.
         input_dropout: share of the recurrent layers' inputs set to zero in training.
-        piecewise: share of training batches that the recurrent layers read in pieces, each with a fresh state.
     """
 
     subsampling: Literal["stack", "convolution"] = "convolution"
     stride: int = field(default=3, metadata={"min": 1, "max": 8})
     channels: int = field(default=32, metadata={"min": 1})
     input_dropout: float = field(default=0.1, metadata={"min": 0.0, "max": 0.95})
-    piecewise: float = field(default=0.0, metadata={"min": 0.0, "max": 1.0})
 
 
 class StackFrames(nn.Module):
@@ -126,48 +123,9 @@ class AcousticModel(nn.Module):
             features = self.masks(features, lengths)
         outputs, lengths = self.subsampling(features, lengths)
         outputs = self.input_dropout(self.input(outputs))
-        outputs = outputs.transpose(0, 1)  # (batch, frames, units) -> (frames, batch, units)
-        if self.training and torch.rand(()) < self.options.piecewise:
-            size, offset = self.draw_pieces()
-            outputs = in_pieces(self.recurrent, outputs, lengths, size, offset)
-        else:
-            outputs = self.recurrent(outputs, lengths)
+        outputs = self.recurrent(outputs.transpose(0, 1), lengths)  # (batch, frames, units) -> (frames, batch, units)
         logits = self.head(outputs).transpose(0, 1)  # (frames, batch, symbols) -> (batch, frames, symbols)
         return logits.float().log_softmax(2), lengths
-
-    def draw_pieces(self) -> tuple[int, int]:
-        """Frames of a piece, and of the first one, which is a rest of another size."""
-        shortest, longest = (max(1, round(seconds / self.seconds_per_frame)) for seconds in PIECES)
-        size = int(torch.randint(shortest, longest + 1, ()))
-        return size, int(torch.randint(0, size, ()))
-
-
-def in_pieces(network: RecurrentStack, inputs: Tensor, lengths: Tensor, size: int, offset: int) -> Tensor:
-    """Runs a recurrent network over pieces of each utterance as if they were utterances, and joins what it gives.
-
-    A network that reads utterances from their start alone learns what they start with, whatever it hears: all
-    thirty of yesno's training files start with "no". Read in pieces, any word may come first, so it has to listen.
-
-    Args:
-        inputs: (frames, batch, units).
-        lengths: (batch,) frames.
-        size: frames of a piece.
-        offset: frames by which the first piece is shorter.
-    """
-    frames, batch, units = inputs.shape
-    first = size - offset
-    pieces = 1 + max(0, -(-(frames - first) // size))
-    # The first piece is filled up at its end: zeros before it would tell the network that it is the first.
-    filled = torch.cat([F.pad(inputs[:first], (0, 0, 0, 0, 0, size - len(inputs[:first]))), inputs[first:]])
-    filled = F.pad(filled, (0, 0, 0, 0, 0, pieces * size - len(filled)))
-    # (pieces * size, batch, units) -> (size, pieces * batch, units)
-    cut = filled.reshape(pieces, size, batch, units).transpose(0, 1).reshape(size, pieces * batch, units)
-    starts = first + (torch.arange(pieces, device=lengths.device)[:, None] - 1) * size
-    own = (lengths - starts).clamp(1, size)  # (pieces, batch)
-    own[0] = lengths.clamp_max(first)
-    outputs = network(cut, own.flatten())
-    joined = outputs.reshape(size, pieces, batch, -1).transpose(0, 1).reshape(pieces * size, batch, -1)
-    return torch.cat([joined[:first], joined[size:]])[:frames]
 
 
 def ctc_loss(log_probs: Tensor, frames: Tensor, labels: Tensor, label_lengths: Tensor) -> Tensor:

@@ -18,7 +18,6 @@ from speechrnn.nn.acoustic import (
     ConvolutionalSubsampling,
     StackFrames,
     ctc_loss,
-    in_pieces,
     required_frames,
 )
 
@@ -81,38 +80,6 @@ def test_masks_only_in_training() -> None:
     assert torch.equal(model(waveforms, lengths)[0], model(waveforms, lengths)[0])
     model.train()
     assert not torch.equal(model(waveforms, lengths)[0], model(waveforms, lengths)[0])
-
-
-def test_pieces_are_read_as_utterances_of_their_own() -> None:
-    """Eleven and six frames in pieces of four, of which the first has three; and one piece larger than all."""
-    network = small("stack").recurrent.eval()
-    inputs, lengths = torch.randn(11, 2, 16), torch.tensor([11, 6])
-    together = in_pieces(network, inputs, lengths, size=4, offset=1)
-    for row, length in enumerate(lengths.tolist()):
-        for start, end in ((0, min(3, length)), (3, min(7, length)), (7, min(11, length))):
-            if start >= end:
-                continue
-            piece = inputs[start:end, row : row + 1]
-            alone = network(piece, torch.tensor([len(piece)]))
-            torch.testing.assert_close(together[start:end, row : row + 1], alone, atol=1e-5, rtol=0)
-
-
-def test_one_piece_is_the_whole() -> None:
-    network = small("stack").recurrent.eval()
-    inputs, lengths = torch.randn(5, 2, 16), torch.tensor([5, 2])
-    inside = (torch.arange(5)[:, None] < lengths).unsqueeze(2)
-    whole = network(inputs, lengths) * inside
-    torch.testing.assert_close(in_pieces(network, inputs, lengths, size=9, offset=2) * inside, whole)
-
-
-def test_pieces_only_in_training() -> None:
-    model = AcousticModel(5, FeatureOptions(bins=20), AcousticOptions(layers=1, units=8, channels=2, piecewise=1.0))
-    waveforms, lengths = torch.randn(1, 96000), torch.tensor([96000])
-    whole = AcousticModel(5, FeatureOptions(bins=20), AcousticOptions(layers=1, units=8, channels=2)).eval()
-    whole.load_state_dict(model.state_dict())
-    assert torch.equal(model.eval()(waveforms, lengths)[0], whole(waveforms, lengths)[0])
-    loss = model.train()(waveforms, lengths)[0].square().mean()
-    assert torch.isfinite(loss)
 
 
 def brute_force(log_probs: torch.Tensor, labels: list[int]) -> float:
