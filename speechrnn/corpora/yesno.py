@@ -5,14 +5,10 @@ https://www.openslr.org/1/ ; the label is the file name: 1_0_0_0_0_0_0_1 is YES 
 
 from __future__ import annotations
 
-import itertools
 import re
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
-from speechrnn import audio
 from speechrnn.corpora import Utterance
 from speechrnn.corpora.download import Archive
 from speechrnn.corpora.layout import audio_files, existing_root, wrong_root
@@ -28,7 +24,6 @@ ARCHIVE = Archive(
 )
 
 _NAME = re.compile(r"[01](_[01])*")
-_PIECES = ((1, 3, 4), (2, 4, 2), (4, 1, 3), (3, 2, 3))  # words of each piece, for one file after the other
 
 
 def missing_archives(root: Path) -> list[Archive]:
@@ -36,9 +31,7 @@ def missing_archives(root: Path) -> list[Archive]:
     return [] if root.is_dir() and any(_NAME.fullmatch(path.stem) for path in audio_files(root).values()) else [ARCHIVE]
 
 
-def utterances(
-    root: Path | None, *, split: Literal["kaldi", "icefall"] = "kaldi", pieces: bool = True
-) -> dict[str, list[Utterance]]:
+def utterances(root: Path | None, *, split: Literal["kaldi", "icefall"] = "kaldi") -> dict[str, list[Utterance]]:
     """30 training and 30 test files.
 
     Args:
@@ -46,8 +39,6 @@ def utterances(
         split: "kaldi": of the sorted names the first half trains, the second tests
             (kaldi egs/yesno/s5/local/create_yesno_waves_test_train.pl); "icefall": every second one tests, from the
             second on (lhotse.recipes.yesno). The numbers of the two are not comparable.
-        pieces: cut each training file into three at silences. Every file of Kaldi's training half begins with "no",
-            which a network with a memory learns instead of the word. Test files stay whole.
 
     Raises:
         UserError: the root holds no such files.
@@ -60,8 +51,6 @@ def utterances(
     found = [_utterance(path) for path in named]
     half = len(found) // 2
     train, test = (found[:half], found[half:]) if split == "kaldi" else (found[::2], found[1::2])
-    if pieces:
-        train = [piece for number, whole in enumerate(train) for piece in cut(whole, _PIECES[number % len(_PIECES)])]
     train += [Utterance(path.stem, path, None, "global") for path in files if path not in set(named)]
     return {"train": train, "test": test}
 
@@ -69,50 +58,3 @@ def utterances(
 def _utterance(path: Path) -> Utterance:
     words = ["YES" if label == "1" else "NO" for label in path.stem.split("_")]
     return Utterance(path.stem, path, " ".join(words), speaker="global")  # Kaldi's name for the one speaker
-
-
-def cut(whole: Utterance, sizes: tuple[int, ...]) -> list[Utterance]:
-    """The file in pieces of so many words, cut in the middle of silences; whole where its words run together."""
-    words = (whole.text or "").split()
-    if len(words) != sum(sizes):
-        return [whole]
-    try:
-        samples, rate = audio.load(whole.audio)
-    except audio.AudioError:  # which the summary will tell
-        return [whole]
-    sounds = find_sounds(samples, rate, len(words))
-    if sounds is None:
-        return [whole]
-    ends = list(itertools.accumulate(sizes))
-    borders = [0, *((sounds[end - 1][1] + sounds[end][0]) // 2 for end in ends[:-1]), len(samples)]
-    return [
-        Utterance(
-            f"{whole.id}-{number + 1}",
-            whole.audio,
-            " ".join(words[end - size : end]),
-            whole.speaker,
-            start=borders[number] / rate,
-            duration=(borders[number + 1] - borders[number]) / rate,
-        )
-        for number, (size, end) in enumerate(zip(sizes, ends, strict=True))
-    ]
-
-
-def find_sounds(samples: np.ndarray, rate: int, count: int) -> list[tuple[int, int]] | None:
-    """Where the `count` sounds of a recording start and end, in samples; None where no threshold parts it into so many.
-
-    Silence is what lies so many dB below the peak; shorter gaps than so many seconds are inside a word.
-    """
-    import librosa
-
-    for threshold, gap in itertools.product((20, 25, 30, 35, 40, 15), (0.05, 0.08, 0.12, 0.16, 0.2)):
-        sounds: list[tuple[int, int]] = []
-        for start, end in librosa.effects.split(samples, top_db=threshold, frame_length=1024, hop_length=128).tolist():
-            if sounds and start - sounds[-1][1] < gap * rate:
-                sounds[-1] = (sounds[-1][0], end)
-            else:
-                sounds.append((start, end))
-        sounds = [(start, end) for start, end in sounds if end - start > 0.12 * rate]
-        if len(sounds) == count:
-            return sounds
-    return None
