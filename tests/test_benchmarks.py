@@ -80,16 +80,16 @@ def test_recurrent_compares_what_agrees(
     module: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recurrent = module("recurrent")
-    for name, value in {"LONGEST": 12, "SHORTEST": 4, "BATCH": 3, "PEAK_SIZE": 64}.items():
+    for name, value in {"LONGEST": 12, "BATCH": 3, "PEAK_SIZE": 64}.items():
         monkeypatch.setattr(recurrent, name, value)
-    lines = [RESULT.match(line) for line in recurrent.compare(8, "cpu", repeats=1)]
+    lines = [RESULT.match(line) for line in recurrent.compare(8, 4, "cpu", repeats=1)]
     assert [line and line["name"] for line in lines] == [
         *("share_of_peak_ours_3x8", "share_of_peak_packed_3x8", "bfloat16_3x8", "recurrent_3x8")
     ]
     right = recurrent.packed
     monkeypatch.setattr(recurrent, "packed", lambda *given: 1.001 * right(*given))
     with pytest.raises(SystemExit) as stopped:
-        recurrent.compare(8, "cpu", repeats=1)
+        recurrent.compare(8, 4, "cpu", repeats=1)
     assert stopped.value.code == 2
     assert "cannot be compared" in capsys.readouterr().err
 
