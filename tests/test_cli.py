@@ -360,6 +360,8 @@ def test_a_real_ctrl_c(root: Path, tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         cwd=tmp_path,
+        # A shell starts what runs in its background deaf to Ctrl-C, and a child would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     assert process.stdout is not None
     while process.stdout.readline() != "ready\n":
