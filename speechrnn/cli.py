@@ -232,7 +232,7 @@ def _complain(sentence: str) -> int:
 
 
 def _interrupted() -> int:
-    print("\nspeechrnn: interrupted; the same command goes on from here.", file=sys.stderr)
+    print("\nspeechrnn: interrupted; what is written stays: give the same command again.", file=sys.stderr)
     return INTERRUPTED
 
 

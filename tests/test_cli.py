@@ -350,7 +350,7 @@ def test_a_bug_keeps_its_traceback(speechrnn: Command, root: Path, tmp_path: Pat
 def test_an_interruption_says_how_to_go_on(speechrnn: Command, seed: int) -> None:
     result = speechrnn("toy", "corpus.root=x", f"seed={seed}")
     assert result.status == 130
-    assert result.err == "\nspeechrnn: interrupted; the same command goes on from here.\n"
+    assert result.err == "\nspeechrnn: interrupted; what is written stays: give the same command again.\n"
 
 
 def test_a_real_ctrl_c(root: Path, tmp_path: Path) -> None:
@@ -368,7 +368,7 @@ def test_a_real_ctrl_c(root: Path, tmp_path: Path) -> None:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "\nspeechrnn: interrupted; the same command goes on from here.\n")
+    assert (process.returncode, err) == (130, "\nspeechrnn: interrupted; what is written stays: give the same command again.\n")
 
 
 def test_the_process_is_left_as_it_was(speechrnn: Command) -> None:
