@@ -368,7 +368,10 @@ def test_a_real_ctrl_c(root: Path, tmp_path: Path) -> None:
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err) == (130, "\nspeechrnn: interrupted; what is written stays: give the same command again.\n")
+    assert (process.returncode, err) == (
+        130,
+        "\nspeechrnn: interrupted; what is written stays: give the same command again.\n",
+    )
 
 
 def test_the_process_is_left_as_it_was(speechrnn: Command) -> None:
