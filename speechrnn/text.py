@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from speechrnn.errors import UserError
 
 BLANK = "<blank>"  # index 0 of every tokenizer
-UNKNOWN = "<unk>"  # index 1 of word and subword tokenizers
+UNKNOWN = "<unk>"  # index 1 of word and subword tokenizers, and of a character tokenizer that has it
 QUOTES = str.maketrans("‘’ʼ‛“”„‟", "''''\"\"\"\"")
 
 
@@ -99,7 +99,7 @@ class Tokenizer(Protocol):
         """The number of symbols, the blank included."""
 
     def encode(self, text: str) -> list[int]:
-        """The indices of a text, never 0. UserError for characters outside a CharTokenizer; others have `<unk>`."""
+        """The indices of a text, never 0. UserError for characters outside a CharTokenizer that has no `<unk>`."""
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of indices without blanks (ValueError): `encode` undone, but for what was unknown."""
@@ -141,23 +141,33 @@ def _without_blanks(ids: Sequence[int]) -> Sequence[int]:
 
 
 class CharTokenizer(_SymbolTable):
-    """One index a Unicode character, the space included; the alphabet is closed."""
+    """One index a Unicode character, the space included; the alphabet is closed, unless index 1 is `<unk>`.
+
+    CTC needs it closed: `<unk>` is no sound. A language model may read text with rare characters that it never writes.
+    """
 
     kind = "char"
     joint = ""
 
     @classmethod
-    def build(cls, texts: Iterable[str], alphabet: str | None = None, min_count: int = 1) -> CharTokenizer:
-        """The characters of `alphabet` in its order, or those that stand `min_count` times in `texts`, sorted."""
+    def build(
+        cls, texts: Iterable[str], alphabet: str | None = None, min_count: int = 1, unknown: bool = False
+    ) -> CharTokenizer:
+        """The characters of `alphabet` in its order, or those that stand `min_count` times in `texts`, sorted.
+
+        With `unknown`, all others are `<unk>`, index 1.
+        """
         if alphabet is None:
             alphabet = "".join(sorted(_frequent(texts, min_count)))
-        return cls([BLANK, *alphabet])
+        return cls([BLANK, *[UNKNOWN] * unknown, *alphabet])
 
     def encode(self, text: str) -> list[int]:
         index = self._index
         try:
             return [index[character] for character in text]
         except KeyError:
+            if UNKNOWN in index:
+                return [index.get(character, 1) for character in text]
             raise UserError(
                 f"The text {text[:40]!r} holds {', '.join(map(_name, self.unknown(text)))}, outside the alphabet of "
                 f"{len(self) - 1} characters; normalise the text or set tokenizer.alphabet."
@@ -299,6 +309,7 @@ class TokenizerOptions:
         vocabulary_size: the number of words (at most; None: all) or subwords (exactly), `<blank>` and `<unk>` included.
         min_count: characters or words that stand more rarely are left out.
         alphabet: the characters of a CharTokenizer instead of those found in the texts.
+        unknown: whether a CharTokenizer has `<unk>` for all other characters.
 
     Raises:
         UserError: a value out of range, or an option that has no meaning for the kind.
@@ -308,6 +319,7 @@ class TokenizerOptions:
     vocabulary_size: int | None = None
     min_count: int = 1
     alphabet: str | None = None
+    unknown: bool = False
 
     def __post_init__(self) -> None:
         _choose("tokenizer.kind", self.kind, "char", "word", "subword")
@@ -317,9 +329,11 @@ class TokenizerOptions:
                 raise UserError(f"tokenizer.{key} is {value!r}; give a whole number from {least} up.")
         if self.alphabet is not None and (not isinstance(self.alphabet, str) or not self.alphabet):
             raise UserError(f"tokenizer.alphabet is {self.alphabet!r}; give the characters as one quoted string.")
-        applies = {"char": ("min_count", "alphabet"), "word": ("vocabulary_size", "min_count")}
-        for key in ("vocabulary_size", "min_count", "alphabet"):
-            if getattr(self, key) not in (None, 1) and key not in applies.get(self.kind, ("vocabulary_size",)):
+        if not isinstance(self.unknown, bool):
+            raise UserError(f"tokenizer.unknown is {self.unknown!r}; give true or false.")
+        applies = {"char": ("min_count", "alphabet", "unknown"), "word": ("vocabulary_size", "min_count")}
+        for key, unset in (("vocabulary_size", None), ("min_count", 1), ("alphabet", None), ("unknown", False)):
+            if getattr(self, key) != unset and key not in applies.get(self.kind, ("vocabulary_size",)):
                 raise UserError(f"tokenizer.{key} means nothing for tokenizer={self.kind}; leave it out.")
         if self.kind == "subword" and self.vocabulary_size is None:
             raise UserError("tokenizer=subword needs tokenizer.vocabulary_size, for example 500.")
@@ -328,7 +342,7 @@ class TokenizerOptions:
 def build_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> Tokenizer:
     """Make the tokenizer that the options ask for from (normalised) training texts; `texts` is read once."""
     if options.kind == "char":
-        return CharTokenizer.build(texts, options.alphabet, options.min_count)
+        return CharTokenizer.build(texts, options.alphabet, options.min_count, options.unknown)
     if options.kind == "word":
         return WordTokenizer.build(texts, options.vocabulary_size, options.min_count)
     return SubwordTokenizer.train(texts, options.vocabulary_size or 0)
@@ -368,6 +382,13 @@ def describe_unknown(report: Sequence[UnknownSymbol], most: int = 10) -> str:
     if len(report) > most:
         parts.append(f"and {len(report) - most} others")
     return f"Unknown to the tokenizer: {'; '.join(parts)}." if parts else ""
+
+
+def describe_counts(counts: Mapping[str, int], most: int = 10) -> str:
+    """Symbols with their counts, the frequent first, the `most` frequent spelt out: "'é' (U+00E9 ...) 4×, ..."."""
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    parts = [f"{_name(symbol)} {count:,}×" for symbol, count in ordered[:most]]
+    return ", ".join(parts) + (f" and {len(ordered) - most} others" if len(ordered) > most else "")
 
 
 def _name(symbol: str) -> str:

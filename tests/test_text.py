@@ -24,6 +24,7 @@ from speechrnn.text import (
     UnknownSymbol,
     WordTokenizer,
     build_tokenizer,
+    describe_counts,
     describe_unknown,
     normalise,
     tokenizer_from_json,
@@ -156,6 +157,26 @@ def test_a_character_outside_the_alphabet_is_an_error_that_names_it() -> None:
         CharTokenizer.build(["face"]).encode("café")
 
 
+def test_an_open_alphabet_has_an_index_for_all_other_characters() -> None:
+    tokenizer = build_tokenizer(TokenizerOptions("char", min_count=2, unknown=True), ["aab", "bcé"])
+    assert tokenizer.symbols == [BLANK, UNKNOWN, "a", "b"]
+    assert tokenizer.encode("a<é>b") == [2, 1, 1, 1, 3]
+    assert tokenizer.decode([2, 1, 3]) == "a<unk>b"
+    assert tokenizer.unknown("abéé") == {"é": 2}
+    copy = tokenizer_from_json(json.loads(json.dumps(tokenizer.to_json())))
+    assert copy.to_json() == tokenizer.to_json()
+    assert copy.encode("aéb") == [2, 1, 3]
+    assert build_tokenizer(TokenizerOptions("char", alphabet="ba", unknown=True), []).symbols == [
+        BLANK,
+        UNKNOWN,
+        "b",
+        "a",
+    ]
+    # A text in which "<", "u", ... stand is no open alphabet.
+    with pytest.raises(UserError, match="outside the alphabet"):
+        CharTokenizer.build(["<unk>"]).encode("a")
+
+
 def test_words_are_ordered_by_frequency_then_alphabet() -> None:
     texts = ["b b b c", "a a c d"]
     assert WordTokenizer.build(texts).symbols == [BLANK, UNKNOWN, "b", "a", "c", "d"]
@@ -243,6 +264,9 @@ def test_an_empty_text_is_said_to_be_empty(options: TokenizerOptions, texts: lis
         ({"kind": "char", "min_count": 0}, r"min_count is 0"),
         ({"kind": "char", "alphabet": 123}, r"alphabet is 123; give the characters as one quoted string"),
         ({"kind": "char", "alphabet": ""}, r"alphabet is ''"),
+        ({"kind": "char", "unknown": 1}, r"tokenizer\.unknown is 1; give true or false"),
+        ({"kind": "word", "unknown": True}, r"unknown means nothing for tokenizer=word"),
+        ({"kind": "subword", "vocabulary_size": 9, "unknown": True}, r"unknown means nothing for tokenizer=subword"),
     ],
 )
 def test_wrong_options_name_their_key(options: dict, message: str) -> None:
@@ -258,7 +282,7 @@ def test_an_alphabet_that_repeats_a_character_is_refused() -> None:
 @pytest.mark.parametrize(
     ("kind", "keys"),
     [
-        ("char", {"min_count", "alphabet"}),
+        ("char", {"min_count", "alphabet", "unknown"}),
         ("word", {"vocabulary_size", "min_count"}),
         ("subword", {"vocabulary_size"}),
     ],
@@ -314,6 +338,15 @@ def test_the_unknown_is_reported_with_counts_and_utterances() -> None:
     assert "U+200B ZERO WIDTH SPACE" in describe_unknown(report)
     assert describe_unknown(unknown_report(tokenizer, [("u3", "plain")])) == ""
     assert describe_unknown(unknown_report(WordTokenizer.build(["a"]), [("u", "a whale")])).endswith("'whale' 1× in u.")
+
+
+def test_counts_are_spelt_out_the_frequent_first() -> None:
+    counts = {"b": 2, "é": 1_000, "whale": 2, "a": 2}
+    assert describe_counts(counts, most=3) == (
+        "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE) 1,000×, 'a' (U+0061 LATIN SMALL LETTER A) 2×, "
+        "'b' (U+0062 LATIN SMALL LETTER B) 2× and 1 others"
+    )
+    assert describe_counts({"whale": 2}) == "'whale' 2×"
 
 
 def test_the_vocabulary_of_wikitext_2_has_its_published_size(shared: Path) -> None:

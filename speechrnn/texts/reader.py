@@ -1,0 +1,146 @@
+"""UTF-8 text from files, plain or packed, a megabyte at a time."""
+
+from __future__ import annotations
+
+import glob
+import gzip
+import lzma
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from speechrnn.errors import UserError
+
+_BLOCK = 1 << 20  # bytes read at once
+_LONGEST = 1 << 22  # bytes of a line that are kept together
+_BOM = b"\xef\xbb\xbf"
+
+
+class Line(NamedTuple):
+    """A line of a text without its end, or a piece of one that is very long."""
+
+    text: str
+    ended: bool = True  # False: what follows belongs to the same line
+    document: bool = False  # whether a document begins here
+
+
+def read_lines(path: Path, errors: str = "strict") -> Iterator[Line]:
+    r"""The lines of a UTF-8 file, `.gz` and `.xz` unpacked on the way, in constant memory.
+
+    Lines end with "\n" or "\r\n"; a last line without an end counts like any other. A line of more than 4 MB comes in
+    pieces, parted after a space where there is one. A byte order mark is left out.
+
+    Args:
+        path: the file.
+        errors: "strict", or "replace" to read U+FFFD for bytes that are no UTF-8.
+
+    Raises:
+        UserError: no such file, a damaged archive, or bytes that are no UTF-8.
+    """
+    offset = 0  # of `data` in the text, bytes
+    data = b""
+    ended = True
+    for block in _blocks(path):
+        data += block
+        if offset == 0 and data.startswith(_BOM):
+            data, offset = data[len(_BOM) :], len(_BOM)
+        cut = data.rfind(b"\n") + 1
+        if cut:
+            lines = _decode(data[:cut], path, offset, errors).replace("\r\n", "\n").split("\n")
+            lines.pop()
+            yield from map(Line, lines)
+            ended = True
+        elif len(data) >= _LONGEST:
+            cut = _cut(data)
+            yield Line(_decode(data[:cut], path, offset, errors), ended=False)
+            ended = False
+        data, offset = data[cut:], offset + cut
+    if data or not ended:
+        yield Line(_decode(data, path, offset, errors))
+
+
+def find(patterns: Sequence[str | Path], root: Path | None, key: str) -> tuple[Path, ...]:
+    """The files that paths and glob patterns name, those of each pattern sorted.
+
+    Args:
+        patterns: relative to `root`; `**` goes into folders.
+        root: None for the working folder.
+        key: the config key they come from, for messages.
+
+    Raises:
+        UserError: a pattern that names no file.
+    """
+    found: list[Path] = []
+    for pattern in patterns:
+        path = (root or Path()) / Path(pattern).expanduser()
+        # A file's own name may hold brackets, so the name as it stands comes first.
+        files = [path] if path.is_file() else _matches(pattern, root or Path())
+        if not files:
+            what = "is a folder, not a file" if path.is_dir() else "does not exist"
+            hint = f"; give {path}/*.txt or the like" if path.is_dir() else ""
+            raise UserError(f"{key}={pattern}: {path} {what}{hint or '; check the name and text.root'}.")
+        found += files
+    return tuple(dict.fromkeys(found))
+
+
+def _matches(pattern: str | Path, root: Path) -> list[Path]:
+    names = glob.glob(str(Path(pattern).expanduser()), root_dir=root, recursive=True)  # noqa: PTH207 (absolute ones too)
+    return sorted(path for path in (root / name for name in names) if path.is_file())
+
+
+def by_file(paths: Iterable[Path], errors: str, documents: bool) -> Iterator[Line]:
+    """The lines of files one after the other; with `documents`, each file is one."""
+    for path in paths:
+        first = documents
+        for line in read_lines(path, errors):
+            yield line._replace(document=True) if first else line
+            first = False
+
+
+def by_blank_lines(lines: Iterable[Line]) -> Iterator[Line]:
+    """The same lines; a document begins with each that follows a blank one, and ends with the blank lines after it."""
+    blank, begun = True, True
+    for line in lines:
+        yield line._replace(document=True) if blank and begun and line.text.strip() else line
+        blank = begun and not line.text.strip()
+        begun = line.ended
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    try:
+        with _open(path) as file:
+            while block := file.read(_BLOCK):
+                yield block
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the name and text.root.") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
+        raise UserError(f"{path} is a damaged archive ({error}); make it or fetch it anew.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+def _open(path: Path) -> IO[bytes]:
+    openers = {".gz": gzip.open, ".xz": lzma.open}
+    return openers.get(path.suffix.lower(), open)(path, "rb")  # type: ignore[operator]
+
+
+def _decode(data: bytes, path: Path, offset: int, errors: str) -> str:
+    try:
+        return data.decode("utf-8", errors)
+    except UnicodeDecodeError as error:
+        packed = " of the unpacked text" if path.suffix.lower() in (".gz", ".xz") else ""
+        raise UserError(
+            f"{path} is no UTF-8 text: byte {offset + error.start:,}{packed} (0x{data[error.start]:02x}) fits no "
+            "character; convert the file to UTF-8, or set text.errors=replace to read U+FFFD for such bytes."
+        ) from None
+
+
+def _cut(data: bytes) -> int:
+    """Where to part a long line: after its last space, or else before its last character, which may be incomplete."""
+    if cut := data.rfind(b" ") + 1:
+        return cut
+    for back in range(1, 5):
+        if data[-back] & 0xC0 != 0x80:  # the first byte of a character
+            return len(data) - back
+    return len(data)

@@ -1,0 +1,57 @@
+"""The transcripts of a speech corpus that a speech run has prepared, so that a language model fits its decoder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from speechrnn.errors import UserError
+from speechrnn.texts import Part, TextOptions
+from speechrnn.texts.reader import Line, read_lines
+
+LAYOUT = "cuts_train.jsonl.gz, which a run of speech_to_text leaves in its folder prepared/"
+
+
+def parts(options: TextOptions) -> dict[str, Part]:
+    """The transcripts of each part, normalised as the speech run did, a line each; dev validates.
+
+    With `documents`, each transcript is one.
+
+    Raises:
+        UserError: the root is neither a run of speech_to_text nor its folder prepared/, or holds no training part.
+    """
+    root = options.root
+    if root is None:
+        raise UserError("The text transcripts needs text.root, the folder of a run of speech_to_text.")
+    folder = root / "prepared" if (root / "prepared").is_dir() else root
+    files = {
+        split: folder / f"cuts_{name}.jsonl.gz"
+        for split, name in (("train", "train"), ("valid", "dev"), ("test", "test"))
+    }
+    if not files["train"].is_file():
+        found = "" if root.is_dir() else "it does not exist; "
+        raise UserError(
+            f"text.root={root} holds no transcripts: {found}looked for {LAYOUT}; give the folder of such a run, or "
+            "prepare one with speechrnn speech_to_text stages=[prepare]."
+        )
+    return {
+        split: Part((path,), partial(_lines, path, options.errors, options.documents))
+        for split, path in files.items()
+        if path.is_file()
+    }
+
+
+def _lines(path: Path, errors: str, documents: bool) -> Iterator[Line]:
+    for number, line in enumerate(read_lines(path, errors), start=1):
+        try:
+            segments = json.loads(line.text)["supervisions"]
+            texts = [segment["text"] for segment in segments]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(
+                f"{path}, line {number} is no cut with a transcript ({error}); prepare the corpus anew."
+            ) from error
+        for text in texts:
+            # A transcript is one line, whatever white space it holds.
+            yield Line(" ".join(text.split()), document=documents)
