@@ -1,4 +1,4 @@
-"""Stacked recurrent layers over padded batches, in one or both directions.
+"""Recurrent layers: over padded batches in one or both directions, from a carried state, and one step at a time.
 
 On a CPU a packed sequence costs an LSTM three to five times a padded one: the fused kernels take whole
 rectangles. Padding does no harm to the forward direction, whose kept outputs come before it, and is kept out of
@@ -9,9 +9,10 @@ sequence to float precision, with the same parameters under the same names.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -53,13 +54,17 @@ def reversal(lengths: Tensor, frames: int) -> Tensor:
 class RecurrentLayer(nn.Module):
     """One recurrent layer; two directions are summed.
 
-    Holds one stock `nn.LSTM`, `nn.GRU` or `nn.RNN` for its parameters, so states are interchangeable with it.
+    Holds one stock `nn.LSTM`, `nn.GRU` or `nn.RNN` for its parameters, so these are interchangeable with it.
+
+    Attributes:
+        state_size: numbers in the state of one row: output and cell of an lstm, side by side, or the output alone.
     """
 
     def __init__(self, input_size: int, units: int, cell: str = "lstm", bidirectional: bool = True) -> None:
         super().__init__()
         self.cell = cell
         self.network = MODULES[cell](input_size, units, bidirectional=bidirectional)
+        self.state_size = 2 * units if cell == "lstm" else units
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -90,14 +95,41 @@ class RecurrentLayer(nn.Module):
 
     def direction(self, inputs: Tensor, reverse: bool) -> Tensor:
         """Runs the parameters of one direction over (frames, batch, input_size), from the first frame to the last."""
-        suffix = "_l0_reverse" if reverse else "_l0"
+        start = inputs.new_zeros(inputs.shape[1], self.state_size)
+        return self.run(inputs, start, self.parameters_of("_l0_reverse" if reverse else "_l0"))[0]
+
+    def carry(self, inputs: Tensor, states: Tensor, weight_drop: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Goes on from a state: (frames, batch, input_size), (batch, state_size) -> (frames, batch, units), new state.
+
+        Args:
+            weight_drop: share of the recurrent weights set to zero in training, the same ones for the whole of
+                `inputs` (DropConnect, Wan et al. 2013, as in AWD-LSTM, Merity et al. 2018). The raw weight stays the
+                parameter and gets the gradients.
+        """
+        parameters = self.parameters_of("_l0")
+        parameters[1] = F.dropout(parameters[1], weight_drop, self.training)
+        return self.run(inputs, states, parameters)
+
+    def step(self, inputs: Tensor, states: Tensor) -> Tensor:
+        """One frame: (batch, input_size), (batch, state_size) -> new state, whose first `units` are the output."""
+        cell = getattr(torch, f"{self.cell}_cell")
+        if self.cell == "lstm":
+            return torch.cat(cell(inputs, states.chunk(2, 1), *self.parameters_of("_l0")), 1)
+        return cast(Tensor, cell(inputs, states, *self.parameters_of("_l0")))
+
+    def parameters_of(self, suffix: str) -> list[Tensor]:
+        """Input weight, recurrent weight and the two biases of a direction."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        parameters = [getattr(self.network, name + suffix) for name in names]
-        start = inputs.new_zeros(1, inputs.shape[1], self.network.hidden_size)
-        run = getattr(torch, self.cell)
-        state = (start, start) if self.cell == "lstm" else start
+        return [getattr(self.network, name + suffix) for name in names]
+
+    def run(self, inputs: Tensor, states: Tensor, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """torch's fused layer in one direction: (frames, batch, input_size), (batch, state_size) -> outputs, state."""
+        kernel = getattr(torch, self.cell)
+        whole = states.unsqueeze(0)
+        start = tuple(part.contiguous() for part in whole.chunk(2, 2)) if self.cell == "lstm" else whole
         # arguments after the state: parameters, has_biases, layers, dropout, train, bidirectional, batch_first
-        return run(inputs, state, parameters, True, 1, 0.0, self.training, False, False)[0]
+        outputs, *end = kernel(inputs, start, parameters, True, 1, 0.0, self.training, False, False)
+        return outputs, torch.cat(end, 2).squeeze(0)
 
     def packed(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """The same through cuDNN's own packed path, which on a GPU is the fastest there is."""
