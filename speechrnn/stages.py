@@ -21,8 +21,8 @@ from speechrnn.nn.acoustic import AcousticOptions, save_acoustic
 from speechrnn.options import build
 from speechrnn.run import Run
 from speechrnn.text import NormalisationOptions, TokenizerOptions, build_tokenizer
-from speechrnn.training.acoustic import AcousticSettings, readable, train_acoustic
-from speechrnn.training.loop import TrainerOptions, make_fabric
+from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, readable, train_acoustic
+from speechrnn.training.loop import make_fabric
 from speechrnn.transcribe import Transcriber
 from speechrnn.transcripts import row, write_rows
 
@@ -54,7 +54,7 @@ class SpeechOptions:
     tokenizer: TokenizerOptions
     acoustic: AcousticOptions
     augmentation: Augmentation
-    trainer: TrainerOptions
+    trainer: AcousticTrainerOptions
     normalisation: NormalisationOptions
     decode: DecodeOptions
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,15 @@ UNREADABLE = 100.0  # nats a label at most for a dev batch, one of whose utteran
 
 
 @dataclass(frozen=True)
+class AcousticTrainerOptions(TrainerOptions):
+    """How an acoustic model is trained; conf/trainer/acoustic.yaml explains each key."""
+
+    batch_seconds: float = field(default=45.0, metadata={"min": 0.1})
+    workers: int = field(default=0, metadata={"min": 0})
+    cache_gigabytes: float = field(default=1.0, metadata={"min": 0.0})
+
+
+@dataclass(frozen=True)
 class AcousticSettings:
     """Everything that shapes an acoustic training, one record a config group."""
 
@@ -38,7 +47,7 @@ class AcousticSettings:
     acoustic: AcousticOptions
     masks: SpecAugmentOptions
     waveform: WaveformOptions
-    trainer: TrainerOptions
+    trainer: AcousticTrainerOptions
 
 
 @dataclass(frozen=True)
@@ -58,13 +67,17 @@ class AcousticTask:
     """
 
     criterion = "dev_wer"
+    unit = "seconds of audio"
 
     def __init__(
         self, fabric: Fabric, settings: AcousticSettings, tokenizer: Tokenizer, train: CutSet, dev: CutSet | None
     ) -> None:
         self.fabric = fabric
         self.tokenizer = tokenizer
+        self.carried = torch.empty(0)  # every utterance begins anew
         trainer = settings.trainer
+        self.advice = f"trainer.batch_seconds (now {trainer.batch_seconds:g}) or corpus.max_seconds"
+        self.sampling_rate = settings.features.sampling_rate
         torch.manual_seed(trainer.seed)
         self.model = AcousticModel(len(tokenizer), settings.features, settings.acoustic, settings.masks)
         train, self.left_out = fitting(train, self.model, tokenizer, max(settings.waveform.speeds))
@@ -126,6 +139,18 @@ class AcousticTask:
         batch = batch.to(self.fabric.device)
         log_probs, frames = model(batch.waveforms, batch.lengths)
         return ctc_loss(log_probs, frames, batch.labels, batch.label_lengths)
+
+    def amount(self, batch: Batch) -> float:
+        """See `loop.Task`: seconds of audio, padding apart."""
+        return float(batch.lengths.sum()) / self.sampling_rate
+
+    def rate(self, batch: Batch) -> float:
+        """See `loop.Task`."""
+        return 1.0
+
+    def headline(self, loss: float) -> str:
+        """See `loop.Task`."""
+        return f"loss {loss:.3f}"
 
     @torch.inference_mode()
     def evaluate(self, model: AcousticModel) -> dict[str, float]:

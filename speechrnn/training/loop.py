@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from speechrnn.errors import UserError
 from speechrnn.files import atomic_write
-from speechrnn.training.average import Average
+from speechrnn.training.average import Average, TriggeredAverage
 from speechrnn.training.optimiser import make_optimiser, rate_at
 from speechrnn.training.progress import Progress
 
@@ -35,23 +35,22 @@ ModelT = TypeVar("ModelT", bound=nn.Module)
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """How a model is trained; conf/trainer explains each key."""
+    """How any model is trained; the pages of conf/trainer explain each key."""
 
     epochs: int = field(default=60, metadata={"min": 1})
     min_steps: int = field(default=0, metadata={"min": 0})
-    batch_seconds: float = field(default=45.0, metadata={"min": 0.1})
+    optimiser: Literal["adamw", "nt_asgd"] = "adamw"
     learning_rate: float = field(default=3e-3, metadata={"min": 0.0})
     warmup: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0})
     weight_decay: float = field(default=1e-2, metadata={"min": 0.0})
     gradient_clip: float = field(default=5.0, metadata={"min": 0.0})
     average: float = field(default=0.999, metadata={"min": 0.0, "max": 1.0})
+    nonmonotone: int = field(default=5, metadata={"min": 1})
     keep: Literal["best", "last"] = "best"
     patience: int | None = field(default=None, metadata={"min": 1})
     nonfinite_patience: int = field(default=5, metadata={"min": 1})
     checkpoint_steps: int = field(default=500, metadata={"min": 1})
     seed: int = field(default=0, metadata={"min": 0, "max": 2**24 - 1})
-    workers: int = field(default=0, metadata={"min": 0})
-    cache_gigabytes: float = field(default=1.0, metadata={"min": 0.0})
     precision: Literal["auto", "32", "bf16", "16"] = "auto"
     accelerator: Literal["auto", "cpu", "cuda"] = "auto"
     devices: int = field(default=1, metadata={"min": 1})
@@ -65,10 +64,16 @@ class Task(Protocol[BatchT, ModelT]):
     Attributes:
         model: the network that is trained.
         criterion: the evaluation figure that should become small.
+        unit: of what `amount` counts, for the speed on display.
+        advice: what to lower when a batch does not fit into memory.
+        carried: what goes from batch to batch besides the weights, in this process, such as a recurrent state.
     """
 
     model: ModelT
     criterion: str
+    unit: str
+    advice: str
+    carried: Tensor
 
     def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[BatchT]]:
         """The number of batches of an epoch, and those from the `start`-th on."""
@@ -80,6 +85,18 @@ class Task(Protocol[BatchT, ModelT]):
 
     def loss(self, model: nn.Module, batch: BatchT) -> Tensor:
         """The scalar to minimise; `model` is this task's model, perhaps wrapped for several processes."""
+        ...
+
+    def amount(self, batch: BatchT) -> float:
+        """How much a batch holds, in units."""
+        ...
+
+    def rate(self, batch: BatchT) -> float:
+        """Factor of the learning rate for a batch."""
+        ...
+
+    def headline(self, loss: float) -> str:
+        """A mean training loss as people of the field want to read it."""
         ...
 
     def evaluate(self, model: ModelT) -> dict[str, float]:
@@ -95,6 +112,7 @@ class State:
         epoch, batch: where to go on: the next batch of which epoch.
         step: optimiser steps taken.
         loss_sum, counted: sum and number of this epoch's finite losses so far, in this process.
+        amount: units of training data seen, in this process.
         nonfinite: losses in a row that were no number.
         history: one record of figures an epoch.
         best, best_epoch: smallest criterion so far, and the last epoch that had it.
@@ -107,6 +125,7 @@ class State:
     step: int = 0
     loss_sum: float = 0.0
     counted: int = 0
+    amount: float = 0.0
     nonfinite: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = math.inf
@@ -137,8 +156,12 @@ class Loop(Generic[BatchT, ModelT]):
         self.fingerprint = fingerprint
         self.state = State()
         fabric.to_device(task.model)
-        self.average: Average[ModelT] = Average(task.model, options.average)
-        optimiser = make_optimiser(task.model, options.learning_rate, options.weight_decay)
+        self.average: Average[ModelT] = (
+            TriggeredAverage(task.model, options.nonmonotone)
+            if options.optimiser == "nt_asgd"
+            else Average(task.model, options.average)
+        )
+        optimiser = make_optimiser(task.model, options.optimiser, options.learning_rate, options.weight_decay)
         self.model, self.optimiser = fabric.setup(task.model, optimiser)
 
     def run(self) -> ModelT:
@@ -147,7 +170,7 @@ class Loop(Generic[BatchT, ModelT]):
             self.rehearse()
         first_batches, _ = self.task.epoch(0, 0)
         epochs = max(self.options.epochs, math.ceil(self.options.min_steps / max(first_batches, 1)))
-        with Progress(epochs, self.state, self.task.criterion, visible=self.fabric.is_global_zero) as progress:
+        with Progress(epochs, self.state, self.task, visible=self.fabric.is_global_zero) as progress:
             while self.state.epoch < epochs and not self.out_of_patience():
                 self.run_epoch(epochs, progress)
         if self.options.keep == "best" and (self.folder / "best.ckpt").exists():
@@ -159,7 +182,7 @@ class Loop(Generic[BatchT, ModelT]):
         state = self.state
         size, batches = self.task.epoch(state.epoch, state.batch)
         if size == 0:
-            raise UserError("There is no training utterance left; look at the prepared folder's summary.json for why.")
+            raise UserError("There is nothing left to train on; the prepared folder's summary.json says why.")
         self.model.train()
         for batch in self.timed(batches):
             began = time.monotonic()
@@ -186,8 +209,12 @@ class Loop(Generic[BatchT, ModelT]):
         """One optimiser step; `done` is the share of the training behind it."""
         state, options = self.state, self.options
         torch.manual_seed((options.seed << 40) + (state.epoch * 1_000_003 + state.batch) * 64 + self.fabric.global_rank)
+        rate = options.learning_rate * self.task.rate(batch)
+        if options.optimiser == "adamw":
+            rate *= rate_at(done, options.warmup)
         for group in self.optimiser.param_groups:
-            group["lr"] = options.learning_rate * rate_at(done, options.warmup)
+            group["lr"] = rate
+        state.amount += self.task.amount(batch)
         loss = self.task.loss(self.model, batch)
         if not self.all_finite(loss):
             self.skip(batch, loss)
@@ -207,9 +234,7 @@ class Loop(Generic[BatchT, ModelT]):
         state.counted += 1
         self.average.update(self.task.model, state.step)
         if state.step % 20 == 0:
-            self.fabric.log_dict(
-                {"train/loss": loss.item(), "train/rate": self.optimiser.param_groups[0]["lr"]}, state.step
-            )
+            self.fabric.log_dict({"train/loss": loss.item(), "train/rate": rate}, state.step)
 
     def all_finite(self, value: Tensor) -> bool:
         """Whether a value is a number in every process, so that all of them step or none does."""
@@ -236,7 +261,7 @@ class Loop(Generic[BatchT, ModelT]):
 
     def finish_epoch(self, size: int, progress: Progress) -> None:
         """Evaluates the averaged model, remembers the figures, and saves."""
-        state = self.state
+        state, options = self.state, self.options
         began = time.monotonic()
         figures = self.task.evaluate(self.average.model)
         state.seconds["evaluation"] += time.monotonic() - began
@@ -252,6 +277,11 @@ class Loop(Generic[BatchT, ModelT]):
         if better:
             state.best, state.best_epoch = criterion, state.epoch
             self.save("best.ckpt")
+        figures_so_far = [past.get(self.task.criterion, past["train_loss"]) for past in state.history]
+        if self.average.look_back(figures_so_far, state.step):
+            logger.info(
+                "No better for %d epochs: from here on the mean of all steps is the model.", options.nonmonotone
+            )
         self.save("last.ckpt")
         self.fabric.log_dict({f"epoch/{name}": value for name, value in record.items()}, state.step)
         progress.epoch(state, better)
@@ -267,14 +297,12 @@ class Loop(Generic[BatchT, ModelT]):
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
                 raise
-            raise UserError(
-                "The largest batch does not fit into memory; lower trainer.batch_seconds "
-                f"(now {self.options.batch_seconds:g}) or corpus.max_seconds."
-            ) from error
+            raise UserError(f"The largest batch does not fit into memory; lower {self.task.advice}.") from error
         self.optimiser.zero_grad(set_to_none=True)
 
     def save(self, name: str) -> None:
         """Writes the whole state, by the first process, under a temporary name first."""
+        carried = self.fabric.all_gather(self.task.carried) if self.fabric.world_size > 1 else self.task.carried[None]
         if self.fabric.is_global_zero:
             with atomic_write(self.folder / name, "wb") as file:
                 torch.save(
@@ -282,6 +310,9 @@ class Loop(Generic[BatchT, ModelT]):
                         "model": self.task.model.state_dict(),
                         "average": self.average.model.state_dict(),
                         "optimiser": self.optimiser.state_dict(),
+                        "averaged_since": self.average.since,
+                        "carried": carried,  # (processes, ...)
+                        "scaler": self.fabric.strategy.precision.state_dict(),
                         "state": vars(self.state),
                         "fingerprint": self.fingerprint,
                     },
@@ -312,6 +343,9 @@ class Loop(Generic[BatchT, ModelT]):
         if not only_average:
             self.task.model.load_state_dict(saved["model"])
             self.optimiser.load_state_dict(saved["optimiser"])
+            self.average.since = saved["averaged_since"]
+            self.task.carried = saved["carried"][self.fabric.global_rank]
+            self.fabric.strategy.precision.load_state_dict(saved["scaler"])
             self.state = State(**saved["state"])
             logger.info("Going on from epoch %d, step %d.", self.state.epoch + 1, self.state.step)
         return True

@@ -1,4 +1,4 @@
-"""AdamW and its learning rate."""
+"""Optimisers and the learning rate."""
 
 from __future__ import annotations
 
@@ -8,9 +8,16 @@ import torch
 from torch import nn
 
 
-def make_optimiser(model: nn.Module, learning_rate: float, weight_decay: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov & Hutter 2019) that decays matrices only: biases and norms have no reason to be small."""
+def make_optimiser(model: nn.Module, kind: str, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
+    """What takes the steps: AdamW or plain SGD.
+
+    Args:
+        kind: "adamw" (Loshchilov & Hutter 2019), which decays matrices only, since biases and norms have no reason to
+            be small; or "nt_asgd", SGD that decays everything, whose averaging is not its own affair (average.py).
+    """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if kind == "nt_asgd":
+        return torch.optim.SGD(parameters, lr=learning_rate, weight_decay=weight_decay)
     groups = [
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},

@@ -6,38 +6,38 @@ import logging
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from speechrnn.training.loop import State
+    from speechrnn.training.loop import State, Task
 
 logger = logging.getLogger("speechrnn")
 
 
 class Progress:
-    """A bar with epoch, loss, the last dev figure and the time left. Use as a context manager."""
+    """A bar with epoch, loss, speed, the last dev figure and the time left. Use as a context manager."""
 
-    def __init__(self, epochs: int, state: State, criterion: str, visible: bool) -> None:
+    def __init__(self, epochs: int, state: State, task: Task[Any, Any], visible: bool) -> None:
         """`visible`: whether this process talks at all; the bar needs a terminal besides."""
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         self.epochs = epochs
-        self.criterion = criterion
+        self.of = task
         self.visible = visible
         self.began = time.monotonic()
         self.done_before = float(state.epoch)
         self.bar = Bar(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
-            TextColumn("loss {task.fields[loss]}  dev {task.fields[dev]}"),
+            TextColumn("{task.fields[loss]}  {task.fields[speed]}  dev {task.fields[dev]}"),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
             disable=not (visible and sys.stderr.isatty()),
         )
-        self.task = self.bar.add_task("", total=epochs, completed=state.epoch, epoch="", loss="-", dev="-")
+        self.task = self.bar.add_task("", total=epochs, completed=state.epoch, epoch="", loss="", speed="", dev="-")
 
     def __enter__(self) -> Progress:
         self.bar.start()
@@ -54,8 +54,14 @@ class Progress:
             self.task,
             completed=state.epoch + state.batch / size,
             epoch=f"{state.epoch + 1}/{self.epochs}",
-            loss=f"{state.loss_sum / max(state.batch, 1):.3f}",
+            loss=self.of.headline(state.loss_sum / max(state.counted, 1)),
+            speed=self.speed(state),
         )
+
+    def speed(self, state: State) -> str:
+        """How much training data goes through, evaluation apart."""
+        seconds = state.seconds["data"] + state.seconds["step"]
+        return f"{state.amount / max(seconds, 1e-9):,.0f} {self.of.unit}/s"
 
     def epoch(self, state: State, better: bool) -> None:
         """After each evaluation."""
@@ -63,7 +69,10 @@ class Progress:
         figures = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name not in ("epoch", "step"))
         elapsed = time.monotonic() - self.began
         left = elapsed / (state.epoch - self.done_before) * (self.epochs - state.epoch)
-        self.bar.update(self.task, dev=f"{record.get(self.criterion, float('nan')):.4f}")
+        self.bar.update(self.task, dev=f"{record.get(self.of.criterion, float('nan')):.4f}")
         if self.visible:
             best = "  (best)" if better else ""
-            logger.info("epoch %d/%d  %s  %.0f s left%s", state.epoch, self.epochs, figures, left, best)
+            logger.info(
+                "epoch %d/%d  %s  %s  %.0f s left%s",
+                *(state.epoch, self.epochs, figures, self.speed(state), left, best),
+            )

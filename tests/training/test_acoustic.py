@@ -21,8 +21,15 @@ from speechrnn.corpora.prepare import prepare
 from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticOptions
 from speechrnn.text import CharTokenizer
-from speechrnn.training.acoustic import AcousticSettings, AcousticTask, fitting, readable, train_acoustic
-from speechrnn.training.loop import TrainerOptions, make_fabric
+from speechrnn.training.acoustic import (
+    AcousticSettings,
+    AcousticTask,
+    AcousticTrainerOptions,
+    fitting,
+    readable,
+    train_acoustic,
+)
+from speechrnn.training.loop import make_fabric
 
 TOKENIZER = CharTokenizer.build(["ABCD"])
 ROOT = Path(__file__).parents[2]
@@ -35,7 +42,7 @@ def settings(**trainer: object) -> AcousticSettings:
         AcousticOptions(layers=1, units=24, channels=4, stride=2, dropout=0.1),
         SpecAugmentOptions(time_masks=1, frequency_masks=1, frequency_width=2),
         WaveformOptions(speeds=(0.95, 1.0, 1.05)),
-        TrainerOptions(**options),  # type: ignore[arg-type]
+        AcousticTrainerOptions(**options),  # type: ignore[arg-type]
     )
 
 

@@ -44,6 +44,9 @@ class Task:
     broken: tuple[tuple[int, int], ...] = ()  # (epoch, batch) whose loss is no number
     model: Number = field(default_factory=Number)
     criterion: str = "dev_wer"
+    unit: str = "numbers"
+    advice: str = "trainer.batch_seconds (now 45)"
+    carried: Tensor = field(default_factory=lambda: torch.zeros(1))
     seen: list[tuple[int, int]] = field(default_factory=list)
     now: int = 0
 
@@ -60,6 +63,15 @@ class Task:
 
     def loss(self, model: nn.Module, batch: Target) -> Tensor:
         return (model() - batch.value).square().sum()
+
+    def amount(self, batch: Target) -> float:
+        return 1.0
+
+    def rate(self, batch: Target) -> float:
+        return 1.0
+
+    def headline(self, loss: float) -> str:
+        return f"loss {loss:.3f}"
 
     def evaluate(self, model: Number) -> dict[str, float]:
         return {"dev_wer": self.figures[self.now]} if self.figures else {}
@@ -233,7 +245,7 @@ def test_rate_rises_then_falls() -> None:
 
 
 def test_only_matrices_decay() -> None:
-    groups = make_optimiser(nn.Linear(2, 3), 1e-3, 0.1).param_groups
+    groups = make_optimiser(nn.Linear(2, 3), "adamw", 1e-3, 0.1).param_groups
     assert [(group["weight_decay"], [p.ndim for p in group["params"]]) for group in groups] == [(0.1, [2]), (0.0, [1])]
 
 

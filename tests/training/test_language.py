@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from speechrnn.nn.language import LanguageOptions
+from speechrnn.text import CharTokenizer
+from speechrnn.tokens import Block, TokenBatch, TokenFile, write_tokens
+from speechrnn.training.language import LanguageTask, LanguageTrainerOptions, train_language
+from speechrnn.training.loop import make_fabric
+
+ROOT = Path(__file__).parents[2]
+TOKENIZER = CharTokenizer.build(["abcdefgh"])
+LANGUAGE = LanguageOptions(units=24, embedding=12, input_dropout=0.1, dropout=0.1, output_dropout=0.1)
+LINES = ["abc", "cab", "bb"]  # in turn, so that a line tells which one comes next
+
+
+def token_file(path: Path, lines: int, documents: bool = False) -> TokenFile:
+    ids = [[*TOKENIZER.encode(LINES[number % len(LINES)]), 0] for number in range(lines)]
+    return write_tokens(path, [Block(line, len(line), documents) for line in ids], len(TOKENIZER))
+
+
+def trainer(**options: Any) -> LanguageTrainerOptions:
+    plain = {"epochs": 2, "batch_size": 4, "bptt": 10, "accelerator": "cpu", "checkpoint_steps": 3}
+    return LanguageTrainerOptions(**{**plain, **options})
+
+
+def make_task(folder: Path, documents: bool = False, **options: Any) -> LanguageTask:
+    chosen = trainer(**options)
+    fabric = make_fabric(chosen, folder)
+    texts = token_file(folder / "train", 60, documents), token_file(folder / "valid", 12, documents)
+    task = LanguageTask(fabric, LANGUAGE, chosen, len(TOKENIZER), *texts, documents)
+    fabric.setup_module(task.model)
+    return task
+
+
+def train(
+    folder: Path, language: LanguageOptions = LANGUAGE, **options: Any
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    chosen = trainer(**options)
+    texts = token_file(folder / "train", 120), token_file(folder / "valid", 12)
+    fabric = make_fabric(chosen, folder)
+    model, summary = train_language(fabric, language, chosen, TOKENIZER, *texts, documents=False, folder=folder)
+    return model.state_dict(), summary
+
+
+def test_it_learns_what_only_a_memory_of_the_last_line_tells(tmp_path: Path) -> None:
+    quick = LanguageOptions(
+        layers=1, units=24, embedding=12, tied=False, input_dropout=0.0, output_dropout=0.0, weight_drop=0.0
+    )
+    _, summary = train(tmp_path, quick, epochs=15, learning_rate=0.03, average=0.9, gradient_clip=1.0)
+    perplexities = [record["valid_perplexity"] for record in summary["history"]]
+    # A line's first character is certain only for who remembers the line before; else it is one of three, three times
+    # in 11 tokens.
+    assert min(perplexities) < math.exp(3 * math.log(3) / 11) < perplexities[0]
+    assert summary["tokens"] == 120 / 3 * 11
+
+
+KILLER = """
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{tests!r}]
+import test_language
+from speechrnn.training.loop import Loop
+step = Loop.step
+def step_or_die(self, batch, done):
+    if self.state.step == {killed_at}:
+        os.kill(os.getpid(), signal.SIGKILL)
+    step(self, batch, done)
+Loop.step = step_or_die
+test_language.train(Path({run!r}), **{options!r})
+"""
+
+
+@pytest.mark.parametrize("options", [{}, {"optimiser": "nt_asgd", "learning_rate": 1.0, "nonmonotone": 1, "epochs": 6}])
+def test_a_killed_training_ends_with_the_same_bits(tmp_path: Path, options: dict[str, Any]) -> None:
+    """State, windows, dropout and averages included; killed in the middle of an epoch."""
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    expected, summary = train(tmp_path / "whole", **options)
+    killed_at = summary["steps"] // 2 + 5
+    code = KILLER.format(
+        tests=str(Path(__file__).parent), killed_at=killed_at, run=str(tmp_path / "killed"), options=options
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    saved = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert saved["state"]["batch"] > 0 and saved["carried"].any()
+    resumed, again = train(tmp_path / "killed", **options)
+    for name, value in expected.items():
+        assert torch.equal(resumed[name], value), name
+    assert [record["valid_loss"] for record in again["history"]] == [
+        record["valid_loss"] for record in summary["history"]
+    ]
+
+
+def test_the_averaged_weights_are_evaluated_and_saved(tmp_path: Path) -> None:
+    weights, summary = train(
+        tmp_path, optimiser="nt_asgd", learning_rate=5.0, nonmonotone=1, epochs=12, gradient_clip=0.0, keep="last"
+    )
+    assert 0 < summary["averaged_since"] < summary["steps"]
+    saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    assert all(torch.equal(weights[name], saved["average"][name]) for name in weights)
+    assert any(not torch.equal(weights[name], saved["model"][name]) for name in weights)
+    task = make_task(tmp_path)
+    task.model.load_state_dict(weights)
+    assert task.evaluate(task.model.eval())["valid_loss"] == pytest.approx(summary["history"][-1]["valid_loss"])
+
+
+def test_the_state_goes_on_and_its_gradient_does_not(tmp_path: Path) -> None:
+    task = make_task(tmp_path, random_bptt=False)
+    _, batches = task.epoch(0, 0)
+    first, second, *_ = batches
+    task.loss(task.model, first).backward()
+    assert task.carried.any() and not task.carried.requires_grad
+    task.model.eval()
+    remembered = task.loss(task.model, second).item()
+    task.carried = torch.zeros_like(task.carried)
+    assert task.loss(task.model, second).item() != remembered
+    outside = torch.zeros_like(task.carried, requires_grad=True)
+    task.carried = outside
+    task.loss(task.model, second).backward()
+    assert outside.grad is None
+
+
+def test_documents_know_nothing_of_each_other(tmp_path: Path) -> None:
+    """What stands in one document changes no loss of the next."""
+    task = make_task(tmp_path, documents=True, random_bptt=False)
+    task.model.eval()
+    _, batches = task.epoch(0, 0)
+    batch = next(iter(batches))
+    fresh = TokenBatch(batch.inputs, batch.targets, torch.tensor([True, True, False, False]))
+    losses = []
+    for memory in (0.0, 1.0):
+        task.carried = torch.full_like(task.carried, memory)
+        outputs, _ = task.model(fresh.inputs, task.carried.masked_fill(fresh.fresh.unsqueeze(1), 0.0))
+        losses.append(outputs)
+        kept = task.loss(task.model, fresh).item()
+        losses.append(torch.tensor(kept))
+    assert torch.equal(losses[0][:, :2], losses[2][:, :2])
+    assert not torch.equal(losses[0][:, 2:], losses[2][:, 2:])
+    assert losses[1] != losses[3]
+    all_fresh = TokenBatch(batch.inputs, batch.targets, torch.ones(4, dtype=torch.bool))
+    task.carried = torch.ones_like(task.carried)
+    alone = task.loss(task.model, all_fresh).item()
+    task.carried = torch.zeros_like(task.carried)
+    assert task.loss(task.model, all_fresh).item() == alone
+
+
+def test_penalties_and_the_rate_of_short_windows(tmp_path: Path) -> None:
+    task = make_task(tmp_path, activation=2.0, temporal_activation=1.0)
+    task.model.eval()  # nothing is drawn
+    _, batches = task.epoch(0, 0)
+    batch = next(iter(batches))
+    outputs, _ = task.model(batch.inputs, task.carried)
+    nats = -task.model.target_log_probs(outputs, batch.targets).mean()
+    expected = nats + 2 * outputs.square().mean() + (outputs[1:] - outputs[:-1]).square().mean()
+    torch.testing.assert_close(task.loss(task.model, batch), expected)
+    assert task.rate(batch) == len(batch.inputs) / 10
+    assert make_task(tmp_path, random_bptt=False).rate(batch) == 1.0
+
+
+def test_two_processes_train_one_model(tmp_path: Path) -> None:
+    """Two CPU processes over gloo, by the command that a user types."""
+    (tmp_path / "train.txt").write_text("\n".join(LINES * 40), encoding="utf-8")
+    command = [
+        *(sys.executable, str(ROOT / "recipes" / "text_prediction.py"), "text=file", "text.train=[train.txt]"),
+        *("output=run", "language.units=16", "language.embedding=8", "trainer.epochs=3", "trainer.min_steps=0"),
+        *("trainer.batch_size=4", "trainer.bptt=8", "trainer.accelerator=cpu", "trainer.devices=2"),
+        *("trainer.strategy=ddp", "stages=[prepare,train]"),
+    ]
+    environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "LOCAL_RANK")}
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
+    assert ended.returncode == 0, ended.stderr
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["training"]["epochs"] == 3
+    assert ended.stderr.count("epoch 3/3") == 1  # one process talks
+    carried = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["carried"]
+    assert carried.shape[0] == 2 and not torch.equal(carried[0], carried[1])
