@@ -1,13 +1,13 @@
-"""Word and character error rates of transcripts, or the comparison of two runs."""
+"""Error rates of transcripts, the comparison of two runs, or the perplexity of a text."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from speechrnn import metrics
 from speechrnn.cli import recipe
@@ -20,7 +20,7 @@ from speechrnn.transcripts import HYPOTHESIS, REFERENCE, Matched, match, read_te
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """The keys of the recipe; conf/evaluate.yaml explains them."""
+    """The keys that are about transcripts; conf/evaluate.yaml explains them."""
 
     references: Path | None
     hypotheses: Path | None
@@ -31,16 +31,24 @@ class EvaluateOptions:
 
 @recipe("evaluate")
 def main(config: DictConfig) -> None:
-    """Texts are read, normalised alike, matched by id, and counted."""
-    options = build(EvaluateOptions, config, "")
-    if (options.hypotheses is None) != bool(options.runs) or len(options.runs) not in (0, 2):
+    """Texts are read, normalised alike, matched by id, and counted; or a language model reads one."""
+    keys = [key.name for key in fields(EvaluateOptions)]
+    options = build(EvaluateOptions, OmegaConf.masked_copy(config, keys), "")
+    of_text = config.model is not None or config.text.files is not None
+    if [options.hypotheses is not None, bool(options.runs), of_text].count(True) != 1 or len(options.runs) not in (
+        0,
+        2,
+    ):
         raise UserError(
-            "Nothing to evaluate: give hypotheses=PATH (and references=PATH), or two runs as in runs=[A,B]."
+            "Nothing to evaluate: give hypotheses=PATH (and references=PATH), or two runs as in runs=[A,B], or "
+            "model=DIR and text=FILE; one of the three."
         )
     if options.hypotheses is not None:
         figures = evaluate(options, options.hypotheses)
-    else:
+    elif options.runs:
         figures = compare(options, *options.runs)
+    else:
+        figures = predict(config)
     if options.output is not None:
         with atomic_write(options.output) as file:
             json.dump(figures, file, indent=2)
@@ -92,6 +100,32 @@ def read(options: EvaluateOptions, hypotheses: Path, key: str) -> Matched:
         row["reference"] = normalise(row["reference"], options.normalisation)
         row["hypothesis"] = normalise(row["hypothesis"], options.normalisation)
     return matched
+
+
+def predict(config: DictConfig) -> dict[str, Any]:
+    """Prints how probable a language model finds a text; returns it."""
+    # Here, because error rates need no torch and shall come at once.
+    from speechrnn.evaluation import TextEvaluation, evaluate_text
+
+    if config.model is None or config.text.files is None:
+        missing = "model=DIR, the one that reads" if config.model is None else "text=FILE, what it reads"
+        raise UserError(f"Perplexity is that of a model on a text: give {missing}.")
+    keys = [key.name for key in fields(TextEvaluation)]
+    figures = evaluate_text(build(TextEvaluation, OmegaConf.masked_copy(config, keys), ""))
+    print(f"{'':<20}perplexity   bits per character")
+    for name, row in (("model", figures), *((key, figures[key]) for key in ("cache", "dynamic") if key in figures)):
+        title = {"model": "model", "cache": "neural cache", "dynamic": "dynamic evaluation"}[name]
+        print(f"{title:<20}{row['perplexity']:10.2f}   {row['bits_per_character']:18.4f}")
+    print(
+        f"{figures['tokens']:,} tokens, {figures['lines']:,} line ends among them; {figures['characters']:,} characters"
+    )
+    if figures["unknown"]:
+        share = figures["unknown"] / figures["tokens"]
+        print(
+            f"{figures['unknown']:,} tokens ({share:.2%}) are <unk>: what the model does not know counts as that, so "
+            "its figures compare only with those of the same vocabulary."
+        )
+    return figures
 
 
 if __name__ == "__main__":

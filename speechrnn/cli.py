@@ -168,7 +168,7 @@ def _read(name: str, arguments: list[str], conf: Path, early: bool = False) -> t
     from speechrnn import overrides
 
     flags, given = _split(arguments, name)
-    given = overrides.repair(given)
+    given = overrides.spell_out(overrides.repair(given), name, conf)
     # A page in a folder of the user's own is for Hydra to find.
     if not any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in [*flags, *given]):
         overrides.check(given, name, conf, multirun=not {*MULTIRUN}.isdisjoint(flags))

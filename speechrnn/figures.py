@@ -52,6 +52,24 @@ def loss_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -> str:
 
 
 @style()
+def perplexity_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -> str:
+    """Perplexity on train and, where there is one, on the validation text, over epochs."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    series = {"train": np.exp(_column(history, "train_loss")).tolist(), "valid": _column(history, "valid_perplexity")}
+    figure, axes = _curves(history, series, best_epoch)
+    values = np.array(list(series.values()))
+    values = values[np.isfinite(values)]
+    if len(values) and values.max() > 10 * values.min():
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.set_ylabel("perplexity")
+    return svg(figure, "perplexity-curves", "Perplexity over the epochs of training")
+
+
+@style()
 def error_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -> str:
     """Word and character error rate on dev over epochs, in per cent; "" where there is no dev part.
 

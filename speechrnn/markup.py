@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from string import Template
 
 from speechrnn import audio
 from speechrnn.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit
@@ -23,6 +24,13 @@ MISSING = "∗∗∗"
 def escape(value: object) -> str:
     """Any value as text of the page or of an attribute."""
     return html.escape(str(value))
+
+
+def page(title: str, subtitle: str, body: str, versions: Mapping[str, str]) -> str:
+    """A whole page that needs no other file; `body` is markup, the rest plain text."""
+    template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
+    footer = ", ".join(f"{name} {version}" for name, version in versions.items())
+    return template.substitute(title=escape(title), subtitle=escape(subtitle), body=body, footer=escape(footer))
 
 
 def percent(rate: float) -> str:
@@ -100,6 +108,11 @@ def shares(parts: Sequence[tuple[str, float]]) -> str:
 def details(summary: str, content: str) -> str:
     """Something to open on demand."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+
+
+def configuration(text: str) -> str:
+    """The section of a run's config.yaml; "" without one."""
+    return section("Configuration", details("config.yaml", f"<pre>{escape(text)}</pre>")) if text.strip() else ""
 
 
 def differences(edits: Sequence[Edit]) -> str:

@@ -30,6 +30,19 @@ def repair(arguments: Sequence[str]) -> list[str]:
     return [_repair_one(argument) for argument in arguments]
 
 
+def spell_out(overrides: Sequence[str], recipe: str, conf: Path) -> list[str]:
+    """The same overrides, with `text.files=FILE` for `text=FILE` where the recipe reads a text instead of choosing one.
+
+    Hydra takes every key that is called like a folder of conf/ for a choice from it, in any recipe.
+    """
+    chosen = {group.name for group in groups(conf / f"{recipe}.yaml")}
+    pairs = [(key, equals + value) for key, equals, value in (override.partition("=") for override in overrides)]
+    return [
+        f"{key}.files{rest}" if rest and key not in chosen and (conf / key).is_dir() else f"{key}{rest}"
+        for key, rest in pairs
+    ]
+
+
 def check(overrides: Sequence[str], recipe: str, conf: Path, multirun: bool) -> None:
     """Find what is wrong without composing: an unknown option of a group, a comma without brackets.
 
@@ -71,6 +84,7 @@ def compose(overrides: Sequence[str], recipe: str, conf: Path) -> DictConfig:
     import hydra
     from hydra.errors import HydraException
 
+    overrides = spell_out(overrides, recipe, conf)
     try:
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
             config = hydra.compose(recipe, overrides=list(overrides))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 
 from speechrnn import audio, markup
 from speechrnn.errors import UserError
@@ -32,20 +31,11 @@ def write_report(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     run = Results.read(folder)
-    parts = [_summary, _learning, _errors, _worst, _examples, _corpus, _time, _configuration]
-    body = "\n".join(part for part in (make(run) for make in parts) if part)
-    versions = ", ".join(f"{name} {version}" for name, version in (run.model.get("versions") or {}).items())
-    page = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
+    parts = [_summary, _learning, _errors, _worst, _examples, _corpus, _time]
+    body = "\n".join(part for part in (*(make(run) for make in parts), markup.configuration(run.config)) if part)
     path = folder / "report.html"
     with atomic_write(path) as file:
-        file.write(
-            page.substitute(
-                title=markup.escape(folder.resolve().name),
-                subtitle=markup.escape(_subtitle(run)),
-                body=body,
-                footer=markup.escape(versions),
-            )
-        )
+        file.write(markup.page(folder.resolve().name, _subtitle(run), body, run.model.get("versions") or {}))
     return path
 
 
@@ -225,12 +215,6 @@ def _time(run: Results) -> str:
         if entry.get("rtf") and entry.get("audio_seconds")
     ]
     return section("Where the time went", markup.shares(spent) if spent else "", *lines)
-
-
-def _configuration(run: Results) -> str:
-    if not run.config.strip():
-        return ""
-    return section("Configuration", markup.details("config.yaml", f"<pre>{markup.escape(run.config)}</pre>"))
 
 
 def _ranked(scored: Sequence[Scored]) -> list[Scored]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,8 +66,8 @@ class Results:
         Raises:
             UserError: there is nothing to report, or a file is damaged.
         """
-        rows = _read_rows(folder / "hypotheses.jsonl")
-        decode = dict(_read_json(folder / "metrics.json").get("decode") or {})
+        rows = read_rows(folder / "hypotheses.jsonl", ("reference", "hypothesis"), "decode again")
+        decode = dict(read_json(folder / "metrics.json").get("decode") or {})
         at_hand = {row.get("decoding", "greedy"): None for row in rows} or decode
         ways = [*at_hand, *decode]
         way = next((way for way in reversed(ways) if way in at_hand), "")
@@ -74,15 +75,57 @@ class Results:
         if rows and way not in decode:
             decode[way] = score(rows)
         scored = [_score(row) for row in rows]
-        model = _read_json(folder / "acoustic" / DESCRIPTION)
+        model = read_json(folder / "acoustic" / DESCRIPTION)
         if not decode and not model:
             raise UserError(
                 f"There is nothing to report in {folder}: it has neither metrics.json nor hypotheses.jsonl nor "
                 f"acoustic/{DESCRIPTION}; give the folder of a run."
             )
-        config = folder / "config.yaml"
-        text = config.read_text(encoding="utf-8") if config.is_file() else ""
-        return cls(folder, decode, way, scored, model, _read_json(folder / "prepared" / "summary.json"), text)
+        corpus = read_json(folder / "prepared" / "summary.json")
+        return cls(folder, decode, way, scored, model, corpus, _config(folder))
+
+
+@dataclass(frozen=True)
+class TextResults:
+    """What the folder of a text prediction run holds; empty where a part is missing.
+
+    Attributes:
+        figures: `metrics.json`'s entry "language".
+        samples: of `samples.jsonl`: "prompt", "temperature" and "text".
+        model: `language/model.json`.
+        text: `prepared/summary.json`.
+        config: `config.yaml`, as it stands.
+    """
+
+    folder: Path
+    figures: dict[str, Any]
+    samples: list[dict[str, Any]]
+    model: dict[str, Any]
+    text: dict[str, Any]
+    config: str
+
+    @property
+    def training(self) -> dict[str, Any]:
+        """The summary that the training left in the model."""
+        return self.model.get("training") or {}
+
+    @classmethod
+    def read(cls, folder: Path) -> TextResults:
+        """Reads a run folder. UserError where there is nothing to report, or a file is damaged."""
+        figures = read_json(folder / "metrics.json").get("language") or {}
+        samples = read_rows(folder / "samples.jsonl", ("prompt", "text"), "let the model write again")
+        model = read_json(folder / "language" / DESCRIPTION)
+        if not (figures or samples or model):
+            raise UserError(
+                f"There is nothing to report in {folder}: it has neither metrics.json nor samples.jsonl nor "
+                f"language/{DESCRIPTION}; give the folder of a run."
+            )
+        return cls(folder, figures, samples, model, read_json(folder / "prepared" / "summary.json"), _config(folder))
+
+
+def _config(folder: Path) -> str:
+    path = folder / "config.yaml"
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
 def _score(row: dict[str, Any]) -> Scored:
@@ -91,7 +134,8 @@ def _score(row: dict[str, Any]) -> Scored:
     return Scored(row, edits, Errors(counts[SUBSTITUTION], counts[INSERTION], counts[DELETION], counts[HIT]))
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A file that holds a JSON object; {} where there is none. UserError where it is damaged."""
     if not path.is_file():
         return {}
     try:
@@ -103,7 +147,16 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path, texts: Sequence[str], again: str) -> list[dict[str, Any]]:
+    """A file of JSON lines; [] where there is none.
+
+    Args:
+        texts: keys that each line must have, with text behind them.
+        again: how to get the file anew, for messages.
+
+    Raises:
+        UserError: a damaged line.
+    """
     if not path.is_file():
         return []
     rows = []
@@ -113,8 +166,9 @@ def _read_rows(path: Path) -> list[dict[str, Any]]:
         try:
             row = json.loads(text)
         except ValueError as error:
-            raise UserError(f"Line {line} of {path} is no JSON ({error}); decode again.") from error
-        if not (isinstance(row, dict) and all(isinstance(row.get(key), str) for key in ("reference", "hypothesis"))):
-            raise UserError(f'Line {line} of {path} has no texts "reference" and "hypothesis"; decode again.')
+            raise UserError(f"Line {line} of {path} is no JSON ({error}); {again}.") from error
+        if not (isinstance(row, dict) and all(isinstance(row.get(key), str) for key in texts)):
+            names = " and ".join(f'"{key}"' for key in texts)
+            raise UserError(f"Line {line} of {path} has no texts {names}; {again}.")
         rows.append(row)
     return rows

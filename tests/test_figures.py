@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from speechrnn.figures import error_curves, loss_curves, style, svg
+from speechrnn.figures import error_curves, loss_curves, perplexity_curves, style, svg
 
 HISTORY = [
     {"epoch": epoch, "train_loss": 2.0 / epoch, "dev_loss": 2.5 / epoch, "dev_wer": 1.5 / epoch, "dev_cer": 0.5 / epoch}
@@ -65,6 +65,19 @@ def test_without_a_dev_part_there_is_train_alone() -> None:
 def test_losses_that_have_no_logarithm_are_left_out(loss: float) -> None:
     history = [*HISTORY, {"epoch": 11, "train_loss": loss}]
     assert "nan" not in loss_curves(history, best_epoch=1).lower()
+
+
+def test_perplexity_of_train_is_that_of_its_loss() -> None:
+    losses = [np.log(1000.0), np.log(100.0), np.log(10.0)]
+    history = [{"epoch": n, "train_loss": loss, "valid_perplexity": np.exp(loss)} for n, loss in enumerate(losses, 1)]
+    drawing = perplexity_curves(history, best_epoch=3)
+    assert {"train", "valid", "best: epoch 3", "perplexity", "10", "100", "1,000"} <= set(texts(drawing))
+    train = curve(drawing, "first")
+    assert np.diff(train[:, 1])[0] == pytest.approx(np.diff(train[:, 1])[1])  # a logarithmic axis
+    assert train == pytest.approx(curve(drawing, "second"))
+    near = perplexity_curves([{"epoch": n, "train_loss": np.log(5.0 - n)} for n in (1, 2, 3)], best_epoch=-1)
+    assert np.diff(curve(near, "first")[:, 1]) == pytest.approx(np.diff(curve(near, "first")[:, 1])[0])  # a linear one
+    assert "valid" not in texts(near)
 
 
 def test_drawings_are_for_the_inside_of_a_page() -> None:

@@ -78,8 +78,9 @@ def find(patterns: Sequence[str | Path], root: Path | None, key: str) -> tuple[P
         files = [path] if path.is_file() else _matches(pattern, root or Path())
         if not files:
             what = "is a folder, not a file" if path.is_dir() else "does not exist"
-            hint = f"; give {path}/*.txt or the like" if path.is_dir() else ""
-            raise UserError(f"{key}={pattern}: {path} {what}{hint or '; check the name and text.root'}.")
+            name = "check the name and text.root" if root else "check the name"
+            hint = f"give {path}/*.txt or the like" if path.is_dir() else name
+            raise UserError(f"{key}={pattern}: {path} {what}; {hint}.")
         found += files
     return tuple(dict.fromkeys(found))
 

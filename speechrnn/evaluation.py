@@ -1,0 +1,145 @@
+"""A language model's figures on text files, and what it gives to each of their lines."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from speechrnn.adaptation import AdaptationOptions, CacheOptions, DynamicOptions, adapting_reader
+from speechrnn.files import atomic_write
+from speechrnn.nn.checkpoint import DESCRIPTION
+from speechrnn.nn.language import LanguageModel, load_language
+from speechrnn.options import build
+from speechrnn.results import read_json
+from speechrnn.scoring import LineScore, Reader, TextScore, score_lines, token_log_probs
+from speechrnn.text import NormalisationOptions
+from speechrnn.texts import Part
+from speechrnn.texts.encode import normalised
+from speechrnn.texts.prepare import tokenize
+from speechrnn.texts.reader import Line, by_blank_lines, by_file, find
+from speechrnn.tokens import TokenFile
+from speechrnn.transcribe import find_device
+
+AS_IT_STANDS = NormalisationOptions("keep", "none", "keep", straight_quotes=False, collapse_spaces=False)
+
+
+@dataclass(frozen=True)
+class TextFiles:
+    """What is read: paths and patterns."""
+
+    files: str | tuple[str, ...]
+    errors: Literal["strict", "replace"] = "strict"
+    documents: bool = False
+
+
+@dataclass(frozen=True)
+class TextEvaluation:
+    """Which model reads which text, and how; conf/evaluate.yaml explains the keys."""
+
+    model: Path
+    text: TextFiles
+    lines: Path | None = None
+    cache: bool = False
+    dynamic: bool = False
+    adaptation: AdaptationOptions = field(default_factory=AdaptationOptions)
+    device: str = "auto"
+
+
+def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
+    """Reads the text once for each row, in constant memory.
+
+    Returns:
+        `TextScore.figures`, with the number of lines and of `<unk>` tokens, and entries "cache" and "dynamic" where
+        they are asked for.
+
+    Raises:
+        UserError: there is no such model, file or device; the text is empty, no UTF-8 or holds characters that the
+            model lacks; or `lines` cannot be written.
+    """
+    model, tokenizer = load_language(options.model)
+    model = model.to(find_device(options.device))
+    normalisation = as_in_training(options.model)
+    part = part_of(options.text)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "test.tokens"
+        counts = tokenize(part, tokenizer, normalisation, path, "test")
+        text = TokenFile.open(path)
+        scores = score_lines(text, read(model, text, options.text.documents, None, "model"))
+        if options.lines is not None:
+            scores = written(scores, whole(normalised(part.lines(), normalisation)), options.lines)
+        own = TextScore(-math.fsum(score.logprob for score in scores), len(text), text.characters)
+        figures = {**own.figures(), "lines": counts["lines"], "unknown": counts["unknown"]}
+        adapting: dict[str, CacheOptions | DynamicOptions] = {}
+        if options.cache:
+            adapting["cache"] = options.adaptation.cache
+        if options.dynamic:
+            adapting["dynamic"] = options.adaptation.dynamic
+        for name, constants in adapting.items():
+            pieces = read(model, text, options.text.documents, adapting_reader(model, constants), name)
+            score = TextScore(-math.fsum(float(piece.sum()) for piece in pieces), len(text), text.characters)
+            figures[name] = {**score.figures(), **asdict(constants)}
+    return figures
+
+
+def part_of(text: TextFiles) -> Part:
+    """The files as one part of a text."""
+    files = find((text.files,) if isinstance(text.files, str) else text.files, None, "text")
+    several = len(files) > 1
+
+    def lines() -> Iterator[Line]:
+        read = by_file(files, text.errors, text.documents and several)
+        return by_blank_lines(read) if text.documents and not several else read
+
+    return Part(files, lines)
+
+
+def as_in_training(folder: Path) -> NormalisationOptions:
+    """What was done to the text that a model learnt from, as its directory says; nothing where it does not."""
+    training = read_json(folder / DESCRIPTION).get("training") or {}
+    return build(NormalisationOptions, training.get("normalisation") or asdict(AS_IT_STANDS), "normalisation")
+
+
+def read(
+    model: LanguageModel, text: TokenFile, documents: bool, reader: Reader | None, name: str
+) -> Iterator[np.ndarray]:
+    """`token_log_probs`, with a bar where somebody is there to see it."""
+    pieces = token_log_probs(model, text, documents, reader)
+    if not sys.stderr.isatty():
+        yield from pieces
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = TextColumn(f"{name} {{task.percentage:.0f}} %"), BarColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=len(text))
+        for piece in pieces:
+            yield piece
+            bar.update(task, advance=len(piece))
+
+
+def written(scores: Iterable[LineScore], texts: Iterable[str], path: Path) -> Iterator[LineScore]:
+    """The same scores, while each becomes a line of JSON with its text: number from 1, tokens, logprob, perplexity."""
+    with atomic_write(path) as output:
+        for number, (score, text) in enumerate(zip(scores, texts, strict=True), start=1):
+            figures = {"tokens": score.tokens, "logprob": score.logprob, "perplexity": score.perplexity}
+            output.write(json.dumps({"line": number, "text": text, **figures}, ensure_ascii=False) + "\n")
+            yield score
+
+
+def whole(lines: Iterable[Line]) -> Iterator[str]:
+    """The texts of lines, those that came in pieces put together."""
+    text = ""
+    for line in lines:
+        text += line.text
+        if line.ended:
+            yield text
+            text = ""

@@ -1,0 +1,84 @@
+"""How much each token of a text surprises a language model, and what the model expected instead."""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+
+from speechrnn.nn.language import END_OF_LINE, LanguageModel
+from speechrnn.scoring import PlainReader, evaluating, windows
+from speechrnn.text import Tokenizer
+from speechrnn.tokens import TokenFile
+
+EXPECTED = 3  # most probable tokens that are named
+SEEN = {" ": "␣", "▁": "␣", "\t": "⇥", "\u00a0": "⍽"}  # what stands for what can't be seen
+
+
+@dataclass(frozen=True)
+class Surprise:
+    """One token of a text.
+
+    Attributes:
+        token: its index.
+        logprob: natural logarithm of its probability after all that stands before it.
+        expected: the most probable tokens there and their probabilities, the first one first.
+    """
+
+    token: int
+    logprob: float
+    expected: tuple[tuple[int, float], ...]
+
+    @property
+    def bits(self) -> float:
+        """Minus the logarithm to base 2 of its probability."""
+        return -self.logprob / math.log(2)
+
+
+@torch.inference_mode()
+def surprises(model: LanguageModel, text: TokenFile, most: int, documents: bool = False) -> list[Surprise]:
+    """The first `most` tokens of a text, read as one stream; with `documents` each of them from the start state."""
+    found: list[Surprise] = []
+    reader = PlainReader(model)
+    with evaluating(model):
+        for batch in windows(text, min(reader.length, most), documents):
+            outputs, targets = reader.advance(batch)
+            log_probs = model.log_probs(outputs[:, 0])
+            own = log_probs.gather(1, targets).squeeze(1)
+            best, tokens = log_probs.topk(min(EXPECTED, model.vocabulary), 1)
+            for token, logprob, names, chances in zip(
+                targets[:, 0].tolist(), own.tolist(), tokens.tolist(), best.exp().tolist(), strict=True
+            ):
+                found.append(Surprise(token, logprob, tuple(zip(names, chances, strict=True))))
+            if len(found) >= most:
+                break
+    return found[:most]
+
+
+def surface(tokenizer: Tokenizer, token: int) -> str:
+    """A token as it stands in a text, with the space that it brings along; the end of a line is a line feed."""
+    if token == END_OF_LINE:
+        return "\n"
+    symbol = tokenizer.symbols[token]
+    return {"word": f"{symbol} ", "subword": symbol.replace("▁", " ")}.get(tokenizer.kind, symbol)
+
+
+def name(tokenizer: Tokenizer, token: int) -> str:
+    """A token as readers can see it when it stands alone."""
+    if token == END_OF_LINE:
+        return "↵"
+    return "".join(SEEN.get(letter, letter) for letter in tokenizer.symbols[token])
+
+
+def passage(found: list[Surprise], tokenizer: Tokenizer, characters: int) -> slice:
+    """About so many characters from the start of a line in the middle on, where the model has read itself in."""
+    starts = [0, *(place + 1 for place, one in enumerate(found) if one.token == END_OF_LINE)]
+    sizes = list(itertools.accumulate(len(surface(tokenizer, one.token)) for one in found))
+    # In a short text, where enough follows.
+    latest = bisect.bisect_left(sizes, sizes[-1] - characters) if found else 0
+    start = max(place for place in starts if place <= min(len(found) // 2, latest))
+    before = sizes[start - 1] if start else 0
+    return slice(start, bisect.bisect_right(sizes, before + characters))
