@@ -1,6 +1,8 @@
 """Tiny Shakespeare, char-rnn's example: 1,115,394 characters of his plays in one file, public domain.
 
-https://github.com/karpathy/char-rnn ; the first 95 % of its characters train, as there.
+https://github.com/karpathy/char-rnn , whose split is not what it looks like: the 95 % that train are not the beginning
+of the file. The text is first cut into 50 rows, one under the other, and the last 5 % of each row validate
+(util/CharSplitLMMinibatchLoader.lua), so that parts of the same scenes train and validate.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
+from typing import Literal
 
+from speechrnn.errors import UserError
 from speechrnn.texts import Part, TextOptions
 from speechrnn.texts.download import RemoteFile
 from speechrnn.texts.layout import locate
@@ -23,6 +27,7 @@ FILE = RemoteFile(
     "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed",
 )
 TRAIN_PERCENT = 95
+ROWS, WINDOW = 50, 50  # char-rnn's batch_size and seq_length, by which it cuts
 
 
 def missing_files(root: Path) -> list[RemoteFile]:
@@ -30,23 +35,42 @@ def missing_files(root: Path) -> list[RemoteFile]:
     return [] if (root / FILE.name).is_file() else [FILE]
 
 
-def parts(options: TextOptions) -> dict[str, Part]:
-    """The first 95 % of the characters train, the rest, rounded up, validates; there is no test part.
+def parts(options: TextOptions, *, split: Literal["char_rnn", "end"] = "char_rnn") -> dict[str, Part]:
+    """A training and a validation part; there is no test part.
 
-    The cut may go through a line. The training part then ends without an end of line, and the validation part begins
-    with the rest of the line, so that each character is counted once. With `documents`, blank lines part them: a
-    document is what one person says, under the name.
+    A cut may go through a line. What stands before it then ends without an end of line, so that each character is
+    counted once. With `documents`, blank lines part them: a document is what one person says, under the name.
+
+    Args:
+        split: "char_rnn": the first 95 % of each of 50 rows train, the rest of each validates, and what does not fill
+            the rows is left out (394 characters); "end": the first 95 % of the file train, the rest validates, which is
+            harder, since it is of other plays. Their figures cannot be compared.
 
     Raises:
-        UserError: the root does not hold the file.
+        UserError: the root does not hold the file, or it is too short for rows.
     """
     (path,) = locate(options, ((FILE.name,),), inside=("tinyshakespeare",))
+    cut = _rows if split == "char_rnn" else _half
 
     def part(training: bool) -> Iterator[Line]:
-        lines = _half(path, options.errors, training)
+        lines = cut(path, options.errors, training)
         return by_blank_lines(lines) if options.documents else lines
 
-    return {split: Part((path,), partial(part, split == "train")) for split in ("train", "valid")}
+    return {name: Part((path,), partial(part, name == "train")) for name in ("train", "valid")}
+
+
+def _rows(path: Path, errors: str, training: bool) -> Iterator[Line]:
+    text = "".join(line.text + "\n" * line.ended for line in read_lines(path, errors))
+    windows = len(text) // (ROWS * WINDOW)  # in a row
+    if windows < 2:
+        raise UserError(f"{path} is too short for char-rnn's split; use text.split=end.")
+    length = windows * WINDOW
+    border = windows * TRAIN_PERCENT // 100 * WINDOW
+    rows = [text[row * length : (row + 1) * length] for row in range(ROWS)]
+    *lines, last = "".join(row[:border] if training else row[border:] for row in rows).split("\n")
+    yield from map(Line, lines)
+    if last:
+        yield Line(last, ended=False)
 
 
 def _half(path: Path, errors: str, training: bool) -> Iterator[Line]:

@@ -50,7 +50,7 @@ def test_a_text_is_fetched_checked_and_read(
     file = RemoteFile(f"{server}/input.txt", "input.txt", hashlib.sha256(CONTENT).hexdigest())
     monkeypatch.setattr(shakespeare, "FILE", file)
     root = tmp_path / "new" / "root"
-    options = text_options({"name": "shakespeare", "root": root, "download": True})
+    options = text_options({"name": "shakespeare", "root": root, "download": True, "split": "end"})
     prepared = prepare_text(options, TokenizerOptions("char"), as_it_is, tmp_path / "prepared")
     assert [path.name for path in root.iterdir()] == ["input.txt"]
     assert (root / "input.txt").read_bytes() == CONTENT

@@ -130,12 +130,38 @@ class TestWikiText2:
 
 
 class TestShakespeare:
+    def test_char_rnns_split_is_the_ends_of_fifty_rows(
+        self, shared: Path, tmp_path: Path, as_it_is: NormalisationOptions
+    ) -> None:
+        """The numbers are those that char-rnn prints: 423 batches of 50 x 50 train, 23 validate."""
+        root = shared / "tinyshakespeare"
+        prepared = prepare_text(
+            text_options({"name": "shakespeare", "root": root}), TokenizerOptions("char"), as_it_is, tmp_path
+        )
+        assert prepared.valid is not None
+        train, valid = TokenFile.open(prepared.train), TokenFile.open(prepared.valid)
+        assert (len(train), len(valid)) == (423 * 2500, 23 * 2500)
+        symbols = ["\n", *prepared.tokenizer.symbols[1:]]
+        whole = (root / "input.txt").read_text(encoding="utf-8")
+        for row in range(50):
+            parts = train.tokens[row * 21150 : (row + 1) * 21150], valid.tokens[row * 1150 : (row + 1) * 1150]
+            text = "".join(symbols[token] for part in parts for token in part)
+            assert text == whole[row * 22300 : (row + 1) * 22300]
+
+    def test_rows_need_a_text_that_fills_them(self, write: Write, tmp_path: Path) -> None:
+        write("input.txt", "a\n" * 2000)
+        with pytest.raises(UserError, match=r"too short for char-rnn's split; use text\.split=end"):
+            read(tmp_path, "shakespeare")
+
     def test_the_first_95_percent_of_its_characters_train(
         self, shared: Path, tmp_path: Path, as_it_is: NormalisationOptions
     ) -> None:
         root = shared / "tinyshakespeare"
         prepared = prepare_text(
-            text_options({"name": "shakespeare", "root": root}), TokenizerOptions("char"), as_it_is, tmp_path
+            text_options({"name": "shakespeare", "root": root, "split": "end"}),
+            TokenizerOptions("char"),
+            as_it_is,
+            tmp_path,
         )
         whole = (root / "input.txt").read_text(encoding="utf-8")
         assert len(prepared.tokenizer) == len(set(whole)) == 65
@@ -151,7 +177,7 @@ class TestShakespeare:
     def test_each_character_is_in_one_part(self, tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
         root = tmp_path_factory.mktemp("shakespeare")
         (root / "input.txt").write_text(text, encoding="utf-8")
-        parts = text_parts(text_options({"name": "shakespeare", "root": root}))
+        parts = text_parts(text_options({"name": "shakespeare", "root": root, "split": "end"}))
 
         def joined(split: str) -> str:
             return "".join(line.text + "\n" * line.ended for line in parts[split].lines())
@@ -162,7 +188,7 @@ class TestShakespeare:
 
     def test_documents_are_what_each_person_says(self, write: Write, tmp_path: Path) -> None:
         write("input.txt", "ANNA:\nYes.\n\nBOB:\nNo.\n" + "\nBOB:\nWell,\nno.\n" * 9)
-        lines = read(tmp_path, "shakespeare", documents=True)
+        lines = read(tmp_path, "shakespeare", documents=True, split="end")
         assert lines["train"][:6] == ["|ANNA:", "Yes.", "", "|BOB:", "No.", ""]
         assert lines["train"][-1].endswith("+")
 
