@@ -2,12 +2,15 @@
 
 >>> from speechrnn import Transcriber
 >>> Transcriber.load("outputs/demo/acoustic")("talk.wav").text
+
+>>> from speechrnn import TextPredictor
+>>> TextPredictor.load("outputs/demo/language").next_words("sharks feed", k=5)
 """
 
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Transcriber"]
+__all__ = ["TextPredictor", "Transcriber"]
 
 
 def __getattr__(name: str) -> Any:
@@ -16,4 +19,8 @@ def __getattr__(name: str) -> Any:
         from speechrnn.transcribe import Transcriber
 
         return Transcriber
+    if name == "TextPredictor":
+        from speechrnn.generate import TextPredictor
+
+        return TextPredictor
     raise AttributeError(f"module 'speechrnn' has no attribute {name!r}")

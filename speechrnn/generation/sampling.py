@@ -1,0 +1,92 @@
+"""The choice of each row's next token."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from speechrnn.generation.clusters import ClusterSampler
+from speechrnn.generation.draws import NEVER, Buffers, draw, most_probable, pick, sums, weigh
+from speechrnn.generation.rows import Row, uniforms
+from speechrnn.generation.scores import constrain, raw_scores, warp
+from speechrnn.generation.tiles import Tiles, padded
+from speechrnn.nn.softmax import AdaptiveSoftmax
+
+
+class Sampler:
+    """Chooses tokens by the rows' options."""
+
+    def __init__(self, tiles: Tiles, unknown: int | None) -> None:
+        """`unknown`: the token that is never chosen."""
+        self.tiles = tiles
+        self.unknown = unknown
+        self.buffers = Buffers(tiles.model.start(0))
+        softmax = tiles.model.softmax
+        self.clusters = None
+        if isinstance(softmax, AdaptiveSoftmax) and (unknown is None or unknown < softmax.frequent):
+            self.clusters = ClusterSampler(tiles, softmax, unknown)
+
+    @torch.inference_mode()
+    def choose(self, outputs: Tensor, rows: Sequence[Row]) -> tuple[list[int], list[float]]:
+        """One token a row, and the natural log-probability that the model gives it.
+
+        Args:
+            outputs: (rows, dim) of the model's last layer.
+
+        Returns:
+            tokens, -1 where nothing may follow, and log-probabilities.
+        """
+        tokens = torch.zeros(len(rows), dtype=torch.int64, device=outputs.device)
+        log_probs = torch.zeros(len(rows), dtype=torch.float64, device=outputs.device)
+        by_cluster = [self.clusters is not None and row.prompt.options.unshaped for row in rows]
+        for sampler, chosen in ((self.clusters, True), (self, False)):
+            numbers = [number for number, one in enumerate(by_cluster) if one is chosen]
+            if sampler is not None and numbers:
+                index = self.tiles.tensor(numbers)
+                found = sampler.choose_all(outputs[index], [rows[number] for number in numbers])
+                tokens[index], log_probs[index] = found
+        return tokens.tolist(), log_probs.tolist()
+
+    def choose_all(self, outputs: Tensor, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        """The same from the probabilities of the whole vocabulary: tokens (rows,), log-probabilities (rows,)."""
+        tokens = torch.empty(len(rows), dtype=torch.int64, device=outputs.device)
+        log_probs = torch.empty(len(rows), dtype=torch.float64, device=outputs.device)
+        numbers = self.tiles.tensor(np.arange(len(rows)))
+
+        def work(first: int, end: int, height: int) -> None:
+            model, some = self.tiles.model, rows[first:end]
+            buffer = self.buffers.get("raw", height, model.vocabulary)
+            scores = raw_scores(model, outputs[padded(numbers[first:end], height)], buffer)[: end - first]
+            tokens[first:end], log_probs[first:end] = self.choose_by(scores, some)
+
+        self.tiles.each(work, len(rows))
+        return tokens, log_probs
+
+    def choose_by(self, scores: Tensor, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        """The same from the raw scores, (rows, vocabulary)."""
+        weights, top = weigh(scores, self.buffers)
+        whole = sums(weights).sum(1)
+        if all(row.prompt.options.plain and not row.unfinished for row in rows):
+            if self.unknown is not None:
+                weights[:, self.unknown] = 0.0
+            tokens = draw(weights, uniforms(rows))
+        else:
+            tokens = self.shape_and_choose(self.buffers.get("shaped", *scores.shape).copy_(scores), rows)
+        return tokens, pick(scores, tokens.clamp(min=0)).double() - top.squeeze(1).double() - whole.log()
+
+    def shape_and_choose(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
+        """(rows, vocabulary), changed as the rows' options ask -> (rows,) tokens, -1 where nothing may follow."""
+        options = [row.prompt.options for row in rows]
+        constrain(scores, rows, self.unknown)
+        tokens = most_probable(scores)
+        nothing = pick(scores, tokens) == NEVER
+        if not all(one.greedy for one in options):
+            warp(scores, options)
+            # Where nothing is left, anything: it is not used, and keeps nan out.
+            weights, _ = weigh(scores.masked_fill_(nothing.unsqueeze(1), 0.0), self.buffers)
+            greedy = torch.tensor([one.greedy for one in options], device=tokens.device)
+            tokens = torch.where(greedy, tokens, draw(weights, uniforms(rows)))
+        return tokens.masked_fill(nothing, -1)

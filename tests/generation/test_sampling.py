@@ -1,0 +1,179 @@
+"""What is drawn has the right distribution, and no row's draw depends on another row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from novelist import make, scores, shaped
+from torch import Tensor
+
+from speechrnn.generation import tiles
+from speechrnn.generation.clusters import ClusterSampler
+from speechrnn.generation.draws import Buffers, draw, sums, weigh
+from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.results import Prompt
+from speechrnn.generation.rows import Row
+from speechrnn.generation.sampling import Sampler
+from speechrnn.generation.spelling import Spelling
+from speechrnn.nn.language import LanguageModel
+from speechrnn.text import WordTokenizer
+
+V = 300
+SPELLING = Spelling(WordTokenizer(["<blank>", "<unk>", *map(str, range(V - 2))]))
+ADAPTIVE = {"softmax": "adaptive", "cutoffs": (10, 60, 150)}
+
+
+def row(options: GenerationOptions, number: int = 0) -> Row:
+    return Row.begin(Prompt(0, str(number), (5,), options), SPELLING, number)
+
+
+def outputs_of(model: LanguageModel, rows: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        states = torch.randn(rows, model.state_size, generator=generator)
+        return model.step(states, torch.randint(V, (rows,), generator=generator))[0].contiguous()
+
+
+def unlikely(tokens: Sequence[int], probabilities: np.ndarray) -> float:
+    """Chi-square of drawn tokens against what was to be drawn, in standard deviations above its mean."""
+    counts = np.bincount(tokens, minlength=len(probabilities))
+    assert not counts[probabilities == 0].any()
+    expected = probabilities * len(tokens)
+    common = expected >= 5
+    groups = [*zip(counts[common], expected[common], strict=True), (counts[~common].sum(), expected[~common].sum())]
+    square = sum((count - mean) ** 2 / mean for count, mean in groups if mean > 0)
+    freedom = max(1, sum(mean > 0 for _, mean in groups) - 1)
+    return float((square - freedom) / math.sqrt(2 * freedom))
+
+
+@settings(deadline=None)
+@given(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 1))
+def test_a_draw_is_where_the_cumulative_sum_passes_the_number(seed: int, empty: float, number: float) -> None:
+    generator = np.random.default_rng(seed)
+    table = torch.zeros(3, 768)
+    table[:, :520] = torch.from_numpy(generator.random((3, 520)) ** 30 * (generator.random((3, 520)) > empty))
+    table[:, 300] = 1e-3
+    uniform = min(number, 1 - 2**-48)
+    for found, one in zip(draw(table, np.full(3, uniform)).tolist(), table.double(), strict=True):
+        until = one.cumsum(0)
+        assert one[found] > 0
+        assert until[found] >= uniform * until[-1] - 1e-4 and until[found] - one[found] <= uniform * until[-1] + 1e-4
+
+
+def test_weights_are_probabilities_up_to_a_factor() -> None:
+    values = scores(5, V)
+    weights, top = weigh(values, Buffers(values))
+    assert weights.shape == (5, 512) and not weights[:, V:].any()
+    torch.testing.assert_close(
+        sums(weights).sum(1).log() + top.squeeze(1), torch.zeros(5, dtype=torch.float64), rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("softmax", ["full", "adaptive"])
+@pytest.mark.parametrize(
+    "options",
+    [
+        GenerationOptions(),
+        GenerationOptions(temperature=0.6),
+        GenerationOptions(temperature=0.2),
+        GenerationOptions(temperature=1.5),
+        GenerationOptions(min_new_tokens=1),
+        GenerationOptions(min_new_tokens=1, temperature=0.5),
+        GenerationOptions(top_k=30, temperature=0.8),
+    ],
+)
+def test_tokens_are_drawn_by_their_probability(softmax: str, options: GenerationOptions) -> None:
+    model = make(V, sharpness=15.0, **(ADAPTIVE if softmax == "adaptive" else {}))
+    sampler = Sampler(tiles.Tiles(model), SPELLING.unknown)
+    one = outputs_of(model, 1)
+    rows = [row(options, number) for number in range(8000)]
+    tokens, log_probs = sampler.choose(one.expand(len(rows), -1), rows)
+    with torch.no_grad():
+        model_log_probs = model.log_probs(one)[0].double()
+    raw = model_log_probs.exp().numpy().copy()
+    raw[1] = 0.0  # <unk>
+    expected = shaped(np.log(np.maximum(raw, 1e-300)).tolist(), [], 0, options)
+    expected[expected < 1e-200] = 0
+    assert unlikely(tokens, expected) < 4
+    np.testing.assert_allclose(log_probs, model_log_probs[tokens], atol=2e-5)
+
+
+def test_clusters_are_not_looked_into_without_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = make(V, **ADAPTIVE)
+    sampler = Sampler(tiles.Tiles(model), SPELLING.unknown)
+    looked: list[int] = []
+    inside = ClusterSampler.inside
+
+    def counting(self: ClusterSampler, fitted: Tensor, rows: int, cluster: int) -> Tensor:
+        looked.append(rows)
+        return inside(self, fitted, rows, cluster)
+
+    monkeypatch.setattr(ClusterSampler, "inside", counting)
+    outputs = outputs_of(model, 200)
+    plain = [row(GenerationOptions(), number) for number in range(200)]
+    tokens, _ = sampler.choose(outputs, plain)
+    assert sum(looked) == sum(token >= 10 for token in tokens)
+    looked.clear()
+    sampler.choose(outputs, [row(GenerationOptions(temperature=0.7), number) for number in range(200)])
+    assert sum(looked) < 400
+    looked.clear()
+    sampler.choose(outputs, [row(GenerationOptions(top_k=4), number) for number in range(200)])
+    assert not looked
+
+
+@pytest.mark.parametrize("softmax", ["full", "adaptive", "mixture"])
+def test_greedy_rows_take_the_most_probable_token(softmax: str) -> None:
+    model = make(V, **({**ADAPTIVE, "softmax": softmax}))
+    sampler = Sampler(tiles.Tiles(model), SPELLING.unknown)
+    outputs = outputs_of(model, 100)
+    with torch.no_grad():
+        log_probs = model.log_probs(outputs)
+    log_probs[:, 1] = -math.inf
+    tokens, found = sampler.choose(outputs, [row(GenerationOptions(do_sample=False)) for _ in range(100)])
+    assert tokens == log_probs.argmax(1).tolist()
+    assert len({*tokens}) > 10 and max(tokens) >= 60
+    np.testing.assert_allclose(found, log_probs.amax(1), atol=2e-5)
+    early, _ = sampler.choose(outputs, [row(GenerationOptions(temperature=0, min_new_tokens=1)) for _ in range(100)])
+    log_probs[:, 0] = -math.inf
+    assert early == log_probs.argmax(1).tolist()
+
+
+@pytest.mark.parametrize("softmax", ["full", "adaptive", "mixture"])
+def test_a_row_finds_the_same_in_any_company(softmax: str) -> None:
+    model = make(V, **({**ADAPTIVE, "softmax": softmax}))
+    sampler = Sampler(tiles.Tiles(model), SPELLING.unknown)
+    kinds = [
+        GenerationOptions(),
+        GenerationOptions(temperature=0.5),
+        GenerationOptions(do_sample=False),
+        GenerationOptions(top_p=0.8),
+        GenerationOptions(temperature=1.3, top_k=7),
+        GenerationOptions(typical_p=0.7, min_p=0.01),
+        GenerationOptions(repetition_penalty=1.3),
+    ]
+    outputs = outputs_of(model, 100)
+    rows = [row(kinds[number % len(kinds)], number) for number in range(100)]
+    together = list(zip(*sampler.choose(outputs, rows), strict=True))
+    assert len({token for token, _ in together}) > 20
+    back = list(zip(*sampler.choose(outputs.flip(0), rows[::-1]), strict=True))[::-1]
+    alone = [
+        tuple(one[0] for one in sampler.choose(outputs[number : number + 1], [rows[number]])) for number in range(100)
+    ]
+    assert back == together == alone
+
+
+def test_where_nothing_may_follow_there_is_no_token() -> None:
+    model = make(V)
+    sampler = Sampler(tiles.Tiles(model), SPELLING.unknown)
+    everything = tuple(str(number) for number in range(V - 2))
+    for options in (GenerationOptions(), GenerationOptions(do_sample=False), GenerationOptions(top_p=0.5)):
+        shut = row(replace(options, bad_words=everything, min_new_tokens=1))
+        tokens, log_probs = sampler.choose(outputs_of(model, 2), [shut, row(options)])
+        assert tokens[0] == -1 and tokens[1] >= 0 and not math.isnan(log_probs[1])

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+import torch
+from novelist import make, probabilities, tokenizer
+
+from speechrnn.errors import UserError
+from speechrnn.generate import TextPredictor
+from speechrnn.generation import words as module
+from speechrnn.text import CharTokenizer
+
+
+def predictor(kind: str, **options: object) -> TextPredictor:
+    tokens = tokenizer(kind)
+    return TextPredictor(make(len(tokens), **options), tokens, "cpu")
+
+
+def test_a_word_models_next_words_are_its_next_tokens() -> None:
+    ours = predictor("word")
+    p = probabilities(ours.model, ours.spelling.encode("ba be"))
+    found = ours.next_words("ba be", k=5)
+    words = sorted(((name, q) for name, q in zip(ours.tokenizer.symbols, p, strict=True)), key=lambda word: -word[1])
+    expected = [word for word in words if word[0] not in ("<blank>", "<unk>")][:5]
+    assert [word for word, _ in found] == [word for word, _ in expected]
+    assert [q for _, q in found] == pytest.approx([q for _, q in expected], rel=1e-4)
+    assert ours.next_words("ba be ", k=5) == found
+
+
+def spelt(
+    ours: TextPredictor, history: tuple[int, ...], text: str, chance: float, least: float
+) -> Iterator[tuple[str, float]]:
+    """Every word that is at least so probable, by spelling all of them."""
+    p = probabilities(ours.model, history)
+    ends = [token for token, name in enumerate(ours.spelling.names) if name[:1] in (" ", "\n")]
+    pieces = ours.tokenizer.kind == "subword"
+    if text or not pieces:
+        if text.strip():
+            yield text.strip(), chance * sum(p[token] for token in ends)
+        following = [token for token in range(len(p)) if token not in ends]
+    else:
+        following = [token for token in ends if token]
+        p = p / sum(p[token] for token in following)
+    for token in following:
+        if token != ours.spelling.unknown and chance * p[token] > least:
+            name = ours.spelling.names[token]
+            yield from spelt(ours, (*history, token), text + name, chance * p[token], least)
+
+
+@pytest.mark.parametrize("kind", ["char", "subword"])
+@pytest.mark.parametrize("prompt", ["a bad", ""])
+def test_words_are_found_with_their_whole_probability(kind: str, prompt: str) -> None:
+    ours = predictor(kind, sharpness=60.0)
+    found = ours.next_words(prompt, k=6)
+    context = f"{prompt} " if prompt and kind == "char" else prompt
+    assert len(found) == 6
+    # Spellings less probable than the sixth word may or may not have been seen.
+    few, many = Counter[str](), Counter[str]()
+    for expected, least in ((few, found[-1][1]), (many, found[-1][1] / 4)):
+        for word, p in spelt(ours, ours.spelling.encode(context), "", 1.0, least):
+            expected[word] += p
+    for word, p in found:
+        assert few[word] * 0.999 <= p <= many[word] * 1.001
+    assert found[-1][1] >= max([p for word, p in few.items() if word not in dict(found)], default=0) * 0.999
+    if kind == "char":
+        assert [word for word, _ in found] == [word for word, _ in many.most_common(6)]
+    assert found == ours.next_words(prompt + " ", k=6)
+
+
+def test_a_flat_model_ends_the_search_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    ours = predictor("char", sharpness=0.0)
+    assert len(ours.next_words("a", k=3)) == 3
+    monkeypatch.setattr(module, "MOST", 32)
+    assert len(ours.next_words("a", k=50)) <= 50
+
+
+def test_without_a_space_a_line_is_a_word() -> None:
+    tokens = CharTokenizer.build([], "ab")
+    ours = TextPredictor(make(len(tokens)), tokens, "cpu")
+    (first, *_) = ours.next_words("ab", k=2)
+    with torch.no_grad():
+        history = list(ours.spelling.encode("ab"))
+        chance = 1.0
+        for token in (*ours.spelling.encode(first[0]), 0):
+            chance *= probabilities(ours.model, history)[token]
+            history.append(token)
+    assert first[1] == pytest.approx(chance, rel=1e-4)
+
+
+def test_unknown_characters_are_named() -> None:
+    with pytest.raises(UserError, match="holds 'ü'"):
+        predictor("char").next_words("ü")

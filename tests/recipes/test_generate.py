@@ -1,0 +1,250 @@
+"""`speechrnn generate` as a user types it, with small networks that know no language but have much to say."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from novelist import make, tokenizer
+
+from speechrnn import cli
+from speechrnn.generate import TextPredictor
+from speechrnn.generation.options import GenerationOptions
+from speechrnn.nn.language import save_language
+
+ROOT = Path(__file__).parents[2]
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model: Path) -> Run:
+    """`run("key=value", ...)`, in this process -> (exit status, stdout, stderr)."""
+
+    def generate(*overrides: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", sys.argv)
+        try:
+            status = cli.main(["generate", f"model={model}", "device=cpu", *overrides])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, *capsys.readouterr()
+
+    return generate
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("language")
+    tokens = tokenizer("char")
+    save_language(folder, make(len(tokens)), tokens, {})
+    return folder
+
+
+def rows(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+def test_a_file_of_prompts_becomes_a_file_of_completions(run: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a bad\ncab\n")
+    output = tmp_path / "new" / "out.jsonl"
+    status, out, err = run(
+        f"prompts={tmp_path}/p.txt", f"output={output}", "max_new_tokens=9", "temperature=0.7", "stop_strings=[ab,h]"
+    )
+    assert (status, err) == (0, "")
+    assert re.fullmatch(rf"2 prompts, [\d,]+ tokens in [\d.]+ s \([\d,]+ tokens/s\): {output}\n", out)
+    expected = TextPredictor.load(model, "cpu").generate(
+        ["a bad", "cab"], max_new_tokens=9, temperature=0.7, stop_strings=["ab", "h"]
+    )
+    assert rows(output) == [{**result.to_json(), "id": id} for id, result in enumerate(expected, start=1)]
+    assert sorted(path.name for path in output.parent.iterdir()) == ["out.jsonl", "out.jsonl.job.json"]
+
+
+def test_bad_lines_are_said_in_their_place_and_the_job_goes_on(run: Run, tmp_path: Path) -> None:
+    lines = ['{"id": "x", "prompt": "a", "num_beams": 3}', "{", '{"id": "x", "prompt": "b"}', '{"prompt": "ö"}']
+    (tmp_path / "p.jsonl").write_text("\n".join([*lines, '{"id": "y", "prompt": "b", "num_return_sequences": 3}']))
+    command = (f"prompts={tmp_path}/p.jsonl", f"output={tmp_path}/o.jsonl")
+    status, out, err = run(*command)
+    assert status == 1 and out.startswith("5 prompts, ") and err.startswith("3 of them could not be completed")
+    found = rows(tmp_path / "o.jsonl")
+    assert [row["id"] for row in found] == ["x", 2, 3, 4, "y"]
+    assert ["error" in row for row in found] == [False, True, True, True, False]
+    assert len(found[4]["completions"]) == 3  # type: ignore[arg-type]
+    status, out, _ = run(*command)
+    assert status == 1 and "is finished: nothing to do" in out
+
+
+def test_a_finished_job_is_left_alone_and_other_keys_are_told(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a\nb\n")
+    command = (f"prompts={tmp_path}/p.txt", f"output={tmp_path}/o.jsonl", "max_new_tokens=5")
+    assert run(*command)[0] == 0
+    before = (tmp_path / "o.jsonl").read_bytes()
+    status, out, err = run(*command, "batch_size=1")
+    assert (status, err) == (
+        0,
+        "",
+    ) and out == f"{tmp_path}/o.jsonl is finished: nothing to do; overwrite=true would make it anew.\n"
+    status, out, err = run(*command, "seed=4")
+    assert (status, out) == (2, "") and "o.jsonl was made with seed=0" in err and err.count("\n") == 1
+    assert (tmp_path / "o.jsonl").read_bytes() == before
+    assert run(*command, "seed=4", "overwrite=true")[0] == 0
+    assert (tmp_path / "o.jsonl").read_bytes() != before
+    assert run(*command, "overwrite=true")[0] == 0
+    assert (tmp_path / "o.jsonl").read_bytes() == before
+
+
+def test_a_killed_job_ends_with_the_same_bytes(run: Run, model: Path, tmp_path: Path) -> None:
+    letters = "abcdefgh"
+    prompts = [f"{first}{second}{third}" for first in letters for second in letters for third in letters]
+    (tmp_path / "p.txt").write_text("\n".join([*prompts[:300], "", *prompts[300:]]))
+    keys = [f"prompts={tmp_path}/p.txt", "max_new_tokens=40", "min_new_tokens=20", "num_return_sequences=3"]
+    assert run(*keys, f"output={tmp_path}/whole.jsonl")[0] == 1
+    whole = (tmp_path / "whole.jsonl").read_bytes()
+
+    output = tmp_path / "killed.jsonl"
+    partial = output.with_name("killed.jsonl.partial")
+    arguments = [f"model={model}", "device=cpu", *keys, f"output={output}", "batch_size=16"]
+    script = str(ROOT / "recipes" / "generate.py")
+    process = subprocess.Popen([sys.executable, script, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while process.poll() is None and (not partial.exists() or partial.read_bytes().count(b"\n") < 20):
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not output.exists() and 20 <= partial.read_bytes().count(b"\n") < len(prompts)
+    with partial.open("ab") as file:
+        file.write(b'{"id": 7, "prom')
+    status, out, err = run(*keys, f"output={output}")
+    assert status == 1 and re.match(r"513 prompts \(\d+ were there already\), ", out)
+    assert err == "1 of them could not be completed; their lines say why.\n"
+    assert output.read_bytes() == whole and not partial.exists()
+
+
+def test_ten_thousand_prompts_are_ten_thousand_lines(run: Run, tmp_path: Path) -> None:
+    prompts = [{"id": f"n{number}", "prompt": "abcdefgh"[number % 8] * (1 + number % 9)} for number in range(10_000)]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, prompts)))
+    status, out, _ = run(
+        f"prompts={tmp_path}/p.jsonl", f"output={tmp_path}/o.jsonl", "max_new_tokens=3", "batch_size=1024"
+    )
+    assert status == 0 and out.startswith("10,000 prompts, ")
+    assert [(row["id"], row["prompt"]) for row in rows(tmp_path / "o.jsonl")] == [
+        tuple(one.values()) for one in prompts
+    ]
+
+
+def test_one_prompt_is_printed(run: Run, model: Path) -> None:
+    ours = TextPredictor.load(model, "cpu")
+    (result,) = ours.generate(["a bad"], num_return_sequences=2, seed=2)
+    status, out, err = run("prompt=a bad", "num_return_sequences=2", "seed=2")
+    assert (status, err) == (0, "")
+    assert out == "".join(f"a bad{completion.text}\n" for completion in result.completions)
+    status, out, err = run("prompt=a bad", "stream=true", "seed=2")
+    assert (status, out, err) == (0, f"a bad{result.completions[0].text}\n", "")
+
+
+def test_a_stream_comes_as_it_is_written(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text("a bad\n")
+    arguments = [f"model={model}", "device=cpu", f"prompts={tmp_path}/p.txt", "stream=true", "ignore_eos=true"]
+    command = [sys.executable, str(ROOT / "recipes" / "generate.py"), *arguments, "max_new_tokens=10000000"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        start = process.stdout.read(30)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    prompt = TextPredictor.load(model, "cpu").prompt("a bad", GenerationOptions(ignore_eos=True))
+    expected = "a bad" + "".join(TextPredictor.load(model, "cpu").stream(prompt))
+    assert start.decode() == expected[:30]
+    assert process.returncode == 130 and b"interrupted" in err
+
+
+def typed(lines: list[str | type[BaseException]]) -> Callable[[str], str]:
+    source: Iterator[str | type[BaseException]] = iter(lines)
+
+    def read(prompt: str = "") -> str:
+        line = next(source)
+        if isinstance(line, str):
+            return line
+        raise line
+
+    return read
+
+
+@pytest.mark.parametrize("end", [EOFError, KeyboardInterrupt])
+def test_a_conversation_offers_next_words(
+    run: Run, model: Path, monkeypatch: pytest.MonkeyPatch, end: type[BaseException]
+) -> None:
+    monkeypatch.setattr("builtins.input", typed(["a bad", "2", "9", "zoo", "1", "", end]))
+    status, out, err = run("interactive=true", "words=3")
+    assert (status, err) == (0, "")
+    ours = TextPredictor.load(model, "cpu")
+
+    def offer(line: str) -> str:
+        words = enumerate(ours.next_words(line, 3), start=1)
+        return "  " + "   ".join(f"{place} {word} ({p:.1%})" for place, (word, p) in words)
+
+    taken = f"a bad {ours.next_words('a bad', 3)[1][0]}"
+    unknown = "which the model does not know; leave it out."
+    _, *shown, last = out.split("\n")
+    assert last == "" and shown[:3] == [offer("a bad"), f"  {taken}", offer(taken)]
+    assert (
+        shown[3].startswith("  The text '9")
+        and shown[4].startswith("  The text 'zoo")
+        and shown[5].startswith("  The text '1")
+    )
+    assert all(line.endswith(unknown) for line in shown[3:6])
+    assert shown[6:] == [offer(""), ""]
+
+
+def test_in_a_terminal_there_is_a_bar(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    (tmp_path / "p.txt").write_text("a\n" * 20)
+    status, out, err = run(f"prompts={tmp_path}/p.txt", f"output={tmp_path}/o.jsonl")
+    assert status == 0 and out.startswith("20 prompts")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", err)
+    assert "20/20 prompts" in shown and "tokens/s" in shown
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (["prompts={tmp}/p.txt", "model={tmp}/nowhere"], "There is no model directory {tmp}/nowhere"),
+        ([], "Give one of prompts=FILE, prompt=TEXT and interactive=true."),
+        (["prompt=a", "interactive=true"], "Give one of prompts=FILE"),
+        (["prompts={tmp}/none.txt"], "{tmp}/none.txt does not exist"),
+        (["prompts={tmp}/p.txt", "temperature=-1"], "temperature=-1 is wrong: it must be at least 0.0"),
+        (["prompts={tmp}/p.txt", "batch_size=0"], "batch_size=0 is wrong"),
+        (["prompts={tmp}/p.txt", "top_q=0.9"], "No key top_q; did you mean top_k or top_p?"),
+        (["prompts={tmp}/p.txt", "num_beams=2", "top_k=3"], "num_beams=2 searches and draws nothing"),
+        (["prompts={tmp}/p.txt", "device=tpu"], "device=tpu is not on this machine"),
+        (["prompts={tmp}/two.txt", "stream=true"], "{tmp}/two.txt holds several prompts"),
+        (["prompts={tmp}/bad.txt", "stream=true"], "{tmp}/bad.txt: The text 'ß' holds"),
+        (["prompt=ß"], "'ß' holds 'ß' (U+00DF)"),
+        (["prompt=a", "stream=true", "num_beams=2"], "num_beams and num_return_sequences must be 1"),
+        (["prompts={tmp}/p.txt", "output={tmp}"], "{tmp} is there already"),
+    ],
+)
+def test_bad_input_is_one_sentence_before_anything_is_written(
+    run: Run, tmp_path: Path, keys: list[str], sentence: str
+) -> None:
+    for name, content in (("p.txt", "a\n"), ("two.txt", "a\nb\n"), ("bad.txt", "ß\n")):
+        (tmp_path / name).write_text(content)
+    before = sorted(tmp_path.iterdir())
+    status, out, err = run(f"output={tmp_path}/o.jsonl", *(key.format(tmp=tmp_path) for key in keys))
+    assert (status, out) == (2, "")
+    assert err.startswith("speechrnn: ") and err.count("\n") == 1
+    assert sentence.format(tmp=tmp_path) in err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_the_help_explains_every_key(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["generate", "--help"]) == 0
+    shown = capsys.readouterr().out
+    for key in [*GenerationOptions.__dataclass_fields__, "prompts", "stream", "interactive"]:
+        assert f"{key}:" in shown
