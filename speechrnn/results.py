@@ -93,7 +93,7 @@ class TextResults:
         figures: `metrics.json`'s entry "language".
         samples: of `samples.jsonl`: "prompt", "temperature" and "text".
         model: `language/model.json`.
-        text: `prepared/summary.json`.
+        text: `prepared/text/summary.json`.
         config: `config.yaml`, as it stands.
     """
 
@@ -120,7 +120,8 @@ class TextResults:
                 f"There is nothing to report in {folder}: it has neither metrics.json nor samples.jsonl nor "
                 f"language/{DESCRIPTION}; give the folder of a run."
             )
-        return cls(folder, figures, samples, model, read_json(folder / "prepared" / "summary.json"), _config(folder))
+        text = read_json(folder / "prepared" / "text" / "summary.json")
+        return cls(folder, figures, samples, model, text, _config(folder))
 
 
 def _config(folder: Path) -> str:

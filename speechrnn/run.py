@@ -29,15 +29,17 @@ IGNORED = frozenset(
         *("output", "name", "stages", "restart"),
         *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
         *("trainer.workers", "trainer.cache_gigabytes"),
-        *("decode.split", "decode.batch_seconds", "files"),
+        "files",
     }
 )
+# The same for whole groups: what is done with a model does not change it.
+IGNORED_GROUPS = frozenset({"decode", "score", "adaptation", "sample"})
 # The same for the last part of any key: corpus.root, text.root, ...
 IGNORED_LEAVES = frozenset({"root", "download"})
 
 OURS = (
     *("acoustic", "language", "checkpoints", "prepared", "events"),
-    *("metrics.json", "hypotheses.jsonl", "report.html", "run.log"),
+    *("metrics.json", "hypotheses.jsonl", "samples.jsonl", "report.html", "run.log"),
 )
 HEADER = "# speechrnn: the configuration of this run. "  # tells a run's config.yaml from anyone else's
 LONGEST = 120  # bytes of a folder's name; file systems stop at 255, and a few suffixes shall fit
@@ -106,13 +108,18 @@ class Run:
         return self.folder / "prepared"
 
     @property
+    def prepared_text(self) -> Path:
+        """The language model's text as token files."""
+        return self.prepared / "text"
+
+    @property
     def checkpoints(self) -> Path:
-        """What a training resumes from."""
+        """What trainings resume from, each in a folder of its model's name."""
         return self.folder / "checkpoints"
 
     @property
     def events(self) -> Path:
-        """The TensorBoard folder."""
+        """For TensorBoard, each model in a folder of its name."""
         return self.folder / "events"
 
     @property
@@ -124,6 +131,11 @@ class Run:
     def hypotheses(self) -> Path:
         """What was recognised, one utterance a line."""
         return self.folder / "hypotheses.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """What the language model wrote, one text a line."""
+        return self.folder / "samples.jsonl"
 
     @property
     def report(self) -> Path:
@@ -307,7 +319,8 @@ def _checked_name(name: str) -> str:
 
 
 def _matters(key: str) -> bool:
-    return key not in IGNORED and key.rpartition(".")[2] not in IGNORED_LEAVES
+    first, last = key.partition(".")[0], key.rpartition(".")[2]
+    return key not in IGNORED and first not in IGNORED_GROUPS and last not in IGNORED_LEAVES
 
 
 def _safe(text: str) -> str:

@@ -126,7 +126,7 @@ def _surprises(run: TextResults) -> str:
         (
             (split, path)
             for split in ("valid", "test")
-            if (path := run.folder / "prepared" / f"{split}.tokens").is_file()
+            if (path := run.folder / "prepared" / "text" / f"{split}.tokens").is_file()
         ),
         ("", run.folder),
     )

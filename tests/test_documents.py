@@ -14,8 +14,11 @@ from speechrnn import audio, help, overrides
 from speechrnn.corpora import CORPORA, corpus_options
 from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
+from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
+from speechrnn.prediction import TextPredictionOptions
 from speechrnn.stages import SpeechOptions
 from speechrnn.text import CharTokenizer
+from speechrnn.texts import TEXTS, text_options
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
@@ -38,17 +41,35 @@ def test_every_corpus_has_a_page_whose_keys_it_knows(corpus: str) -> None:
     assert corpus_options(config.corpus).name == corpus
 
 
-@pytest.mark.parametrize("group", ["features", "tokenizer", "acoustic", "augmentation", "trainer"])
-def test_every_option_of_every_group_is_understood(group: str) -> None:
+@pytest.mark.parametrize("text", sorted(TEXTS))
+def test_every_text_has_a_page_whose_keys_it_knows(text: str) -> None:
+    config = compose("text_prediction", [f"text={text}", "text.root=somewhere"])
+    assert text_options(config.text).name == text
+
+
+@pytest.mark.parametrize("group", ["features", "tokenizer", "normalisation", "acoustic", "augmentation"])
+def test_every_option_of_speech_is_understood(group: str) -> None:
     for page in pages(group):
         SpeechOptions.from_config(compose("speech_to_text", ["corpus=an4", "corpus.root=x", f"{group}={page}"]))
 
 
+@pytest.mark.parametrize("group", ["tokenizer", "normalisation", "language", "adaptation"])
+def test_every_option_of_text_is_understood(group: str) -> None:
+    for page in pages(group):
+        TextPredictionOptions.from_config(compose("text_prediction", ["text=ptb", "text.root=x", f"{group}={page}"]))
+
+
 @pytest.mark.parametrize("experiment", pages("experiment"))
 def test_every_experiment_composes(experiment: str) -> None:
-    config = compose("speech_to_text", [f"experiment={experiment}", "corpus.root=x"])
-    corpus_options(config.corpus)
-    SpeechOptions.from_config(config)
+    """With the recipe that it is for: its page chooses a corpus or a text."""
+    if "/corpus:" in (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"):
+        config = compose("speech_to_text", [f"experiment={experiment}", "corpus.root=x"])
+        corpus_options(config.corpus)
+        SpeechOptions.from_config(config)
+    else:
+        config = compose("text_prediction", [f"experiment={experiment}", "text.root=x"])
+        text_options(config.text)
+        TextPredictionOptions.from_config(config)
 
 
 def test_the_demo_composes() -> None:
@@ -78,12 +99,16 @@ def test_documented_commands_are_right(command: str) -> None:
     assert recipe in help.recipes(ROOT)
 
 
-def test_the_readmes_python_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    tokenizer = CharTokenizer.build(["ABCD"])
-    model = AcousticModel(len(tokenizer), FeatureOptions(bins=16), AcousticOptions(layers=1, units=8, channels=2))
-    save_acoustic(tmp_path / "acoustic", model, tokenizer, {})
+@pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL))
+def test_the_readmes_python_runs(code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    letters = CharTokenizer.build(["ABCD"])
+    model = AcousticModel(len(letters), FeatureOptions(bins=16), AcousticOptions(layers=1, units=8, channels=2))
+    save_acoustic(tmp_path / "acoustic", model, letters, {})
     audio.save(tmp_path / "talk.wav", say("ABC"), RATE)
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
-    code = code.replace("outputs/demo/acoustic", f"{tmp_path}/acoustic").replace("talk.wav", f"{tmp_path}/talk.wav")
+    alphabet = CharTokenizer.build([" ABCDEFGHIJKLMNOPQRSTUVWXYZ"])
+    save_language(
+        tmp_path / "language", LanguageModel(len(alphabet), LanguageOptions(units=8, embedding=8)), alphabet, {}
+    )
+    code = code.replace("outputs/demo", str(tmp_path)).replace("talk.wav", f"{tmp_path}/talk.wav")
     exec(code, {})
-    assert "[" in capsys.readouterr().out
+    assert capsys.readouterr().out.strip()

@@ -59,10 +59,10 @@ def make_run(
     }
     save_language(folder / "language", toy_model(len(tokenizer), scale=40.0), tokenizer, training)
     ids = encoded(valid, tokenizer).tokens
-    write_tokens(folder / "prepared" / "valid.tokens", [Block(ids, len(valid))], len(tokenizer))
+    write_tokens(folder / "prepared" / "text" / "valid.tokens", [Block(ids, len(valid))], len(tokenizer))
     part = {"lines": 4, "documents": 1, "tokens": 1234, "characters": 5678, "unknown": 617, "files": ["sea.txt"]}
     kind = {"kind": tokenizer.kind, "symbols": len(tokenizer)}
-    write_json(folder / "prepared/summary.json", {"text": "file", "tokenizer": kind, "splits": {"train": part}})
+    write_json(folder / "prepared/text/summary.json", {"text": "file", "tokenizer": kind, "splits": {"train": part}})
     write_json(folder / "metrics.json", {"language": FIGURES})
     (folder / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in samples), encoding="utf-8")
     (folder / "config.yaml").write_text("trainer:\n  epochs: 2\n", encoding="utf-8")
@@ -134,14 +134,14 @@ def test_shows_what_it_writes_by_temperature(page: Page) -> None:
 def test_says_when_documents_are_read_apart(tmp_path: Path) -> None:
     make_run(tmp_path)
     assert "the text is read as one" in Page(write_text_report(tmp_path)).text("p")
-    summary = json.loads((tmp_path / "prepared/summary.json").read_text())
-    write_json(tmp_path / "prepared/summary.json", {**summary, "options": {"documents": True}})
+    summary = json.loads((tmp_path / "prepared/text/summary.json").read_text())
+    write_json(tmp_path / "prepared/text/summary.json", {**summary, "options": {"documents": True}})
     assert "each document from the start state" in Page(write_text_report(tmp_path)).text("p")
 
 
 def test_tints_each_token_by_what_it_was_worth(run: Path, page: Page) -> None:
     model, tokenizer = load_language(run / "language")
-    found = surprises(model, TokenFile.open(run / "prepared/valid.tokens"), 1000)
+    found = surprises(model, TokenFile.open(run / "prepared/text/valid.tokens"), 1000)
     shown = tokens(page)
     assert "".join(text for _, _, text in shown).replace("↵", "") == VALID
     limits = (1, 2, 4, 6, 9, 12)
@@ -158,7 +158,7 @@ def test_tints_each_token_by_what_it_was_worth(run: Path, page: Page) -> None:
 
 def test_lists_the_most_surprising_tokens(run: Path, page: Page) -> None:
     model, _ = load_language(run / "language")
-    found = surprises(model, TokenFile.open(run / "prepared/valid.tokens"), 1000)
+    found = surprises(model, TokenFile.open(run / "prepared/text/valid.tokens"), 1000)
     rows = table(page, "Expected")
     assert len(rows) == 15
     assert [row[1] for row in rows] == [
@@ -206,8 +206,8 @@ EVERYTHING = [
     ("missing", "gone"),
     [
         (["samples.jsonl"], {"What it writes"}),
-        (["prepared/valid.tokens"], {"What surprises it"}),
-        (["prepared/summary.json", "config.yaml"], {"Text", "Configuration"}),
+        (["prepared/text/valid.tokens"], {"What surprises it"}),
+        (["prepared/text/summary.json", "config.yaml"], {"Text", "Configuration"}),
         (["language/model.json"], {"Learning", "What surprises it", "Where the time went"}),
         (["metrics.json"], set()),
     ],
@@ -230,7 +230,7 @@ def test_stands_when_the_model_is_damaged(tmp_path: Path) -> None:
 
 def test_without_a_validation_text(tmp_path: Path) -> None:
     make_run(tmp_path, history=[{"epoch": 1, "step": 5, "train_loss": 2.5}])
-    (tmp_path / "prepared/valid.tokens").rename(tmp_path / "prepared/test.tokens")
+    (tmp_path / "prepared/text/valid.tokens").rename(tmp_path / "prepared/text/test.tokens")
     page = Page(write_text_report(tmp_path))
     assert "There is no validation text." in page.text("p") and "From the test text" in page.text("p")
     assert "valid" not in page.text("text").split("\n")
@@ -277,7 +277,7 @@ def test_nothing_to_report(tmp_path: Path) -> None:
             '{"text": "a"}\n',
             'Line 1 of .* has no texts "prompt" and "text"; let the model write again',
         ),
-        ("prepared/summary.json", "", r"summary\.json is damaged"),
+        ("prepared/text/summary.json", "", r"summary\.json is damaged"),
     ],
 )
 def test_damaged_files_are_named(tmp_path: Path, name: str, text: str, message: str) -> None:

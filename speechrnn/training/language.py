@@ -142,11 +142,11 @@ def train_language(
     documents: bool,
     folder: Path,
 ) -> tuple[LanguageModel, dict[str, Any]]:
-    """Trains a language model, or goes on with the training that `folder`/checkpoints holds.
+    """Trains a language model, or goes on with the training that `folder` holds.
 
     Args:
         fabric: from `loop.make_fabric`.
-        folder: of the run.
+        folder: for checkpoints.
 
     Returns:
         the averaged model, and a summary of its training in JSON values.
@@ -161,7 +161,7 @@ def train_language(
         "tokenizer": tokenizer.symbols[:1000],
         "processes": fabric.world_size,
     }
-    loop: Loop[TokenBatch, LanguageModel] = Loop(fabric, task, trainer, folder / "checkpoints", fingerprint)
+    loop: Loop[TokenBatch, LanguageModel] = Loop(fabric, task, trainer, folder, fingerprint)
     model = loop.run()
     seconds = loop.state.seconds
     summary = {

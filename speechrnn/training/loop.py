@@ -57,6 +57,11 @@ class TrainerOptions:
     num_nodes: int = field(default=1, metadata={"min": 1})
     strategy: Literal["auto", "ddp"] = "auto"
 
+    @property
+    def device(self) -> str:
+        """Where the trained model is used afterwards, in one process: "auto" or "cpu"."""
+        return "cpu" if self.accelerator == "cpu" else "auto"
+
 
 class Task(Protocol[BatchT, ModelT]):
     """What the loop needs to know of a kind of model.
@@ -367,7 +372,7 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
 
 
 def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
-    """lightning's Fabric for these options, with TensorBoard events in `folder`/events, launched."""
+    """lightning's Fabric for these options, with TensorBoard events in `folder`, launched."""
     from lightning.fabric import Fabric
     from lightning.fabric.loggers import TensorBoardLogger
 
@@ -381,7 +386,7 @@ def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
         num_nodes=options.num_nodes,
         strategy=options.strategy,
         precision=precision(options),
-        loggers=TensorBoardLogger(folder, name="", version="events"),
+        loggers=TensorBoardLogger(folder, name="", version=""),
     )
     fabric.launch()
     return fabric

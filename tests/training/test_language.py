@@ -93,7 +93,7 @@ def test_a_killed_training_ends_with_the_same_bits(tmp_path: Path, options: dict
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == -signal.SIGKILL, ended.stderr
-    saved = torch.load(tmp_path / "killed" / "checkpoints" / "last.ckpt", weights_only=True)
+    saved = torch.load(tmp_path / "killed" / "last.ckpt", weights_only=True)
     assert saved["state"]["batch"] > 0 and saved["carried"].any()
     resumed, again = train(tmp_path / "killed", **options)
     for name, value in expected.items():
@@ -108,7 +108,7 @@ def test_the_averaged_weights_are_evaluated_and_saved(tmp_path: Path) -> None:
         tmp_path, optimiser="nt_asgd", learning_rate=5.0, nonmonotone=1, epochs=12, gradient_clip=0.0, keep="last"
     )
     assert 0 < summary["averaged_since"] < summary["steps"]
-    saved = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+    saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert all(torch.equal(weights[name], saved["average"][name]) for name in weights)
     assert any(not torch.equal(weights[name], saved["model"][name]) for name in weights)
     task = make_task(tmp_path)
@@ -182,7 +182,7 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)
     assert ended.returncode == 0, ended.stderr
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert metrics["training"]["epochs"] == 3
+    assert metrics["language"]["training"]["epochs"] == 3
     assert ended.stderr.count("epoch 3/3") == 1  # one process talks
-    carried = torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["carried"]
+    carried = torch.load(tmp_path / "run" / "checkpoints" / "language" / "last.ckpt", weights_only=True)["carried"]
     assert carried.shape[0] == 2 and not torch.equal(carried[0], carried[1])

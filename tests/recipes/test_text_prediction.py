@@ -1,0 +1,101 @@
+"""The recipe end to end, by the command that a user types."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from speechrnn import cli
+
+ROOT = Path(__file__).parents[2]
+SMALL = [
+    *("language.units=16", "language.embedding=8", "trainer.epochs=2", "trainer.min_steps=0", "trainer.batch_size=4"),
+    *(
+        "trainer.bptt=8",
+        "trainer.accelerator=cpu",
+        "sample.max_new_tokens=20",
+        "score.cache=true",
+        "score.dynamic=true",
+    ),
+]
+
+
+def run(*arguments: str) -> int:
+    """The exit status of the command."""
+    try:
+        return cli.main(["text_prediction", *SMALL, *arguments])
+    except SystemExit as ended:  # a recipe that was started ends its process
+        return int(str(ended.code))
+
+
+@pytest.fixture
+def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    lines = ["sharks feed on tuna fishes", "tuna fishes feed on small fishes", "", "small fishes feed on sea plants"]
+    (tmp_path / "text.txt").write_text("\n".join(lines * 20) + "\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "word"])
+def test_a_text_becomes_a_model_numbers_samples_and_a_report(text: Path, tokenizer: str) -> None:
+    command = ["text=file", "text.train=[text.txt]", f"tokenizer={tokenizer}", "name=first"]
+    assert run(*command) == 0
+    folder = text / "outputs" / "text_prediction" / "first"
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {
+        *("config.yaml", "prepared", "checkpoints", "language", "metrics.json", "samples.jsonl", "report.html"),
+        *("run.log", "events"),
+    }
+    metrics = json.loads((folder / "metrics.json").read_text())
+    language = metrics["language"]
+    assert language["split"] == "valid"  # one file has no test part
+    assert language["perplexity"] == pytest.approx(math.exp(language["nats_per_token"]))
+    assert {"bits_per_character", "tokens", "characters", "cache", "dynamic"} <= language.keys()
+    assert language["training"]["epochs"] == 2
+    model = json.loads((folder / "language" / "model.json").read_text())
+    assert model["kind"] == "language" and len(model["training"]["history"]) == 2
+    samples = [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()]
+    assert [sample["temperature"] for sample in samples] == [0.5, 0.8, 1.0]
+    assert all(sample["text"] for sample in samples)
+    before = (folder / "language" / "model.safetensors").read_bytes()
+    assert run(*command, "sample.seed=1") == 0
+    assert (folder / "language" / "model.safetensors").read_bytes() == before
+    assert [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()] != samples
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["text=file", "text.train=[nothing.txt]"], "nothing.txt"),
+        (["text=file"], "text.train"),
+        (["text=wikitext2", "text.root=nowhere"], "nowhere"),
+        (["text=file", "text.train=[text.txt]", "language.layer=3"], "language.layers"),
+        (["text=file", "text.train=[empty.txt]"], "empty"),
+        (["text=file", "text.train=[bytes.txt]"], "text.errors=replace"),
+        (["text=file", "text.train=[text.txt]", "tokenizer=word", "language.softmax=adaptive"], "language.cutoffs"),
+    ],
+)
+def test_bad_input_gets_a_sentence(
+    text: Path, overrides: list[str], sentence: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (text / "empty.txt").write_text("", encoding="utf-8")
+    (text / "bytes.txt").write_bytes(b"good\nb\xffd\n")
+    assert run(*overrides) == 2
+    said = capfd.readouterr().err
+    assert sentence in said and "Traceback" not in said
+
+
+@pytest.mark.slow
+def test_the_awd_recipe_runs_an_epoch_at_reduced_size(shared: Path, tmp_path: Path) -> None:
+    overrides = ["experiment=awd_wikitext2", f"text.root={shared / 'wikitext-2'}", "trainer.accelerator=cpu"]
+    small = ["language.units=64", "language.embedding=32", "trainer.epochs=1", "stages=[prepare,train]", "output=run"]
+    command = [sys.executable, str(ROOT / "recipes" / "text_prediction.py"), *overrides, *small]
+    ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["language"]["training"]
+    assert figures["valid_perplexity"] < 2000  # of 33,278 words
