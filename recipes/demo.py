@@ -1,45 +1,62 @@
-"""The whole chain on speech made on the spot: train, decode held-out voices, transcribe files, report.
+"""The whole chain on speech made on the spot: speech to text for voices never heard, and text prediction.
 
-Sixteen synthetic voices read sentences of a small vocabulary, the food chain among them; four other voices test.
+Sixteen synthetic voices read sentences of a small vocabulary, the food chain among them; four other voices test. A
+small character model learns from the same sentences and goes on from a few words.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import Literal
 
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
+from speechrnn import prediction
 from speechrnn.cli import recipe
 from speechrnn.corpora import corpus_options
+from speechrnn.corpora.prepare import prepare
+from speechrnn.prediction import TextPredictionOptions
 from speechrnn.report import write_report
 from speechrnn.run import Run, is_first_process
 from speechrnn.stages import SpeechOptions, decode, train
+from speechrnn.texts import text_options
 from speechrnn.transcribe import Transcriber, Transcript
 from speechrnn.writers import find_writers
 
 
 @dataclass(frozen=True)
 class DemoOptions(SpeechOptions):
-    """The keys of speech_to_text, and how many files are transcribed at the end."""
+    """The keys of speech_to_text, how many files are transcribed at the end, and what the language model is."""
 
+    stages: tuple[Literal["prepare", "train", "decode", "report", "predict"], ...]
     files: int = field(metadata={"min": 1})
+    prediction: TextPredictionOptions
 
 
 @recipe("demo")
 def main(config: DictConfig) -> None:
-    """What the recipe speech_to_text does, then what transcribe does with its model."""
+    """What speech_to_text and transcribe do, then what text_prediction and generate do."""
     options = DemoOptions.from_config(config)
+    source = corpus_options(config.corpus)
     run = Run.open("demo", config)
     run.start_logging()
-    corpus = train(options, corpus_options(config.corpus), run)
-    if not is_first_process():
-        return
-    decode(options.decode, corpus, run)
-    write_report(run.folder)
-    show(run, transcribe(run, options.files))
+    if "train" in options.stages:
+        corpus = train(options, source, run)
+        if not is_first_process():
+            return
+    else:
+        corpus = prepare(source, run.prepared, options.normalisation)
+    if "decode" in options.stages:
+        decode(options, corpus, run)
+    if "report" in options.stages:
+        write_report(run.folder)
+    if "decode" in options.stages:
+        show(run, transcribe(run, options.files))
+    if "predict" in options.stages:
+        predict(options.prediction, run)
 
 
 def transcribe(run: Run, count: int) -> dict[str, Transcript]:
@@ -73,6 +90,24 @@ def show(run: Run, transcripts: dict[str, Transcript]) -> None:
         *(("numbers", run.metrics), ("speech", run.folder / "speech")),
     ):
         results.add_row(what, str(path))
+    console.print(results)
+
+
+def predict(options: TextPredictionOptions, run: Run) -> None:
+    """Trains the language model on the transcripts, and prints how it goes on from its prompts."""
+    text = prediction.train(options, text_options({"name": "transcripts", "root": str(run.folder)}), run)
+    prediction.score(options, text, run)
+    prediction.sample(options, run)
+    written = Table("prompt", "temperature", "how the model goes on", title="Text prediction")
+    for line in run.samples.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        written.add_row(row["prompt"], f"{row['temperature']:g}", " / ".join(row["text"].strip().splitlines()))
+    console = Console()
+    console.print(written)
+    figures = run.read_metrics()["language"]
+    results = Table.grid(padding=(0, 2))
+    results.add_row("perplexity of a character", f"{figures['perplexity']:.2f}")
+    results.add_row("language model", str(run.language))
     console.print(results)
 
 

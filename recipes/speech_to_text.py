@@ -40,7 +40,7 @@ def main(config: DictConfig) -> None:
     else:
         corpus = prepare(source, run.prepared, options.normalisation)
     if "decode" in options.stages:
-        decode(options.decode, corpus, run)
+        decode(options, corpus, run)
     if "report" in options.stages:
         run.log(f"Report: {write_report(run.folder)}")
 

@@ -104,7 +104,10 @@ def score(options: TextPredictionOptions, text: PreparedText, run: Run) -> None:
     if options.score.dynamic:
         figures["dynamic"] = adapted_figures(model, tokens, options.adaptation.dynamic, documents)
     run.update_metrics("language", figures)
-    rows = {"model": figures, **{key: figures[key] for key in ("cache", "dynamic") if key in figures}}
+    rows: dict[str, dict[str, Any]] = {
+        "model": figures,
+        **{key: figures[key] for key in ("cache", "dynamic") if key in figures},
+    }
     for name, row in rows.items():
         logger.info(
             "%s, %s: perplexity %.2f, %.4f nats a token, %.4f bits a character, %s tokens",

@@ -66,7 +66,7 @@ class SpeechOptions:
 
 def train(options: SpeechOptions, source: CorpusOptions, run: Run) -> Prepared:
     """Prepares the corpus, trains to the end, and writes the model directory; several processes may be at it."""
-    fabric = make_fabric(options.trainer, run.folder)
+    fabric = make_fabric(options.trainer, run.events / "acoustic")
     if fabric.is_global_zero:
         prepare(source, run.prepared, options.normalisation)
     fabric.barrier()  # the other processes find what the first has prepared
@@ -80,7 +80,7 @@ def train(options: SpeechOptions, source: CorpusOptions, run: Run) -> Prepared:
     settings = AcousticSettings(
         options.features, options.acoustic, options.augmentation.masks, options.augmentation.waveform, options.trainer
     )
-    model, summary = train_acoustic(fabric, settings, tokenizer, training, held_out, run.folder)
+    model, summary = train_acoustic(fabric, settings, tokenizer, training, held_out, run.checkpoints / "acoustic")
     if fabric.is_global_zero:
         save_acoustic(run.acoustic, model, tokenizer, summary)
         figures = {key: value for key, value in summary.items() if key not in ("history", "left_out")}
@@ -89,17 +89,17 @@ def train(options: SpeechOptions, source: CorpusOptions, run: Run) -> Prepared:
     return corpus
 
 
-def decode(options: DecodeOptions, corpus: Prepared, run: Run) -> None:
+def decode(options: SpeechOptions, corpus: Prepared, run: Run) -> None:
     """Turns the test part into words, or dev where there is no test part, and counts the errors."""
     parts = {"test": corpus.test, "dev": corpus.dev}
-    split = options.split if parts[options.split] else "dev"
+    split = options.decode.split if parts[options.decode.split] else "dev"
     path = parts[split]
     if path is None:
-        raise UserError(f"The corpus has no {options.split} part to decode; leave decode out of stages=[...].")
-    transcriber = Transcriber.load(run.acoustic)
+        raise UserError(f"The corpus has no {options.decode.split} part to decode; leave decode out of stages=[...].")
+    transcriber = Transcriber.load(run.acoustic, options.trainer.device)
     began = time.monotonic()
     rows = []
-    for batch in batches_of(examples(CutSet.from_file(path)), options.batch_seconds):
+    for batch in batches_of(examples(CutSet.from_file(path)), options.decode.batch_seconds):
         heard, waveforms = load_all(batch, lambda example: example.load(transcriber.sampling_rate))
         for example, transcript in zip(heard, transcriber.decode(waveforms), strict=True):
             rows.append({**row(example.id, transcript, example.text), "audio": str(example.audio)})

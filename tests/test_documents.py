@@ -73,7 +73,9 @@ def test_every_experiment_composes(experiment: str) -> None:
 
 
 def test_the_demo_composes() -> None:
-    SpeechOptions.from_config(compose("demo", []))
+    config = compose("demo", [])
+    SpeechOptions.from_config(config)
+    TextPredictionOptions.from_config(config.prediction)
 
 
 def test_every_recipe_has_a_config_and_a_help_page() -> None:

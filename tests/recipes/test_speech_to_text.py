@@ -42,7 +42,8 @@ def test_everything_of_the_contract_is_there(trained: tuple[Path, list[str]]) ->
     folder, _ = trained
     for name in ("config.yaml", "acoustic/model.json", "acoustic/model.safetensors", "report.html", "run.log"):
         assert (folder / name).stat().st_size > 0, name
-    assert list((folder / "events").iterdir()) and (folder / "checkpoints" / "last.ckpt").exists()
+    assert list((folder / "events" / "acoustic").iterdir())
+    assert (folder / "checkpoints" / "acoustic" / "last.ckpt").exists()
     metrics = json.loads((folder / "metrics.json").read_text())
     figures = metrics["decode"]["greedy"]
     assert {"wer", "cer", "wer_ci95", "utterances", "words", "audio_seconds", "rtf"} <= figures.keys()
