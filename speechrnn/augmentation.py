@@ -17,6 +17,9 @@ from torchaudio.functional import add_noise, fftconvolve
 from speechrnn import audio
 from speechrnn.errors import UserError
 
+QUIET = 0.05  # seconds: short enough to lie between two words
+QUIETER = 60.0  # dB below the room tone: for speech at a usual level as good as digital silence
+
 
 @dataclass(frozen=True)
 class SpecAugmentOptions:
@@ -78,6 +81,7 @@ class WaveformOptions:
 
     Attributes:
         speeds: factors of which one is drawn: 1.1 is faster and higher (Ko et al. 2015).
+        padding: most seconds of the utterance's own room tone that either end gets; how many is drawn for each end.
         volume: range of gain in dB.
         noise: files or folders with noise; none of it when empty.
         noise_share: share of utterances that get noise.
@@ -87,6 +91,7 @@ class WaveformOptions:
     """
 
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
+    padding: float = field(default=0.5, metadata={"min": 0.0})
     volume: tuple[float, float] = (-6.0, 6.0)
     noise: tuple[str, ...] = ()
     noise_share: float = field(default=0.5, metadata={"min": 0.0, "max": 1.0})
@@ -95,8 +100,22 @@ class WaveformOptions:
     room_share: float = field(default=0.3, metadata={"min": 0.0, "max": 1.0})
 
 
+@dataclass(frozen=True)
+class Heard:
+    """A recording as a network hears it in training.
+
+    Attributes:
+        samples: (samples,) float32.
+        start, end: the samples between which the recording lies. Before and after there is only room tone.
+    """
+
+    samples: np.ndarray
+    start: int
+    end: int
+
+
 class WaveformAugment:
-    """Speed, room, noise and volume, in the order in which nature applies them."""
+    """Speed, pauses before and after, room, noise and volume, in the order in which nature applies them."""
 
     def __init__(self, options: WaveformOptions, sampling_rate: int) -> None:
         """Reads the noises and rooms once, at the model's rate.
@@ -123,9 +142,14 @@ class WaveformAugment:
         """Draws a speed factor; apart from the rest because a changed speed can be kept for the next epochs."""
         return float(generator.choice(self.options.speeds))
 
-    def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-        """(samples,) float32 -> the same length."""
+    def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> Heard:
+        """(samples,) float32 -> as many, and up to `padding` seconds more at either end."""
         options = self.options
+        start, end = 0, len(samples)
+        if options.padding > 0:
+            before, after = self.pauses(samples, generator)
+            start, end = len(before), len(before) + len(samples)
+            samples = np.concatenate([before, samples, after])
         wave = torch.from_numpy(samples)
         if self.rooms and generator.random() < options.room_share:
             wave = reverberate(wave, torch.from_numpy(self.rooms[generator.integers(len(self.rooms))]))
@@ -137,7 +161,19 @@ class WaveformAugment:
             if noise.any():  # a stretch of digital silence can be brought to no ratio
                 wave = add_noise(wave, torch.from_numpy(noise), snr)
         gain = 10.0 ** (generator.uniform(*options.volume) / 20.0)
-        return (wave * gain).numpy()
+        return Heard((wave * gain).numpy(), start, end)
+
+    def pauses(self, samples: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Room tone of (samples,), 0 to `padding` seconds of it to stand before them, and as much drawn anew for after.
+
+        Recordings of a corpus tend to begin and end alike, and a network that hears all of one at once can then learn
+        to write the first word at the first frame, before it is said. For every second utterance the pauses are quieter
+        than its room, since recordings are gated and edited, and normalisation then shifts what is heard.
+        """
+        lengths = generator.uniform(0.0, self.options.padding * self.sampling_rate, size=2).round().astype(int)
+        tone = room_tone(quietest(samples, round(QUIET * self.sampling_rate)), lengths.sum(), generator)
+        tone *= 10.0 ** (min(0.0, generator.uniform(-QUIETER, QUIETER)) / 20.0)
+        return tone[: lengths[0]], tone[lengths[0] :]
 
 
 def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
@@ -153,3 +189,28 @@ def reverberate(wave: Tensor, room: Tensor) -> Tensor:
     """Convolves (samples,) with an impulse response; the direct sound stays where it was, so labels stay in time."""
     direct = int(room.abs().argmax())
     return fftconvolve(wave, room)[direct : direct + len(wave)]
+
+
+def quietest(samples: np.ndarray, width: int) -> np.ndarray:
+    """The `width` neighbouring samples with the least energy, their mean taken off; all samples if they are fewer."""
+    energy = np.cumsum(np.r_[0.0, np.square(samples, dtype=np.float64)])
+    width = min(width, len(samples))
+    start = int((energy[width:] - energy[:-width]).argmin())
+    return samples[start : start + width] - samples[start : start + width].mean()
+
+
+def room_tone(stretch: np.ndarray, length: int, generator: np.random.Generator) -> np.ndarray:
+    """(length,) samples that sound like a short stretch of background, without the buzz of its repetition.
+
+    Copies overlap by half, each rotated at random and with a random sign, under a sine window: they are not
+    correlated, so that their powers add up to that of the stretch at every moment.
+    """
+    half = (len(stretch) + 1) // 2
+    stretch = np.resize(stretch, 2 * half)
+    window = np.sin(np.pi * (np.arange(2 * half) + 0.5) / (2 * half))
+    grains = length // half + 2
+    tone: np.ndarray = np.zeros((grains + 1) * half, np.float32)
+    for grain in range(grains):
+        turned = np.roll(stretch, generator.integers(2 * half)) * generator.choice((-1.0, 1.0))
+        tone[grain * half : (grain + 2) * half] += window * turned
+    return tone[half : half + length]  # from where two copies overlap

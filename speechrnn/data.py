@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
@@ -21,13 +21,14 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from speechrnn import audio
-from speechrnn.augmentation import WaveformAugment, change_speed
+from speechrnn.augmentation import Heard, WaveformAugment, change_speed
 from speechrnn.text import Tokenizer
 
 if TYPE_CHECKING:
     from lhotse import CutSet
 
 logger = logging.getLogger("speechrnn")
+LoadedT = TypeVar("LoadedT")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,8 @@ class Batch:
         lengths: (batch,) samples.
         labels: (all labels of the batch,) one utterance after the other.
         label_lengths: (batch,).
+        spoken: (batch, 2), the samples between which each recording lies; what augmentation put before and after it
+            holds no word.
     """
 
     ids: tuple[str, ...]
@@ -69,6 +72,7 @@ class Batch:
     lengths: Tensor
     labels: Tensor
     label_lengths: Tensor
+    spoken: Tensor
 
     def to(self, device: torch.device) -> Batch:
         """The same batch with its tensors on a device."""
@@ -79,6 +83,7 @@ class Batch:
             self.lengths.to(device, non_blocking=True),
             self.labels.to(device, non_blocking=True),
             self.label_lengths.to(device, non_blocking=True),
+            self.spoken.to(device, non_blocking=True),
         )
 
 
@@ -129,10 +134,8 @@ def batches_of(utterances: Sequence[Example], batch_seconds: float) -> list[list
     return [[utterances[number] for number in batch] for batch in by_length(lengths, batch_seconds)]
 
 
-def load_all(
-    utterances: Sequence[Example], load: Callable[[Example], np.ndarray]
-) -> tuple[list[Example], list[np.ndarray]]:
-    """The utterances and their (samples,); one that turns out to be damaged is reported and left out."""
+def load_all(utterances: Sequence[Example], load: Callable[[Example], LoadedT]) -> tuple[list[Example], list[LoadedT]]:
+    """The utterances and what is loaded of each; one that turns out to be damaged is reported and left out."""
     kept, waveforms = [], []
     for utterance in utterances:
         try:
@@ -173,7 +176,7 @@ class Utterances(Dataset[Batch]):
             raise audio.AudioError(
                 f"No file of a batch can be read, {requested[0].audio} among them; repair the corpus."
             )
-        waveforms, lengths = pad(heard)
+        waveforms, lengths = pad([sound.samples for sound in heard])
         labels = [self.tokenizer.encode(utterance.text) for utterance in utterances]
         return Batch(
             ids=tuple(utterance.id for utterance in utterances),
@@ -182,16 +185,18 @@ class Utterances(Dataset[Batch]):
             lengths=lengths,
             labels=torch.tensor([label for row in labels for label in row], dtype=torch.long),
             label_lengths=torch.tensor([len(row) for row in labels]),
+            spoken=torch.tensor([[sound.start, sound.end] for sound in heard]),
         )
 
     def plain(self) -> Utterances:
         """The same without augmentation and without a memory."""
         return Utterances(self.tokenizer, self.sampling_rate, cache_bytes=0)
 
-    def waveform(self, utterance: Example, epoch: int) -> np.ndarray:
-        """(samples,) float32 of one utterance as this epoch hears it."""
+    def waveform(self, utterance: Example, epoch: int) -> Heard:
+        """One utterance as this epoch hears it."""
         if self.augment is None:
-            return self.load(utterance, speed=1.0)
+            samples = self.load(utterance, speed=1.0)
+            return Heard(samples, 0, len(samples))
         generator = np.random.default_rng([self.seed, epoch, zlib.crc32(utterance.id.encode())])
         samples = self.load(utterance, self.augment.speed(generator))
         return self.augment(samples, generator)
@@ -259,10 +264,21 @@ class BucketedBatches(Sampler[tuple[int, list[Example]]]):
         sampler.set_epoch(epoch)
         return [examples(cuts) for cuts in sampler]
 
-    def longest(self) -> list[Example]:
-        """The batch that needs the most memory: as many of the longest utterances as one batch may hold."""
+    def longest(self, added: float = 0.0) -> list[Example]:
+        """The batch that needs the most memory: as many utterances of like length as one batch may hold.
+
+        Args:
+            added: seconds by which augmentation may lengthen each utterance; with 0 they are the longest, and the more
+                it is, the more a batch of many short ones weighs.
+        """
         utterances = examples(self.cuts.sort_by_duration())
-        return utterances[: max(1, int(self.batch_seconds / utterances[0].duration))]
+        counts = [
+            min(max(1.0, self.batch_seconds / utterance.duration), len(utterances) - start)
+            for start, utterance in enumerate(utterances)
+        ]
+        sizes = [count * (one.duration + added) for count, one in zip(counts, utterances, strict=True)]
+        start = sizes.index(max(sizes))
+        return utterances[start : start + int(counts[start])]
 
     def __iter__(self) -> Iterator[tuple[int, list[Example]]]:
         for utterances in self.plan(self.epoch)[self.start :]:

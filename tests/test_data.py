@@ -80,6 +80,31 @@ def test_the_longest_batch_is_no_smaller_than_any_planned_one(cuts: CutSet) -> N
     assert max(example.duration for example in batches.longest()) == max(cut.duration for cut in cuts)
 
 
+def test_with_pauses_added_no_planned_batch_is_larger_than_the_one_tried_first(cuts: CutSet) -> None:
+    batches = BucketedBatches(cuts, 5.0, 0, True)
+
+    def size(batch: list[Example]) -> float:
+        return len(batch) * (max(example.duration for example in batch) + 2.0)
+
+    largest = max(size(batch) for epoch in range(5) for batch in batches.plan(epoch))
+    tried = batches.longest(added=2.0)
+    assert len(tried) > len(batches.longest())  # many short ones weigh more
+    assert size(tried) >= largest - max(example.duration + 2.0 for example in tried)
+
+
+def test_a_batch_tells_where_each_recording_lies(cuts: CutSet) -> None:
+    chosen = examples(cuts)[:4]
+    options = WaveformOptions(speeds=(1.0,), padding=0.3, volume=(0.0, 0.0))
+    padded = Utterances(TOKENIZER, RATE, WaveformAugment(options, RATE))[0, chosen]
+    plain = Utterances(TOKENIZER, RATE)[0, chosen]
+    assert plain.spoken.tolist() == [[0, length] for length in plain.lengths.tolist()]
+    for row, (start, end), length, expected in zip(
+        padded.waveforms, padded.spoken.tolist(), padded.lengths.tolist(), plain.waveforms, strict=True
+    ):
+        assert 0 < start < end < length
+        torch.testing.assert_close(row[start:end], expected[: end - start])
+
+
 @given(st.lists(st.floats(0.1, 50), max_size=30), st.floats(1, 100))
 def test_by_length_loses_nothing(lengths: list[float], batch_seconds: float) -> None:
     groups = by_length(dict(enumerate(lengths)), batch_seconds)
@@ -136,7 +161,7 @@ def test_the_cache_keeps_its_limit_and_changes_nothing(cuts: CutSet) -> None:
     small, none = Utterances(TOKENIZER, RATE, cache_bytes=limit), Utterances(TOKENIZER, RATE, cache_bytes=0)
     for _ in range(2):
         for example in few:
-            assert np.array_equal(small.waveform(example, 0), none.waveform(example, 0))
+            assert np.array_equal(small.waveform(example, 0).samples, none.waveform(example, 0).samples)
             assert small.cached_bytes == sum(kept.nbytes for kept in small.cache.values()) <= limit
     assert none.cached_bytes == 0 and small.cache
 

@@ -18,6 +18,7 @@ from speechrnn.nn.checkpoint import DESCRIPTION, load_model, load_weights, save_
 from speechrnn.nn.recurrent import RecurrentOptions, RecurrentStack
 from speechrnn.text import Tokenizer, tokenizer_from_json
 
+IMPOSSIBLE = -1e4  # log-probability; finite, since minus infinity has no gradient
 BLANK = 0  # index of CTC's blank in every alphabet
 
 
@@ -128,17 +129,34 @@ class AcousticModel(nn.Module):
         return logits.float().log_softmax(2), lengths
 
 
-def ctc_loss(log_probs: Tensor, frames: Tensor, labels: Tensor, label_lengths: Tensor) -> Tensor:
+def ctc_loss(
+    log_probs: Tensor, frames: Tensor, labels: Tensor, label_lengths: Tensor, spoken: Tensor | None = None
+) -> Tensor:
     """Mean over the batch of each utterance's negative log-likelihood in nats per label (Graves et al. 2006, eq. 8).
+
+    CTC leaves it to the network when it writes a label, and one that hears both directions may write the first word at
+    the first frame, before it is said. Where the speech lies is known when training has added the pauses around it
+    itself: there, only paths of blanks count.
 
     Args:
         log_probs: (batch, frames, symbols).
         frames: (batch,) true frames.
         labels: (batch, labels) padded, or all labels in one row after the other.
         label_lengths: (batch,) true labels.
+        spoken: (batch, 2), for how many frames each utterance goes on until the speech begins and until it ends; None:
+            labels may stand anywhere.
     """
+    pauses = torch.zeros_like(frames, dtype=log_probs.dtype)
+    if spoken is not None:
+        position = torch.arange(log_probs.shape[1], device=log_probs.device)
+        # A frame to spare on both sides: the frames of a part may be one fewer than those of the part alone.
+        inside = (position >= spoken[:, :1] - 1) & (position <= spoken[:, 1:])
+        pauses = -log_probs[:, :, BLANK].masked_fill(inside | (position >= frames[:, None]), 0.0).sum(1)
+        blank = torch.full_like(log_probs[0, 0], IMPOSSIBLE)
+        blank[BLANK] = 0.0
+        log_probs = torch.where(inside[:, :, None], log_probs, blank)
     losses = F.ctc_loss(log_probs.transpose(0, 1), labels, frames, label_lengths, BLANK, reduction="none")
-    return (losses / label_lengths.clamp_min(1)).mean()
+    return ((losses + pauses) / label_lengths.clamp_min(1)).mean()
 
 
 def required_frames(labels: list[int]) -> int:

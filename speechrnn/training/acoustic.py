@@ -92,6 +92,7 @@ class AcousticTask:
         cache = int(trainer.cache_gigabytes * (1 << 30))
         augment = WaveformAugment(settings.waveform, rate)
         self.slowest = min(settings.waveform.speeds)
+        self.padding = 2 * settings.waveform.padding
         self.utterances = Utterances(tokenizer, rate, augment, trainer.seed, cache)
         self.train = loader(self.utterances, self.batches, trainer.workers)
         self.dev = None
@@ -125,20 +126,17 @@ class AcousticTask:
 
     def hardest(self) -> Batch:
         """See `loop.Task`."""
-        batch = self.utterances.plain()[0, self.batches.longest()]
+        batch = self.utterances.plain()[0, self.batches.longest(self.padding)]
         slowest = min(self.slowest, 1.0)  # augmentation may make them longer than they are
-        longer = int(batch.waveforms.shape[1] / slowest) - batch.waveforms.shape[1]
-        return replace(
-            batch,
-            waveforms=F.pad(batch.waveforms, (0, longer)),
-            lengths=(batch.lengths / slowest).long().clamp_max(batch.waveforms.shape[1] + longer),
-        )
+        lengths = (batch.lengths / slowest).long() + int(self.padding * self.sampling_rate)
+        longer = int(lengths.max()) - batch.waveforms.shape[1]
+        return replace(batch, waveforms=F.pad(batch.waveforms, (0, longer)), lengths=lengths)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """See `loop.Task`."""
         batch = batch.to(self.fabric.device)
         log_probs, frames = model(batch.waveforms, batch.lengths)
-        return ctc_loss(log_probs, frames, batch.labels, batch.label_lengths)
+        return ctc_loss(log_probs, frames, batch.labels, batch.label_lengths, self.model.frames(batch.spoken))
 
     def amount(self, batch: Batch) -> float:
         """See `loop.Task`: seconds of audio, padding apart."""
@@ -211,11 +209,11 @@ def fitting(cuts: CutSet, model: AcousticModel, tokenizer: Tokenizer, fastest: f
 def train_acoustic(
     fabric: Fabric, settings: AcousticSettings, tokenizer: Tokenizer, train: CutSet, dev: CutSet | None, folder: Path
 ) -> tuple[AcousticModel, dict[str, Any]]:
-    """Trains an acoustic model, or goes on with the training that `folder`/checkpoints holds.
+    """Trains an acoustic model, or goes on with the training that `folder` holds.
 
     Args:
         fabric: from `loop.make_fabric`.
-        folder: of the run.
+        folder: for checkpoints.
 
     Returns:
         the averaged model, and a summary of its training in JSON values.
@@ -231,7 +229,7 @@ def train_acoustic(
         "tokenizer": tokenizer.symbols[:1000],
         "processes": fabric.world_size,
     }
-    loop: Loop[Batch, AcousticModel] = Loop(fabric, task, settings.trainer, folder / "checkpoints", fingerprint)
+    loop: Loop[Batch, AcousticModel] = Loop(fabric, task, settings.trainer, folder, fingerprint)
     model = loop.run()
     summary = {
         "epochs": loop.state.epoch,

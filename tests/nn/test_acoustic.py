@@ -102,6 +102,28 @@ def test_loss_sums_all_paths() -> None:
     assert loss.item() == pytest.approx(expected, abs=1e-5)
 
 
+def test_around_the_speech_only_blanks_count() -> None:
+    """Frames 0, 1 and 6 are pauses when two frames pass before the speech and five until its end, one to spare each."""
+    torch.manual_seed(0)
+    logits = torch.randn(1, 7, 3, requires_grad=True)
+    log_probs = logits.log_softmax(2)
+    arguments = (torch.tensor([7]), torch.tensor([1, 2]), torch.tensor([2]))
+    loss = ctc_loss(log_probs, *arguments, spoken=torch.tensor([[3, 5]]))
+    blanks = float(log_probs.detach()[0, [0, 1, 6], 0].sum())
+    assert loss.item() == pytest.approx(-(brute_force(log_probs[0, 2:6].detach(), [1, 2]) + blanks) / 2, abs=1e-5)
+    (gradient,) = torch.autograd.grad(loss, logits)
+    # as for any negative log-likelihood: probability minus what should have been, over the number of labels
+    expected = (log_probs[0, 0].detach().exp() - torch.tensor([1.0, 0.0, 0.0])) / 2
+    torch.testing.assert_close(gradient[0, 0], expected)
+
+
+def test_speech_from_end_to_end_changes_nothing() -> None:
+    torch.manual_seed(0)
+    log_probs = torch.randn(2, 5, 3).log_softmax(2)
+    arguments = (log_probs, torch.tensor([5, 4]), torch.tensor([1, 1, 2]), torch.tensor([2, 1]))
+    assert torch.equal(ctc_loss(*arguments), ctc_loss(*arguments, spoken=torch.tensor([[1, 5], [1, 4]])))
+
+
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4))
 @settings(deadline=None)
 def test_required_frames_is_the_least_with_a_finite_loss(labels: list[int]) -> None:
