@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -36,12 +37,18 @@ class TextPredictor:
     """
 
     def __init__(self, model: LanguageModel, tokenizer: Tokenizer, device: str = "auto") -> None:
-        """`device`: auto is a GPU where there is one, else the CPU; or cpu, cuda, cuda:1, mps."""
+        """`device`: auto is a GPU where there is one, else the CPU; or cpu, cuda, cuda:1."""
         self.device = find_device(device)
+        if self.device.type == "mps":
+            raise UserError("device=mps lacks the 64-bit numbers that texts are drawn with; choose cpu.")
         self.model = model.eval().to(self.device)
         self.tokenizer = tokenizer
         self.spelling = Spelling(tokenizer)
-        self.tiles = Tiles(self.model)
+
+    @cached_property
+    def tiles(self) -> Tiles:
+        """The model in matrices whose height changes nothing; found out when they are first needed."""
+        return Tiles(self.model)
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto") -> TextPredictor:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from speechrnn.generation.chance import stream_key, uniforms
 from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.tiles import alone
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.nn.softmax import FullSoftmax
 from speechrnn.text import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
@@ -48,7 +49,7 @@ def logits(model: LanguageModel, tokens: Sequence[int]) -> np.ndarray:
     """The scores that a full softmax normalises, or of another softmax its log-probabilities: (vocabulary,) float64."""
     if not isinstance(model.softmax, FullSoftmax):
         return np.log(probabilities(model, tokens))
-    with torch.no_grad():
+    with torch.no_grad(), alone():  # small products are slow where threads wait for each other
         outputs, _ = model(torch.tensor([0, *tokens]).unsqueeze(1), model.start(1))
         fitted = model.softmax.fit(outputs[-1, 0]).double()
         return (model.softmax.weight.double() @ fitted + model.softmax.bias.double()).numpy()
@@ -56,7 +57,7 @@ def logits(model: LanguageModel, tokens: Sequence[int]) -> np.ndarray:
 
 def probabilities(model: LanguageModel, tokens: Sequence[int]) -> np.ndarray:
     """What may follow a text, (vocabulary,) float64: the whole text is read each time, by the training's code."""
-    with torch.no_grad():
+    with torch.no_grad(), alone():  # small products are slow where threads wait for each other
         outputs, _ = model(torch.tensor([0, *tokens]).unsqueeze(1), model.start(1))
         return model.log_probs(outputs[-1, 0]).double().exp().numpy()
 

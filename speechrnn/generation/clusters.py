@@ -17,13 +17,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from speechrnn.generation.draws import NEVER, Buffers, draw, most_probable, pick, sums, weigh
+from speechrnn.generation.draws import BELOW_ONE, NEVER, Buffers, most_probable, pick, weigh
 from speechrnn.generation.rows import Row, uniforms
 from speechrnn.generation.tiles import Tiles, padded
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.nn.softmax import AdaptiveSoftmax
-
-BELOW_ONE = 1 - 2.0**-40
 
 
 class ClusterSampler:
@@ -49,8 +47,8 @@ class ClusterSampler:
         return turn.tokens, turn.log_probs
 
     def inside(self, fitted: Tensor, rows: int, cluster: int) -> Tensor:
-        """(rows, embedding) -> (rows, tokens of the cluster) log-probabilities, given the cluster."""
-        return log_softmax(fitted, rows, self.clusters[cluster])
+        """(height, embedding), of which the first rows count -> (rows, tokens of the cluster) raw scores."""
+        return F.linear(fitted, *self.clusters[cluster])[:rows]
 
     def each(self, work: Callable[[Tensor, Tensor], None], index: Tensor) -> None:
         """Calls `work(part, tile)` for each matrix: some of the index, and the same with padding."""
@@ -89,7 +87,7 @@ class Turn:
         """Fills in `fitted` and `head`."""
         fitted = self.sampler.fit(outputs[tile])
         self.fitted[part] = fitted[: len(part)]
-        self.head[part] = log_softmax(fitted, len(part), self.sampler.head)
+        self.head[part] = F.linear(fitted, *self.sampler.head)[: len(part)].float().log_softmax(1)
 
     def ban(self) -> None:
         """Lowers the scores of what must not be chosen, which the head has."""
@@ -112,7 +110,7 @@ class Turn:
 
     def look_for_better(self, cluster: int, part: Tensor, tile: Tensor) -> None:
         """Takes the cluster's most probable token where it is more probable than the best so far."""
-        inside = self.sampler.inside(self.fitted[tile], len(part), cluster)
+        inside = self.sampler.inside(self.fitted[tile], len(part), cluster).log_softmax(1)
         token = most_probable(inside)
         log_prob = (self.head[part, self.sampler.frequent + cluster] + pick(inside, token)).double()
         better = log_prob > self.log_probs[part]
@@ -135,25 +133,22 @@ class Turn:
 
     def draw_column(self, uniform: Tensor, part: Tensor, tile: Tensor) -> None:
         """A token or a cluster by the scores."""
-        weights, _ = weigh(self.scores[part], self.sampler.buffers)
-        self.tokens[part] = columns = draw(weights, uniform[part])
+        self.tokens[part] = columns = weigh(self.scores[part], self.sampler.buffers).draw(uniform[part])
         self.log_probs[part] = pick(self.head[part], columns).double()
 
     def draw_inside(self, cluster: int, uniform: Tensor, part: Tensor, tile: Tensor) -> None:
         """A token of the cluster; -1 where the draw is rejected."""
         inside = self.sampler.inside(self.fitted[tile], len(part), cluster)
-        weights, top = weigh(inside / self.heat[part], self.sampler.buffers)
+        weights = weigh(inside, self.sampler.buffers)
+        log_sum, heat = weights.log_sum, self.heat[part]
+        if (heat != 1).any():
+            weights = weigh(inside / heat, self.sampler.buffers)
         # What the tokens' weights come to, as a share of the cluster's own
-        whole = (sums(weights).sum(1).log() + top.squeeze(1).double()).clamp(max=0.0)
+        whole = (weights.log_sum - log_sum / heat.squeeze(1)).clamp(max=0.0)
         share = torch.where(self.right[part, cluster], 1.0, whole.exp())
-        tokens = draw(weights, (uniform[part] / share).clamp(max=BELOW_ONE))
+        tokens = weights.draw((uniform[part] / share).clamp(max=BELOW_ONE))
         accepted = uniform[part] < share
         self.tokens[part] = torch.where(accepted, tokens + self.sampler.starts[cluster], -1)
-        self.log_probs[part] += pick(inside, tokens).double()
+        self.log_probs[part] += pick(inside, tokens).double() - log_sum
         self.scores[part, self.sampler.frequent + cluster] += torch.where(accepted, 0.0, whole).float()
         self.right[part, cluster] |= ~accepted
-
-
-def log_softmax(fitted: Tensor, rows: int, layer: tuple[Tensor, Tensor]) -> Tensor:
-    """(height, embedding), whose first rows count -> (rows, outputs of the layer)."""
-    return F.linear(fitted, *layer)[:rows].float().log_softmax(1)

@@ -9,11 +9,13 @@ import torch
 from torch import Tensor
 
 from speechrnn.generation.clusters import ClusterSampler
-from speechrnn.generation.draws import NEVER, Buffers, draw, most_probable, pick, sums, weigh
+from speechrnn.generation.draws import NEVER, Buffers, Weights, most_probable, pick, weigh
 from speechrnn.generation.rows import Row, uniforms
-from speechrnn.generation.scores import constrain, raw_scores, warp
+from speechrnn.generation.scores import constrain, fill_in, warp
 from speechrnn.generation.tiles import Tiles, padded
 from speechrnn.nn.softmax import AdaptiveSoftmax
+
+MOST = 64  # rows of a softmax, of which a CPU's cache shall hold a chunk
 
 
 class Sampler:
@@ -58,24 +60,25 @@ class Sampler:
 
         def work(first: int, end: int, height: int) -> None:
             model, some = self.tiles.model, rows[first:end]
-            buffer = self.buffers.get("raw", height, model.vocabulary)
-            scores = raw_scores(model, outputs[padded(numbers[first:end], height)], buffer)[: end - first]
-            tokens[first:end], log_probs[first:end] = self.choose_by(scores, some)
+            scores = self.buffers.get("raw", height, model.vocabulary)
+            parts = fill_in(scores, model, outputs[padded(numbers[first:end], height)])
+            weights = weigh(scores[: len(some)], self.buffers, parts)
+            tokens[first:end], log_probs[first:end] = self.choose_by(weights, some)
 
-        self.tiles.each(work, len(rows))
+        self.tiles.each(work, len(rows), MOST if outputs.device.type == "cpu" else None)
         return tokens, log_probs
 
-    def choose_by(self, scores: Tensor, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        """The same from the raw scores, (rows, vocabulary)."""
-        weights, top = weigh(scores, self.buffers)
-        whole = sums(weights).sum(1)
+    def choose_by(self, weights: Weights, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
+        """The same from the raw scores."""
+        scores, whole = weights.scores, weights.log_sum
         if all(row.prompt.options.plain and not row.unfinished for row in rows):
             if self.unknown is not None:
-                weights[:, self.unknown] = 0.0
-            tokens = draw(weights, uniforms(rows))
+                scores[:, self.unknown] = NEVER
+                weights.without(self.unknown)
+            tokens = weights.draw(uniforms(rows))
         else:
             tokens = self.shape_and_choose(self.buffers.get("shaped", *scores.shape).copy_(scores), rows)
-        return tokens, pick(scores, tokens.clamp(min=0)).double() - top.squeeze(1).double() - whole.log()
+        return tokens, pick(scores, tokens.clamp(min=0)).double() - whole
 
     def shape_and_choose(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
         """(rows, vocabulary), changed as the rows' options ask -> (rows,) tokens, -1 where nothing may follow."""
@@ -85,8 +88,8 @@ class Sampler:
         nothing = pick(scores, tokens) == NEVER
         if not all(one.greedy for one in options):
             warp(scores, options)
-            # Where nothing is left, anything: it is not used, and keeps nan out.
-            weights, _ = weigh(scores.masked_fill_(nothing.unsqueeze(1), 0.0), self.buffers)
+            # Where nothing is left, anything: it is not used.
+            weights = weigh(scores.masked_fill_(nothing.unsqueeze(1), 0.0), self.buffers)
             greedy = torch.tensor([one.greedy for one in options], device=tokens.device)
-            tokens = torch.where(greedy, tokens, draw(weights, uniforms(rows)))
+            tokens = torch.where(greedy, tokens, weights.draw(uniforms(rows)))
         return tokens.masked_fill(nothing, -1)

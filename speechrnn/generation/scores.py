@@ -8,26 +8,38 @@ min-p, typical. Every function treats each row by itself: its result does not de
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.generation.draws import NEVER
+from speechrnn.generation.draws import NEVER, chunks
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.rows import Row
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
 from speechrnn.nn.softmax import FullSoftmax
 
 
-def raw_scores(model: LanguageModel, outputs: Tensor, out: Tensor | None = None) -> Tensor:
-    """(rows, dim) of the last layer -> (rows, vocabulary), into `out` where it is given."""
+def raw_scores(model: LanguageModel, outputs: Tensor) -> Tensor:
+    """(rows, dim) of the last layer -> (rows, vocabulary)."""
+    scores = outputs.new_empty(len(outputs), model.vocabulary)
+    for _ in fill_in(scores, model, outputs):
+        pass
+    return scores
+
+
+def fill_in(scores: Tensor, model: LanguageModel, outputs: Tensor) -> Iterator[slice]:
+    """Writes the raw scores, some columns at a time, which it tells: while they are in the cache they cost less."""
     softmax = model.softmax
     if isinstance(softmax, FullSoftmax):  # without the normalisation, which the draw does anyway
-        return torch.addmm(softmax.bias, softmax.fit(outputs), softmax.weight.T, out=out)
-    scores = model.log_probs(outputs)
-    return scores if out is None else out.copy_(scores)
+        fitted = softmax.fit(outputs)
+        for part in chunks(scores):
+            torch.addmm(softmax.bias[part], fitted, softmax.weight[part].T, out=scores[:, part])
+            yield part
+    else:
+        scores.copy_(model.log_probs(outputs))
+        yield from chunks(scores)
 
 
 def constrain(scores: Tensor, rows: Sequence[Row], unknown: int | None) -> None:

@@ -20,7 +20,7 @@ from speechrnn.generation.results import Prompt, Result
 from speechrnn.generation.scores import raw_scores
 from speechrnn.nn.language import LanguageModel
 
-HEIGHTS = {"cpu": (64, 32, 16), "cuda": (1024, 256, 64)}  # rows of a matrix, the usual one first
+HEIGHTS = {"cpu": (128, 64, 32, 16), "cuda": (1024, 256, 64)}  # rows of a matrix
 VECTORS = 32  # numbers that torch's loops take at a time; those left over at the end are rounded by other code
 
 
@@ -41,9 +41,12 @@ class Tiles:
         with alone():
             self.heights = agreeing(model, candidates)
 
-    def cut(self, rows: int) -> list[tuple[int, int, int]]:
-        """Which rows go together: (first, end, height) of each matrix, the last one perhaps not full."""
-        share = -(-rows // self.threads)
+    def cut(self, rows: int, most: int | None = None) -> list[tuple[int, int, int]]:
+        """Which rows go together: (first, end, height) of each matrix, the last one perhaps not full.
+
+        `most`: a height that is better not exceeded.
+        """
+        share = min(-(-rows // self.threads), most or rows)
         height = min((height for height in self.heights if height >= share), default=self.heights[0])
         tiles = []
         for first in range(0, rows, height):
@@ -51,14 +54,14 @@ class Tiles:
             tiles.append((first, end, min(size for size in self.heights if size >= end - first)))
         return tiles
 
-    def each(self, work: Callable[[int, int, int], None], rows: int) -> None:
-        """Calls `work(first, end, height)` for each matrix that the rows make."""
+    def each(self, work: Callable[[int, int, int], None], rows: int, most: int | None = None) -> None:
+        """Calls `work(first, end, height)` for each matrix that the rows make; see `cut`."""
 
         def quietly(tile: tuple[int, int, int]) -> None:
             with torch.inference_mode():  # which a thread does not inherit
                 work(*tile)
 
-        tiles = self.cut(rows)
+        tiles = self.cut(rows, most)
         with alone():
             if self.pool is None or len(tiles) == 1:
                 for tile in tiles:

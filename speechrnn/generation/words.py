@@ -36,8 +36,8 @@ def next_words(tiles: Tiles, spelling: Spelling, prompt: str, k: int) -> list[tu
 
     Of a word model these are its next tokens. Of a model of characters or subwords it is a best-first search through
     the ways to spell on until a space or the line's end: a beginning is given up where it is less probable than
-    `k` whole words are, so that none of these is missed. (Subwords can spell a word in several ways, which are added up;
-    of those that are given up, the probability is missing.)
+    `k` whole words are, so that none of these is missed. (Subwords can spell a word in several ways, which are added
+    up; of those that are given up, the probability is missing.)
 
     Raises:
         UserError: the prompt holds characters that the model does not know.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from speechrnn.generation import tiles
 from speechrnn.generation.clusters import ClusterSampler
-from speechrnn.generation.draws import Buffers, draw, sums, weigh
+from speechrnn.generation.draws import NEVER, Buffers, weigh
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Prompt
 from speechrnn.generation.rows import Row
@@ -54,26 +54,36 @@ def unlikely(tokens: Sequence[int], probabilities: np.ndarray) -> float:
 
 
 @settings(deadline=None)
-@given(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 1))
-def test_a_draw_is_where_the_cumulative_sum_passes_the_number(seed: int, empty: float, number: float) -> None:
+@given(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 1), st.sampled_from([1, 7, 256, 520, 5000]))
+def test_a_draw_is_where_the_cumulative_sum_passes_the_number(
+    seed: int, never: float, number: float, columns: int
+) -> None:
     generator = np.random.default_rng(seed)
-    table = torch.zeros(3, 768)
-    table[:, :520] = torch.from_numpy(generator.random((3, 520)) ** 30 * (generator.random((3, 520)) > empty))
-    table[:, 300] = 1e-3
+    table = torch.from_numpy(generator.standard_normal((3, columns)) * 20 + 50).float()
+    table[torch.from_numpy(generator.random((3, columns)) < never)] = NEVER
+    table[:, columns // 2] = 1.0
     uniform = min(number, 1 - 2**-48)
-    for found, one in zip(draw(table, np.full(3, uniform)).tolist(), table.double(), strict=True):
-        until = one.cumsum(0)
-        assert one[found] > 0
-        assert until[found] >= uniform * until[-1] - 1e-4 and until[found] - one[found] <= uniform * until[-1] + 1e-4
+    found = weigh(table, Buffers(table)).draw(np.full(3, uniform))
+    for column, one in zip(found.tolist(), table.double(), strict=True):
+        until = one.softmax(0).cumsum(0)
+        assert one[column] > NEVER
+        assert until[column] >= uniform - 1e-5 and until[column] - one.softmax(0)[column] <= uniform + 1e-5
 
 
-def test_weights_are_probabilities_up_to_a_factor() -> None:
-    values = scores(5, V)
-    weights, top = weigh(values, Buffers(values))
-    assert weights.shape == (5, 512) and not weights[:, V:].any()
-    torch.testing.assert_close(
-        sums(weights).sum(1).log() + top.squeeze(1), torch.zeros(5, dtype=torch.float64), rtol=0, atol=1e-5
-    )
+@pytest.mark.parametrize("columns", [1, 255, 256, 2048, 2049, 9000])
+def test_weights_are_probabilities_up_to_a_factor(columns: int) -> None:
+    values = scores(5, columns) + 3
+    values[1, :-1] = NEVER
+    weights = weigh(values, Buffers(values))
+    assert weights.blocks.shape == (5, -(-columns // 256))
+    torch.testing.assert_close(weights.log_sum, values.double().logsumexp(1))
+    values[:, columns // 3] = NEVER
+    values[:, 0] = 0.0
+    weights = weigh(values, Buffers(values))
+    last = columns - 1
+    values[:, last] = NEVER
+    if last:
+        torch.testing.assert_close(weights.without(last).log_sum, values.double().logsumexp(1))
 
 
 @pytest.mark.parametrize("softmax", ["full", "adaptive"])

@@ -15,7 +15,7 @@ from torch import Tensor
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Prompt
 from speechrnn.generation.rows import Row
-from speechrnn.generation.scores import banned, constrain, keep_top, penalise, raw_scores, warp
+from speechrnn.generation.scores import banned, constrain, fill_in, keep_top, penalise, raw_scores, warp
 from speechrnn.generation.spelling import Spelling
 from speechrnn.text import CharTokenizer
 
@@ -120,10 +120,12 @@ def test_raw_scores_are_log_probabilities_up_to_a_constant(softmax: str) -> None
     model = make(V, softmax=softmax, cutoffs=(5, 20))
     with torch.no_grad():
         outputs, _ = model.step(torch.randn(6, model.state_size), torch.arange(6))
-        out = torch.empty(6, V)
-        assert raw_scores(model, outputs, out) is out
-        torch.testing.assert_close(out.log_softmax(1), model.log_probs(outputs))
-        torch.testing.assert_close(raw_scores(model, outputs), out)
+        found = raw_scores(model, outputs)
+        torch.testing.assert_close(found.log_softmax(1), model.log_probs(outputs))
+        wide = torch.zeros(8, V)
+        assert [part.stop for part in fill_in(wide[:6], model, outputs)] == [V]
+        torch.testing.assert_close(wide[:6], found)
+        assert not wide[6:].any()
 
 
 def test_plain_references_agree_among_themselves() -> None:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from novelist import make
 from torch import Tensor
 
-from speechrnn.generation import tiles as module
 from speechrnn.generation.tiles import Tiles, agreeing
 
 MODEL = make(20)
@@ -108,4 +107,3 @@ def test_heights_that_do_not_agree_are_not_used(monkeypatch: pytest.MonkeyPatch)
 
 def test_heights_that_leave_a_rest_are_not_used() -> None:
     assert agreeing(make(20, units=13, embedding=13), (64, 48, 32, 16)) == (64, 32)
-    assert module.HEIGHTS["cpu"] == (64, 32, 16)
