@@ -1,0 +1,53 @@
+"""The article's food chain: feedback completes every sentence, a network without memory cannot.
+
+Trains both on five sentences in seconds; the run's report.html shows what each of them writes, and why.
+"""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from speechrnn.cli import recipe
+from speechrnn.lessons.food_chain import FoodChainOptions, Learnt, expected, study
+from speechrnn.lessons.food_chain_page import write_food_chain
+from speechrnn.lessons.setting import lesson_options, repeatable
+from speechrnn.run import Run
+
+
+@recipe("food_chain")
+def main(config: DictConfig) -> None:
+    """Train with feedback and without, complete the prompts, report."""
+    options = lesson_options(FoodChainOptions, config)
+    with repeatable(options.seed):
+        words, feedback, last_word = study(options)
+    run = Run.open("food_chain", config)
+    run.update_metrics("feedback", figures(feedback))
+    run.update_metrics("last_word", figures(last_word))
+    report = write_food_chain(run, options, words, feedback, last_word)
+    show(feedback, last_word)
+    print(f"report  {report}")
+
+
+def figures(learnt: Learnt) -> dict[str, object]:
+    """For metrics.json."""
+    return {
+        "right": learnt.right(),
+        "mistakes_of_the_article": learnt.mistakes(),
+        "probability_of_the_food": learnt.history[-1],
+        "written": learnt.written,
+    }
+
+
+def show(feedback: Learnt, last_word: Learnt) -> None:
+    """Both completions of each prompt."""
+    table = Table("beginning", "with feedback", "the last word alone", title="Who feeds on whom?")
+    for prompt, text in feedback.written.items():
+        other = last_word.written[prompt]
+        table.add_row(prompt, *(f"[green]{each}" if each == expected(prompt) else each for each in (text, other)))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The article's study timetable: a network that hears its own predictions gets over missed days.
+
+Trains it and one without the feedback, in seconds; the run's report.html shows both on days that they were not told of.
+"""
+
+from __future__ import annotations
+
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from speechrnn.cli import recipe
+from speechrnn.lessons.setting import lesson_options, repeatable
+from speechrnn.lessons.study_timetable import Learnt, TimetableOptions, learn
+from speechrnn.lessons.study_timetable_page import write_study_timetable
+from speechrnn.run import Run
+
+
+@recipe("study_timetable")
+def main(config: DictConfig) -> None:
+    """Train with feedback and without, look at missed days, report."""
+    options = lesson_options(TimetableOptions, config)
+    run = Run.open("study_timetable", config)
+    with repeatable(options.seed):
+        feedback = learn(True, options)
+    with repeatable(options.seed):  # the same days
+        facts_alone = learn(False, options)
+    run.update_metrics("feedback", figures(feedback))
+    run.update_metrics("facts_alone", figures(facts_alone))
+    report = write_study_timetable(run, options, feedback, facts_alone)
+    show(feedback, facts_alone)
+    print(f"report  {report}")
+
+
+def figures(learnt: Learnt) -> dict[str, object]:
+    """For metrics.json."""
+    return {
+        "accuracy_by_missed_days": learnt.accuracy,
+        "holiday_accuracy": sum(learnt.holiday) / len(learnt.holiday),
+        "loss": learnt.losses[-1],
+    }
+
+
+def show(feedback: Learnt, facts_alone: Learnt) -> None:
+    """Right predictions by the number of missed days before."""
+    table = Table("missed days in a row", "with feedback", "facts alone", title="Is the next subject right?")
+    for missed, (one, other) in enumerate(zip(feedback.accuracy, facts_alone.accuracy, strict=True)):
+        table.add_row(f"{missed}", f"{one:.0%}", f"{other:.0%}")
+    days = len(feedback.holiday) - 1
+    table.add_row(f"{days}, a holiday", f"{feedback.holiday[-1]:.0%}", f"{facts_alone.holiday[-1]:.0%}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""The LSTM cell, step by step: what to forget, what to add, what to show.
+
+Hochreiter & Schmidhuber (1997), with the forget gate of Gers, Schmidhuber & Cummins (2000). It computes what
+`torch.nn.LSTM` computes, with the same parameters, but lets every intermediate result be seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Step:
+    """All that happens in the cell at one token, or at many of them stacked; each (..., units).
+
+    Attributes:
+        forget: how much of the old memory is kept: 0 forgets, 1 remembers.
+        input: how much of the candidate enters the memory: 0 ignores it.
+        candidate: what could be remembered of this token, between -1 and 1.
+        output: how much of the memory is shown: 0 keeps it to itself.
+        cell: the memory after this token.
+        hidden: what the cell shows of it: the layer's output, which is also fed back at the next token.
+    """
+
+    forget: Tensor
+    input: Tensor
+    candidate: Tensor
+    output: Tensor
+    cell: Tensor
+    hidden: Tensor
+
+
+class LstmCell(nn.Module):
+    """One layer of LSTM that reads a token at a time."""
+
+    def __init__(self, input_size: int, units: int) -> None:
+        super().__init__()
+        self.units = units
+        bound = units**-0.5  # where torch's own layers start
+        # The four rows of blocks belong to the input gate, the forget gate, the candidate and the output gate.
+        self.weight_ih = nn.Parameter(torch.empty(4 * units, input_size).uniform_(-bound, bound))
+        self.weight_hh = nn.Parameter(torch.empty(4 * units, units).uniform_(-bound, bound))
+        self.bias_ih = nn.Parameter(torch.empty(4 * units).uniform_(-bound, bound))
+        self.bias_hh = nn.Parameter(torch.empty(4 * units).uniform_(-bound, bound))
+
+    @classmethod
+    def from_lstm(cls, network: nn.LSTM, layer: int = 0) -> LstmCell:
+        """A cell with a copy of the parameters of one layer of `nn.LSTM`, in its forward direction."""
+        weight: Tensor = getattr(network, f"weight_ih_l{layer}")
+        cell = cls(weight.shape[1], network.hidden_size).to(weight)
+        for name, parameter in cell.named_parameters():
+            parameter.data.copy_(getattr(network, f"{name}_l{layer}"))
+        return cell
+
+    def step(self, token: Tensor, hidden: Tensor, cell: Tensor) -> Step:
+        """Reads one token: (batch, input_size), and what the last step left, twice (batch, units)."""
+        # Everything is decided by the token that comes in and by what the network said before: the feedback.
+        evidence = token @ self.weight_ih.T + self.bias_ih + hidden @ self.weight_hh.T + self.bias_hh
+        for_input, for_forget, for_candidate, for_output = evidence.chunk(4, dim=-1)
+
+        # 1. Forget: a gate between 0 and 1 for each number in the memory.
+        forget = torch.sigmoid(for_forget)
+        # 2. Choose what could be added, and how much of it.
+        input = torch.sigmoid(for_input)
+        candidate = torch.tanh(for_candidate)
+        # 3. Update. The old memory is multiplied by a gate, not by a matrix and a tanh: where the gate is open, it
+        #    passes unchanged, and so does the gradient on its way back.
+        cell = forget * cell + input * candidate
+        # 4. Show a part of the memory.
+        output = torch.sigmoid(for_output)
+        hidden = output * torch.tanh(cell)
+        return Step(forget, input, candidate, output, cell, hidden)
+
+    def forward(self, tokens: Tensor, hidden: Tensor | None = None, cell: Tensor | None = None) -> Step:
+        """Reads (length, batch, input_size), from an empty memory or a given one -> (length, batch, units) of each."""
+        empty = tokens.new_zeros(tokens.shape[1], self.units)
+        hidden, cell = empty if hidden is None else hidden, empty if cell is None else cell
+        steps = []
+        for token in tokens:
+            steps.append(self.step(token, hidden, cell))
+            hidden, cell = steps[-1].hidden, steps[-1].cell
+        return Step(*(torch.stack([getattr(step, name) for step in steps]) for name in Step.__dataclass_fields__))

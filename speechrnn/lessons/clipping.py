@@ -1,0 +1,59 @@
+"""What clipping the gradient's norm does (Pascanu, Mikolov & Bengio 2013)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from speechrnn.lessons.gradients import weights
+from speechrnn.lessons.recall import ROWS, Recall, draw
+
+LETTERS = 8
+
+
+@dataclass(frozen=True)
+class ClippingOptions:
+    """One plain recurrent network with large weights; conf/gradients.yaml explains the keys."""
+
+    scale: float = field(metadata={"min": 0.0})
+    delay: int = field(metadata={"min": 1})
+    steps: int = field(metadata={"min": 1})
+    learning_rate: float = field(metadata={"min": 0.0})
+    norm: float = field(metadata={"min": 0.0})
+
+
+@dataclass(frozen=True)
+class Descent:
+    """One training.
+
+    Attributes:
+        clip: the longest gradient that it may follow; infinite for any.
+        losses: of each step, nats.
+        norms: of each step's gradient, before it was clipped.
+    """
+
+    learning_rate: float
+    clip: float
+    losses: list[float]
+    norms: list[float]
+
+
+def descend(options: ClippingOptions, units: int, learning_rate: float, clip: float) -> Descent:
+    """Trains a plain recurrent network on delayed recall, by nothing but steps along the gradient."""
+    model = Recall("rnn_tanh", LETTERS, units)
+    weights(model.layer, "weight_hh_l0").mul_(options.scale)
+    optimiser = torch.optim.SGD(model.parameters(), learning_rate)
+    losses, norms = [], []
+    for _ in range(options.steps):
+        inputs, answers = draw(LETTERS, int(torch.randint(1, options.delay + 1, ())), ROWS)
+        loss = F.cross_entropy(model(inputs), answers)
+        optimiser.zero_grad()
+        loss.backward()
+        # The direction stays; a longer gradient is shortened to `clip`.
+        norms.append(nn.utils.clip_grad_norm_(model.parameters(), clip).item())
+        optimiser.step()
+        losses.append(loss.item())
+    return Descent(learning_rate, clip, losses, norms)

@@ -1,0 +1,144 @@
+"""A model reads, its gates in view; and a small model to look at where there is none yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from speechrnn.errors import UserError
+from speechrnn.lessons.reading import Reading, difference, encode, encode_sentence, held_out_tokens, read
+from speechrnn.lessons.stories import tell
+from speechrnn.lessons.tracking import Tracker, find_trackers
+from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions, load_language, save_language
+from speechrnn.run import Run
+from speechrnn.text import CharTokenizer, Tokenizer
+from speechrnn.tokens import Block, write_tokens
+
+SHOWN = 90  # tokens of a picture; more could not be told apart
+LEAST = 40  # tokens of a text in whose halves anything can be found
+HELD_OUT = 8000  # characters
+
+
+@dataclass(frozen=True)
+class SmallModelOptions:
+    """The model that is trained where none is given; conf/gates.yaml explains the keys."""
+
+    characters: int = field(metadata={"min": 5000})
+    units: int = field(metadata={"min": 1})
+    steps: int = field(metadata={"min": 1})
+    rows: int = field(metadata={"min": 1})
+    window: int = field(metadata={"min": 1})
+    learning_rate: float = field(metadata={"min": 0.0})
+
+
+@dataclass(frozen=True)
+class GatesOptions:
+    """The keys of the recipe; conf/gates.yaml explains them."""
+
+    model: Path | None
+    sentence: str | None
+    held_out: Path | None
+    tokens: int = field(metadata={"min": LEAST})
+    small: SmallModelOptions
+    seed: int
+
+
+def make_small_model(run: Run, options: SmallModelOptions, seed: int) -> Path:
+    """Trains a character model on a made-up text, and leaves it in the run's folder as any training does."""
+    told = tell(options.characters + HELD_OUT, seed)
+    begin = next(n for n in range(len(told)) if sum(len(line) + 1 for line in told[:n]) >= HELD_OUT)
+    held_out, lines = told[:begin], told[begin:]
+    tokenizer = CharTokenizer.build(told)
+    model = train_small_model(encode(tokenizer, lines), len(tokenizer), options)
+    held = encode(tokenizer, held_out)
+    write_tokens(run.prepared_text / "valid.tokens", [Block(held, len(held))], len(tokenizer))
+    save_language(run.language, model, tokenizer, {"text": "made by speechrnn gates", "steps": options.steps})
+    return run.language
+
+
+def train_small_model(text: list[int], vocabulary: int, options: SmallModelOptions) -> LanguageModel:
+    """One LSTM layer learns to expect the next character."""
+    # The text as columns, each read from top to bottom; each character's input is the one before it.
+    length = len(text) // options.rows
+    targets = torch.tensor(text[: length * options.rows]).view(options.rows, length).T
+    inputs = torch.cat([torch.full((1, options.rows), END_OF_LINE), targets[:-1]])
+    shape = LanguageOptions(layers=1, units=options.units, embedding=24, tied=False)
+    model = LanguageModel(vocabulary, replace(shape, input_dropout=0.0, output_dropout=0.0)).train()
+    optimiser = torch.optim.Adam(model.parameters(), options.learning_rate)
+    slower = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, options.steps)
+    states, place = model.start(options.rows), 0
+    for step in range(1, options.steps + 1):
+        if place + options.window > length:
+            states, place = model.start(options.rows), 0
+        window = slice(place, place + options.window)
+        # The state goes on from the last window, but no gradient goes back into it: truncated back-propagation.
+        outputs, states = model(inputs[window], states.detach())
+        loss = -model.target_log_probs(outputs, targets[window]).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        slower.step()
+        place += options.window
+        if step % max(1, options.steps // 8) == 0:
+            print(f"training a small model: step {step:,} of {options.steps:,}, {loss.item():.3f} nats a character")
+    return model.eval()
+
+
+@dataclass(frozen=True)
+class Watched:
+    """All that the page shows.
+
+    Attributes:
+        sentence: the reading of the sentence.
+        held_out: the reading of the held-out text.
+        trackers: the cells found there.
+        untrained: what the same search finds in the same network before it has learnt anything.
+        difference: the largest between the cell written out and torch's own.
+    """
+
+    model: LanguageModel
+    tokenizer: Tokenizer
+    sentence: Reading
+    held_out: Reading
+    trackers: list[Tracker]
+    untrained: list[Tracker]
+    difference: float
+
+
+def watch(folder: Path, options: GatesOptions) -> Watched:
+    """Reads the held-out text and the sentence, and looks for cells that follow something.
+
+    Raises:
+        UserError: there is no such model or text, the model is no LSTM, or the text is too short.
+    """
+    model, tokenizer = load_language(folder)
+    tokens = held_out_tokens(folder, options.held_out, tokenizer, options.tokens)
+    if len(tokens) < LEAST:
+        raise UserError(f"The held-out text has {len(tokens)} tokens; give held_out=FILE with at least {LEAST}.")
+    held_out = read(model, tokenizer, tokens)
+    if options.sentence is None:
+        sentence = held_out.part(*choose(held_out.tokens))
+    else:
+        sentence = read(model, tokenizer, encode_sentence(options.sentence, tokenizer, folder))
+    characters = tokenizer.kind == "char"
+    fresh = LanguageModel(model.vocabulary, model.options).eval()
+    return Watched(
+        *(model, tokenizer, sentence, held_out, find_trackers(held_out, characters)),
+        find_trackers(read(fresh, tokenizer, tokens), characters),
+        difference(model, held_out, tokens),
+    )
+
+
+def choose(tokens: list[str]) -> tuple[int, int]:
+    """Where the picture begins and ends: at a line of the second half, just before a quotation mark if there is one."""
+    middle = len(tokens) // 2
+    starts = [place + 1 for place in range(middle, max(middle, len(tokens) - SHOWN)) if tokens[place] == "\n"]
+    quoted = [start for start in starts if any(mark in token for token in tokens[start : start + 2] for mark in '"“')]
+    # The line before shows the gates outside of quotes.
+    before = [start for start in starts if quoted and start < quoted[0]][-1:]
+    begin = (before or quoted or starts or [max(0, len(tokens) - SHOWN)])[0]
+    return begin, min(begin + SHOWN, len(tokens))

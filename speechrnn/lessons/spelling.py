@@ -1,0 +1,162 @@
+"""How a character model learns to spell: nobody tells it what a word is, and after a while it writes words.
+
+What it writes is cut into words as the training text is, and a word counts as right if it stands in that text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from speechrnn.errors import UserError
+from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions
+from speechrnn.text import CharTokenizer
+from speechrnn.texts import TextOptions, file
+from speechrnn.tokens import BpttBatches, TokenFile
+
+WORD = re.compile(r"[^\W\d_]+")  # letters in a row
+SHORTEST = 3  # letters; shorter ones are hit by chance too easily
+
+
+@dataclass(frozen=True)
+class SpellingOptions:
+    """The keys of the recipe; conf/spelling.yaml explains them."""
+
+    files: tuple[str, ...]
+    units: int = field(metadata={"min": 1})
+    steps: int = field(metadata={"min": 1})
+    batch_size: int = field(metadata={"min": 1})
+    bptt: int = field(metadata={"min": 1})
+    learning_rate: float = field(metadata={"min": 0.0})
+    every: int = field(metadata={"min": 1})
+    rows: int = field(metadata={"min": 1})
+    characters: int = field(metadata={"min": 1})
+    temperature: float = field(metadata={"min": 0.01})
+    seed: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the model could do after a number of steps.
+
+    Attributes:
+        loss: nats a character since the last look; before the first step, those of a guess among all characters.
+        words: how many it wrote.
+        right: share of them that stand in the training text.
+        sample: what it wrote.
+    """
+
+    step: int
+    loss: float
+    words: int
+    right: float
+    sample: str
+
+
+def read(files: tuple[str, ...]) -> list[str]:
+    """The lines to learn from.
+
+    Raises:
+        UserError: a file that is missing, empty or no UTF-8, or a text without a word.
+    """
+    if files:
+        part = file.parts(TextOptions("file"), test=files)["test"]
+        lines = [line.text for line in part.lines()]
+    else:
+        from pydoc_data.topics import topics  # what help("...") shows, as it comes with every Python
+
+        manual = "\n".join(text for _, text in sorted(topics.items()))
+        lines = [line for line in (" ".join(line.split()) for line in manual.split("\n")) if is_prose(line)]
+    if not words("\n".join(lines)):
+        raise UserError("The text to learn from has no word; name other files, as in files=[book.txt].")
+    return lines
+
+
+def is_prose(line: str) -> bool:
+    """Whether a line of a manual is a sentence rather than a table or a program."""
+    return len(line) > 30 and sum(character.isalpha() or character == " " for character in line) > 0.9 * len(line)
+
+
+def words(text: str) -> list[str]:
+    """The words of a text that count."""
+    return [word for word in WORD.findall(text) if len(word) >= SHORTEST]
+
+
+def study(lines: list[str], options: SpellingOptions) -> Iterator[Look]:
+    """Trains a model on the lines; looks at what it writes before the first step, and every so many."""
+    tokenizer = CharTokenizer.build(lines)
+    known = set(words("\n".join(lines)))
+    tokens = np.array([index for line in lines for index in (*tokenizer.encode(line), END_OF_LINE)], np.uint32)
+    text = TokenFile(tokens, np.zeros(1, np.int64), len(tokens))
+    batches = BpttBatches(text, min(options.batch_size, len(tokens)), options.bptt, options.seed)
+
+    model = LanguageModel(
+        len(tokenizer),
+        # A few steps on a text that is long enough need no dropout.
+        LanguageOptions(
+            layers=1,
+            units=options.units,
+            embedding=48,
+            tied=False,
+            input_dropout=0.0,
+            output_dropout=0.0,
+            weight_drop=0.0,
+        ),
+    )
+    optimiser = torch.optim.Adam(model.parameters(), options.learning_rate)
+    step, losses = 0, [float(np.log(len(tokenizer)))]
+    yield look(step, losses, model, tokenizer, known, options)
+    while step < options.steps:
+        states = model.start(batches.batch_size)
+        for batch in batches.batches(epoch=step):
+            model.train()
+            outputs, states = model(batch.inputs, states.detach())
+            loss = -model.target_log_probs(model.drop(outputs), batch.targets).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            step += 1
+            losses.append(loss.item())
+            if step % options.every == 0 or step == options.steps:
+                yield look(step, losses, model, tokenizer, known, options)
+                losses = []
+            if step == options.steps:
+                break
+
+
+def look(
+    step: int,
+    losses: list[float],
+    model: LanguageModel,
+    tokenizer: CharTokenizer,
+    known: set[str],
+    options: SpellingOptions,
+) -> Look:
+    """Lets the model write, and checks its words."""
+    texts = write(model, tokenizer, options)
+    found = [word for text in texts for word in words(text)]
+    right = sum(word in known for word in found) / max(len(found), 1)
+    return Look(step, sum(losses) / len(losses), len(found), right, texts[0])
+
+
+@torch.inference_mode()
+def write(model: LanguageModel, tokenizer: CharTokenizer, options: SpellingOptions) -> list[str]:
+    """One text a row: each character is drawn, and read again before the next."""
+    model.eval()
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(options.seed)  # the same luck at each look
+        states = model.start(options.rows)
+        last = torch.full((options.rows,), END_OF_LINE)
+        written: list[Tensor] = []
+        for _ in range(options.characters):
+            log_probs, states = model.score(states, last)
+            last = torch.multinomial((log_probs / options.temperature).softmax(1), 1).squeeze(1)
+            written.append(last)
+    rows = torch.stack(written, 1).tolist()
+    return ["".join(tokenizer.symbols[index] if index else "\n" for index in row) for row in rows]
