@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -50,8 +51,9 @@ def utterances(
         split: "kaldi": of the sorted names the first half trains, the second tests
             (kaldi egs/yesno/s5/local/create_yesno_waves_test_train.pl); "icefall": every second one tests, from the
             second on (lhotse.recipes.yesno). The numbers of the two are not comparable.
-        pieces: cut each training file into three in the silences between its words. Every file of Kaldi's training half
-            begins with "no", which a network with a memory learns instead of the word. Test files stay whole.
+        pieces: cut each training file into three in the silences between its words, and leave out those in which other
+            than eight words are heard. Every file of Kaldi's training half begins with "no", which a network with a
+            memory learns instead of the word. Test files stay as they are.
 
     Raises:
         UserError: the root holds no such files.
@@ -76,7 +78,11 @@ def _utterance(path: Path) -> Utterance:
 
 
 def cut(whole: Utterance, sizes: tuple[int, ...]) -> list[Utterance]:
-    """The file in pieces of so many words, cut in the middle of silences; whole where its words are not told apart."""
+    """The file in pieces of so many words, cut in the middle of silences.
+
+    A file in which other than the named number of words is heard comes back without its text, so that the summary lists
+    it: in 0_1_0_1_0_0_0_0 seven are spoken.
+    """
     from speechrnn import audio
 
     words = (whole.text or "").split()
@@ -88,7 +94,7 @@ def cut(whole: Utterance, sizes: tuple[int, ...]) -> list[Utterance]:
         return [whole]
     sounds = find_sounds(samples, rate, len(words))
     if sounds is None:
-        return [whole]
+        return [replace(whole, text=None)]
     ends = list(itertools.accumulate(sizes))
     middles = [(sounds[end - 1][1] + sounds[end][0]) / 2 for end in ends[:-1]]
     borders = [0.0, *middles, len(samples) / rate]

@@ -93,8 +93,9 @@ def _flow(options: GradientsOptions, measured: Measured) -> str:
         paragraph(
             "“Scale” is by how much the recurrent weights stretch what they are given. In the plain RNN each step back "
             "multiplies by them and by the slope of tanh, so that the gradient shrinks geometrically, or with large "
-            "weights grows without bound: it vanishes or explodes. No scale suits all distances. Layers on top of each "
-            "other change the rate and not the rule. A GRU and an LSTM have another way back, past the weights; yet it "
+            "weights grows without bound: it vanishes or explodes. In between lies a narrow edge, "
+            "elsewhere for every depth and every input. Layers on top of each other change the rate and not the rule. "
+            "A GRU and an LSTM have another way back, past the weights; yet it "
             "is only as good as their gates are, and theirs have learnt nothing yet."
         ),
     )
@@ -106,10 +107,10 @@ def _forget(measured: Measured) -> str:
         "The way past the weights",
         paragraph(
             "In an LSTM the memory is passed on by a multiplication with the forget gate, and so is the gradient on "
-            "its way back. On the left, one layer whose gates start more and more open (the bias of the forget gate): "
+            "its way back. First, one layer whose gates start more and more open (the bias of the forget gate): "
             "half open they lose nearly as much as a plain RNN, wide open next to nothing. An LSTM therefore starts "
-            "with a bias of 1 or more, and learns the rest: on the right is what came back before and after it "
-            f"learnt to remember a letter over {longest} tokens."
+            "with a bias of 1 or more, and learns the rest: the second picture is what came back before and "
+            f"after it learnt to remember a letter over {longest} tokens."
         ),
         beside(_gates_picture(measured.gated), _learnt_picture(measured.recalled)),
     )

@@ -52,7 +52,7 @@ def write_study_timetable(run: Run, options: TimetableOptions, feedback: Learnt,
             paragraph(
                 "After one missed day the network without feedback has nothing to go by, and guesses. With feedback, "
                 "each prediction carries the one before it on, so that a memory of one day becomes a memory of many. "
-                f"On the right is a single holiday of {options.holiday} days about which nobody told anything."
+                f"The second picture is a single holiday of {options.holiday} days about which nobody told anything."
             ),
             beside(_accuracy(feedback, facts_alone), _holiday(feedback, facts_alone)),
         ),

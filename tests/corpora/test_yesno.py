@@ -89,13 +89,15 @@ def test_training_files_are_cut_in_silences(tmp_path: Path) -> None:
     assert [u.id for u in utterances(tmp_path, pieces=False)["train"]] == [name]
 
 
-def test_a_file_whose_words_cannot_be_told_apart_stays_whole(tmp_path: Path) -> None:
+def test_a_file_with_other_words_than_its_name_says_has_no_transcript(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "0_1_0_0_1_1_0_1.wav", bursts([(0.1, 3.0)], 4.0), 8000)
     (tmp_path / "0_1_0_0_1_1_1_1.wav").write_bytes(b"no audio")
     for name in ("1_0_0_0_0_0_0_0", "1_1_1_1_1_1_1_1"):
         soundfile.write(tmp_path / f"{name}.wav", np.zeros(8000), 8000)
     train = utterances(tmp_path)["train"]
-    assert [(u.id, u.duration) for u in train] == [("0_1_0_0_1_1_0_1", None), ("0_1_0_0_1_1_1_1", None)]
+    assert [(u.id, u.text is None) for u in train] == [("0_1_0_0_1_1_0_1", True), ("0_1_0_0_1_1_1_1", False)]
+    prepared = prepare(CorpusOptions("yesno", tmp_path), tmp_path / "prepared").summary["splits"]["train"]
+    assert prepared["rejected"]["reasons"] == {"audio without transcript": 1, "unreadable audio": 1}
 
 
 def test_the_real_yesno(shared: Path, tmp_path: Path) -> None:
@@ -109,10 +111,11 @@ def test_the_real_yesno(shared: Path, tmp_path: Path) -> None:
         "test": (30, 240),
     }
     cut = prepared(dev_fraction=0)["splits"]
-    assert cut["train"]["words"] == cut["test"]["words"] == 240
-    # all files but one, in which seven words are heard
-    assert cut["train"]["utterances"] == 29 * 3 + 1 and cut["test"]["utterances"] == 30
+    # all training files but one, in which seven words are heard
+    assert (cut["train"]["utterances"], cut["train"]["words"]) == (29 * 3, 29 * 8)
+    assert [item["id"] for item in cut["train"]["rejected"]["utterances"]] == ["0_1_0_1_0_0_0_0"]
+    assert (cut["test"]["utterances"], cut["test"]["words"]) == (30, 240)
     held = prepared()
     # one speaker: nothing but utterances can be held out
     assert held["dev_held_out_by"] == "utterance"
-    assert held["splits"]["train"]["words"] + held["splits"]["dev"]["words"] == 240
+    assert held["splits"]["train"]["words"] + held["splits"]["dev"]["words"] == 29 * 8
