@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from speechrnn.errors import UserError
 from speechrnn.nn.checkpoint import DESCRIPTION, load_model, load_weights, save_model
 from speechrnn.nn.recurrent import RecurrentLayer
-from speechrnn.nn.softmax import AdaptiveSoftmax, FullSoftmax, MixtureOfSoftmaxes, Softmax
+from speechrnn.nn.softmax import LARGE, AdaptiveSoftmax, FullSoftmax, MixtureOfSoftmaxes, Softmax
 from speechrnn.text import Tokenizer, tokenizer_from_json
 
-LARGE = 10_000  # tokens above which softmax=auto is adaptive
 END_OF_LINE = 0  # index of every tokenizer; a text begins as if one stood before it
 
 

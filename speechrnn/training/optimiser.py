@@ -22,7 +22,10 @@ def make_optimiser(model: nn.Module, kind: str, learning_rate: float, weight_dec
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98))
+    # In one pass over memory a step of a large vocabulary takes a fifth of the time; on a GPU the fused step would take
+    # the gradients before they are clipped, in 16 bits.
+    fused = all(parameter.device.type == "cpu" for parameter in parameters)
+    return torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.98), fused=fused)
 
 
 def rate_at(progress: float, warmup: float, final: float = 0.001) -> float:
