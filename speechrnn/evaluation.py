@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from speechrnn.adaptation import AdaptationOptions, CacheOptions, DynamicOptions, adapting_reader
+from speechrnn.device import find_device
 from speechrnn.files import atomic_write
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import LanguageModel, load_language
@@ -26,7 +27,6 @@ from speechrnn.texts.encode import normalised
 from speechrnn.texts.prepare import tokenize
 from speechrnn.texts.reader import Line, by_blank_lines, by_file, find
 from speechrnn.tokens import TokenFile
-from speechrnn.transcribe import find_device
 
 AS_IT_STANDS = NormalisationOptions("keep", "none", "keep", straight_quotes=False, collapse_spaces=False)
 

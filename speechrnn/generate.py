@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from speechrnn.device import find_device
 from speechrnn.errors import UserError
 from speechrnn.generation.beams import BeamEngine
 from speechrnn.generation.engine import Engine
@@ -22,7 +23,6 @@ from speechrnn.options import build
 from speechrnn.scoring import PlainReader, perplexity
 from speechrnn.text import Tokenizer
 from speechrnn.tokens import TokenBatch
-from speechrnn.transcribe import find_device
 
 DEFAULTS = GenerationOptions()
 

@@ -10,6 +10,7 @@ from typing import Any, Literal, TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from speechrnn.adaptation import AdaptationOptions, adapted_figures
+from speechrnn.device import find_device
 from speechrnn.errors import UserError
 from speechrnn.files import atomic_write
 from speechrnn.generate import TextPredictor
@@ -23,7 +24,6 @@ from speechrnn.texts.prepare import PreparedText, prepare_text
 from speechrnn.tokens import TokenFile
 from speechrnn.training.language import LanguageTrainerOptions, train_language
 from speechrnn.training.loop import make_fabric
-from speechrnn.transcribe import find_device
 
 logger = logging.getLogger("speechrnn")
 OptionsT = TypeVar("OptionsT", bound="TextPredictionOptions")

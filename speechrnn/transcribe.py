@@ -18,6 +18,7 @@ from speechrnn.data import by_length, pad
 from speechrnn.decoding.align import best_path_words
 from speechrnn.decoding.greedy import greedy
 from speechrnn.decoding.hypothesis import Hypothesis, Word
+from speechrnn.device import find_device
 from speechrnn.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
 from speechrnn.text import Tokenizer
@@ -218,24 +219,6 @@ class Transcriber:
                 Transcript(f"samples {number}", duration, text, confidence, segments, (), self.name, self.decoding)
             )
         return transcripts
-
-
-def find_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is a CUDA device where there is one, else the CPU.
-
-    Raises:
-        UserError: no such device here.
-    """
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-        if device.type not in ("cpu", "cuda", "mps"):
-            raise RuntimeError
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device={name} is not on this machine; choose auto, cpu, cuda, cuda:1 or mps.") from error
-    return device
 
 
 def fit(words: Sequence[Word], duration: float) -> tuple[Word, ...]:

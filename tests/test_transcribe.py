@@ -23,7 +23,7 @@ from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.text import CharTokenizer
-from speechrnn.transcribe import Failure, Transcriber, Transcript, find_device, fit
+from speechrnn.transcribe import Failure, Transcriber, Transcript, fit
 
 RATE = 16000  # Hz, of all models here
 TOKENIZER = CharTokenizer.build([], "ABC ")
@@ -363,12 +363,6 @@ def test_a_bad_model_directory_is_one_sentence(
     harm(tmp_path)
     with pytest.raises(UserError, match=sentence):
         Transcriber.load(tmp_path, "cpu")
-
-
-@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta"])
-def test_a_device_that_is_not_there_is_named(name: str) -> None:
-    with pytest.raises(UserError, match=f"device={name}"):
-        find_device(name)
 
 
 def test_batches_need_a_length(transcriber: Transcriber) -> None:

@@ -14,16 +14,13 @@ slightly different tree, and read audio headers with torchaudio; each layout is 
 
 from __future__ import annotations
 
-import importlib
-import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, make_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any
 
-from speechrnn.errors import UserError
-from speechrnn.options import build, did_you_mean
+from speechrnn.sources import SourceOptions, source_module, source_options
 
 SPLITS = ("train", "dev", "test")
 
@@ -59,12 +56,9 @@ class Utterance:
 
 
 @dataclass(frozen=True)
-class CorpusOptions:
+class CorpusOptions(SourceOptions):
     """The keys of the config group `corpus` that all corpora share; `corpus_options` adds the chosen corpus's own."""
 
-    name: str
-    root: Path | None = None
-    download: bool = False
     # of the training utterances, where the corpus has no dev part; 0: no dev part
     dev_fraction: float = field(default=0.1, metadata={"min": 0, "max": 0.9})
     min_seconds: float = field(default=0.1, metadata={"min": 0})
@@ -75,42 +69,16 @@ class CorpusOptions:
         if self.max_seconds is not None and self.max_seconds < self.min_seconds:
             raise ValueError(f"max_seconds={self.max_seconds:g} is less than min_seconds={self.min_seconds:g}.")
 
-    @property
-    def own(self) -> dict[str, Any]:
-        """The corpus's own keys with their values: what its `utterances` takes beside the root."""
-        shared = {f.name for f in fields(CorpusOptions)}
-        return {f.name: getattr(self, f.name) for f in fields(self) if f.name not in shared}
-
 
 def corpus_options(config: Mapping[str, Any]) -> CorpusOptions:
     """The options of a config group `corpus`, given as a mapping: `{"name": "yesno", "root": DIR, "split": "kaldi"}`.
 
     Raises:
-        UserError: an unknown corpus or key (names the nearest valid one), a wrong value, or a root that is not set.
+        UserError: see `sources.source_options`.
     """
-    options = build(_schema(str(config.get("name", ""))), config, "corpus")
-    if str(options.root) == "???":
-        raise UserError(
-            f"corpus.root is not set: give the folder of {options.name}, as in corpus.root=data/{options.name}."
-        )
-    return options
+    return source_options("corpus", CORPORA, "utterances", CorpusOptions, config)
 
 
 def corpus_module(name: str) -> ModuleType:
-    """Import the module of the corpus `name`; UserError names the nearest valid one."""
-    if name not in CORPORA:
-        raise UserError(f"corpus.name={name} is none of {', '.join(CORPORA)}{did_you_mean(name, CORPORA)}")
-    return importlib.import_module(CORPORA[name])
-
-
-def _schema(name: str) -> type[CorpusOptions]:
-    """`CorpusOptions` and the corpus's own keys: the arguments of its `utterances` after the root."""
-    function = corpus_module(name).utterances
-    hints = get_type_hints(function)
-    own = list(inspect.signature(function).parameters.values())[1:]
-    return make_dataclass(
-        "CorpusOptions",
-        [(p.name, hints[p.name], field(default=p.default)) for p in own],
-        bases=(CorpusOptions,),
-        frozen=True,
-    )
+    """Imports the module of the corpus `name`; UserError names the nearest valid one."""
+    return source_module("corpus", CORPORA, name)

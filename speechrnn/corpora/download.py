@@ -48,7 +48,7 @@ def fetch(archives: Iterable[Archive], root: Path) -> None:
         try:
             root.mkdir(parents=True, exist_ok=True)
             path = root / Path(archive.url).name
-            _download(archive, path)
+            download(archive, path)
             _unpack(archive, path, root)
             path.unlink()
         except OSError as error:
@@ -58,7 +58,7 @@ def fetch(archives: Iterable[Archive], root: Path) -> None:
             ) from error
 
 
-def _download(archive: Archive, path: Path) -> None:
+def download(archive: Archive, path: Path) -> None:
     """The archive at `path`, whole and checked; its first part waits under the name `path`.part in between."""
     if path.is_file() and (archive.sha256 is None or _sha256(path) == archive.sha256):
         return

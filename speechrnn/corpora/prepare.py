@@ -25,6 +25,7 @@ from speechrnn.corpora.download import fetch
 from speechrnn.corpora.holdout import hold_out
 from speechrnn.errors import UserError
 from speechrnn.files import atomic_write
+from speechrnn.sources import clear
 from speechrnn.text import NormalisationOptions
 
 if TYPE_CHECKING:
@@ -101,14 +102,14 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
     if not any(accepted.values()):
         raise UserError(_nothing_left(module, options, listed, rejected))
 
-    _clear(folder)
+    clear(folder, (f"cuts_{split}.jsonl.gz" for split in SPLITS))
     for split, items in accepted.items():
         if items:
             _write_cuts(folder / f"cuts_{split}.jsonl.gz", map(_cut, items))
     summary = {
         "corpus": options.name,
         "root": None if options.root is None else str(options.root),
-        "options": _plain(options),
+        "options": options.plain(),
         "normalisation": asdict(normalisation),
         "dev_held_out_by": held_out or None,
         "splits": {
@@ -168,15 +169,6 @@ def _with_unique_ids(splits: Mapping[str, Iterable[Utterance]]) -> dict[str, lis
             used.add(name)
             listed.setdefault(split, []).append(utterance if name == utterance.id else replace(utterance, id=name))
     return listed
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier call has left, the summary first: without it, the rest counts for nothing."""
-    for path in (folder / "summary.json", *(folder / f"cuts_{split}.jsonl.gz" for split in SPLITS)):
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(f"Cannot write {path}: {error.strerror}; choose another output folder.") from error
 
 
 def _cut(item: Accepted) -> Cut:
@@ -251,12 +243,6 @@ def _nothing_left(
     )
 
 
-def _plain(options: CorpusOptions) -> dict[str, Any]:
-    """What decides which cuts come out (how the corpus came to its place does not), as JSON values."""
-    values = {key: value for key, value in asdict(options).items() if key != "download"}
-    return {**values, "root": None if options.root is None else str(options.root)}
-
-
 def _fingerprint(
     options: CorpusOptions,
     normalisation: NormalisationOptions,
@@ -264,7 +250,7 @@ def _fingerprint(
     stamps: dict[str, list[Stamp | None]],
 ) -> str:
     digest = hashlib.sha256()
-    digest.update(json.dumps([_VERSION, _plain(options), asdict(normalisation)], sort_keys=True).encode())
+    digest.update(json.dumps([_VERSION, options.plain(), asdict(normalisation)], sort_keys=True).encode())
     for split in sorted(listed):
         digest.update(split.encode())
         for utterance, mark in zip(listed[split], stamps[split], strict=True):

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechrnn.corpora.download import Archive, _download
+from speechrnn.corpora.download import Archive, download
 from speechrnn.errors import UserError
 
 
@@ -28,7 +28,7 @@ def fetch(files: Iterable[RemoteFile], root: Path) -> None:
     for file in files:
         try:
             root.mkdir(parents=True, exist_ok=True)
-            _download(Archive(file.url, file.name, file.sha256), root / file.name)
+            download(Archive(file.url, file.name, file.sha256), root / file.name)
         except OSError as error:
             reason = error.strerror or str(error)
             raise UserError(

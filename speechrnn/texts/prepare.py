@@ -16,6 +16,7 @@ from typing import Any
 
 from speechrnn.errors import UserError
 from speechrnn.files import atomic_write
+from speechrnn.sources import clear
 from speechrnn.text import NormalisationOptions, Tokenizer, TokenizerOptions, build_tokenizer, tokenizer_from_json
 from speechrnn.texts import SPLITS, Part, TextOptions, text_module, text_parts
 from speechrnn.texts.download import fetch
@@ -86,7 +87,7 @@ def prepare_text(
     if (reusable := _load(folder, fingerprint)) is not None:
         return reusable
 
-    _clear(folder)
+    clear(folder, ["tokenizer.json", *(f"{split}.tokens" for split in SPLITS)])
     for split, part in parts.items():
         _refuse_empty(part, normalisation, split)
     texts: Iterable[str] = (line.text for line in normalised(parts["train"].lines(), normalisation))
@@ -98,7 +99,7 @@ def prepare_text(
         json.dump(made.to_json(), file)
     summary = {
         "text": options.name,
-        "options": _plain(options),
+        "options": options.plain(),
         "normalisation": asdict(normalisation),
         "tokenizer": {**asdict(tokenizer), "symbols": len(made)},
         "splits": counts,
@@ -186,12 +187,6 @@ def _sample(texts: Iterable[str], most: int = _SAMPLE) -> Iterator[str]:
     return iter(kept)
 
 
-def _plain(options: TextOptions) -> dict[str, Any]:
-    """What decides which tokens come out (how the text came to its place does not), as JSON values."""
-    values = {key: value for key, value in asdict(options).items() if key != "download"}
-    return {**values, "root": None if options.root is None else str(options.root)}
-
-
 def _fingerprint(
     options: TextOptions, tokenizer: TokenizerOptions, normalisation: NormalisationOptions, parts: dict[str, Part]
 ) -> str:
@@ -199,17 +194,8 @@ def _fingerprint(
     for split, part in parts.items():
         stats = [(path.absolute(), path.stat()) for path in part.files]
         stamps[split] = [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
-    everything = [_VERSION, _plain(options), asdict(tokenizer), asdict(normalisation), stamps]
+    everything = [_VERSION, options.plain(), asdict(tokenizer), asdict(normalisation), stamps]
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
-
-
-def _clear(folder: Path) -> None:
-    """Remove what an earlier call has left, the summary first: without it, the rest counts for nothing."""
-    for name in ("summary.json", "tokenizer.json", *(f"{split}.tokens" for split in SPLITS)):
-        try:
-            (folder / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(f"Cannot write {folder / name}: {error.strerror}; choose another output folder.") from error
 
 
 def _load(folder: Path, fingerprint: str) -> PreparedText | None:

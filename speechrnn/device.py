@@ -1,0 +1,25 @@
+"""Which device the work is done on."""
+
+from __future__ import annotations
+
+import torch
+
+from speechrnn.errors import UserError
+
+
+def find_device(name: str) -> torch.device:
+    """The device called `name`; "auto" is a CUDA device where there is one, else the CPU.
+
+    Raises:
+        UserError: no such device here.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device={name} is not on this machine; choose auto, cpu, cuda, cuda:1 or mps.") from error
+    return device

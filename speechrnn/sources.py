@@ -1,0 +1,86 @@
+"""Where training data comes from: what corpora and texts have in common.
+
+Each kind of source is a module with one function, whose keyword arguments are that kind's own config keys.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, make_dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar, get_type_hints
+
+from speechrnn.errors import UserError
+from speechrnn.options import build, did_you_mean
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """The keys that every source has."""
+
+    name: str
+    root: Path | None = None
+    download: bool = False
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The keys of this kind alone with their values: the keyword arguments of its module's function."""
+        return {key.name: getattr(self, key.name) for key in fields(self) if key.metadata.get("own")}
+
+    def plain(self) -> dict[str, Any]:
+        """What decides what comes out (how the source came to its place does not), as JSON values."""
+        values = {key: value for key, value in asdict(self).items() if key != "download"}
+        return {**values, "root": None if self.root is None else str(self.root)}
+
+
+OptionsT = TypeVar("OptionsT", bound=SourceOptions)
+
+
+def source_module(group: str, modules: Mapping[str, str], name: str) -> ModuleType:
+    """Imports the module of the source `name`; UserError names the nearest valid one."""
+    if name not in modules:
+        raise UserError(f"{group}.name={name} is none of {', '.join(modules)}{did_you_mean(name, modules)}")
+    return importlib.import_module(modules[name])
+
+
+def source_options(
+    group: str, modules: Mapping[str, str], function: str, shared: type[OptionsT], config: Mapping[str, Any]
+) -> OptionsT:
+    """The options of a config group.
+
+    Args:
+        group: its name, for messages.
+        modules: of each kind of source.
+        function: of the module, whose arguments but for the first are the kind's own keys.
+        shared: the keys of all kinds.
+
+    Raises:
+        UserError: an unknown source or key (names the nearest valid one), a wrong value, or a root that is not set.
+    """
+    called = getattr(source_module(group, modules, str(config.get("name", ""))), function)
+    hints = get_type_hints(called)
+    own = list(inspect.signature(called).parameters.values())[1:]
+    schema: type[OptionsT] = make_dataclass(
+        shared.__name__,
+        [(key.name, hints[key.name], field(default=key.default, metadata={"own": True})) for key in own],
+        bases=(shared,),
+        frozen=True,
+    )
+    options = build(schema, config, group)
+    if str(options.root) == "???":
+        raise UserError(
+            f"{group}.root is not set: give the folder of {options.name}, as in {group}.root=data/{options.name}."
+        )
+    return options
+
+
+def clear(folder: Path, names: Iterable[str]) -> None:
+    """Removes what an earlier preparation left, the summary first: without it, the rest counts for nothing."""
+    for name in ("summary.json", *names):
+        try:
+            (folder / name).unlink(missing_ok=True)
+        except OSError as error:
+            raise UserError(f"Cannot write {folder / name}: {error.strerror}; choose another output folder.") from error
