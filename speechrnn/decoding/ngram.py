@@ -1,0 +1,195 @@
+"""N-gram language models as tensors: many states advance and are scored together."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from speechrnn.decoding.arpa import Ngrams, read_arpa
+from speechrnn.decoding.kenlm import KenlmModel, is_kenlm
+from speechrnn.decoding.names import BEGIN, END, match_names, missing_symbols, symbol, visible
+from speechrnn.errors import UserError
+from speechrnn.text import BLANK, UNKNOWN, Tokenizer
+
+DENSE = 2**24  # pairs of a context and a token up to which all are worked out beforehand (128 MiB)
+
+
+def read_ngram(
+    path: str | Path, tokenizer: Tokenizer | None = None, device: str | torch.device = "cpu"
+) -> NgramModel | KenlmModel:
+    """Reads an n-gram model: an ARPA file (plain or gzip), or a binary file of KenLM.
+
+    Args:
+        tokenizer: whose tokens the model shall have; see `names` for how its symbols are spelt in the file. Without
+            one, the tokens are the file's words.
+
+    Raises:
+        UserError: see `read_arpa`, `NgramModel` and `KenlmModel`.
+    """
+    if is_kenlm(path):
+        return KenlmModel(path, tokenizer, device)
+    return NgramModel(read_arpa(path), tokenizer, device)
+
+
+class NgramModel:
+    """A backing-off n-gram model; implements `models.TokenModel`.
+
+    A state is the longest end of what was read that the model knows as a context. Contexts are numbered: 0 is the
+    empty one, 1 + w that of the word w, and then come the n-grams of orders 2 to order - 1, sorted. All of them exist
+    from the start, so that states stay valid beyond `begin` and nothing grows.
+
+    A token that the model does not know is `<unk>` to it (as in KenLM): several may share that probability.
+
+    Attributes:
+        vocabulary: number of tokens.
+        words: the symbol of each token, a tokenizer's list: 0 is `<blank>`, which means END OF LINE here.
+        missing: the tokenizer's symbols that are `<unk>` to the model.
+        order: of the longest n-grams.
+    """
+
+    def __init__(self, ngrams: Ngrams, tokenizer: Tokenizer | None = None, device: str | torch.device = "cpu") -> None:
+        """Makes the tensors.
+
+        Raises:
+            UserError: the tokenizer is of another kind (see `match_names`); an n-gram stands there twice, or without
+                the shorter one that it begins with.
+        """
+        self.order = ngrams.order
+        self._source = ngrams.source
+        tokens = list(range(len(ngrams.names)))
+        self.words = [BLANK, *map(symbol, ngrams.names[1:])]
+        self.missing: list[str] = []
+        if tokenizer is not None:
+            tokens = match_names(ngrams.names, tokenizer, ngrams.source)
+            self.words = tokenizer.symbols
+            self.missing = missing_symbols(tokens, tokenizer)
+        self.vocabulary = self._begin = len(self.words)  # `<s>` is a word only as the first of a context
+        self._alias = torch.arange(self.vocabulary, device=device)
+        if self.missing:
+            if tokens[1] < 0:  # a column for `<unk>`, which is no token of the tokenizer's
+                tokens[1] = self.vocabulary
+                self._begin += 1
+            lost = set(range(self.vocabulary)) - set(tokens)
+            self._alias[list(lost)] = tokens[1]
+        self._base = 1 + self._begin
+        self._fill(ngrams, torch.tensor([*tokens, self._begin], device=device))
+        self._table: tuple[Tensor, Tensor] | None = None
+        if len(self._lower) * self.vocabulary <= DENSE:
+            self._table = self._tabulate()
+
+    def _fill(self, ngrams: Ngrams, tokens: Tensor) -> None:
+        """Makes the contexts, and the n-grams of order 2 and more in the order of their keys: context * base + word."""
+        words, log_probs, backoffs = _known(ngrams, 1, tokens)
+        self._unigrams = log_probs.new_full((self._base,), -math.inf).index_put((words[:, 0],), log_probs)
+        self._unigrams = self._unigrams[: self._begin]
+        self._backoffs = backoffs.new_zeros(1 + self._base).index_put((1 + words[:, 0],), backoffs)
+        self._lower = torch.zeros_like(self._backoffs, dtype=torch.int64)  # the context without its first word
+        self._keys = tokens.new_full((1,), torch.iinfo(torch.int64).max)  # with a last one, which nothing is behind
+        self._log_probs = log_probs[:0]
+        for order in range(2, self.order + 1):
+            words, log_probs, backoffs = _known(ngrams, order, tokens)
+            contexts = self._contexts(words)
+            keys, places = (contexts * self._base + words[:, -1]).sort()
+            if (twice := keys[1:] == keys[:-1]).any():
+                spelt = self._spell(words[places[1:][twice][0]])
+                raise UserError(f"{self._source} holds the {order}-gram '{spelt}' twice; make it again.")
+            # Contexts are numbered upwards, so the keys of a longer n-gram are larger and all stay sorted.
+            self._keys = torch.cat([self._keys[:-1], keys, self._keys[-1:]])
+            self._log_probs = torch.cat([self._log_probs, log_probs[places]])
+            if order < self.order:
+                lower = self._follow(self._lower[contexts], words[:, -1])
+                self._lower = torch.cat([self._lower, lower[places]])
+                self._backoffs = torch.cat([self._backoffs, backoffs[places]])
+        self._offsets = torch.searchsorted(
+            self._keys, torch.arange(len(self._lower) + 1, device=tokens.device) * self._base
+        )
+
+    def _contexts(self, words: Tensor) -> Tensor:
+        """(n, order) -> (n,) the contexts of all words but the last."""
+        contexts = 1 + words[:, 0]
+        for word in words[:, 1:-1].unbind(1):
+            contexts = self._child(contexts, word)
+            if (gone := contexts == 0).any():
+                raise UserError(
+                    f"{self._source} holds '{self._spell(words[gone][0])}' without the shorter n-gram that it begins "
+                    "with; make it again and drop no n-gram that others begin with."
+                )
+        return contexts
+
+    def _spell(self, words: Tensor) -> str:
+        others = {0: END, self.vocabulary: UNKNOWN} | {self._begin: BEGIN}
+        return " ".join(others[word] if word in others else visible(self.words[word]) for word in words.tolist())
+
+    def _child(self, contexts: Tensor, words: Tensor) -> Tensor:
+        """(n,), (n,) -> (n,) the context of both, 0 where there is none; not for the empty context."""
+        keys = contexts * self._base + words
+        places = torch.searchsorted(self._keys, keys)
+        children = 1 + self._base + places
+        # The longest n-grams are no contexts.
+        return torch.where((self._keys[places] == keys) & (children < len(self._lower)), children, 0)
+
+    def _follow(self, contexts: Tensor, words: Tensor) -> Tensor:
+        """(n,), (n,) -> (n,) the longest context that ends both."""
+        found = torch.zeros_like(contexts)
+        for _ in range(self.order - 1):
+            found = torch.where(found == 0, self._child(contexts, words), found)
+            contexts = self._lower[contexts]
+        return torch.where(found == 0, 1 + words, found)
+
+    def _score(self, contexts: Tensor) -> Tensor:
+        """(n,) -> (n, vocabulary): the unigrams, and from the shortest context to the longest all that each has."""
+        chain = [contexts]
+        for _ in range(self.order - 2):
+            chain.append(self._lower[chain[-1]])
+        rows = self._unigrams.repeat(len(contexts), 1)
+        for links in reversed(chain):
+            rows += self._backoffs[links, None]
+            first = self._offsets[links]
+            counts = self._offsets[links + 1] - first
+            owners = torch.repeat_interleave(torch.arange(len(links), device=links.device), counts)
+            within = torch.arange(len(owners), device=links.device) - (counts.cumsum(0) - counts)[owners]
+            entries = first[owners] + within
+            rows[owners, self._keys[entries] % self._base] = self._log_probs[entries]
+        return rows[:, self._alias] if self.missing else rows
+
+    def _tabulate(self) -> tuple[Tensor, Tensor]:
+        """`_score` and `_follow` of all contexts and tokens, so that a beam's step is one look-up."""
+        contexts = torch.arange(len(self._lower), device=self._lower.device)
+        scores = torch.cat([self._score(part) for part in contexts.split(2**14)])
+        follows = [
+            self._follow(part.repeat_interleave(self.vocabulary), self._alias.repeat(len(part))).int()
+            for part in contexts.split(2**14)
+        ]
+        return scores, torch.cat(follows).view(-1, self.vocabulary)
+
+    def begin(self) -> int:
+        """The number of the start state; other states stay valid."""
+        return 1 + self._begin
+
+    def extend(self, states: Tensor, tokens: Tensor) -> Tensor:
+        """(n,), (n,) -> (n,) states after one more token; END OF LINE leads to the start state."""
+        if self._table is not None:
+            follows = self._table[1][states, tokens].long()
+        else:
+            follows = self._follow(states, self._alias[tokens])
+        return torch.where(tokens == 0, self.begin(), follows)
+
+    def log_probs(self, states: Tensor) -> Tensor:
+        """(n,) -> (n, vocabulary) float32 natural log-probabilities of the next token; -inf where it is impossible."""
+        return self._table[0][states] if self._table is not None else self._score(states)
+
+
+def _known(ngrams: Ngrams, order: int, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The n-grams of an order of which all words are tokens, log-probabilities, and backoffs.
+
+    Others are never asked for, and so are those that go on after `</s>` or before `<s>`.
+    """
+    words, log_probs, backoffs = (
+        part[order - 1].to(tokens.device) for part in (ngrams.words, ngrams.log_probs, ngrams.backoffs)
+    )
+    words = tokens[words]
+    kept = (words >= 0).all(1) & (words[:, :-1] != 0).all(1) & (words[:, 1:] != tokens[-1]).all(1)
+    return words[kept], log_probs[kept], backoffs[kept]
