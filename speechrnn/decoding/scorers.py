@@ -1,0 +1,171 @@
+"""What the search adds to the acoustic model's log-probabilities: language models, hot words, a lexicon, a reward.
+
+A scorer reads a hypothesis label by label. All it knows of what it has read is its state, and a state is one integer:
+many hypotheses are a tensor of states, and what a state stands for stays with the scorer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+
+from speechrnn.decoding.lexicon import Spelling
+from speechrnn.decoding.models import TokenModel
+from speechrnn.errors import UserError
+from speechrnn.nn.language import END_OF_LINE
+from speechrnn.text import Tokenizer, describe_counts
+
+IMPOSSIBLE = -math.inf
+
+
+class Scorer(Protocol):
+    """What the search asks. Labels are the acoustic tokenizer's, 1 and up; a row never depends on the other rows."""
+
+    def begin(self) -> int:
+        """Forgets the states made before; the state in which nothing was read."""
+
+    def extend(self, states: Tensor, labels: Tensor) -> Tensor:
+        """(n,), (n,) -> (n,) states after one more label each."""
+
+    def scores(self, states: Tensor) -> Tensor:
+        """(n,) -> (n, symbols) float32: what each label as the next adds to the score, natural logarithm.
+
+        -inf forbids it. Column 0, the blank, is 0.
+        """
+
+    def finish(self, states: Tensor) -> Tensor:
+        """(n,) -> (n,) float32: what it adds that the utterance ends here."""
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """A scorer and how much it counts.
+
+    Attributes:
+        weight: factor of what it adds; what it forbids stays forbidden at any weight, 0 included.
+        name: in messages and results ("language", "hot words").
+    """
+
+    scorer: Scorer
+    weight: float
+    name: str
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.weight):
+            raise UserError(f"The weight of {self.name} is {self.weight}; give a finite number, 0 to leave it out.")
+
+    def weigh(self, values: Tensor) -> Tensor:
+        """What `scores` or `finish` gave, times the weight."""
+        # 0 times -inf would be nan.
+        return (values * self.weight).masked_fill(values == IMPOSSIBLE, IMPOSSIBLE)
+
+
+class LabelScorer:
+    """A language model whose tokens are the acoustic model's labels: characters, or the same subwords."""
+
+    def __init__(self, model: TokenModel, mapping: Tensor) -> None:
+        """`mapping`: (symbols,) the model's token for each label, see `match_symbols`; on the device of the states."""
+        self.model = model
+        self.mapping = mapping
+
+    def begin(self) -> int:
+        """The model's own start state."""
+        return self.model.begin()
+
+    def extend(self, states: Tensor, labels: Tensor) -> Tensor:
+        """The states are the model's own."""
+        return self.model.extend(states, self.mapping[labels])
+
+    def scores(self, states: Tensor) -> Tensor:
+        """As `Scorer.scores`."""
+        result = self.model.log_probs(states).index_select(1, self.mapping)
+        result[:, 0] = 0.0
+        return result
+
+    def finish(self, states: Tensor) -> Tensor:
+        """As `Scorer.finish`."""
+        return self.model.log_probs(states)[:, END_OF_LINE]
+
+
+def match_symbols(acoustic: Sequence[str], language: Sequence[str]) -> Tensor:
+    """The language model's token for each label of the acoustic model: (symbols,) for `LabelScorer`.
+
+    Args:
+        acoustic, language: their tokenizers' symbols. The language model may have more: they are never asked for.
+
+    Raises:
+        UserError: the language model lacks some.
+    """
+    index = {symbol: number for number, symbol in enumerate(language)}
+    missing = [symbol for symbol in acoustic[1:] if symbol not in index]
+    if missing:
+        known = set(acoustic)
+        extra = [symbol for symbol in language[1:] if symbol not in known]
+        other = f"; the acoustic model lacks {_listed(extra)}" if extra else ""
+        raise UserError(
+            f"The language model's alphabet is another than the acoustic model's: it lacks {_listed(missing)}{other}. "
+            "Train the language model with the acoustic model's tokenizer, on text normalised in the same way."
+        )
+    return torch.tensor([END_OF_LINE, *(index[symbol] for symbol in acoustic[1:])])
+
+
+def _listed(symbols: Sequence[str], most: int = 8) -> str:
+    few = describe_counts(dict.fromkeys(symbols[:most], 1)).replace(" 1×", "")
+    return few + (f" and {len(symbols) - most} more" if len(symbols) > most else "")
+
+
+class Automaton:
+    """A scorer with few states, all of whose answers stand in tables.
+
+    Attributes:
+        follow: (states, symbols) int64, the state after each label.
+        gains: (states, symbols) what each label adds.
+        ends: (states,) what is added where the utterance ends.
+        start: the state in which nothing was read.
+    """
+
+    def __init__(self, follow: Tensor, gains: Tensor, ends: Tensor, start: int) -> None:
+        self.follow = follow
+        self.gains = gains
+        self.ends = ends
+        self.start = start
+
+    def begin(self) -> int:
+        """The start state; all others are known beforehand."""
+        return self.start
+
+    def extend(self, states: Tensor, labels: Tensor) -> Tensor:
+        """As `Scorer.extend`."""
+        return self.follow[states, labels]
+
+    def scores(self, states: Tensor) -> Tensor:
+        """As `Scorer.scores`."""
+        return self.gains[states]
+
+    def finish(self, states: Tensor) -> Tensor:
+        """As `Scorer.finish`."""
+        return self.ends[states]
+
+
+class Length(Automaton):
+    """Adds 1 for each label, or for each word as it begins: what a language model takes from long texts, given back."""
+
+    def __init__(
+        self, tokenizer: Tokenizer, unit: Literal["label", "word"] = "word", device: torch.device | str = "cpu"
+    ) -> None:
+        """`tokenizer`: of the acoustic model."""
+        spelling = Spelling(tokenizer, device)
+        bare = torch.tensor([text == "" for text in spelling.letters], device=device)
+        if unit == "label":
+            gains = torch.ones(1, len(spelling), device=device)
+            follow = torch.zeros(1, len(spelling), dtype=torch.long, device=device)
+        else:  # state 0: between words, 1: in a word
+            follow = (~bare).long().repeat(2, 1)
+            gains = torch.stack([~bare, spelling.begins & ~bare]).float()
+        gains[:, 0] = 0.0
+        super().__init__(follow, gains, torch.zeros(len(gains), device=device), 0)

@@ -1,0 +1,233 @@
+"""A language model over words, asked while the words are still being spelt."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from speechrnn.decoding.lexicon import PrefixTree, Spelling
+from speechrnn.decoding.models import TokenModel
+from speechrnn.errors import UserError
+from speechrnn.nn.language import END_OF_LINE
+from speechrnn.text import UNKNOWN, Tokenizer, describe_counts
+
+TINY = 1e-30  # probability of a node whose words are lost in the rounding of the sums
+ROWS_BYTES = 2**28  # memory for the contexts' sums; when it is full, all are dropped, and made anew where needed
+AT_ONCE = 256  # contexts whose probabilities are made in one go
+
+
+class WordScorer:
+    """A word model with look-ahead through the prefix tree of its vocabulary (Ortmanns et al. 1996).
+
+    A node of the tree stands for all words that begin so, with the sum of their probabilities; each letter adds what
+    the sum loses by it, and the word's end what is left: over a whole word, the word's own log-probability. Spaces that
+    end no word add nothing.
+
+    Unless unknown words are forbidden, a word outside the vocabulary has the probability of `<unk>`, times
+    exp(unknown_penalty) for each letter. All nodes above it have a share of that, so that the sums stay right.
+
+    Attributes:
+        left_out: words of the model that the acoustic model can't write.
+    """
+
+    def __init__(
+        self,
+        model: TokenModel,
+        words: Sequence[str],
+        tokenizer: Tokenizer,
+        unknown_penalty: float | None = None,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        """
+        Args:
+            words: the model's tokens, from 0 (the end of a line) on.
+            tokenizer: of the acoustic model.
+            unknown_penalty: natural logarithm, 0 or below; None forbids words outside the vocabulary.
+            device: of the states.
+
+        Raises:
+            UserError: the alphabets do not fit, or there is no `<unk>` for unknown words.
+        """
+        spelling = Spelling(tokenizer, device)
+        tokens = [number for number, word in enumerate(words) if number != END_OF_LINE and word != UNKNOWN]
+        spelt = [number for number in tokens if words[number].split() == [words[number]]]
+        spelt = [number for number in spelt if not tokenizer.unknown(words[number])]
+        if 2 * len(spelt) < len(tokens) or not spelt:
+            self._refuse([words[number] for number in tokens], len(spelt), tokenizer)
+        self.left_out = sorted({words[number] for number in tokens} - {words[number] for number in spelt})
+        self.model = model
+        self.tree = PrefixTree([words[number] for number in spelt], spelling, device)
+        self._tokens = torch.tensor(spelt, device=device)[self.tree.order]
+        self._penalty = unknown_penalty
+        self._unknown = words.index(UNKNOWN) if UNKNOWN in words else END_OF_LINE
+        if unknown_penalty is not None:
+            if self._unknown == END_OF_LINE:
+                raise UserError(
+                    "The language model has no <unk>, so it can't tell how probable unknown words are; "
+                    "forbid them, or train the model with a vocabulary smaller than the text's."
+                )
+            if not -math.inf < unknown_penalty <= 0:
+                raise UserError(
+                    f"The penalty of unknown words is {unknown_penalty} a letter; give 0 or a number below."
+                )
+        self._lengths = spelling.lengths
+        self._begins = spelling.begins
+        self._bare = torch.tensor([text == "" for text in spelling.letters], device=device)
+        self._heads = (self._begins & ~self._bare).nonzero()[:, 0]  # labels that begin a word and already spell it
+        heads = self.tree.child(torch.zeros_like(self._heads), self._heads)
+        self._head_nodes = heads.masked_fill(heads < 0, self.tree.outside)
+        self._forget()
+
+    @staticmethod
+    def _refuse(words: list[str], spelt: int, tokenizer: Tokenizer) -> None:
+        unknown = sum((tokenizer.unknown(word) for word in words), Counter())
+        raise UserError(
+            f"The acoustic model can write only {spelt:,} of the language model's {len(words):,} words; the others "
+            f"hold {describe_counts(unknown, 5)}. Train the language model on text normalised like the transcripts."
+        )
+
+    def _forget(self) -> None:
+        self._places: dict[int, int] = {}  # context -> row
+        self._next: dict[tuple[int, int], int] = {}  # context, token -> context
+        size = len(self._tokens) + 1
+        device = self._tokens.device
+        self._sums = torch.empty(0, size, dtype=torch.float64, device=device)  # of the words before each word
+        self._logs = torch.empty(0, size + 1, device=device)  # of each word, the end and <unk>
+
+    def begin(self) -> int:
+        """As `Scorer.begin`. A state is a context of the model, and a node of the tree for the open word."""
+        self._forget()
+        return self.model.begin() * (self.tree.outside + 1)
+
+    def extend(self, states: Tensor, labels: Tensor) -> Tensor:
+        """As `Scorer.extend`."""
+        contexts, nodes = self._split(states)
+        begins = self._begins[labels]
+        contexts = self._close(contexts, nodes, begins)
+        nodes = self.tree.child(nodes.masked_fill(begins, 0), labels)
+        nodes = nodes.masked_fill(nodes < 0, self.tree.outside).masked_fill(self._bare[labels], 0)
+        return contexts * (self.tree.outside + 1) + nodes
+
+    def scores(self, states: Tensor) -> Tensor:
+        """As `Scorer.scores`."""
+        contexts, nodes = self._split(states)
+        count = len(states)
+        if len(self._heads):
+            after = self._close(contexts, nodes, self._can_end(nodes))
+            rows, after_rows = self._rows(torch.cat([contexts, after])).chunk(2)
+        else:
+            rows = self._rows(contexts)
+        masses = self._masses(rows, nodes)
+        if self._penalty is None:
+            result = torch.full((count, len(self._begins)), -math.inf, device=states.device)
+        else:
+            outside = nodes == self.tree.outside
+            leave = (self._unknown_logs(rows, nodes) - masses).masked_fill(outside, 0.0)
+            result = (leave[:, None] + self._penalty * self._lengths).float()
+        place, labels, children = self.tree.ways(nodes)
+        result[place, labels] = (self._masses(rows[place], children) - masses[place]).float()
+        ends = self._ends(rows, nodes, masses)
+        if len(self._heads):
+            firsts = self._masses(after_rows[:, None], self._head_nodes)
+            if self._penalty is None:
+                firsts = firsts.masked_fill(self._head_nodes == self.tree.outside, -math.inf)
+            else:
+                unknown = self._logs[after_rows, -1, None] + self._penalty * self._lengths[self._heads]
+                firsts = torch.where(self._head_nodes == self.tree.outside, unknown.double(), firsts)
+            result[:, self._heads] = (ends[:, None] + firsts).float()
+        result = torch.where(self._bare, ends[:, None].float(), result)
+        result[:, 0] = 0.0
+        return result
+
+    def finish(self, states: Tensor) -> Tensor:
+        """As `Scorer.finish`."""
+        contexts, nodes = self._split(states)
+        after = self._close(contexts, nodes, self._can_end(nodes))
+        rows, after_rows = self._rows(torch.cat([contexts, after])).chunk(2)
+        ends = self._ends(rows, nodes, self._masses(rows, nodes))
+        return (ends + self._logs[after_rows, -2]).float()
+
+    def _split(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        contexts = torch.div(states, self.tree.outside + 1, rounding_mode="floor")
+        return contexts, states - contexts * (self.tree.outside + 1)
+
+    def _can_end(self, nodes: Tensor) -> Tensor:
+        if self._penalty is not None:
+            return torch.ones_like(nodes, dtype=torch.bool)
+        return self.tree.word[nodes] >= 0
+
+    def _close(self, contexts: Tensor, nodes: Tensor, which: Tensor) -> Tensor:
+        """(n,) contexts after the open words have ended in the rows `which`; no word is open at the root."""
+        places = (which & (nodes != 0)).nonzero()[:, 0]
+        if len(places) == 0:
+            return contexts
+        words = self.tree.word[nodes[places]]
+        tokens = self._tokens[words.clamp_min(0)].masked_fill(words < 0, self._unknown)
+        pairs = list(zip(contexts[places].tolist(), tokens.tolist(), strict=True))
+        if new := [pair for pair in dict.fromkeys(pairs) if pair not in self._next]:
+            one, two = torch.tensor(new, device=contexts.device).T
+            self._next.update(zip(new, self.model.extend(one, two).tolist(), strict=True))
+        result = contexts.clone()
+        result[places] = torch.tensor([self._next[pair] for pair in pairs], device=contexts.device)
+        return result
+
+    def _rows(self, contexts: Tensor) -> Tensor:
+        """(n,) contexts -> (n,) their rows in the tables, made where they are missing."""
+        distinct, inverse = torch.unique(contexts, return_inverse=True)
+        wanted = distinct.tolist()
+        new = [context for context in wanted if context not in self._places]
+        if new:
+            room = ROWS_BYTES // (12 * self._sums.shape[1])
+            if len(self._places) + len(new) > max(room, len(wanted)):
+                self._places.clear()
+                new = wanted
+            needed = len(self._places) + len(new)
+            if needed > len(self._sums):
+                size = max(needed, min(2 * len(self._sums), room))
+                self._sums, self._logs = (_grown(table, size) for table in (self._sums, self._logs))
+            for first in range(0, len(new), AT_ONCE):
+                self._fill(new[first : first + AT_ONCE])
+        places = [self._places[context] for context in wanted]
+        return torch.tensor(places, dtype=torch.long, device=contexts.device)[inverse]
+
+    def _fill(self, contexts: list[int]) -> None:
+        log_probs = self.model.log_probs(torch.tensor(contexts, device=self._tokens.device))
+        rows = slice(len(self._places), len(self._places) + len(contexts))
+        words = log_probs.index_select(1, self._tokens)
+        self._logs[rows, :-2] = words
+        self._logs[rows, -2] = log_probs[:, END_OF_LINE]
+        self._logs[rows, -1] = log_probs[:, self._unknown]
+        self._sums[rows, 0] = 0.0
+        torch.cumsum(words.double().exp_(), 1, out=self._sums[rows, 1:])
+        self._places.update(zip(contexts, range(rows.start, rows.stop), strict=True))
+
+    def _unknown_logs(self, rows: Tensor, nodes: Tensor) -> Tensor:
+        """float64 log-probability of an unknown word that ends at the node."""
+        return self._logs[rows, -1].double() + (self._penalty or 0.0) * self.tree.depth[nodes]
+
+    def _masses(self, rows: Tensor, nodes: Tensor) -> Tensor:
+        """float64 log of the probability of all words below the nodes; 0 at the root and outside the tree."""
+        mass = self._sums[rows, self.tree.last[nodes]] - self._sums[rows, self.tree.first[nodes]]
+        if self._penalty is not None:
+            mass = mass + self._unknown_logs(rows, nodes).exp()
+        return mass.clamp_min(TINY).log().masked_fill((nodes == 0) | (nodes == self.tree.outside), 0.0)
+
+    def _ends(self, rows: Tensor, nodes: Tensor, masses: Tensor) -> Tensor:
+        """(n,) float64: what the end of the open word adds."""
+        words = self.tree.word[nodes]
+        other = torch.full_like(masses, -math.inf) if self._penalty is None else self._unknown_logs(rows, nodes)
+        ends = torch.where(words >= 0, self._logs[rows, words.clamp_min(0)].double(), other) - masses
+        free = nodes == 0
+        if self._penalty is not None:
+            free |= nodes == self.tree.outside
+        return ends.masked_fill(free, 0.0)
+
+
+def _grown(table: Tensor, rows: int) -> Tensor:
+    grown = table.new_empty(rows, table.shape[1])
+    grown[: len(table)] = table
+    return grown
