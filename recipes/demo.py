@@ -1,7 +1,7 @@
 """The whole chain on speech made on the spot: speech to text for voices never heard, and text prediction.
 
 Sixteen synthetic voices read sentences of a small vocabulary, the food chain among them; four other voices test. A
-small character model learns from the same sentences and goes on from a few words.
+small character model learns from the same sentences, helps to decide what was said, and goes on from a few words.
 """
 
 from __future__ import annotations
@@ -21,17 +21,20 @@ from speechrnn.corpora.prepare import prepare
 from speechrnn.prediction import TextPredictionOptions
 from speechrnn.report import write_report
 from speechrnn.run import Run, is_first_process
-from speechrnn.stages import SpeechOptions, decode, train
-from speechrnn.texts import text_options
+from speechrnn.stages import SpeechOptions, decode, language_text, train, train_language, tune
+from speechrnn.texts.prepare import prepare_text
 from speechrnn.transcribe import Transcriber, Transcript
 from speechrnn.writers import find_writers
+
+# ways of decoding, as metrics.json calls them
+WAYS = {"greedy": "the network alone", "ngram": "with an n-gram model", "beam": "with the language model"}
 
 
 @dataclass(frozen=True)
 class DemoOptions(SpeechOptions):
     """The keys of speech_to_text, how many files are transcribed at the end, and what the language model is."""
 
-    stages: tuple[Literal["prepare", "train", "decode", "report", "predict"], ...]
+    stages: tuple[Literal["prepare", "train", "language", "tune", "decode", "report", "predict"], ...]
     files: int = field(metadata={"min": 1})
     prediction: TextPredictionOptions
 
@@ -45,25 +48,32 @@ def main(config: DictConfig) -> None:
     run.start_logging()
     if "train" in options.stages:
         corpus = train(options, source, run)
-        if not is_first_process():
-            return
     else:
         corpus = prepare(source, run.prepared, options.normalisation)
+    if "language" in options.stages:
+        train_language(options, run)
+    if not is_first_process():
+        return
+    if "tune" in options.stages:
+        tune(options, corpus, run)
     if "decode" in options.stages:
         decode(options, corpus, run)
     if "report" in options.stages:
         write_report(run.folder)
     if "decode" in options.stages:
-        show(run, transcribe(run, options.files))
+        show(run, transcribe(options, run))
     if "predict" in options.stages:
-        predict(options.prediction, run)
+        predict(options, run)
 
 
-def transcribe(run: Run, count: int) -> dict[str, Transcript]:
+def transcribe(options: DemoOptions, run: Run) -> dict[str, Transcript]:
     """Transcribes some files of the test voices, as `speechrnn transcribe` would; reference -> transcript."""
     rows = [json.loads(line) for line in run.hypotheses.read_text(encoding="utf-8").splitlines()]
-    chosen = rows[:: max(1, len(rows) // max(count, 1))][:count]
-    transcriber = Transcriber.load(run.acoustic)
+    chosen = rows[:: max(1, len(rows) // options.files)][: options.files]
+    fused = options.decoding.name == "beam"
+    transcriber = Transcriber.load(
+        run.acoustic, decoding=options.decoding, language_model=run.language if fused else None
+    )
     transcripts = {}
     for row in chosen:
         transcripts[row["reference"]] = transcriber(row["audio"])
@@ -79,11 +89,11 @@ def show(run: Run, transcripts: dict[str, Transcript]) -> None:
     for reference, transcript in transcripts.items():
         spoken.add_row(reference, transcript.text, f"{transcript.confidence:.2f}")
     console.print(spoken)
-    figures = run.read_metrics()["decode"]["greedy"]
-    low, high = figures["wer_ci95"]
     results = Table.grid(padding=(0, 2))
-    results.add_row("word error rate", f"{figures['wer']:.1%}  (95 % interval {low:.1%} to {high:.1%})")
-    results.add_row("character error rate", f"{figures['cer']:.1%}")
+    for way, figures in run.read_metrics()["decode"].items():
+        low, high = figures["wer_ci95"]
+        interval = f"(95 % interval {low:.1%} to {high:.1%}), of characters {figures['cer']:.1%}"
+        results.add_row(f"word error rate, {WAYS[way]}", f"{figures['wer']:.1%}  {interval}")
     results.add_row("test", f"{figures['utterances']} utterances, {figures['words']} words")
     for what, path in (
         *(("report", run.report), ("model", run.acoustic), ("transcripts", run.folder / "transcripts")),
@@ -93,11 +103,13 @@ def show(run: Run, transcripts: dict[str, Transcript]) -> None:
     console.print(results)
 
 
-def predict(options: TextPredictionOptions, run: Run) -> None:
-    """Trains the language model on the transcripts, and prints how it goes on from its prompts."""
-    text = prediction.train(options, text_options({"name": "transcripts", "root": str(run.folder)}), run)
-    prediction.score(options, text, run)
-    prediction.sample(options, run)
+def predict(options: DemoOptions, run: Run) -> None:
+    """Scores the language model on the test transcripts, and prints how it goes on from its prompts."""
+    wanted = options.prediction
+    source = language_text(options, run)
+    text = prepare_text(source, wanted.tokenizer, wanted.normalisation, run.prepared_text)
+    prediction.score(wanted, text, run)
+    prediction.sample(wanted, run)
     written = Table("prompt", "temperature", "how the model goes on", title="Text prediction")
     for line in run.samples.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)

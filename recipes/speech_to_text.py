@@ -1,7 +1,7 @@
-"""Speech to text: prepare a corpus, train an acoustic model, decode the test part, report.
+"""Speech to text: prepare a corpus, train an acoustic and a language model, decode the test part, report.
 
-The run's folder holds the prepared corpus, checkpoints, the model (acoustic/), metrics.json, hypotheses.jsonl and
-report.html. The same command goes on where an earlier one stopped.
+The run's folder holds the prepared corpus, checkpoints, the models (acoustic/, and with decoding=beam language/),
+metrics.json, hypotheses.jsonl and report.html. The same command goes on where an earlier one stopped.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from speechrnn.corpora import corpus_options
 from speechrnn.corpora.prepare import prepare
 from speechrnn.report import write_report
 from speechrnn.run import Run, is_first_process
-from speechrnn.stages import SpeechOptions, decode, train
+from speechrnn.stages import SpeechOptions, decode, train, train_language, tune
 
 
 @dataclass(frozen=True)
 class RecipeOptions(SpeechOptions):
     """What conf/speech_to_text.yaml explains."""
 
-    stages: tuple[Literal["prepare", "train", "decode", "report"], ...]
+    stages: tuple[Literal["prepare", "train", "language", "tune", "decode", "report"], ...]
 
 
 @recipe("speech_to_text")
@@ -35,10 +35,14 @@ def main(config: DictConfig) -> None:
     run.start_logging()
     if "train" in options.stages:
         corpus = train(options, source, run)
-        if not is_first_process():
-            return
     else:
         corpus = prepare(source, run.prepared, options.normalisation)
+    if "language" in options.stages:
+        train_language(options, run)
+    if not is_first_process():
+        return
+    if "tune" in options.stages:
+        tune(options, corpus, run)
     if "decode" in options.stages:
         decode(options, corpus, run)
     if "report" in options.stages:

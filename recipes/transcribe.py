@@ -11,11 +11,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from omegaconf import DictConfig
 
 from speechrnn.cli import FAILED, OK, recipe
+from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.errors import UserError
 from speechrnn.options import build
 from speechrnn.transcribe import Failure, Transcriber, Transcript
@@ -31,7 +32,8 @@ class TranscribeOptions:
     inputs: str | tuple[str, ...]
     output: Path
     formats: tuple[str, ...]
-    decoding: Literal["greedy"]
+    decoding: DecodingOptions
+    language_model: Path | None
     device: str
     batch_seconds: float = field(metadata={"min": 0.1})
 
@@ -40,7 +42,7 @@ class TranscribeOptions:
 def main(config: DictConfig) -> int:
     """Each recording becomes one file a format, and all of them become `hypotheses.jsonl`."""
     options = build(TranscribeOptions, config, "")
-    transcriber = Transcriber.load(options.model, options.device)
+    transcriber = Transcriber.load(options.model, options.device, options.decoding, options.language_model)
     writers = find_writers(options.formats)
     recordings = identify(options.inputs)
     spare_references(recordings, options.output, writers)

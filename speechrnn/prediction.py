@@ -49,13 +49,19 @@ class SampleOptions:
 
 
 @dataclass(frozen=True)
-class TextPredictionOptions:
-    """What conf/text_prediction.yaml explains, but for the text and the run's folder."""
+class LanguageModelOptions:
+    """What a language model is, and how it is trained."""
 
     normalisation: NormalisationOptions
     tokenizer: TokenizerOptions
     language: LanguageOptions
     trainer: LanguageTrainerOptions
+
+
+@dataclass(frozen=True)
+class TextPredictionOptions(LanguageModelOptions):
+    """What conf/text_prediction.yaml explains, but for the text and the run's folder."""
+
     score: ScoreOptions
     adaptation: AdaptationOptions
     sample: SampleOptions
@@ -66,7 +72,7 @@ class TextPredictionOptions:
         return build(cls, OmegaConf.masked_copy(config, [key.name for key in fields(cls)]), "")
 
 
-def train(options: TextPredictionOptions, source: TextOptions, run: Run) -> PreparedText:
+def train(options: LanguageModelOptions, source: TextOptions, run: Run) -> PreparedText:
     """Prepares the text, trains to the end, and writes the model directory; several processes may be at it."""
     fabric = make_fabric(options.trainer, run.events / "language")
     if fabric.is_global_zero:

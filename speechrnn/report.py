@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from speechrnn import audio, markup
+from speechrnn.changes import changes
 from speechrnn.errors import UserError
 from speechrnn.files import atomic_write
 from speechrnn.markup import length, note, number, percent, section, table
@@ -17,6 +18,8 @@ from speechrnn.results import Results, Scored
 WORST = 8  # utterances with players
 CONFUSIONS = 12  # most frequent of a kind
 REJECTED = 50  # utterances named
+# ways of decoding, as metrics.json calls them
+WAYS = {"beam": "beam with the language model", "ngram": "beam with the n-gram model", "bare_beam": "beam alone"}
 LONGEST_PICTURE = 20.0  # seconds; in a longer one nothing can be made out
 
 
@@ -31,7 +34,7 @@ def write_report(folder: str | Path) -> Path:
     """
     folder = Path(folder)
     run = Results.read(folder)
-    parts = [_summary, _learning, _errors, _worst, _examples, _corpus, _time]
+    parts = [_summary, _learning, _errors, changes, _worst, _examples, _corpus, _time]
     body = "\n".join(part for part in (*(make(run) for make in parts), markup.configuration(run.config)) if part)
     path = folder / "report.html"
     with atomic_write(path) as file:
@@ -69,12 +72,24 @@ def _summary(run: Results) -> str:
         epochs = number(run.training.get("epochs", 0), "epoch")
         tiles.append(markup.tile("Training", length(sum(run.training["seconds"].values())), epochs))
     lines = [
-        (name, percent(entry["wer"]), percent(entry["cer"]), f"{entry['rtf']:.3g}" if entry.get("rtf") else "")
+        (
+            WAYS.get(name, name),
+            percent(entry["wer"]),
+            " to ".join(percent(end) for end in entry.get("wer_ci95") or []),
+            percent(entry["cer"]),
+            f"{entry['calibration_error']:.3f}" if "calibration_error" in entry else "",
+            f"{entry['rtf']:.3g}" if entry.get("rtf") else "",
+        )
         for name, entry in run.decode.items()
         if "wer" in entry and "cer" in entry
     ]
-    compared = table("lrrr", ["Decoding", "WER", "CER", "Real-time factor"], lines) if len(lines) > 1 else ""
-    remark = note(f"The figures above and the errors below are of {run.way} decoding.") if compared else ""
+    header = ["Decoding", "WER", "95 % interval", "CER", "Calibration error", "Real-time factor"]
+    compared = table("lrrrrr", header, lines) if len(lines) > 1 else ""
+    remark = (
+        note(f"The figures above and the errors below are of the way called {WAYS.get(run.way, run.way)}.")
+        if compared
+        else ""
+    )
     return section("Summary", f'<dl class="tiles">{"".join(tiles)}</dl>', compared, remark)
 
 

@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 # from an earlier one.
 IGNORED = frozenset(
     {
-        *("output", "name", "stages", "restart"),
+        *("output", "name", "stages", "restart", "language_model"),
         *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
         *("trainer.workers", "trainer.cache_gigabytes"),
         "files",
     }
 )
 # The same for whole groups: what is done with a model does not change it.
-IGNORED_GROUPS = frozenset({"decode", "score", "adaptation", "sample"})
+IGNORED_GROUPS = frozenset({"decode", "decoding", "tuning", "score", "adaptation", "sample"})
 # The same for the last part of any key: corpus.root, text.root, ...
 IGNORED_LEAVES = frozenset({"root", "download"})
 
 OURS = (
     *("acoustic", "language", "checkpoints", "prepared", "events"),
-    *("metrics.json", "hypotheses.jsonl", "samples.jsonl", "report.html", "run.log"),
+    *("metrics.json", "hypotheses.jsonl", "samples.jsonl", "report.html", "run.log", "ngram.arpa"),
 )
 HEADER = "# speechrnn: the configuration of this run. "  # tells a run's config.yaml from anyone else's
 LONGEST = 120  # bytes of a folder's name; file systems stop at 255, and a few suffixes shall fit
@@ -101,6 +101,11 @@ class Run:
     def language(self) -> Path:
         """The language model's directory."""
         return self.folder / "language"
+
+    @property
+    def ngram(self) -> Path:
+        """The n-gram model of the transcripts."""
+        return self.folder / "ngram.arpa"
 
     @property
     def prepared(self) -> Path:

@@ -1,4 +1,4 @@
-"""Recordings in, transcripts out: batched by length, decoded greedily, every word with its time."""
+"""Recordings in, transcripts out: batched by length, every word with its time."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ import torch
 from speechrnn import audio
 from speechrnn.audio import AudioError
 from speechrnn.data import by_length, pad
-from speechrnn.decoding.align import best_path_words
-from speechrnn.decoding.greedy import greedy
-from speechrnn.decoding.hypothesis import Hypothesis, Word
+from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_decoder
+from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.hypothesis import Decoded, Word
+from speechrnn.decoding.tuned import read_tuned
 from speechrnn.device import find_device
 from speechrnn.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
+from speechrnn.options import build
 from speechrnn.text import Tokenizer
 
 WINDOW = 1000  # sources among which those of like length are sought for a batch
@@ -43,10 +45,18 @@ class Segment:
 
 @dataclass(frozen=True)
 class Alternative:
-    """Another reading of the same audio; `score` is its log-probability."""
+    """A reading of the same audio.
+
+    Attributes:
+        score: natural logarithm, by which the readings are ranked.
+        acoustic: what the acoustic model has to do with it.
+        parts: what each other opinion (a language model, hot words) says, before its weight.
+    """
 
     text: str
     score: float
+    acoustic: float
+    parts: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -58,9 +68,10 @@ class Transcript:
         duration: seconds.
         confidence: 0 to 1, the mean of the words'; of a transcript without words, that there are none.
         segments: in order; none where nothing was said.
-        alternatives: other readings, the best first; greedy decoding has none.
+        alternatives: the readings that were compared, the best, which is the transcript's own, first; greedy decoding
+            compares none.
         model: the model directory.
-        decoding: how the words were found, such as "greedy".
+        decoding: how the words were found, "greedy" or "beam".
     """
 
     audio: str
@@ -105,25 +116,50 @@ class Transcriber:
         sampling_rate: Hz, of the model; whatever comes at another rate is resampled.
     """
 
-    decoding = "greedy"
-
-    def __init__(self, model: AcousticModel, tokenizer: Tokenizer, name: str, device: str = "auto") -> None:
-        """`name`: what transcripts say of the model; `device`: see `find_device`."""
+    def __init__(
+        self,
+        model: AcousticModel,
+        tokenizer: Tokenizer,
+        name: str,
+        device: str = "auto",
+        decoder: Decoder | None = None,
+    ) -> None:
+        """
+        Args:
+            name: what transcripts say of the model.
+            device: see `find_device`.
+            decoder: what finds the words; None: greedily.
+        """
         self.device = find_device(device)
         self.model = model.eval().to(self.device)
         self.tokenizer = tokenizer
         self.name = name
         self.sampling_rate = model.front_end.options.sampling_rate
+        self.decoder = decoder or GreedyDecoder(tokenizer, model.seconds_per_frame)
 
     @classmethod
-    def load(cls, folder: str | Path, device: str = "auto") -> Transcriber:
+    def load(
+        cls,
+        folder: str | Path,
+        device: str = "auto",
+        decoding: str | DecodingOptions = "greedy",
+        language_model: str | Path | None = None,
+    ) -> Transcriber:
         """From a model directory.
 
+        Args:
+            decoding: "greedy", "beam", or all options of a search.
+            language_model: a language model directory, which the beam search asks; None: none.
+
         Raises:
-            UserError: no model directory, or not one of an acoustic model; no such device.
+            UserError: no model directory, or not one of an acoustic model; no such device; a language model that does
+                not fit.
         """
         model, tokenizer = load_acoustic(folder)
-        return cls(model, tokenizer, str(folder), device)
+        options = build(DecodingOptions, {"name": decoding}, "decoding") if isinstance(decoding, str) else decoding
+        tuned = read_tuned(folder)
+        decoder = make_decoder(options, language_model, tokenizer, model.seconds_per_frame, tuned, find_device(device))
+        return cls(model, tokenizer, str(folder), device, decoder)
 
     def __call__(self, source: Source) -> Transcript:
         """Transcribes one recording.
@@ -190,35 +226,52 @@ class Transcriber:
         yield from self._decode_what_fits(names[:half], waveforms[:half])
         yield from self._decode_what_fits(names[half:], waveforms[half:])
 
-    @torch.inference_mode()
     def decode(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:
-        """Transcribes one batch, in its order.
+        """Transcribes one batch, float32 (samples,) each at `sampling_rate`, in its order."""
+        return [
+            self.transcript(f"samples {number}", len(samples) / self.sampling_rate, decoded)
+            for number, (samples, decoded) in enumerate(
+                zip(waveforms, self.decoder(*self.listen(waveforms)), strict=True)
+            )
+        ]
+
+    @torch.inference_mode()
+    def listen(self, waveforms: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the acoustic model hears in a batch, before any decoding.
 
         Args:
             waveforms: float32 (samples,) each, at `sampling_rate`. The network is not asked about silence
-                (`audio.is_silent`), since it has learnt to find words.
+                (`audio.is_silent`), since it has learnt to find words: silence has no frames.
+
+        Returns:
+            (batch, frames, symbols) log-probabilities and (batch,) true frames, on the model's device.
         """
         spoken = [number for number, samples in enumerate(waveforms) if not audio.is_silent(samples)]
-        readings: dict[int, tuple[tuple[Word, ...], float]] = {}
-        if spoken:
-            padded, lengths = pad([waveforms[number] for number in spoken])
-            log_probs, frames = self.model(padded.to(self.device), lengths.to(self.device))
-            log_probs, frames = log_probs.cpu(), frames.cpu()
-            hypotheses = greedy(log_probs, frames, self.tokenizer)
-            for number, hypothesis, row, count in zip(spoken, hypotheses, log_probs, frames.tolist(), strict=True):
-                words = best_path_words(row[:count], self.tokenizer, self.model.seconds_per_frame)
-                readings[number] = words, _certainty(words, hypothesis, count)
-        transcripts = []
-        for number, samples in enumerate(waveforms):
-            words, confidence = readings.get(number, ((), 1.0))
-            duration = round(len(samples) / self.sampling_rate, 3)
-            words = fit(words, duration)
-            text = " ".join(word.word for word in words)
-            segments = (Segment(words[0].start, words[-1].end, text, confidence, words),) if words else ()
-            transcripts.append(
-                Transcript(f"samples {number}", duration, text, confidence, segments, (), self.name, self.decoding)
-            )
-        return transcripts
+        frames = torch.zeros(len(waveforms), dtype=torch.long, device=self.device)
+        if not spoken:
+            return torch.zeros(len(waveforms), 0, len(self.tokenizer), device=self.device), frames
+        padded, lengths = pad([waveforms[number] for number in spoken])
+        heard, frames[spoken] = self.model(padded.to(self.device), lengths.to(self.device))
+        if len(spoken) == len(waveforms):
+            return heard, frames
+        log_probs = heard.new_zeros(len(waveforms), *heard.shape[1:])
+        log_probs[spoken] = heard
+        return log_probs, frames
+
+    def transcript(self, name: str, seconds: float, decoded: Decoded, decoding: str | None = None) -> Transcript:
+        """What was found in a recording, in the form that is written.
+
+        Args:
+            decoding: how it was found; None: by the transcriber's own decoder.
+        """
+        duration = round(seconds, 3)
+        words = fit(decoded.words, duration)
+        confidence = _certainty(words, decoded)
+        text = " ".join(word.word for word in words)
+        segments = (Segment(words[0].start, words[-1].end, text, confidence, words),) if words else ()
+        return Transcript(
+            name, duration, text, confidence, segments, _alternatives(decoded), self.name, decoding or self.decoder.name
+        )
 
 
 def fit(words: Sequence[Word], duration: float) -> tuple[Word, ...]:
@@ -239,11 +292,22 @@ def fit(words: Sequence[Word], duration: float) -> tuple[Word, ...]:
     return tuple(reversed(fitted))
 
 
-def _certainty(words: Sequence[Word], hypothesis: Hypothesis, frames: int) -> float:
-    """Mean confidence of the words; without words, the geometric mean of the frames' probabilities of the blank."""
+def _certainty(words: Sequence[Word], decoded: Decoded) -> float:
+    """Mean confidence of the words; without words, the geometric mean of the frames' probabilities of the reading."""
     if words:
         return round(sum(word.confidence for word in words) / len(words), 4)
-    return round(math.exp(hypothesis.score / frames), 4)
+    return round(math.exp(decoded.readings[0].acoustic / max(1, decoded.frames)), 4)
+
+
+def _alternatives(decoded: Decoded) -> tuple[Alternative, ...]:
+    if len(decoded.readings) == 1 and not decoded.readings[0].parts:
+        return ()  # nothing was compared
+    return tuple(
+        Alternative(
+            text, round(one.score, 4), round(one.acoustic, 4), {key: round(v, 4) for key, v in one.parts.items()}
+        )
+        for text, one in zip(decoded.texts, decoded.readings, strict=True)
+    )
 
 
 def _name(source: Source, number: int) -> str:

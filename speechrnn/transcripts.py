@@ -80,6 +80,7 @@ def row(id: str, transcript: Transcript, reference: str | None = None) -> dict[s
         "hypothesis": transcript.text,
         "confidence": transcript.confidence,
         "words": [asdict(word) for word in transcript.words],
+        **({"alternatives": [asdict(one) for one in transcript.alternatives]} if transcript.alternatives else {}),
         "decoding": transcript.decoding,
     }
 

@@ -15,7 +15,7 @@ import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 Load = Callable[[str], ModuleType]
-SCRIPTS = ["generation", "language", "recurrent", "startup", "training", "transcribe"]
+SCRIPTS = ["decoding", "generation", "language", "recurrent", "startup", "training", "transcribe"]
 RESULT = re.compile(r"^(?P<name>\w+): ratio (?P<ratio>\S+) \(ours (?P<ours>\S+), peer (?P<peer>\S+) (?P<unit>.+)\)$")
 
 

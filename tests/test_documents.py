@@ -12,9 +12,11 @@ from speech import RATE, say
 
 from speechrnn import audio, help, overrides
 from speechrnn.corpora import CORPORA, corpus_options
+from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
+from speechrnn.options import build
 from speechrnn.prediction import TextPredictionOptions
 from speechrnn.stages import SpeechOptions
 from speechrnn.text import CharTokenizer
@@ -61,8 +63,8 @@ def test_every_option_of_text_is_understood(group: str) -> None:
 
 @pytest.mark.parametrize("experiment", pages("experiment"))
 def test_every_experiment_composes(experiment: str) -> None:
-    """With the recipe that it is for: its page chooses a corpus or a text."""
-    if "/corpus:" in (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"):
+    """With the recipe that it is for: a page of text_prediction chooses a text."""
+    if "/text:" not in (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"):
         config = compose("speech_to_text", [f"experiment={experiment}", "corpus.root=x"])
         corpus_options(config.corpus)
         SpeechOptions.from_config(config)
@@ -74,8 +76,18 @@ def test_every_experiment_composes(experiment: str) -> None:
 
 def test_the_demo_composes() -> None:
     config = compose("demo", [])
-    SpeechOptions.from_config(config)
     TextPredictionOptions.from_config(config.prediction)
+    OmegaConf.set_struct(config, False)
+    for key in ("score", "adaptation", "sample"):  # of text prediction alone
+        del config.prediction[key]
+    SpeechOptions.from_config(config)
+
+
+@pytest.mark.parametrize("decoding", pages("decoding"))
+def test_every_way_of_decoding_is_understood(decoding: str) -> None:
+    for recipe, keys in (("transcribe", ["model=x", "inputs=x"]), ("tune", ["run=x"])):
+        config = compose(recipe, [*keys, f"decoding={decoding}"])
+        assert build(DecodingOptions, config.decoding, "decoding").name == decoding
 
 
 def test_every_recipe_has_a_config_and_a_help_page() -> None:

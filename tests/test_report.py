@@ -335,10 +335,34 @@ def test_is_about_the_last_way_of_decoding(tmp_path: Path) -> None:
     page = Page(write_report(tmp_path))
     assert page.text("dd").startswith("0.00\u00a0%")
     assert "No word is wrong." in page.text("p")
-    assert [row[:2] for row in table(page, "Decoding")] == [["greedy", "44.44\u00a0%"], ["beam", "0.00\u00a0%"]]
+    assert [row[:2] for row in table(page, "Decoding")] == [
+        ["greedy", "44.44\u00a0%"],
+        ["beam with the language model", "0.00\u00a0%"],
+    ]
     write_rows(tmp_path, greedy)  # the beam's are not at hand
     page = Page(write_report(tmp_path))
     assert page.text("dd").startswith("44.44\u00a0%") and "Worst utterances" in page.text("h2")
+
+
+def test_shows_what_the_language_model_changed(tmp_path: Path) -> None:
+    texts = [("the cat", "the cat"), ("a b", "a c"), ("same", "same")]
+    greedy = ["the kat", "a b", "same"]
+    rows = make_run(tmp_path, texts, model=False)
+    readings = [
+        {"text": "the cat", "score": -3.25, "acoustic": -2.0, "parts": {"language": -2.5}},
+        {"text": "", "score": -9.0, "acoustic": -1.0, "parts": {"language": -16.0}},
+    ]
+    fused = [{**row, "greedy": alone, "decoding": "beam"} for row, alone in zip(rows, greedy, strict=True)]
+    write_rows(tmp_path, [{**fused[0], "alternatives": readings}, *fused[1:]])
+    page = Page(write_report(tmp_path))
+    assert "What the language model changed" in page.text("h2")
+    said = page.text("p")
+    assert (
+        "Of 3 utterances, 2 became another text than the network's own: 1 with fewer word errors, 1 with more" in said
+    )
+    assert table(page, "Reading") == [["the cat", "-2.00", "-2.50", "-3.25"], ["(nothing)", "-1.00", "-16.00", "-9.00"]]
+    write_rows(tmp_path, rows)
+    assert "What the language model changed" not in Page(write_report(tmp_path)).text("h2")
 
 
 def test_lists_only_the_worst(tmp_path: Path) -> None:

@@ -32,3 +32,37 @@ class Hypothesis:
     text: str
     tokens: tuple[int, ...]
     score: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a search found: labels, and how it comes to prefer them.
+
+    Attributes:
+        tokens: label ids without blanks.
+        score: what readings are ranked by: `acoustic` plus each of `parts` times its scorer's weight.
+        acoustic: log-probability that the acoustic model gives the labels, of all paths in the beam.
+        parts: what each scorer, by its name, adds to it: natural logarithms, before they are weighted.
+    """
+
+    tokens: tuple[int, ...]
+    score: float
+    acoustic: float
+    parts: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What was said in an utterance.
+
+    Attributes:
+        words: of the best reading.
+        texts: of each reading, the best first.
+        readings: at least one.
+        frames: of the utterance.
+    """
+
+    words: tuple[Word, ...]
+    texts: tuple[str, ...]
+    readings: tuple[Reading, ...]
+    frames: int

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from speechrnn.errors import UserError
 from speechrnn.texts import Part, TextOptions
-from speechrnn.texts.reader import Line, read_lines
+from speechrnn.texts.reader import Line, by_file, find, read_lines
 
 LAYOUT = "cuts_train.jsonl.gz, which a run of speech_to_text leaves in its folder prepared/"
 
 
-def parts(options: TextOptions) -> dict[str, Part]:
+def parts(options: TextOptions, *, extra: Sequence[str] = ()) -> dict[str, Part]:
     """The transcripts of each part, normalised as the speech run did, a line each; dev validates.
 
     With `documents`, each transcript is one.
 
+    Args:
+        extra: text files, paths and glob patterns from the working folder on, whose lines are read after the training
+            transcripts; with `documents`, each line is one as well.
+
     Raises:
-        UserError: the root is neither a run of speech_to_text nor its folder prepared/, or holds no training part.
+        UserError: the root is neither a run of speech_to_text nor its folder prepared/, or holds no training part; an
+            extra file is not there.
     """
     root = options.root
     if root is None:
@@ -36,11 +41,22 @@ def parts(options: TextOptions) -> dict[str, Part]:
             f"text.root={root} holds no transcripts: {found}looked for {LAYOUT}; give the folder of such a run, or "
             "prepare one with speechrnn speech_to_text stages=[prepare]."
         )
-    return {
+    result = {
         split: Part((path,), partial(_lines, path, options.errors, options.documents))
         for split, path in files.items()
         if path.is_file()
     }
+    if extra:
+        more = find(extra, None, "text.extra")
+        spoken = result["train"]
+
+        def lines() -> Iterator[Line]:
+            yield from spoken.lines()
+            for line in by_file(more, options.errors, documents=False):
+                yield line._replace(document=options.documents)
+
+        result["train"] = Part((*spoken.files, *more), lines)
+    return result
 
 
 def _lines(path: Path, errors: str, documents: bool) -> Iterator[Line]:

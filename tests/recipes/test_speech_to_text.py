@@ -6,15 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from speech import RATE, write_corpus
+from speech import SMALL, write_corpus
 
 from speechrnn import cli
-
-SMALL = [
-    *(f"features.sampling_rate={RATE}", "features.bins=16", "acoustic.layers=1", "acoustic.units=16"),
-    *("acoustic.channels=4", "trainer.epochs=2", "trainer.min_steps=0", "trainer.batch_seconds=6"),
-    *("trainer.accelerator=cpu",),
-]
 
 
 def run(*arguments: str) -> int:
@@ -110,3 +104,38 @@ def test_an_output_that_cannot_be_written(corpus: Path, tmp_path: Path, capsys: 
     (tmp_path / "file").write_text("in the way")
     assert run("corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'file' / 'run'}") == 2
     assert "choose another output" in capsys.readouterr().err
+
+
+def test_a_language_model_is_trained_weighed_and_asked(trained: tuple[Path, list[str]], corpus: Path) -> None:
+    folder, arguments = trained
+    kept = (folder / "acoustic" / "model.safetensors").read_bytes()
+    fused = [
+        *(*arguments, "decoding=beam", "decoding.beam_size=4", "ngram_order=3", "corpus.dev_fraction=0.2"),
+        *("prediction.language.layers=1", "prediction.language.units=8", "prediction.language.embedding=8"),
+        *("prediction.trainer.epochs=1", "prediction.trainer.min_steps=0", "prediction.trainer.accelerator=cpu"),
+        *("tuning.weights=[0.5]", "tuning.rewards=[0.0,1.0]"),
+    ]
+    fused = [one.replace(str(folder), str(folder.parent / "fused")) for one in fused]
+    folder = folder.parent / "fused"
+    assert run(*fused) == 0
+    for name in ("language/model.safetensors", "ngram.arpa", "acoustic/decoding.json", "report.html"):
+        assert (folder / name).stat().st_size > 0, name
+    assert len(kept) == len((folder / "acoustic" / "model.safetensors").read_bytes())
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert list(metrics["decode"]) == ["greedy", "ngram", "beam"] and set(metrics["tuning"]) == {"ngram", "beam"}
+    assert metrics["tuning"]["beam"]["weights"]["language_weight"] == 0.5
+    rows = [json.loads(line) for line in (folder / "hypotheses.jsonl").read_text().splitlines()]
+    assert all(row["decoding"] == "beam" and "greedy" in row for row in rows)
+    parts = [row["alternatives"][0]["parts"] for row in rows]
+    assert all(part.keys() == {"language", "length"} for part in parts)
+    assert "What the language model changed" in (folder / "report.html").read_text()
+
+
+def test_an_unfitting_language_model_is_one_sentence(
+    trained: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, arguments = trained
+    capsys.readouterr()
+    again = [*arguments, "stages=[decode]", "decoding=beam", f"language_model={tmp_path}"]
+    assert run(*again) == 2
+    assert f"{tmp_path}" in capsys.readouterr().err

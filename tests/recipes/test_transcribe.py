@@ -140,7 +140,10 @@ def test_where_nothing_is_good_there_are_no_hypotheses(run: Run, model: Path, tm
         ({"inputs": "{tmp}/nothing"}, "{tmp}/nothing does not exist"),
         ({"inputs": "[{tmp}/out]"}, "{tmp}/out holds no audio"),
         ({"formats": "[txt,jsn]"}, "No format jsn; did you mean json?"),
-        ({"decoding": "greddy"}, "decoding=greddy is wrong"),
+        (
+            {"decoding": "greddy"},
+            "decoding=greddy is none of the options of decoding (beam, greedy)",
+        ),
         ({"device": "tpu"}, "device=tpu is not on this machine"),
         ({"inputs": "[{rec}/a,{rec}/more/one.wav]"}, "would both be written as 'one'"),
     ],

@@ -1,0 +1,51 @@
+"""Tune a beam search: weights of its language models, and calibrated confidences, on the dev part of a run.
+
+What it finds lies in decoding.json beside the acoustic model's weights, where `transcribe` and `speech_to_text` look
+for it. The test part is not read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from speechrnn.cli import recipe
+from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.tuning import TuningOptions
+from speechrnn.options import build
+from speechrnn.stages import tune_model
+
+
+@dataclass(frozen=True)
+class TuneOptions:
+    """The keys of the recipe; conf/tune.yaml explains them."""
+
+    run: Path
+    decoding: DecodingOptions
+    language_model: Path | None
+    tuning: TuningOptions
+    device: str
+    batch_seconds: float = field(metadata={"min": 0.1})
+
+
+@recipe("tune")
+def main(config: DictConfig) -> None:
+    """The dev part is heard once, and decoded with every pair of weights."""
+    options = build(TuneOptions, config, "")
+    tuned = tune_model(
+        *(options.run, options.decoding, options.language_model, options.tuning),
+        *(options.device, options.batch_seconds),
+    )
+    weights, figures = tuned.weights, tuned.figures
+    print(f"decoding.language_weight={weights.language_weight:g} decoding.ngram_weight={weights.ngram_weight:g}")
+    print(f"decoding.length_reward={weights.length_reward:g}")
+    print(
+        f"WER {figures['wer']:.2%}, CER {figures['cer']:.2%}, calibration error {figures['calibration_error']:.3f} on "
+        f"{figures['utterances']:.0f} utterances; written into {options.run / 'acoustic'}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""The frames through which a search steps, with their symbols in order; what is sure to be blank is left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from speechrnn.errors import UserError
+from speechrnn.nn.acoustic import BLANK
+
+CHUNK = 2**22  # log-probabilities that are put in order together
+
+
+class Frame(NamedTuple):
+    """One frame of the utterances that still have one, not at the same time in each.
+
+    Attributes:
+        log_probs: (active, symbols); the most probable symbol has 0.
+        blank: (active, 1) of the blank.
+        values: (active, labels) of the labels, falling; -inf from the first one that isn't worth trying.
+        labels: (active, labels + 1) which ones these are, and 0 after the last.
+        ranks: (active, symbols) where each symbol stands there, times `Frames.stride`; those that don't, the blank
+            among them, stand after the last.
+        after_blank: (active, 1) whether frames were left out before it that said blank; None: nowhere.
+        tried: labels worth trying in any of the utterances.
+    """
+
+    log_probs: Tensor
+    blank: Tensor
+    values: Tensor
+    labels: Tensor
+    ranks: Tensor
+    after_blank: Tensor | None
+    tried: int
+
+
+class Frames:
+    """A batch's frames, those left out that need no step.
+
+    A frame whose blank has at least the probability `blank_threshold` multiplies the mass of all hypotheses alike, and
+    leaves none that end in a label without a blank behind it. So runs of such frames are no steps, and each utterance
+    goes through its other frames only. A frame where all is impossible says nothing, and is left out as well.
+
+    Attributes:
+        order: (batch,) utterances by falling number of frames; the first ones are the `active`.
+        labels: how many of the labels a frame has in order.
+        offsets: (batch,) float64 on the CPU, in that order: the log-probability that all hypotheses have in common.
+    """
+
+    def __init__(
+        self,
+        log_probs: Tensor,
+        frames: Tensor,
+        blank_threshold: float,
+        symbol_threshold: float,
+        labels: int,
+        stride: int = 1,
+    ) -> None:
+        """See `BeamOptions`; `labels`: how many of a frame can matter.
+
+        Raises:
+            UserError: NaN or +inf among the log-probabilities of an utterance.
+        """
+        log_probs = log_probs.float()
+        inside = torch.arange(log_probs.shape[1], device=log_probs.device) < frames[:, None]
+        peaks = log_probs.amax(2).masked_fill(~inside, -math.inf)  # NaN where one is
+        wrong = ~(peaks < math.inf).all(1)
+        if bool(wrong.any()):
+            number = int(wrong.nonzero()[0])
+            raise UserError(
+                f"The log-probabilities of utterance {number} of the batch (from 0) hold NaN or infinity; "
+                "look for a damaged model or damaged audio."
+            )
+        blanks = log_probs[:, :, BLANK]
+        possible = inside & (peaks > -math.inf)
+        left_out = possible & (blanks.exp() >= blank_threshold) & (blank_threshold < 1)
+        live = possible & ~left_out
+        common = torch.where(left_out, blanks, peaks).masked_fill(~possible, 0.0)
+        counts, self.order = live.sum(1).sort(descending=True, stable=True)
+        self.offsets = common.cpu().sum(1, dtype=torch.float64)[self.order.cpu()]
+        self._counts = counts.tolist()
+        times = live[self.order].to(torch.int8).argsort(dim=1, descending=True, stable=True)
+        self._times = times[:, : max(self._counts, default=0)].T.contiguous()  # (steps, batch)
+        self._log_probs, self._peaks = log_probs, peaks
+        self._blanks = left_out.cumsum(1)
+        self._symbol_threshold = symbol_threshold
+        self.labels = min(labels, log_probs.shape[2] - 1)
+        self.stride = stride
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames, in order."""
+        active = len(self._counts)
+        before = torch.zeros_like(self._times[:1])
+        chunk = max(1, CHUNK // (active * self._log_probs.shape[2]))
+        for first in range(0, len(self._times), chunk):
+            times = self._times[first : first + chunk]
+            inside = torch.arange(first, first + len(times), device=times.device)[:, None] < torch.tensor(
+                self._counts, device=times.device
+            )
+            log_probs = self._log_probs[self.order, times] - self._peaks[self.order, times].unsqueeze(2)
+            log_probs = log_probs.masked_fill(~inside.unsqueeze(2), -math.inf)
+            blanks = self._blanks[self.order, times]
+            after_blank = (blanks > torch.cat([before, blanks[:-1]])) & inside
+            before = blanks[-1:]
+            values, labels = largest(log_probs[:, :, BLANK + 1 :], self.labels)
+            labels += BLANK + 1
+            ranks = torch.full_like(log_probs, self.labels, dtype=torch.int64)
+            ranks.scatter_(2, labels, torch.arange(self.labels, device=labels.device).expand_as(labels))
+            ranks *= self.stride
+            tried = [self.labels] * len(times)
+            if self._symbol_threshold > 0:
+                small = values < math.log(self._symbol_threshold)
+                values = values.masked_fill(small, -math.inf)
+                tried = (~small).sum(2).amax(1).tolist()
+            labels = torch.cat([labels, torch.zeros_like(ranks[:, :, :1])], 2)
+            blank = log_probs[:, :, BLANK : BLANK + 1]
+            somewhere = after_blank.any(1).tolist()
+            parts = (log_probs, blank, values, labels, ranks, after_blank.unsqueeze(2))
+            for step, row in enumerate(zip(*(part.unbind() for part in parts), strict=True)):
+                while self._counts[active - 1] <= first + step:
+                    active -= 1
+                if active < len(self._counts):
+                    row = tuple(part[:active] for part in row)
+                *tensors, after = row
+                yield Frame._make((*tensors, after if somewhere[step] else None, tried[step]))
+
+
+def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The largest along the last dimension, falling, and where they stand."""
+    if values.device.type != "cpu":
+        return values.topk(count)
+    # numpy orders short rows four times as fast as torch, which has no vector instructions for it
+    order = torch.from_numpy(np.argsort(-values.numpy(), axis=-1)[..., :count].copy())
+    return values.gather(-1, order), order

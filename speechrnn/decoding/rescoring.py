@@ -1,0 +1,45 @@
+"""A second opinion on the N-best: a language model too large for the search ranks what the search has found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from speechrnn.decoding.hypothesis import Reading
+from speechrnn.decoding.scorers import Weighted
+
+
+def rescore(readings: Sequence[Sequence[Reading]], scorer: Weighted) -> list[list[Reading]]:
+    """Adds what a scorer says of each whole reading, and ranks the readings of each utterance anew.
+
+    All readings of all utterances are scored together, label by label.
+
+    Args:
+        readings: of each utterance, as `beam_search` returns them.
+        scorer: whose name is new among the readings' parts.
+    """
+    flat = [reading for utterance in readings for reading in utterance]
+    lengths = torch.tensor([len(reading.tokens) for reading in flat])
+    labels = torch.zeros(len(flat), int(lengths.max()) if flat else 0, dtype=torch.long)
+    for row, reading in enumerate(flat):
+        labels[row, : len(reading.tokens)] = torch.tensor(reading.tokens, dtype=torch.long)
+    states = torch.full((len(flat),), scorer.scorer.begin(), dtype=torch.long)
+    totals = torch.zeros(len(flat), dtype=torch.float64)
+    for place in range(labels.shape[1]):
+        going = (lengths > place).nonzero().squeeze(1)
+        following = labels[going, place]
+        totals[going] += scorer.scorer.scores(states[going]).gather(1, following[:, None]).squeeze(1).double().cpu()
+        states[going] = scorer.scorer.extend(states[going], following)
+    totals += scorer.scorer.finish(states).double().cpu()
+    added = iter(zip(totals.tolist(), scorer.weigh(totals).tolist(), strict=True))
+    results = []
+    for utterance in readings:
+        scored = []
+        for reading in utterance:
+            part, weighted = next(added)
+            parts = {**reading.parts, scorer.name: part}
+            scored.append(replace(reading, score=reading.score + weighted, parts=parts))
+        results.append(sorted(scored, key=lambda reading: -reading.score))
+    return results

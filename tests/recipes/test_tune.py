@@ -1,0 +1,74 @@
+"""The recipe tune on a prepared corpus, and transcribe with what it found."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from speech import SMALL, write_corpus
+from toy import toy_model
+
+from speechrnn import Transcriber, cli
+from speechrnn.nn.acoustic import load_acoustic
+from speechrnn.nn.language import save_language
+
+
+def run(*arguments: str) -> int:
+    """The exit status of the command."""
+    try:
+        return cli.main(list(arguments))
+    except SystemExit as ended:
+        return int(str(ended.code))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("tune")
+    corpus = write_corpus(place / "corpus", 24)
+    arguments = ["corpus=folder", f"corpus.root={corpus}", "corpus.dev_fraction=0.2", f"output={place / 'run'}"]
+    assert run("speech_to_text", *arguments, *SMALL, "stages=[prepare,train]") == 0
+    _, tokenizer = load_acoustic(place / "run" / "acoustic")
+    save_language(place / "language", toy_model(len(tokenizer), embedding=6, units=10), tokenizer, {})
+    return place
+
+
+def test_what_is_found_lies_with_the_model_and_transcribe_uses_it(
+    trained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, language = trained / "run" / "acoustic", trained / "language"
+    keys = [f"run={trained / 'run'}", f"language_model={language}", "decoding.beam_size=4"]
+    assert run("tune", *keys, "tuning.weights=[0.25]", "tuning.rewards=[1.0]") == 0
+    assert "decoding.language_weight=0.25" in capsys.readouterr().out
+    found = json.loads((model / "decoding.json").read_text())
+    assert found["beam"]["weights"] == {"language_weight": 0.25, "ngram_weight": 0.0, "length_reward": 1.0}
+
+    audio = next((trained / "corpus").rglob("*.wav"))
+    output = trained / "out"
+    keys = [f"model={model}", f"inputs=[{audio}]", f"output={output}", "decoding=beam", f"language_model={language}"]
+    assert run("transcribe", *keys) == 0
+    transcript = json.loads((output / f"{audio.stem}.json").read_text())
+    best = transcript["alternatives"][0]
+    assert transcript["decoding"] == "beam" and best["text"] == transcript["text"]
+    parts = best["parts"]
+    assert best["score"] == pytest.approx(best["acoustic"] + 0.25 * parts["language"] + parts["length"], abs=1e-2)
+    same = Transcriber.load(model, decoding="beam", language_model=language)(audio)
+    assert same.text == transcript["text"]
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (["run={tmp}"], "holds no prepared/cuts_dev.jsonl.gz"),
+        (["decoding=greedy", "language_model=null"], "decoding=greedy has nothing to tune"),
+        (["decoding.beam_size=0"], "decoding.beam_size=0"),
+        (["language_model={tmp}"], "model.json"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    trained: Path, tmp_path: Path, change: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = [f"run={trained / 'run'}", f"language_model={trained / 'language'}"]
+    assert run("tune", *keys, *(one.format(tmp=tmp_path) for one in change)) == 2
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1
