@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from speech import RATE, say
 
 from speechrnn import audio, help, overrides
