@@ -109,7 +109,7 @@ def predict(options: DemoOptions, run: Run) -> None:
     source = language_text(options, run)
     text = prepare_text(source, wanted.tokenizer, wanted.normalisation, run.prepared_text)
     prediction.score(wanted, text, run)
-    prediction.sample(wanted, run)
+    prediction.sample(wanted, text, run)
     written = Table("prompt", "temperature", "how the model goes on", title="Text prediction")
     for line in run.samples.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)

@@ -38,11 +38,11 @@ def main(config: DictConfig) -> None:
         if not is_first_process():
             return
     else:
-        text = prepare_text(source, options.tokenizer, options.normalisation, run.prepared)
+        text = prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text)
     if "score" in options.stages:
         score(options, text, run)
     if "sample" in options.stages:
-        sample(options, run)
+        sample(options, text, run)
     if "report" in options.stages:
         run.log(f"Report: {write_text_report(run.folder)}")
 

@@ -122,8 +122,12 @@ def score(options: TextPredictionOptions, text: PreparedText, run: Run) -> None:
         )
 
 
-def sample(options: TextPredictionOptions, run: Run) -> None:
-    """Lets the model go on from each prompt at each temperature, into samples.jsonl."""
+def sample(options: TextPredictionOptions, text: PreparedText, run: Run) -> None:
+    """Lets the model go on from each prompt at each temperature, into samples.jsonl.
+
+    A model of documents has never seen what follows one, and so ends there; any other goes on beyond its lines' ends.
+    """
+    documents = bool(text.summary["options"]["documents"])
     predictor = TextPredictor.load(run.language, options.trainer.device)
     wanted = options.sample
     rows: list[dict[str, Any]] = []
@@ -132,7 +136,7 @@ def sample(options: TextPredictionOptions, run: Run) -> None:
             list(wanted.prompts),
             max_new_tokens=wanted.max_new_tokens,
             temperature=temperature,
-            ignore_eos=True,
+            ignore_eos=not documents,
             seed=wanted.seed,
         )
         for prompt, result in zip(wanted.prompts, results, strict=True):
