@@ -46,12 +46,9 @@ class GreedyDecoder:
         """See `Decoder`."""
         log_probs, frames = log_probs.cpu(), frames.cpu()
         found = []
-        for hypothesis, row, count in zip(
-            greedy(log_probs, frames, self.tokenizer), log_probs, frames.tolist(), strict=True
-        ):
+        for reading, row, count in zip(greedy(log_probs, frames), log_probs, frames.tolist(), strict=True):
             words = best_path_words(row[:count], self.tokenizer, self.seconds_per_frame)
-            reading = Reading(hypothesis.tokens, hypothesis.score, hypothesis.score, {})
-            found.append(Decoded(words, (hypothesis.text,), (reading,), count))
+            found.append(Decoded(words, (self.tokenizer.decode(reading.tokens),), (reading,), count))
         return found
 
 

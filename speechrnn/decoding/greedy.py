@@ -5,12 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from speechrnn.decoding.hypothesis import Hypothesis
+from speechrnn.decoding.hypothesis import Reading
 from speechrnn.nn.acoustic import BLANK
-from speechrnn.text import Tokenizer
 
 
-def greedy(log_probs: Tensor, frames: Tensor, tokenizer: Tokenizer) -> list[Hypothesis]:
+def greedy(log_probs: Tensor, frames: Tensor) -> list[Reading]:
     """Decodes a batch.
 
     Args:
@@ -18,14 +17,14 @@ def greedy(log_probs: Tensor, frames: Tensor, tokenizer: Tokenizer) -> list[Hypo
         frames: (batch,) true frames.
 
     Returns:
-        one hypothesis an utterance; its score is the log-probability of its best path, which bounds its own from below.
+        one reading an utterance; its score is the log-probability of its best path, which bounds its own from below.
     """
     values, symbols = log_probs.max(dim=2)
     inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
     scores = (values * inside).sum(1).tolist()
-    hypotheses = []
+    readings = []
     for row, count, score in zip(symbols.cpu(), frames.tolist(), scores, strict=True):
         path = torch.unique_consecutive(row[:count]).tolist()
         tokens = tuple(symbol for symbol in path if symbol != BLANK)
-        hypotheses.append(Hypothesis(tokenizer.decode(tokens), tokens, score))
-    return hypotheses
+        readings.append(Reading(tokens, score, score, {}))
+    return readings

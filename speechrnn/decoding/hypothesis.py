@@ -21,27 +21,14 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Hypothesis:
-    """One reading of an utterance.
-
-    Attributes:
-        tokens: label ids without blanks.
-        score: log-probability that the decoder gives it.
-    """
-
-    text: str
-    tokens: tuple[int, ...]
-    score: float
-
-
-@dataclass(frozen=True)
 class Reading:
-    """What a search found: labels, and how it comes to prefer them.
+    """What a decoder found: labels, and how it comes to prefer them.
 
     Attributes:
         tokens: label ids without blanks.
         score: what readings are ranked by: `acoustic` plus each of `parts` times its scorer's weight.
-        acoustic: log-probability that the acoustic model gives the labels, of all paths in the beam.
+        acoustic: log-probability that the acoustic model gives the labels, of all paths in the beam; decoded greedily,
+            of the best path, which bounds it from below.
         parts: what each scorer, by its name, adds to it: natural logarithms, before they are weighted.
     """
 

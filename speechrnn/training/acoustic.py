@@ -160,7 +160,7 @@ class AcousticTask:
             batch = batch.to(self.fabric.device)
             log_probs, frames = model(batch.waveforms, batch.lengths)
             loss = ctc_loss(log_probs, frames, batch.labels, batch.label_lengths).clamp_max(UNREADABLE)
-            texts = [hypothesis.text for hypothesis in greedy(log_probs, frames, self.tokenizer)]
+            texts = [self.tokenizer.decode(reading.tokens) for reading in greedy(log_probs, frames)]
             words, characters = word_errors(batch.texts, texts), character_errors(batch.texts, texts)
             sums += torch.tensor(
                 [
