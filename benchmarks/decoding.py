@@ -12,6 +12,9 @@ Times are seconds an utterance. First, both must give the same best scores on co
 holds what matters. On random ones no beam does, and flashlight-text's holds less, since it keeps the paths of a prefix
 that end in a blank apart from the others: the mean best score of both is printed, the higher the better.
 
+`memory_beam_100` and `memory_frames_10000` are the peak of a process that decodes 8 utterances with the LSTM in a wider
+beam or 40 times as long, against that of beam 10 and 250 frames.
+
 With --model, the emissions of AN4's test files are decoded, too, with the thresholds that decoding has by itself, and
 with --language there, that LSTM against our own search with a 6-gram of the training transcripts' characters.
 """
@@ -19,7 +22,10 @@ with --language there, that LSTM against our own search with a 6-gram of the tra
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import sys
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -192,8 +198,7 @@ def without_scorers(given: argparse.Namespace) -> list[str]:
 
 def with_lstm(given: argparse.Namespace) -> list[str]:
     """Against torchaudio with a callback, at beam 10."""
-    torch.manual_seed(0)
-    model = LanguageModel(SYMBOLS, LanguageOptions(layers=1, units=512, embedding=512)).eval()
+    model = make_lstm()
     scorers = [Weighted(LabelScorer(NeuralModel(model), torch.arange(SYMBOLS)), WEIGHT, "language")]
     sure = confident_emissions(2, 6)
     one = random_emissions(1, given.callback_frames)
@@ -268,6 +273,36 @@ def against_ngram(given: argparse.Namespace, emissions: Emissions, tokenizer: To
     return lines
 
 
+def make_lstm() -> LanguageModel:
+    """Untrained, of the size that the claim is about."""
+    torch.manual_seed(0)
+    return LanguageModel(SYMBOLS, LanguageOptions(layers=1, units=512, embedding=512)).eval()
+
+
+def peak_memory(beam_size: int, frames: int) -> float:
+    """MiB that a process of its own came to, which decodes 8 random utterances with the LSTM."""
+    import resource
+
+    scorer = Weighted(LabelScorer(NeuralModel(make_lstm()), torch.arange(SYMBOLS)), WEIGHT, "language")
+    ours(random_emissions(8, frames), beam_size, [scorer], exact=False)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def memory(given: argparse.Namespace) -> list[str]:
+    """Wider beams and longer utterances against a beam of 10 and 250 frames."""
+
+    def alone(beam_size: int, frames: int) -> float:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
+            return process.submit(peak_memory, beam_size, frames).result()
+
+    least = alone(10, FRAMES)
+    times = 4 if given.quick else 40
+    return [
+        result("memory_beam_100", alone(100, FRAMES), least, "MiB"),
+        result(f"memory_frames_{times * FRAMES}", alone(10, times * FRAMES), least, "MiB"),
+    ]
+
+
 def main() -> None:
     """Prints the comparison at each batch size and beam."""
     options = parser(__doc__, repeats=5)
@@ -282,7 +317,7 @@ def main() -> None:
     given.repeats = 2 if given.quick else given.repeats
     given.peers = 2 if given.quick else 8  # utterances of flashlight-text's side
     given.callback_frames = 6 if given.quick else FRAMES
-    lines = without_scorers(given) + with_lstm(given)
+    lines = without_scorers(given) + with_lstm(given) + memory(given)
     if given.model is not None:
         try:
             lines += on_an4(given)
