@@ -151,11 +151,17 @@ def test_a_stream_comes_as_it_is_written(model: Path, tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("a bad\n")
     arguments = [f"model={model}", "device=cpu", f"prompts={tmp_path}/p.txt", "stream=true", "ignore_eos=true"]
     command = [sys.executable, str(ROOT / "recipes" / "generate.py"), *arguments, "max_new_tokens=10000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # A shell starts what runs in its background deaf to Ctrl-C, and a child would inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
         assert process.stdout is not None
         start = process.stdout.read(30)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate()
+        _, err = process.communicate(timeout=60)
     prompt = TextPredictor.load(model, "cpu").prompt("a bad", GenerationOptions(ignore_eos=True))
     expected = "a bad" + "".join(TextPredictor.load(model, "cpu").stream(prompt))
     assert start.decode() == expected[:30]
