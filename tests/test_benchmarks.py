@@ -16,7 +16,7 @@ import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 Load = Callable[[str], ModuleType]
-SCRIPTS = ["decoding", "generation", "language", "recurrent", "startup", "training", "transcribe", "word_times"]
+SCRIPTS = ["decoding", "generation", "language", "mixture", "recurrent", "startup", "training", "transcribe", "word_times"]
 RESULT = re.compile(r"^(?P<name>\w+): ratio (?P<ratio>\S+) \(ours (?P<ours>\S+), peer (?P<peer>\S+) (?P<unit>.+)\)$")
 
 
@@ -123,7 +123,8 @@ def test_packed_is_undone(module: Load) -> None:
 def test_quick_ends_with_results(name: str, shared: Path) -> None:
     if name == "word_times":
         pytest.skip("it reads what the demo leaves")
-    root = ["--root", str(shared / "an4")] if name in ("startup", "training", "transcribe") else []
+    corpora = {"mixture": "wikitext-2", "decoding": "an4", "startup": "an4", "training": "an4", "transcribe": "an4"}
+    root = ["--root", str(shared / corpora[name])] if name in corpora else []
     command = [sys.executable, str(FOLDER / f"{name}.py"), "--quick", *root]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
