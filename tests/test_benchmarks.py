@@ -16,7 +16,17 @@ import torch
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 Load = Callable[[str], ModuleType]
-SCRIPTS = ["decoding", "generation", "language", "mixture", "recurrent", "startup", "training", "transcribe", "word_times"]
+SCRIPTS = [
+    "decoding",
+    "generation",
+    "language",
+    "mixture",
+    "recurrent",
+    "startup",
+    "training",
+    "transcribe",
+    "word_times",
+]
 RESULT = re.compile(r"^(?P<name>\w+): ratio (?P<ratio>\S+) \(ours (?P<ours>\S+), peer (?P<peer>\S+) (?P<unit>.+)\)$")
 
 
