@@ -31,16 +31,21 @@ def repair(arguments: Sequence[str]) -> list[str]:
 
 
 def spell_out(overrides: Sequence[str], recipe: str, conf: Path) -> list[str]:
-    """The same overrides, with `text.files=FILE` for `text=FILE` where the recipe reads a text instead of choosing one.
+    """The same overrides as Hydra wants them.
 
-    Hydra takes every key that is called like a folder of conf/ for a choice from it, in any recipe.
+    `text=FILE` becomes `text.files=FILE` where the recipe reads a text instead of choosing one: Hydra takes every key
+    that is called like a folder of conf/ for a choice from it, in any recipe. And a group that lies elsewhere may be
+    chosen by its place: `prediction.tokenizer=word` becomes `tokenizer@prediction.tokenizer=word`.
     """
     chosen = {group.name for group in groups(conf / f"{recipe}.yaml")}
-    pairs = [(key, equals + value) for key, equals, value in (override.partition("=") for override in overrides)]
-    return [
-        f"{key}.files{rest}" if rest and key not in chosen and (conf / key).is_dir() else f"{key}{rest}"
-        for key, rest in pairs
-    ]
+    places = {name.partition("@")[2]: name for name in chosen if "@" in name}
+
+    def full(key: str, rest: str) -> str:
+        if rest and key not in chosen and (conf / key).is_dir():
+            return f"{key}.files{rest}"
+        return f"{places.get(key, key)}{rest}"
+
+    return [full(key, equals + value) for key, equals, value in (override.partition("=") for override in overrides)]
 
 
 def check(overrides: Sequence[str], recipe: str, conf: Path, multirun: bool) -> None:

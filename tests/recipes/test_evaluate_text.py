@@ -176,3 +176,5 @@ def test_text_is_a_file_here_and_a_choice_where_texts_are_chosen() -> None:
     given = ["text=a b.txt", "text.errors=replace", "device=cpu"]
     assert overrides.spell_out(given, "evaluate", conf) == ["text.files=a b.txt", "text.errors=replace", "device=cpu"]
     assert overrides.spell_out(["text=ptb"], "text_prediction", conf) == ["text=ptb"]
+    given = ["prediction.tokenizer=word", "prediction.tokenizer.kind=char", "tokenizer=char"]
+    assert overrides.spell_out(given, "speech_to_text", conf) == [f"tokenizer@{given[0]}", *given[1:]]
