@@ -27,8 +27,9 @@ from torch import Tensor, nn
 
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.tokens import TokenBatch, TokenFile
+from speechrnn.training.fabric import make_fabric
 from speechrnn.training.language import LanguageTask, LanguageTrainerOptions
-from speechrnn.training.loop import Loop, make_fabric
+from speechrnn.training.loop import Loop
 
 VOCABULARY, BATCH, BPTT, LAYERS = 33_278, 20, 35, 2  # WikiText-2's words; word_language_model's defaults
 NONE = {"embedding_dropout": 0.0, "input_dropout": 0.0, "dropout": 0.0, "output_dropout": 0.0, "weight_drop": 0.0}

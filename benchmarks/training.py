@@ -27,7 +27,8 @@ from speechrnn.data import Batch
 from speechrnn.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.training.acoustic import AcousticTask
-from speechrnn.training.loop import Loop, make_fabric
+from speechrnn.training.fabric import make_fabric
+from speechrnn.training.loop import Loop
 
 
 class Parts:

@@ -22,8 +22,8 @@ from speechrnn.text import NormalisationOptions, TokenizerOptions
 from speechrnn.texts import TextOptions
 from speechrnn.texts.prepare import PreparedText, prepare_text
 from speechrnn.tokens import TokenFile
+from speechrnn.training.fabric import make_fabric
 from speechrnn.training.language import LanguageTrainerOptions, train_language
-from speechrnn.training.loop import make_fabric
 
 logger = logging.getLogger("speechrnn")
 OptionsT = TypeVar("OptionsT", bound="TextPredictionOptions")

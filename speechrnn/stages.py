@@ -35,7 +35,7 @@ from speechrnn.text import NormalisationOptions, TokenizerOptions, build_tokeniz
 from speechrnn.texts import TextOptions, text_options, text_parts
 from speechrnn.texts.prepare import normalised
 from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, readable, train_acoustic
-from speechrnn.training.loop import make_fabric
+from speechrnn.training.fabric import make_fabric
 from speechrnn.transcribe import Transcriber
 from speechrnn.transcripts import row, write_rows
 

@@ -20,7 +20,8 @@ from speechrnn.features import FeatureOptions
 from speechrnn.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
 from speechrnn.text import Tokenizer, describe_unknown, unknown_report
-from speechrnn.training.loop import Loop, TrainerOptions, precision, total
+from speechrnn.training.fabric import TrainerOptions, precision, total
+from speechrnn.training.loop import Loop
 
 if TYPE_CHECKING:
     from lhotse import CutSet
@@ -212,7 +213,7 @@ def train_acoustic(
     """Trains an acoustic model, or goes on with the training that `folder` holds.
 
     Args:
-        fabric: from `loop.make_fabric`.
+        fabric: from `fabric.make_fabric`.
         folder: for checkpoints.
 
     Returns:

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.text import Tokenizer
 from speechrnn.tokens import BpttBatches, TokenBatch, TokenFile
-from speechrnn.training.loop import Loop, TrainerOptions, precision, total
+from speechrnn.training.fabric import TrainerOptions, precision, total
+from speechrnn.training.loop import Loop
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -145,7 +146,7 @@ def train_language(
     """Trains a language model, or goes on with the training that `folder` holds.
 
     Args:
-        fabric: from `loop.make_fabric`.
+        fabric: from `fabric.make_fabric`.
         folder: for checkpoints.
 
     Returns:

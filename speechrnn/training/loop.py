@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from speechrnn.errors import UserError
 from speechrnn.files import atomic_write
 from speechrnn.training.average import Average, TriggeredAverage
+from speechrnn.training.fabric import TrainerOptions, precision, total
 from speechrnn.training.optimiser import make_optimiser, rate_at
 from speechrnn.training.progress import Progress
 
@@ -31,36 +32,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("speechrnn")
 BatchT = TypeVar("BatchT")
 ModelT = TypeVar("ModelT", bound=nn.Module)
-
-
-@dataclass(frozen=True)
-class TrainerOptions:
-    """How any model is trained; the pages of conf/trainer explain each key."""
-
-    epochs: int = field(default=60, metadata={"min": 1})
-    min_steps: int = field(default=0, metadata={"min": 0})
-    optimiser: Literal["adamw", "nt_asgd"] = "adamw"
-    learning_rate: float = field(default=3e-3, metadata={"min": 0.0})
-    warmup: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0})
-    weight_decay: float = field(default=1e-2, metadata={"min": 0.0})
-    gradient_clip: float = field(default=5.0, metadata={"min": 0.0})
-    average: float = field(default=0.999, metadata={"min": 0.0, "max": 1.0})
-    nonmonotone: int = field(default=5, metadata={"min": 1})
-    keep: Literal["best", "last"] = "best"
-    patience: int | None = field(default=None, metadata={"min": 1})
-    nonfinite_patience: int = field(default=5, metadata={"min": 1})
-    checkpoint_steps: int = field(default=500, metadata={"min": 1})
-    seed: int = field(default=0, metadata={"min": 0, "max": 2**24 - 1})
-    precision: Literal["auto", "32", "bf16", "16"] = "auto"
-    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
-    devices: int = field(default=1, metadata={"min": 1})
-    num_nodes: int = field(default=1, metadata={"min": 1})
-    strategy: Literal["auto", "ddp"] = "auto"
-
-    @property
-    def device(self) -> str:
-        """Where the trained model is used afterwards, in one process: "auto" or "cpu"."""
-        return "cpu" if self.accelerator == "cpu" else "auto"
 
 
 class Task(Protocol[BatchT, ModelT]):
@@ -356,11 +327,6 @@ class Loop(Generic[BatchT, ModelT]):
         return True
 
 
-def total(fabric: Fabric, values: Tensor) -> Tensor:
-    """The element-wise sum over all processes."""
-    return cast(Tensor, fabric.all_reduce(values, reduce_op="sum")) if fabric.world_size > 1 else values
-
-
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
     """The first few entries in which two fingerprints differ, in words."""
     changes = [
@@ -369,40 +335,3 @@ def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
         if old.get(key) != new.get(key)
     ]
     return "; ".join(changes[:3])
-
-
-def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
-    """lightning's Fabric for these options, with TensorBoard events in `folder`, launched."""
-    from lightning.fabric import Fabric
-    from lightning.fabric.loggers import TensorBoardLogger
-
-    found = torch.cuda.device_count()
-    accelerator = "cuda" if options.accelerator != "cpu" and found else "cpu"  # CTC is not to be had on MPS
-    if options.accelerator == "cuda" and found < options.devices:
-        raise UserError(f"trainer.devices={options.devices} with accelerator=cuda, but this machine has {found} GPUs.")
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=options.devices,
-        num_nodes=options.num_nodes,
-        strategy=options.strategy,
-        precision=precision(options),
-        loggers=TensorBoardLogger(folder, name="", version=""),
-    )
-    fabric.launch()
-    return fabric
-
-
-def precision(options: TrainerOptions) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
-    """The numbers' width: as asked, or what is fast here without a loss of accuracy.
-
-    float32 on a CPU even where it has bfloat16 instructions: oneDNN's bfloat16 LSTM gradient is slower than its
-    float32 one (docs/results.md).
-    """
-    if options.precision == "auto":
-        cuda = options.accelerator in ("auto", "cuda") and torch.cuda.is_available()
-        if not cuda:
-            return "32-true"
-        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
-    widths: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]]
-    widths = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
-    return widths[options.precision]

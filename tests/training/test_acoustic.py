@@ -29,7 +29,7 @@ from speechrnn.training.acoustic import (
     readable,
     train_acoustic,
 )
-from speechrnn.training.loop import make_fabric
+from speechrnn.training.fabric import make_fabric
 
 TOKENIZER = CharTokenizer.build(["ABCD"])
 ROOT = Path(__file__).parents[2]

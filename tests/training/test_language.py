@@ -15,8 +15,8 @@ import torch
 from speechrnn.nn.language import LanguageOptions
 from speechrnn.text import CharTokenizer
 from speechrnn.tokens import Block, TokenBatch, TokenFile, write_tokens
+from speechrnn.training.fabric import make_fabric
 from speechrnn.training.language import LanguageTask, LanguageTrainerOptions, train_language
-from speechrnn.training.loop import make_fabric
 
 ROOT = Path(__file__).parents[2]
 TOKENIZER = CharTokenizer.build(["abcdefgh"])

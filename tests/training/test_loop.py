@@ -14,7 +14,8 @@ from torch import Tensor, nn
 
 from speechrnn.errors import UserError
 from speechrnn.training.average import Average
-from speechrnn.training.loop import Loop, TrainerOptions, make_fabric, precision
+from speechrnn.training.fabric import TrainerOptions, make_fabric, precision
+from speechrnn.training.loop import Loop
 from speechrnn.training.optimiser import make_optimiser, rate_at
 
 

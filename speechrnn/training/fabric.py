@@ -1,0 +1,87 @@
+"""Where and how any model is trained: the options that all trainings share, and lightning's Fabric made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import torch
+from torch import Tensor
+
+from speechrnn.errors import UserError
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+
+@dataclass(frozen=True)
+class TrainerOptions:
+    """How any model is trained; the pages of conf/trainer explain each key."""
+
+    epochs: int = field(default=60, metadata={"min": 1})
+    min_steps: int = field(default=0, metadata={"min": 0})
+    optimiser: Literal["adamw", "nt_asgd"] = "adamw"
+    learning_rate: float = field(default=3e-3, metadata={"min": 0.0})
+    warmup: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0})
+    weight_decay: float = field(default=1e-2, metadata={"min": 0.0})
+    gradient_clip: float = field(default=5.0, metadata={"min": 0.0})
+    average: float = field(default=0.999, metadata={"min": 0.0, "max": 1.0})
+    nonmonotone: int = field(default=5, metadata={"min": 1})
+    keep: Literal["best", "last"] = "best"
+    patience: int | None = field(default=None, metadata={"min": 1})
+    nonfinite_patience: int = field(default=5, metadata={"min": 1})
+    checkpoint_steps: int = field(default=500, metadata={"min": 1})
+    seed: int = field(default=0, metadata={"min": 0, "max": 2**24 - 1})
+    precision: Literal["auto", "32", "bf16", "16"] = "auto"
+    accelerator: Literal["auto", "cpu", "cuda"] = "auto"
+    devices: int = field(default=1, metadata={"min": 1})
+    num_nodes: int = field(default=1, metadata={"min": 1})
+    strategy: Literal["auto", "ddp"] = "auto"
+
+    @property
+    def device(self) -> str:
+        """Where the trained model is used afterwards, in one process: "auto" or "cpu"."""
+        return "cpu" if self.accelerator == "cpu" else "auto"
+
+
+def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
+    """lightning's Fabric for these options, with TensorBoard events in `folder`, launched."""
+    from lightning.fabric import Fabric
+    from lightning.fabric.loggers import TensorBoardLogger
+
+    found = torch.cuda.device_count()
+    accelerator = "cuda" if options.accelerator != "cpu" and found else "cpu"  # CTC is not to be had on MPS
+    if options.accelerator == "cuda" and found < options.devices:
+        raise UserError(f"trainer.devices={options.devices} with accelerator=cuda, but this machine has {found} GPUs.")
+    fabric = Fabric(
+        accelerator=accelerator,
+        devices=options.devices,
+        num_nodes=options.num_nodes,
+        strategy=options.strategy,
+        precision=precision(options),
+        loggers=TensorBoardLogger(folder, name="", version=""),
+    )
+    fabric.launch()
+    return fabric
+
+
+def precision(options: TrainerOptions) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
+    """The numbers' width: as asked, or what is fast here without a loss of accuracy.
+
+    float32 on a CPU even where it has bfloat16 instructions: oneDNN's bfloat16 LSTM gradient is slower than its
+    float32 one (docs/results.md).
+    """
+    if options.precision == "auto":
+        cuda = options.accelerator in ("auto", "cuda") and torch.cuda.is_available()
+        if not cuda:
+            return "32-true"
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "16-mixed"
+    widths: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]]
+    widths = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}
+    return widths[options.precision]
+
+
+def total(fabric: Fabric, values: Tensor) -> Tensor:
+    """The element-wise sum over all processes."""
+    return cast(Tensor, fabric.all_reduce(values, reduce_op="sum")) if fabric.world_size > 1 else values
