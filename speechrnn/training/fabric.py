@@ -24,6 +24,7 @@ class TrainerOptions:
     optimiser: Literal["adamw", "nt_asgd"] = "adamw"
     learning_rate: float = field(default=3e-3, metadata={"min": 0.0})
     warmup: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0})
+    betas: tuple[float, float] = field(default=(0.9, 0.98), metadata={"min": 0.0, "max": 0.9999})
     weight_decay: float = field(default=1e-2, metadata={"min": 0.0})
     gradient_clip: float = field(default=5.0, metadata={"min": 0.0})
     average: float = field(default=0.999, metadata={"min": 0.0, "max": 1.0})

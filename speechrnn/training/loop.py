@@ -137,7 +137,9 @@ class Loop(Generic[BatchT, ModelT]):
             if options.optimiser == "nt_asgd"
             else Average(task.model, options.average)
         )
-        optimiser = make_optimiser(task.model, options.optimiser, options.learning_rate, options.weight_decay)
+        optimiser = make_optimiser(
+            task.model, options.optimiser, options.learning_rate, options.betas, options.weight_decay
+        )
         self.model, self.optimiser = fabric.setup(task.model, optimiser)
 
     def run(self) -> ModelT:
