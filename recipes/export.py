@@ -1,0 +1,38 @@
+"""Export a model as one ONNX file, which runs without torch and without this package.
+
+An acoustic model goes from waveforms to log-probabilities, for any number of recordings of any lengths; a language
+model goes one token further from a state. Names and shapes are in the file, alphabet and sampling rate in its metadata.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from omegaconf import DictConfig
+
+from speechrnn.cli import recipe
+from speechrnn.export import export_onnx
+from speechrnn.options import build
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """The keys of the recipe; conf/export.yaml explains them."""
+
+    model: Path
+    format: Literal["onnx"]
+    output: Path
+
+
+@recipe("export")
+def main(config: DictConfig) -> None:
+    """Nothing but the model directory is read."""
+    options = build(ExportOptions, config, "")
+    kind = export_onnx(options.model, options.output)
+    print(f"{kind} model, {options.output.stat().st_size / 1e6:.1f} MB: {options.output}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""The acoustic features as ONNX operators: what `speechrnn.features` computes, from waveforms on.
+
+A spectrum is a convolution of the waveform with windowed cosines and sines. That is more arithmetic than a fast Fourier
+transform, but every runtime has it, it is exact, and it is a small part of what the network costs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from speechrnn.export.graph import Graph
+from speechrnn.features import FLOOR, MFCC, VARIANCE_FLOOR, FrontEnd, KaldiFilterBank, LogMel, Normalise
+
+DELTA = (-0.2, -0.1, 0.0, 0.1, 0.2)  # weights of five frames in the slope of the line through them
+
+
+def front_end(graph: Graph, module: FrontEnd, waveforms: str, lengths: str) -> tuple[str, str]:
+    """(batch, samples), (batch,) int64 -> (batch, frames, dimensions) normalised features, (batch,) int64 frames."""
+    extract = module.extract
+    if isinstance(extract, KaldiFilterBank):
+        features, frames = kaldi(graph, extract, waveforms, lengths)
+    elif isinstance(extract, MFCC):
+        features, frames = log_mel(graph, extract.log_mel, waveforms, lengths)
+        features = mfcc(graph, extract, features, frames)
+    else:
+        features, frames = log_mel(graph, extract, waveforms, lengths)
+    return normalise(graph, module.normalise, features, frames), frames
+
+
+def log_mel(graph: Graph, module: LogMel, waveforms: str, lengths: str) -> tuple[str, str]:
+    """See `LogMel`: windows are centred on multiples of the hop."""
+    size = module.window_samples
+    before = module.fft_size // 2 - (module.fft_size - size) // 2  # samples of a window before its centre
+    window = module.window.double().numpy()
+    pads = [before, size - before]  # as many windows as hops fit into the waveform, and one
+    mel = spectrum(graph, waveforms, window[:, None] * basis(size, module.fft_size), module.hop_samples, pads)
+    mel = graph("MatMul", mel, graph.constant(module.filters))
+    features = graph("Log", graph("Add", mel, graph.constant(np.float32(FLOOR))))
+    hops = graph("Div", lengths, graph.integers(module.hop_samples))
+    return features, graph("Add", hops, graph.integers(1))
+
+
+def kaldi(graph: Graph, module: KaldiFilterBank, waveforms: str, lengths: str) -> tuple[str, str]:
+    """See `KaldiFilterBank`: windows begin at multiples of the hop; mean, pre-emphasis and window are one matrix."""
+    size, hop = module.window_samples, module.hop_samples
+    centre = np.eye(size) - 1 / size  # takes the mean off
+    previous = np.eye(size, k=-1)
+    previous[0, 0] = 1.0  # the first sample counts as its own predecessor
+    prepare = module.window.double().numpy()[:, None] * ((np.eye(size) - 0.97 * previous) @ centre)
+    matrix = 32768.0 * prepare.T @ basis(size, module.fft_size)
+    # A waveform shorter than one window is filled up with zeros.
+    count = graph.count(waveforms, 1)
+    missing = graph("Max", graph("Sub", graph.integers(size), count), graph.integers(0))
+    pads = graph("Concat", graph.integers(0, 0, 0), missing, axis=0)
+    filled = graph("Pad", waveforms, pads)
+    mel = graph("MatMul", spectrum(graph, filled, matrix, hop, [0, 0]), graph.constant(module.filters))
+    least = graph.constant(np.float32(torch.finfo(torch.float32).eps))
+    features = graph("Log", graph("Max", mel, least))
+    hops = graph("Div", graph("Sub", lengths, graph.integers(size)), graph.integers(hop))
+    return features, graph("Max", graph("Add", hops, graph.integers(1)), graph.integers(1))
+
+
+def basis(window: int, fft_size: int) -> np.ndarray:
+    """(window, 2 * (fft_size / 2 + 1)): cosines, then sines, of each frequency of a transform of so many samples."""
+    angles = 2 * np.pi / fft_size * np.outer(np.arange(window), np.arange(fft_size // 2 + 1))
+    return np.concatenate([np.cos(angles), np.sin(angles)], 1)
+
+
+def spectrum(graph: Graph, waveforms: str, matrix: np.ndarray, hop: int, pads: list[int]) -> str:
+    """(batch, samples) -> (batch, frames, frequencies) power, with `matrix` (window, 2 * frequencies)."""
+    kernels = graph.constant(matrix.T[:, None].astype(np.float32))  # (2 * frequencies, 1, window)
+    row = graph("Unsqueeze", waveforms, graph.integers(1))
+    parts = graph("Conv", row, kernels, strides=[hop], pads=pads)  # (batch, 2 * frequencies, frames)
+    shape = graph.integers(0, 2, matrix.shape[1] // 2, -1)
+    squares = graph("Reshape", graph("Mul", parts, parts), shape)
+    power = graph("ReduceSum", squares, graph.integers(1), keepdims=0)  # (batch, frequencies, frames)
+    return graph("Transpose", power, perm=[0, 2, 1])
+
+
+def mfcc(graph: Graph, module: MFCC, features: str, frames: str) -> str:
+    """See `MFCC`: (batch, frames, bins), (batch,) -> (batch, frames, coefficients * (1 + deltas))."""
+    order = graph("MatMul", features, graph.constant(module.dct))
+    orders = [order]
+    if module.deltas:
+        # Two frames more at both ends, which repeat the utterance's own first and last.
+        count = graph("Add", graph.count(features, 1), graph.integers(len(DELTA) - 1))
+        last = graph("Unsqueeze", graph("Sub", frames, graph.integers(1)), graph.integers(1))
+        places = graph("Min", graph.positions(count, -(len(DELTA) // 2)), last)
+        index = graph("Unsqueeze", graph("Max", places, graph.integers(0)), graph.integers(2))
+        weights = np.zeros((module.dct.shape[1], 1, len(DELTA), 1), np.float32) + np.float32(DELTA)[:, None]
+        kernel = graph.constant(weights[:1])
+    for _ in range(module.deltas):
+        repeated = graph("GatherND", order, index, batch_dims=1)
+        image = graph("Unsqueeze", repeated, graph.integers(1))  # (batch, 1, frames + 4, coefficients)
+        order = graph("Squeeze", graph("Conv", image, kernel), graph.integers(1))
+        orders.append(order)
+    return graph("Concat", *orders, axis=2)
+
+
+def normalise(graph: Graph, module: Normalise, features: str, frames: str) -> str:
+    """See `Normalise`."""
+    inside = graph("Unsqueeze", graph.mask(frames, graph.count(features, 1)), graph.integers(2))
+    if module.kind == "training":
+        centred = graph("Sub", features, graph.constant(module.mean))
+        features = graph("Div", centred, graph.constant(module.deviation))
+    elif module.kind == "utterance":
+        over = graph.integers(1)
+        count = graph("Cast", graph("Unsqueeze", frames, graph.integers(1, 2)), to=1)
+        mean = graph("Div", graph("ReduceSum", graph("Mul", features, inside), over), count)
+        features = graph("Mul", graph("Sub", features, mean), inside)
+        variance = graph("Div", graph("ReduceSum", graph("Mul", features, features), over), count)
+        deviation = graph("Sqrt", graph("Add", variance, graph.constant(np.float32(VARIANCE_FLOOR))))
+        features = graph("Div", features, deviation)
+    return graph("Mul", features, inside)

@@ -1,0 +1,97 @@
+"""`speechrnn export` as a user types it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from speechrnn import cli
+from speechrnn.features import FeatureOptions
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
+from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
+from speechrnn.text import CharTokenizer
+
+pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+Run = Callable[..., tuple[int, str, str]]
+TOKENIZER = CharTokenizer.build([], "ABC ")
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`run("key=value", ...)`, in this process -> (exit status, stdout, stderr)."""
+
+    def export(*overrides: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", sys.argv)
+        try:
+            status = cli.main(["export", *overrides])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, *capsys.readouterr()
+
+    return export
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    """models/{acoustic, language}"""
+    folder = tmp_path / "models"
+    torch.manual_seed(0)
+    network = AcousticModel(len(TOKENIZER), FeatureOptions(bins=16), AcousticOptions(units=8, layers=2, channels=2))
+    save_acoustic(folder / "acoustic", network, TOKENIZER, {})
+    save_language(
+        folder / "language", LanguageModel(4, LanguageOptions(units=8, embedding=6)), CharTokenizer.build([], "AB "), {}
+    )
+    return folder
+
+
+def test_an_acoustic_model_becomes_one_file(run: Run, models: Path, tmp_path: Path) -> None:
+    file = tmp_path / "new" / "model.onnx"
+    status, out, err = run(f"model={models / 'acoustic'}", f"output={file}", "format=onnx")
+    assert (status, err) == (0, "")
+    assert out.startswith("acoustic model, ") and out.rstrip().endswith(f"MB: {file}")
+    assert [path.name for path in file.parent.iterdir()] == ["model.onnx"]
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    waveforms = np.random.default_rng(0).standard_normal((2, 8000), np.float32)
+    log_probs, frames = session.run(None, {"waveforms": waveforms, "lengths": np.array([8000, 8000])})
+    assert log_probs.shape == (2, frames[0], len(TOKENIZER))
+    assert json.loads(session.get_modelmeta().custom_metadata_map["alphabet"]) == TOKENIZER.symbols
+
+
+def test_a_language_model_becomes_one_file(run: Run, models: Path, tmp_path: Path) -> None:
+    status, out, err = run(f"model={models / 'language'}", f"output={tmp_path / 'model.onnx'}")
+    assert (status, err) == (0, "") and out.startswith("language model, ")
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    size = int(session.get_modelmeta().custom_metadata_map["state_size"])
+    log_probs, states = session.run(None, {"tokens": np.zeros(3, np.int64), "states": np.zeros((3, size), np.float32)})
+    assert log_probs.shape == (3, 4) and states.shape == (3, size)
+
+
+def test_bad_input_is_one_sentence(run: Run, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, output = f"model={models / 'acoustic'}", f"output={tmp_path / 'model.onnx'}"
+    (tmp_path / "file").write_text("a file, no folder")
+    cases = {
+        (model, output, "format=onx"): "format=onx is wrong: it must be one of onnx; did you mean format=onnx?",
+        (f"model={models}", output): f"{models} is no model directory, for it has no model.json; did you mean",
+        (f"model={tmp_path / 'none'}", output): f"There is no model directory {tmp_path / 'none'}",
+        (model, f"output={tmp_path / 'file' / 'model.onnx'}"): f"Cannot write {tmp_path / 'file' / 'model.onnx'}: ",
+        (model,): "output is not set",
+    }
+    for overrides, sentence in cases.items():
+        status, out, err = run(*overrides)
+        assert (status, out) == (2, ""), overrides
+        assert err.startswith(f"speechrnn: {sentence}") and err.count("\n") == 1
+    (models / "acoustic" / "model.json").write_text("{")
+    status, _, err = run(model, output)
+    assert status == 2 and "model.json is damaged" in err
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    status, _, err = run(f"model={models / 'language'}", output)
+    assert status == 2 and err == "speechrnn: ONNX needs the package onnx; pip install 'speechrnn[export]'.\n"
+    assert not (tmp_path / "model.onnx").exists()
