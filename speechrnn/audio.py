@@ -18,11 +18,14 @@ import numpy as np
 import soundfile
 import soxr
 
-from speechrnn.audio_readers import PIECE, SLACK, AudioError, Reader, breaks_off, open_audio
+from speechrnn.audio_readers import PIECE, SLACK, AudioError, BrokenOff, Reader, breaks_off, open_audio
 from speechrnn.errors import UserError
 from speechrnn.files import atomic_write
 
-__all__ = ["SUFFIXES", "AudioError", "AudioInfo", "blocks", "find", "info", "is_silent", "load", "save"]
+__all__ = [
+    *("SUFFIXES", "AudioError", "AudioInfo", "BrokenOff"),
+    *("blocks", "find", "info", "is_silent", "load", "readable", "save"),
+]
 
 # fmt: off
 SUFFIXES = frozenset([
@@ -52,21 +55,26 @@ class AudioInfo:
         return round(self.duration * self.sampling_rate)
 
 
-def info(path: str | Path) -> AudioInfo:
+def info(path: str | Path, strict: bool = True) -> AudioInfo:
     """Rate, channels and duration, from the header wherever the header can be trusted.
 
     They agree with `load` to the sample, but for mkv and webm (headers count in milliseconds there: within 20 ms).
     Files that state no length (aac, live recordings, mp3 without a Xing header) are decoded once to count.
 
+    Args:
+        strict: refuse a file that is seen to be truncated; if not, the duration is the one that its header states.
+
     Raises:
         AudioError: as `load`.
     """
-    with open_audio(path) as reader:
+    with open_audio(path, strict) as reader:
         frames = reader.frames
         if frames is None:
             frames = 0
             while read := len(reader.read(PIECE)):
                 frames += read
+            if strict and reader.broken:
+                raise breaks_off(reader, frames)
         _check_length(reader.path, frames, reader.rate)
         return AudioInfo(reader.path, reader.rate, reader.channels, frames / reader.rate)
 
@@ -114,23 +122,22 @@ def blocks(
     Raises:
         AudioError: as `load`, when the reading gets there.
     """
-    with open_audio(path) as reader:
-        rate = reader.rate if sampling_rate is None else sampling_rate
-        size = _round(seconds * rate)
-        if size < 1:
-            raise AudioError(f"Blocks of {seconds} s hold no sample at {rate} Hz; ask for longer ones.")
-        held: list[np.ndarray] = []
-        missing = size
-        for piece in _clip(reader, rate, channel, 0.0, None):
-            while len(piece):
-                held.append(piece[:missing])
-                piece = piece[missing:]
-                missing -= len(held[-1])
-                if not missing:
-                    yield np.concatenate(held)
-                    held, missing = [], size
-        if held:
-            yield np.concatenate(held)
+    yield from _blocks(path, seconds, sampling_rate, channel, strict=True)
+
+
+def readable(
+    path: str | Path, seconds: float, sampling_rate: int | None = None, channel: int | str = "mix"
+) -> Iterator[np.ndarray]:
+    """As `blocks`, but of a file that is truncated or damaged it first gives what can be read.
+
+    Yields:
+        float32 (samples,), round(seconds * rate) samples each but for a shorter last one.
+
+    Raises:
+        BrokenOff: after the last block, if the recording ends before it should.
+        AudioError: as `load`, when the reading gets there.
+    """
+    yield from _blocks(path, seconds, sampling_rate, channel, strict=False)
 
 
 def save(path: str | Path, samples: np.ndarray, sampling_rate: int) -> None:
@@ -191,8 +198,36 @@ def is_silent(samples: np.ndarray) -> bool:
     return samples.size == 0 or bool(np.ptp(samples) <= SILENCE)
 
 
+def _blocks(
+    path: str | Path, seconds: float, sampling_rate: int | None, channel: int | str, strict: bool
+) -> Iterator[np.ndarray]:
+    with open_audio(path, strict) as reader:
+        rate = reader.rate if sampling_rate is None else sampling_rate
+        size = _round(seconds * rate)
+        if size < 1:
+            raise AudioError(f"Blocks of {seconds} s hold no sample at {rate} Hz; ask for longer ones.")
+        held: list[np.ndarray] = []
+        missing = size
+        broken = None
+        try:
+            for piece in _clip(reader, rate, channel, 0.0, None):
+                while len(piece):
+                    held.append(piece[:missing])
+                    piece = piece[missing:]
+                    missing -= len(held[-1])
+                    if not missing:
+                        yield np.concatenate(held)
+                        held, missing = [], size
+        except BrokenOff as error:
+            broken = error
+        if held:
+            yield np.concatenate(held)
+        if broken is not None:
+            raise broken
+
+
 def _clip(reader: Reader, rate: int, channel: int | str, start: float, duration: float | None) -> Iterator[np.ndarray]:
-    """One channel of a clip at `rate` Hz in pieces (samples,), never empty as a whole."""
+    """One channel of a clip at `rate` Hz in pieces (samples,), never empty as a whole; what breaks off does so last."""
     path, source = reader.path, reader.rate
     if rate < 1:
         raise AudioError(f"The sampling rate must be positive, not {rate}; set it in Hz, such as 16000.")
@@ -226,8 +261,6 @@ def _clip(reader: Reader, rate: int, channel: int | str, start: float, duration:
             raise AudioError(f"{path} holds NaN or infinite samples (the first at {at:.3f} s); export it again.")
         position += len(raw)
         last = len(raw) < size or position == end
-        if len(raw) < size and reader.frames is not None and position < reader.frames - SLACK * source:
-            raise breaks_off(reader, position)
         if resampler is not None:
             piece = resampler.resample_chunk(piece, last=last)
         dropped = min(drop, len(piece))
@@ -236,6 +269,8 @@ def _clip(reader: Reader, rate: int, channel: int | str, start: float, duration:
         given += len(piece)
         if len(piece):
             yield piece
+    if len(raw) < size and (reader.broken or position < (reader.frames or 0) - SLACK * source):
+        raise breaks_off(reader, position)
     if reader.frames is None and end is None:
         _check_length(path, position, source)
     if not given:

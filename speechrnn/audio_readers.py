@@ -1,7 +1,8 @@
 """What opens a recording: libsndfile where it can, FFmpeg for the rest. `audio.py` is the door for everybody else.
 
 A reader gives `rate` (Hz), `channels`, `frames` (the length that the header states, None where it states none or one
-that cannot be trusted), `read(n)` and `skip(n)`. The content of a file decides who reads it, never its suffix.
+that cannot be trusted), `read(n)` and `skip(n)`, and says in `broken` whether the recording ended before it should: a
+read gives what is there first. The content of a file decides who reads it, never its suffix.
 """
 
 from __future__ import annotations
@@ -38,22 +39,37 @@ class AudioError(UserError):
     """A recording that cannot be read: one sentence with its path, the reason and what to do."""
 
 
+class BrokenOff(AudioError):  # noqa: N818 (said of a recording, which is no error of ours)
+    """A recording that ends before it should.
+
+    Attributes:
+        seconds: how much of it there is, or was read.
+    """
+
+    def __init__(self, sentence: str, seconds: float) -> None:
+        super().__init__(sentence, seconds)  # both, as pickle makes it from its arguments
+        self.sentence, self.seconds = sentence, seconds
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
 class SndfileReader:
     """What libsndfile opens. It seeks to the sample, with the same result as reading up to there."""
 
     def __init__(self, path: Path, file: io.FileIO, head: bytes) -> None:
+        self.broken = False
         # By descriptor: given a name, libsndfile takes headerless files with some suffixes for telephone codes.
         self._sound = soundfile.SoundFile(file.fileno(), closefd=False)
         self.path, self.rate, self.channels = path, self._sound.samplerate, self._sound.channels
-        present = self._sound.frames
+        self.present = present = self._sound.frames
         self.frames: int | None = present
         # No length in the header (a crashed or live recorder). For an mp3, libsndfile guesses one and stops there.
         if not 0 < present < 1 << 60 or (self._sound.format == "MP3" and not _mp3_states_length(path, head)):
             self.frames = None
             return
         self.frames = max(present, self._promised(present, head))
-        if self.frames > present + SLACK * self.rate or (head.startswith(b"OggS") and _ogg_is_cut(path)):
-            raise breaks_off(self, present)
+        self.broken = self.frames > present + SLACK * self.rate or (head.startswith(b"OggS") and _ogg_is_cut(path))
 
     def _promised(self, present: int, head: bytes) -> int:
         """The length that the header states, where libsndfile keeps only what is `present` (samples)."""
@@ -69,10 +85,13 @@ class SndfileReader:
 
     def read(self, frames: int) -> np.ndarray:
         """The next `frames` samples, float32 (samples, channels); fewer only at the end."""
+        read = np.full((frames, self.channels), np.nan, np.float32)
         try:
-            return self._sound.read(frames, dtype="float32", always_2d=True)
-        except soundfile.LibsndfileError as error:
-            raise breaks_off(self, self._sound.tell()) from error
+            return self._sound.read(out=read)
+        except soundfile.LibsndfileError:
+            self.broken = True
+            missing = np.isnan(read[:, 0])  # how much was read before, libsndfile does not say
+            return read[: int(np.argmax(missing))] if missing.any() else read
 
     def skip(self, frames: int) -> None:
         """Go on `frames` samples from the beginning."""
@@ -105,6 +124,7 @@ class FFmpegReader:
         self._end = self.frames if name in _EXACT_HEADERS else None
         self._decoded = self._decode(track)
         self._position = 0
+        self.broken = False
         self._rest: np.ndarray = np.empty((0, self.channels), np.float32)
 
     def _decode(self, track: av.AudioStream) -> Iterator[np.ndarray]:
@@ -125,8 +145,8 @@ class FFmpegReader:
             while held < frames and (part := next(self._decoded, None)) is not None:
                 parts.append(part)
                 held += len(part)
-        except self._error as error:
-            raise breaks_off(self, self._position + held) from error
+        except self._error:
+            self.broken = True
         joined = np.concatenate(parts)
         self._rest = joined[frames:]
         self._position += min(frames, held)
@@ -145,8 +165,12 @@ Reader = SndfileReader | FFmpegReader
 
 
 @contextlib.contextmanager
-def open_audio(path: str | Path) -> Iterator[Reader]:
-    """A reader at the first sample of `path`, or AudioError with the reason why there is none."""
+def open_audio(path: str | Path, strict: bool = True) -> Iterator[Reader]:
+    """A reader at the first sample of `path`, or AudioError with the reason why there is none.
+
+    Args:
+        strict: raise `BrokenOff` at once where the file is seen to hold less than its header states.
+    """
     path = Path(path)
     try:
         mode = path.stat().st_mode
@@ -159,21 +183,22 @@ def open_audio(path: str | Path) -> Iterator[Reader]:
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise AudioError(f"{path} cannot be opened: {reason}; make it readable or leave it out.") from error
-    with file, contextlib.closing(_reader(path, file)) as reader:
+    with file, contextlib.closing(_reader(path, file, strict)) as reader:
         yield reader
 
 
-def breaks_off(reader: Reader, frames: int) -> AudioError:
+def breaks_off(reader: Reader, frames: int) -> BrokenOff:
     """The error for a recording of which only the first `frames` samples can be read."""
     states_more = reader.frames is not None and reader.frames > frames
     of = f" of {reader.frames / reader.rate:.2f} s" if reader.frames is not None and states_more else ""
-    return AudioError(
+    return BrokenOff(
         f"{reader.path} breaks off at {frames / reader.rate:.2f} s{of}: it is truncated or damaged; {_COPY}, "
-        f"or keep what is there with ffmpeg -i {reader.path} repaired.wav."
+        f"or keep what is there with ffmpeg -i {reader.path} repaired.wav.",
+        frames / reader.rate,
     )
 
 
-def _reader(path: Path, file: io.FileIO) -> Reader:
+def _reader(path: Path, file: io.FileIO, strict: bool) -> Reader:
     head = file.read(_HEAD)
     if not head:
         raise AudioError(f"{path} is empty (0 bytes); {_COPY}.")
@@ -182,6 +207,8 @@ def _reader(path: Path, file: io.FileIO) -> Reader:
     file.seek(0)
     with contextlib.suppress(soundfile.LibsndfileError):
         sound = SndfileReader(path, file, head)
+        if strict and sound.broken:
+            raise breaks_off(sound, sound.present)
         if sound.frames is not None:
             return sound
         sound.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tracemalloc
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from speechrnn import audio
-from speechrnn.audio import AudioError
+from speechrnn.audio import AudioError, BrokenOff
 from speechrnn.errors import UserError
 
 # Largest error of one sample, as a part of full scale: a step of each format.
@@ -125,6 +126,20 @@ def test_an4_is_read_at_its_own_rate(shared: Path) -> None:
             (known.sampling_rate, known.samples, known.channels) == (rate, len(samples), 1) == (16000, len(samples), 1)
         )
         assert not audio.is_silent(samples)
+
+
+def test_a_truncated_file_is_told_between_processes_too(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, noise(32000), 16000, subtype="PCM_16")
+    path.write_bytes(path.read_bytes()[: 44 + 32000])
+    for ask in (lambda: audio.info(path), lambda: list(audio.blocks(path, 1))):
+        with pytest.raises(BrokenOff, match=r"breaks off at 1\.00 s of 2\.00 s") as caught:
+            ask()
+        again = pickle.loads(pickle.dumps(caught.value))
+        assert str(again) == str(caught.value) and again.seconds == caught.value.seconds == 1.0
+    assert audio.info(path, strict=False).duration == 2.0
+    with pytest.raises(AudioError, match="hold no sample at 16000 Hz"):
+        list(audio.readable(path, 0.0))
 
 
 def test_channels_and_clips_that_are_not_there(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from speechrnn import audio
-from speechrnn.audio import AudioError
+from speechrnn.audio import AudioError, BrokenOff
 
 
 def noise(samples: int, channels: int = 1, seed: int = 0) -> np.ndarray:
@@ -334,3 +334,67 @@ def test_a_start_beyond_a_recording_that_states_no_length(tmp_path: Path) -> Non
     path = encode(tmp_path / "a.aac", "aac", speech(16000, 16000)[:, None], 16000)
     with pytest.raises(AudioError, match=r"before the clip that starts at 5\.00 s"):
         audio.load(path, start=5)
+
+
+# What is readable of a file that is not whole comes first, the sentence after it.
+
+LEFT = [
+    ("a.wav", "WAV", "PCM_16"),
+    ("a.flac", "FLAC", "PCM_16"),
+    ("a.mp3", "MP3", "MPEG_LAYER_III"),
+    ("a.ogg", "OGG", "VORBIS"),
+    ("a.opus", "OGG", "OPUS"),
+    ("a.m4a", "aac", ""),
+    ("a.webm", "libopus", ""),
+]
+
+
+@pytest.mark.parametrize("wanted", [None, 8000])
+@pytest.mark.parametrize(("name", "kind", "subtype"), LEFT)
+def test_what_is_readable_comes_first(tmp_path: Path, name: str, kind: str, subtype: str, wanted: int | None) -> None:
+    path, rate = tmp_path / name, 48000
+    said = speech(10 * rate, rate)
+    if subtype:
+        with soundfile.SoundFile(path, "w", rate, 1, subtype, format=kind) as file:
+            for second in said.reshape(10, rate):
+                file.write(second)
+    else:
+        encode(path, kind, said[:, None], rate, **({"movflags": "faststart"} if name == "a.m4a" else {}))
+    whole, out_rate = audio.load(path, wanted)
+    assert np.array_equal(np.concatenate(list(audio.readable(path, 0.7, wanted))), whole)  # nothing to complain of
+
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 6 // 10])
+    blocks: list[np.ndarray] = []
+    with pytest.raises(BrokenOff, match=r"breaks off at [456]\.\d\d s") as caught:
+        for block in audio.readable(path, 0.7, wanted):
+            blocks.append(block)
+    heard = np.concatenate(blocks)
+    assert 4 < caught.value.seconds < 7 and str(caught.value).endswith("repaired.wav.")
+    assert len(heard) == pytest.approx(caught.value.seconds * out_rate, abs=2)
+    assert {len(block) for block in blocks[:-1]} == {round(0.7 * out_rate)}
+    edge = round(0.05 * out_rate)  # the resampling filter and the last packet
+    np.testing.assert_allclose(heard[:-edge], whole[: len(heard) - edge], atol=1e-4)
+    known = audio.info(path, strict=False)
+    assert known.sampling_rate == rate
+    assert known.duration == pytest.approx(caught.value.seconds if kind == "OGG" else 10, abs=0.05)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("a.flac", "FLAC"), ("a.mp3", "MP3")])
+def test_readable_up_to_a_hole(tmp_path: Path, name: str, kind: str) -> None:
+    path, said = tmp_path / name, speech(160000, 16000)
+    soundfile.write(path, said, 16000, format=kind)
+    whole, _ = audio.load(path)
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 3000] = b"\xa5" * 3000
+    path.write_bytes(content)
+    blocks: list[np.ndarray] = []
+    with pytest.raises(BrokenOff, match=r"breaks off at [45]\.\d\d s of 10\.0") as caught:
+        for block in audio.readable(path, 1.0):
+            blocks.append(block)
+    heard = np.concatenate(blocks)
+    assert len(heard) == round(caught.value.seconds * 16000) > 4 * 16000
+    np.testing.assert_allclose(heard[:-1500], whole[: len(heard) - 1500], atol=1e-4)
+    with pytest.raises(BrokenOff):
+        audio.load(path)

@@ -1,0 +1,235 @@
+"""Where somebody speaks: for every 32 ms of a recording, how likely it is that there is speech.
+
+`SileroDetector` is Silero VAD, a small network whose wheel carries its weights. `EnergyDetector` needs no package and
+only knows loud from quiet. What their probabilities mean for cutting a recording is decided in `pieces.py`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+import soxr
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from speechrnn.errors import UserError
+
+CHUNK = 0.032  # seconds to which one probability belongs
+CHUNKS_PER_SECOND = 31.25
+WARM_UP = 32.0  # seconds, in whole chunks: what came before them changes one answer of Silero in 1,000
+
+_BATCH = 64  # waveforms that go through the network together
+_ENCODED = 1024  # chunks that are encoded at a time: 4 MB of spectra
+_STRIDES = (1, 2, 2, 1)  # of Silero's four convolutions, in frames
+_STEPS = 4096  # chunks that the LSTM takes at a time: 8 MB of gates a waveform
+
+
+class SpeechDetector(Protocol):
+    """What tells speech from everything else.
+
+    Attributes:
+        name: as `find_detector` calls it.
+    """
+
+    name: str
+
+    def __call__(self, waveforms: Sequence[np.ndarray], sampling_rate: int) -> list[np.ndarray]:
+        """
+        Args:
+            waveforms: float32 (samples,) each, of any length, also 0.
+            sampling_rate: Hz, of all of them.
+
+        Returns:
+            a float32 array (chunks,) a waveform: the probability of speech, 0 to 1, in each `CHUNK` begun.
+        """
+        ...
+
+
+def count_chunks(samples: int, sampling_rate: int) -> int:
+    """How many chunks are begun in so many samples."""
+    return -(-samples * 125 // (sampling_rate * 4))
+
+
+class SileroDetector:
+    """Silero VAD (https://github.com/snakers4/silero-vad), many waveforms at once.
+
+    Each chunk's spectrum and convolutions know nothing of other chunks, so they are computed for all of them in one
+    go; only the LSTM after them goes from chunk to chunk. The result is that of the wheel's own model, which takes one
+    chunk at a time, to float precision.
+
+    Raises:
+        UserError: the package is not installed, or of a version whose network is another one.
+    """
+
+    name = "silero"
+
+    _RATE = 16000  # Hz
+    _CHUNK = 512  # samples
+    _BEFORE = 64  # samples of the previous chunk that each one sees
+    _FFT, _HOP = 256, 128  # samples
+    _UNITS = 128
+
+    def __init__(self) -> None:
+        threads = torch.get_num_threads()
+        try:
+            from silero_vad import load_silero_vad
+        except ImportError as error:
+            raise UserError(
+                "vad=silero needs the package silero-vad: pip install 'speechrnn[vad]', or choose vad=energy."
+            ) from error
+        finally:
+            torch.set_num_threads(threads)  # importing that package sets it to 1 for the whole process
+        weights = {name: value for name, value in load_silero_vad().state_dict().items() if "_8k" not in name}
+        self._lstm = nn.LSTM(self._UNITS, self._UNITS)
+        try:
+            self._basis = weights["_model.stft.forward_basis_buffer"].reshape(2 + self._FFT, self._FFT)
+            parts = [f"_model.encoder.{number}.reparam_conv" for number in range(len(_STRIDES))]
+            self._layers = _as_products([(weights[f"{part}.weight"], weights[f"{part}.bias"]) for part in parts])
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            self._lstm.load_state_dict({f"{name}_l0": weights[f"_model.decoder.rnn.{name}"] for name in names})
+            self._output = weights["_model.decoder.decoder.2.weight"].reshape(1, self._UNITS)
+            self._bias = weights["_model.decoder.decoder.2.bias"]
+        except (KeyError, RuntimeError) as error:
+            raise UserError(
+                "The network in the installed silero-vad is unknown here: pip install 'silero-vad>=6,<7'."
+            ) from error
+        self._lstm.requires_grad_(False)
+
+    @torch.inference_mode()
+    def __call__(self, waveforms: Sequence[np.ndarray], sampling_rate: int) -> list[np.ndarray]:
+        """As `SpeechDetector` says; other rates than 16 kHz are resampled."""
+        heard: dict[int, np.ndarray] = {}
+        order = sorted(range(len(waveforms)), key=lambda number: len(waveforms[number]))
+        for start in range(0, len(order), _BATCH):
+            numbers = order[start : start + _BATCH]
+            counts = [count_chunks(len(waveforms[number]), sampling_rate) for number in numbers]
+            frames = [
+                self._frames(waveforms[number], sampling_rate, count)
+                for number, count in zip(numbers, counts, strict=True)
+            ]
+            encoded = self._encode(frames)
+            padded = nn.utils.rnn.pad_sequence(list(encoded.split(counts)))  # (chunks, batch, units)
+            state, found = None, []
+            for steps in padded.split(_STEPS):
+                hidden, state = self._lstm(steps, state)
+                found.append(torch.sigmoid(F.linear(hidden.relu_(), self._output, self._bias)).squeeze(-1))
+            probabilities = torch.cat(found).T.numpy()  # (batch, chunks)
+            for number, count, row in zip(numbers, counts, probabilities, strict=True):
+                heard[number] = row[:count].copy()
+        return [heard[number] for number in range(len(waveforms))]
+
+    def _frames(self, samples: np.ndarray, sampling_rate: int, count: int) -> torch.Tensor:
+        """(samples,) -> (count, _BEFORE + _CHUNK), zeros before the beginning and after the end."""
+        if sampling_rate != self._RATE and count:
+            samples = soxr.resample(samples, sampling_rate, self._RATE)
+        padded = torch.zeros(self._BEFORE + count * self._CHUNK)
+        samples = samples[: count * self._CHUNK]
+        padded[self._BEFORE : self._BEFORE + len(samples)] = torch.from_numpy(np.asarray(samples, np.float32))
+        if not count:
+            return padded.new_zeros(0, self._BEFORE + self._CHUNK)
+        return padded.unfold(0, self._BEFORE + self._CHUNK, self._CHUNK)
+
+    def _encode(self, frames: Sequence[torch.Tensor]) -> torch.Tensor:
+        """[(chunks, _BEFORE + _CHUNK)] -> (all chunks, _UNITS)"""
+        encoded = [torch.zeros(0, self._UNITS)]
+        for part in _join(frames, _ENCODED):
+            # 640 samples with the reflection, so 4 frames of 256
+            windows = F.pad(part, (0, self._BEFORE), "reflect").unfold(1, self._FFT, self._HOP)
+            spectra = windows.reshape(-1, self._FFT) @ self._basis.T  # real parts, then imaginary parts
+            real, imaginary = spectra.tensor_split(2, dim=1)
+            x = (real.square() + imaginary.square()).sqrt_().view(len(part), -1)
+            for matrix, bias in self._layers:
+                x = torch.addmm(bias, x, matrix).relu_()
+            encoded.append(x)
+        return torch.cat(encoded)
+
+
+class EnergyDetector:
+    """What is louder than the background counts as speech.
+
+    The background is the quietest that a stretch of some seconds around has been, so it follows a fan that starts or
+    a microphone that moves away. Loudness is all this knows: noise that comes and goes, and music, are speech to it.
+    """
+
+    name = "energy"
+
+    _SEGMENT = 31  # chunks (1 s) of which the background is the quiet tenth
+    _AROUND = 8  # such segments on either side among which the quietest counts
+    _MIDDLE, _SLOPE = 6.0, 1.5  # dB above the background for a probability of 0.5, and for one of 0.73 instead
+    _QUIET = -65.0  # dB of full scale; the background is never below, so that the noise of 16-bit samples is no speech
+
+    def __call__(self, waveforms: Sequence[np.ndarray], sampling_rate: int) -> list[np.ndarray]:
+        """As `SpeechDetector` says."""
+        return [self._hear(samples, sampling_rate) for samples in waveforms]
+
+    def _hear(self, samples: np.ndarray, sampling_rate: int) -> np.ndarray:
+        count = count_chunks(len(samples), sampling_rate)
+        if not count:
+            return np.zeros(0, np.float32)
+        loudness = self._loudness(samples, sampling_rate, count)
+        starts = range(0, count, self._SEGMENT)
+        quiet = np.array([np.quantile(loudness[start : start + self._SEGMENT], 0.1) for start in starts])
+        floor = np.array([quiet[max(0, n - self._AROUND) : n + self._AROUND + 1].min() for n in range(len(quiet))])
+        above = loudness - np.maximum(np.repeat(floor, self._SEGMENT)[:count], self._QUIET)
+        return (1 / (1 + np.exp((self._MIDDLE - above) / self._SLOPE))).astype(np.float32)
+
+    @staticmethod
+    def _loudness(samples: np.ndarray, sampling_rate: int, count: int) -> np.ndarray:
+        """(chunks,) dB of full scale; differences of samples, so that hum and offsets weigh little."""
+        power: np.ndarray = np.zeros(len(samples), np.float32)
+        np.square(np.diff(samples), out=power[1:])
+        edges: np.ndarray = np.arange(count) * sampling_rate * 4 // 125
+        sizes: np.ndarray = np.diff(np.append(edges, len(samples)))
+        return 10 * np.log10(np.add.reduceat(power, edges) / sizes + 1e-10)
+
+
+def find_detector(name: str) -> SpeechDetector | None:
+    """A detector by its name.
+
+    Args:
+        name: "silero"; "energy"; "auto" for silero where it is installed and energy elsewhere; "none" for None.
+
+    Raises:
+        UserError: another name, or silero is not installed.
+    """
+    if name == "auto":
+        name = "energy" if importlib.util.find_spec("silero_vad") is None else "silero"
+    if name == "silero":
+        return SileroDetector()
+    if name == "energy":
+        return EnergyDetector()
+    if name == "none":
+        return None
+    raise UserError(f"vad={name} is unknown; choose auto, silero, energy or none.")
+
+
+def _as_products(convolutions: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Weights and biases of convolutions -> matrices (frames x channels before, frames x channels after) and biases.
+
+    A chunk is four frames long, so short that all of its frames in one matrix product take two thirds of the time.
+    """
+    layers, frames = [], 4
+    for (weight, bias), stride in zip(convolutions, _STRIDES, strict=True):
+        channels = weight.shape[1]
+        unit = torch.eye(frames * channels).view(-1, frames, channels).transpose(1, 2)
+        answer = F.conv1d(unit, weight, None, stride, padding=1)  # (frames x channels before, channels, frames)
+        frames = answer.shape[2]
+        layers.append((answer.transpose(1, 2).flatten(1), bias.repeat(frames)))
+    return layers
+
+
+def _join(parts: Sequence[torch.Tensor], size: int) -> Iterator[torch.Tensor]:
+    """The rows of all parts in tensors of at most `size` rows, the short parts together."""
+    held: list[torch.Tensor] = []
+    for row in itertools.chain.from_iterable(part.split(size) for part in parts):
+        if held and sum(map(len, held)) + len(row) > size:
+            yield torch.cat(held)
+            held = []
+        held.append(row)
+    if held:
+        yield torch.cat(held)
