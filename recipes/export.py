@@ -23,15 +23,16 @@ class ExportOptions:
 
     model: Path
     format: Literal["onnx"]
-    output: Path
+    output: Path | None
 
 
 @recipe("export")
 def main(config: DictConfig) -> None:
     """Nothing but the model directory is read."""
     options = build(ExportOptions, config, "")
-    kind = export_onnx(options.model, options.output)
-    print(f"{kind} model, {options.output.stat().st_size / 1e6:.1f} MB: {options.output}")
+    output = options.output or options.model / f"model.{options.format}"
+    kind = export_onnx(options.model, output)
+    print(f"{kind} model, {output.stat().st_size / 1e6:.1f} MB: {output}")
 
 
 if __name__ == "__main__":
