@@ -1,84 +1,218 @@
-"""Claim: `Transcriber` is several times as fast on a CPU as the same network run file by file on packed sequences.
+"""Claim: two cores transcribe at 300 times real time greedily and at 150 with a language model, several times the peer.
 
-Both sides turn the AN4 test files (or --quick: the first 16) into transcripts with word times, from the files on disk,
-with the same weights and the same code around them. Ours takes batches of --batch-seconds, one result a value; the
-peer has its recurrent layers on packed nn.LSTM (`RecurrentLayer.packed`) in float32, one file at a time, as most tools
-for single files do. `transcribe_one_by_one` is ours without batches. Printed first is how many transcripts have other
-words than the peer's.
+Ours is `Transcriber.transcribe` as `speechrnn transcribe` calls it: speech found, pieces batched, the engine that suits
+the machine, a JSON file for each recording at the end. It gets --clips short recordings (the AN4 test files again and
+again) and one recording of --hours (the same files one after the other). The peer is the same network as plain float32
+nn.LSTM on packed sequences (`RecurrentLayer.packed`), as most tools for single files run it: clip by clip, and the long
+recording by 30 seconds at a time, on all threads, without looking for speech and without writing. It gets a part of
+the audio, since it is slow.
 
-Without --model, an untrained one of the experiment's shape does the same work on the same sound.
+Printed first: how many words of the clips differ from the peer's, and the share of each stage in the processor time of
+one run. Without --language-model, only greedy decoding is timed; without --model, an untrained network of the AN4
+experiment's shape does the same work on the same sound.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+import time
+from argparse import Namespace
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import soundfile
 import torch
 from an4 import ROOT, packed, save_untrained, test_files
-from timing import in_turn, machine, parser, result, stop
+from timing import in_turn, machine, parser, result, share, stop
+from torchaudio.functional import edit_distance
 
 from speechrnn import audio
+from speechrnn.decoding.hypothesis import Word
 from speechrnn.errors import UserError
+from speechrnn.pieces import SegmentationOptions
 from speechrnn.transcribe import Failure, Transcriber
+from speechrnn.writers import find_writers
 
-ALONE = 1e-3  # batch_seconds that put every file into a batch of its own
+RATE = 16000  # Hz, of AN4
+PIECE = 30.0  # seconds of a long recording that the peer takes at a time
 
 
-def words(transcriber: Transcriber, files: Sequence[Path], batch_seconds: float) -> dict[str, str]:
-    """What is said in each file; a file that cannot be read ends the script."""
+def ours(
+    transcriber: Transcriber, files: Sequence[Path], folder: Path, write: Callable[..., object] | None = None
+) -> dict[str, str]:
+    """What is said in each file; written into the folder, too."""
+    write = write or find_writers(["json"])[0].write
     texts = {}
-    for found in transcriber.transcribe(files, batch_seconds):
+    for number, found in enumerate(transcriber.transcribe(files)):
         if isinstance(found, Failure):
             stop(found.reason)
+        write(found, folder / f"{number}.json")
         texts[found.audio] = found.text
     return texts
 
 
-def measure(folder: Path, files: list[Path], sizes: Sequence[float], repeats: int) -> list[str]:
-    """Both sides over the same files; returns the result lines, in times real time."""
-    ours = Transcriber.load(folder, "cpu")
+def peer(transcriber: Transcriber, files: Sequence[Path], threads: int) -> dict[str, str]:
+    """The same, one file at a time, in packed float32, and not written."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    texts = {}
+    with packed(transcriber.model), torch.inference_mode():
+        for file in files:
+            words: list[Word] = []
+            for samples in audio.blocks(file, PIECE, transcriber.sampling_rate):
+                heard = transcriber.model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
+                words += transcriber.decoder(*heard)[0].words
+            texts[str(file)] = " ".join(word.word for word in words)
+    torch.set_num_threads(before)
+    return texts
 
-    def peer() -> dict[str, str]:
-        with packed(ours.model):
-            return words(ours, files, ALONE)
 
-    sides: dict[str, Callable[[], dict[str, str]]] = {
-        f"transcribe_batch_{size:g}s": partial(words, ours, files, size) for size in sizes
-    }
-    sides["transcribe_one_by_one"] = partial(words, ours, files, ALONE)
-    sides["peer"] = peer
-    found = {name: side() for name, side in sides.items()}
-    for name in list(sides)[:-1]:
-        different = sum(found[name][file] != text for file, text in found["peer"].items())
-        print(f"{name}: {different} of {len(files)} transcripts differ from the peer's")
-    seconds = in_turn(sides, repeats, warm_up=False)
-    duration = sum(audio.info(file).duration for file in files)
-    speeds = {name: duration / value for name, value in seconds.items()}
-    against = speeds.pop("peer")
-    return [result(name, speed, against, "times real time", more_is_better=True) for name, speed in speeds.items()]
+class Stages:
+    """Processor seconds by stage, summed over all threads, while a transcriber is watched."""
+
+    def __init__(self) -> None:
+        self.seconds: defaultdict[str, float] = defaultdict(float)
+
+    def timed(self, stage: str, call: Callable[..., Any], inside: str | None = None) -> Callable[..., Any]:
+        """The same callable, with its time counted; not once more for the stage that it is `inside` of."""
+
+        def run(*given: Any) -> Any:
+            began = time.thread_time()
+            try:
+                return call(*given)
+            finally:
+                self.add(stage, time.thread_time() - began, inside)
+
+        return run
+
+    def add(self, stage: str, seconds: float, inside: str | None = None) -> None:
+        """Counts time for a stage."""
+        self.seconds[stage] += seconds
+        if inside is not None:
+            self.seconds[inside] -= seconds
+
+    def read(self, *given: Any) -> Iterator[np.ndarray]:
+        """`audio.readable`, timed."""
+        blocks = self.readable(*given)
+        while True:
+            began = time.thread_time()
+            block = next(blocks, None)
+            self.add("reading", time.thread_time() - began)
+            if block is None:
+                return
+            yield block
+
+    def watch(self, transcriber: Transcriber, files: Sequence[Path], folder: Path) -> dict[str, float]:
+        """Seconds of each stage in one run of ours, and of all of it."""
+        self.readable = audio.readable
+        kept = {name: getattr(transcriber, name) for name in ("engine", "decoder", "detector")}
+        front_end = kept["engine"].front_end if hasattr(kept["engine"], "front_end") else kept["engine"].model.front_end
+        names = {"engine": "network", "decoder": "decoding", "detector": "speech"}
+        audio.readable = self.read  # type: ignore[assignment]
+        front_end.forward = self.timed("features", front_end.forward, inside="network")
+        try:
+            for name, stage in names.items():
+                setattr(transcriber, name, _Named(kept[name].name, self.timed(stage, kept[name])))
+            began = time.process_time()
+            ours(transcriber, files, folder, self.timed("writing", find_writers(["json"])[0].write))
+            whole = time.process_time() - began
+        finally:
+            audio.readable = self.readable
+            del front_end.forward
+            for name, value in kept.items():
+                setattr(transcriber, name, value)
+        return {**self.seconds, "rest": whole - sum(self.seconds.values()), "all": whole}
+
+
+class _Named:
+    """A callable with a name, as engines, decoders and detectors are."""
+
+    def __init__(self, name: str, call: Callable[..., Any]) -> None:
+        self.name = name
+        self.call = call
+
+    def __call__(self, *given: Any) -> Any:
+        return self.call(*given)
+
+
+def joined(files: Sequence[Path], hours: float, path: Path) -> Path:
+    """One recording of so many hours: the files one after the other, again and again."""
+    missing = round(hours * 3600 * RATE)
+    with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
+        for one in cycle(files):
+            if missing <= 0:
+                break
+            samples = audio.load(one, RATE)[0][:missing]
+            file.write(samples)
+            missing -= len(samples)
+    return path
+
+
+def measure(name: str, transcriber: Transcriber, files: Sequence[Path], given: Namespace, folder: Path) -> list[str]:
+    """Ours over all files against the peer over the first --peer-seconds; lines of results, in times real time."""
+    durations = [audio.info(file).duration for file in files]
+    seconds, few = 0.0, []
+    for file, duration in zip(files, durations, strict=True):
+        if seconds < given.peer_seconds:
+            few.append(file)
+            seconds += duration
+    if len(files) == 1 and durations[0] > given.peer_seconds:  # what is to be one recording for both
+        few, seconds = (
+            [joined(test_files(given.root), given.peer_seconds / 3600, folder / "part.wav")],
+            given.peer_seconds,
+        )
+    found, other = ours(transcriber, files, folder), peer(transcriber, few, given.threads)
+    if len(files) > 1:
+        words = sum(len(text.split()) for text in other.values())
+        wrong = sum(edit_distance(text.split(), found[file].split()) for file, text in other.items())
+        print(f"{name}: {wrong} of the peer's {words} words differ in {len(other)} recordings")
+    sides = {"ours": partial(ours, transcriber, files, folder), "peer": partial(peer, transcriber, few, given.threads)}
+    took = in_turn(sides, given.repeats, warm_up=False)
+    stages = Stages().watch(transcriber, files, folder)
+    whole = stages.pop("all")
+    lines = [share(f"{name}_{stage}", part, whole, "s of all cores") for stage, part in stages.items()]
+    speed = sum(durations) / took["ours"]
+    return [*lines, result(name, speed, seconds / took["peer"], "times real time", more_is_better=True)]
 
 
 def main() -> None:
-    """Prints the speed at each batch size."""
-    options = parser(__doc__, repeats=5)
+    """Prints the shares of the stages and the speed, of clips and of a long recording."""
+    options = parser(__doc__, repeats=3)
     options.add_argument("--root", type=Path, default=ROOT, help="the AN4 corpus")
     options.add_argument("--model", type=Path, help="an acoustic model's directory")
-    options.add_argument("--batch-seconds", type=float, nargs="+", default=[30.0, 120.0, 480.0])
+    options.add_argument("--language-model", type=Path, help="a language model's directory, for beam search as well")
+    options.add_argument("--clips", type=int, default=1000, help="short recordings (1000)")
+    options.add_argument("--hours", type=float, default=1.0, help="length of the long recording (1)")
+    options.add_argument("--peer-seconds", type=float, default=350.0, help="audio that the peer gets (350)")
+    options.add_argument("--engine", default="auto", help="as of `speechrnn transcribe` (auto)")
+    options.add_argument("--vad", default="auto", help="as segmentation.vad of `speechrnn transcribe` (auto)")
     given = options.parse_args()
-    torch.set_num_threads(given.threads)
-    print(f"{machine(given.threads)}, torch {torch.__version__}")
-    files = test_files(given.root)
     if given.quick:
-        files = files[:16]
-    with tempfile.TemporaryDirectory() as folder:
-        model = given.model or Path(folder)
+        given.clips, given.hours, given.peer_seconds, given.repeats = 64, 0.05, 30.0, 1
+    files = test_files(given.root)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = given.model or folder / "model"
         if given.model is None:
             save_untrained(model)
+        clips, long = list(islice(cycle(files), given.clips)), [joined(files, given.hours, folder / "long.wav")]
+        lines: list[str] = []
         try:
-            lines = measure(model, files, given.batch_seconds, 3 if given.quick else given.repeats)
+            for decoding in ("greedy", "beam")[: 1 if given.language_model is None else 2]:
+                transcriber = Transcriber.load(
+                    *(model, "cpu", decoding, given.language_model if decoding == "beam" else None, given.engine),
+                    segmentation=SegmentationOptions(vad=given.vad),
+                    threads=given.threads,
+                )
+                if not lines:
+                    print(f"{machine(given.threads)}, torch {torch.__version__}, {transcriber.engine.name}")
+                for kind, recordings in (("clips", clips), ("hour", long)):
+                    lines += measure(f"transcribe_{kind}_{decoding}", transcriber, recordings, given, folder)
         except UserError as error:
             stop(str(error))
     print("\n".join(lines))

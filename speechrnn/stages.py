@@ -139,7 +139,7 @@ def tune(options: SpeechOptions, corpus: Prepared, run: Run) -> None:
         return
     if corpus.dev is None:
         raise UserError("The corpus has no dev part to tune on; leave tune out of stages=[...].")
-    transcriber = Transcriber.load(run.acoustic, options.trainer.device)
+    transcriber = Transcriber.load(run.acoustic, options.trainer.device, precision="float32")
     emissions = emit(transcriber, corpus.dev, options.decode.batch_seconds)
     found = read_tuned(run.acoustic)
     for name, decoder in decoders(options, run, transcriber).items():
@@ -168,7 +168,7 @@ def tune_model(
         raise UserError(
             f"run={run} holds no prepared/{DEV}; give the folder of a run of speech_to_text with a dev part."
         )
-    transcriber = Transcriber.load(model, device)
+    transcriber = Transcriber.load(model, device, precision="float32")
     found = read_tuned(model)
     fit = transcriber.tokenizer, transcriber.model.seconds_per_frame, found, transcriber.device
     decoder = make_decoder(decoding, language_model, *fit)
@@ -212,7 +212,7 @@ def decode(options: SpeechOptions, corpus: Prepared, run: Run) -> None:
     path = parts[split]
     if path is None:
         raise UserError(f"The corpus has no {options.decode.split} part to decode; leave decode out of stages=[...].")
-    transcriber = Transcriber.load(run.acoustic, options.trainer.device)
+    transcriber = Transcriber.load(run.acoustic, options.trainer.device, precision="float32")
     systems = decoders(options, run, transcriber)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
     listening, deciding = 0.0, dict.fromkeys(systems, 0.0)  # seconds

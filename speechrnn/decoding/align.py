@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
-from torchaudio.functional import forced_align, merge_tokens
+from torchaudio.functional import forced_align
 
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.nn.acoustic import BLANK
@@ -20,7 +22,7 @@ def align_words(
     """Places the words of a text in time, on its most probable CTC path (Kürzinger et al. 2020).
 
     Takes a byte for each frame and label: for a recording of an hour, some GB. A greedy decoder's own reading needs no
-    search, see `best_path_words`.
+    search: no path of it is more probable than its own, so that one goes to `words_on_path`.
 
     Args:
         log_probs: (frames, symbols) of one utterance, without padding.
@@ -33,19 +35,12 @@ def align_words(
         return ()
     labels = torch.tensor([list(tokens)], dtype=torch.int32)
     path, scores = forced_align(log_probs[None].cpu().float(), labels, blank=BLANK)
-    return words_on_path(path[0], scores[0], tokenizer, seconds_per_frame)
+    return words_on_path(path[0].numpy(), scores[0].numpy(), tokenizer, seconds_per_frame)
 
 
-def best_path_words(log_probs: Tensor, tokenizer: Tokenizer, seconds_per_frame: float) -> tuple[Word, ...]:
-    """The words of the most probable symbols, (frames, symbols) log-probabilities of one utterance without padding.
-
-    No path of the greedy reading is more probable, so this is `align_words` of it, without its search.
-    """
-    scores, path = log_probs.cpu().float().max(dim=1)
-    return words_on_path(path, scores, tokenizer, seconds_per_frame)
-
-
-def words_on_path(path: Tensor, scores: Tensor, tokenizer: Tokenizer, seconds_per_frame: float) -> tuple[Word, ...]:
+def words_on_path(
+    path: np.ndarray, scores: np.ndarray, tokenizer: Tokenizer, seconds_per_frame: float
+) -> tuple[Word, ...]:
     """The words along a CTC path.
 
     Args:
@@ -61,6 +56,8 @@ def words_on_path(path: Tensor, scores: Tensor, tokenizer: Tokenizer, seconds_pe
     peaks: list[float] = []  # their log-probabilities
     start = end = previous = 0
 
+    is_space, begins_word = _boundaries(tokenizer)  # type: ignore[arg-type]  # which mypy holds to have no hash
+
     def close() -> None:
         if tokens:
             confidence = math.exp(sum(peaks) / len(peaks))
@@ -68,20 +65,45 @@ def words_on_path(path: Tensor, scores: Tensor, tokenizer: Tokenizer, seconds_pe
                 Word(tokenizer.decode(tokens).strip(), start * seconds_per_frame, end * seconds_per_frame, confidence)
             )
 
-    for span in merge_tokens(path, scores, blank=BLANK):
-        if tokenizer.decode([span.token]).strip():  # a space belongs to no word
-            if not tokens or _begins_word(tokenizer, previous, span.token):
+    for token, begin, behind, peak in labels_on_path(path, scores):
+        if not is_space(token):  # a space belongs to no word
+            if not tokens or begins_word(previous, token):
                 close()
-                tokens, peaks, start = [], [], span.start
-            tokens.append(span.token)
-            peaks.append(float(scores[span.start : span.end].max()))
-            end = span.end
-        previous = span.token
+                tokens, peaks, start = [], [], begin
+            tokens.append(token)
+            peaks.append(peak)
+            end = behind
+        previous = token
     close()
     return tuple(words)
 
 
-def _begins_word(tokenizer: Tokenizer, previous: int, token: int) -> bool:
-    """Whether there is a space between two labels: two words of their own, or a space that is a label."""
-    before = tokenizer.decode([previous])
-    return len(tokenizer.decode([previous, token]).split()) > len(before.split())
+def labels_on_path(path: np.ndarray, scores: np.ndarray) -> list[tuple[int, int, int, float]]:
+    """Each label of a CTC path: itself, its first frame, the one behind its last, its highest score in between."""
+    if not len(path):
+        return []
+    begins = np.flatnonzero(np.concatenate([[True], path[1:] != path[:-1]]))
+    ends = np.concatenate([begins[1:], [len(path)]])
+    peaks = np.maximum.reduceat(scores, begins)
+    labels = path[begins]
+    some = labels != BLANK
+    return list(
+        zip(labels[some].tolist(), begins[some].tolist(), ends[some].tolist(), peaks[some].tolist(), strict=True)
+    )
+
+
+@lru_cache(8)
+def _boundaries(tokenizer: Tokenizer) -> tuple[Callable[[int], bool], Callable[[int, int], bool]]:
+    """Whether a label is a space, and whether one begins a word after another; both remember what they were asked."""
+
+    @lru_cache(2**16)
+    def is_space(token: int) -> bool:
+        return not tokenizer.decode([token]).strip()
+
+    @lru_cache(2**18)
+    def begins_word(previous: int, token: int) -> bool:
+        # There is a space between two labels if they are two words of their own, or if a space is a label.
+        before = tokenizer.decode([previous])
+        return len(tokenizer.decode([previous, token]).split()) > len(before.split())
+
+    return is_space, begins_word

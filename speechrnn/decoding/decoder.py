@@ -10,11 +10,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from speechrnn.decoding.align import align_words, best_path_words
+from speechrnn.decoding.align import align_words, words_on_path
 from speechrnn.decoding.beam import beam_search
 from speechrnn.decoding.confidence import Calibration, word_posteriors
 from speechrnn.decoding.fusion import DecodingOptions, make_rescorer, make_scorers
-from speechrnn.decoding.greedy import greedy
+from speechrnn.decoding.greedy import best_paths
 from speechrnn.decoding.hypothesis import Decoded, Reading, Word
 from speechrnn.decoding.rescoring import rescore
 from speechrnn.decoding.scorers import Weighted
@@ -44,11 +44,10 @@ class GreedyDecoder:
 
     def __call__(self, log_probs: Tensor, frames: Tensor) -> list[Decoded]:
         """See `Decoder`."""
-        log_probs, frames = log_probs.cpu(), frames.cpu()
         found = []
-        for reading, row, count in zip(greedy(log_probs, frames), log_probs, frames.tolist(), strict=True):
-            words = best_path_words(row[:count], self.tokenizer, self.seconds_per_frame)
-            found.append(Decoded(words, (self.tokenizer.decode(reading.tokens),), (reading,), count))
+        for reading, path, scores in best_paths(log_probs, frames):
+            words = words_on_path(path, scores, self.tokenizer, self.seconds_per_frame)
+            found.append(Decoded(words, (self.tokenizer.decode(reading.tokens),), (reading,), len(path)))
         return found
 
 
@@ -77,7 +76,10 @@ class BeamDecoder:
     def _place(self, readings: list[Reading], log_probs: Tensor) -> Decoded:
         texts = tuple(self.tokenizer.decode(reading.tokens) for reading in readings)
         words = align_words(log_probs, readings[0].tokens, self.tokenizer, self.seconds_per_frame)
-        posteriors = word_posteriors([text.split() for text in texts], [reading.score for reading in readings])
+        if len(readings) == 1:
+            posteriors = [1.0] * len(words)  # without an alignment of the reading with itself, which takes its square
+        else:
+            posteriors = word_posteriors([text.split() for text in texts], [reading.score for reading in readings])
         sure = tuple(
             Word(word.word, word.start, word.end, self.calibration(posterior, word.confidence))
             for word, posterior in zip(words, posteriors, strict=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,12 +20,19 @@ def greedy(log_probs: Tensor, frames: Tensor) -> list[Reading]:
     Returns:
         one reading an utterance; its score is the log-probability of its best path, which bounds its own from below.
     """
+    return [reading for reading, _, _ in best_paths(log_probs, frames)]
+
+
+def best_paths(log_probs: Tensor, frames: Tensor) -> list[tuple[Reading, np.ndarray, np.ndarray]]:
+    """As `greedy`, with the path of each reading: (frames,) symbols, and (frames,) their log-probabilities."""
     values, symbols = log_probs.max(dim=2)
     inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
     scores = (values * inside).sum(1).tolist()
-    readings = []
-    for row, count, score in zip(symbols.cpu(), frames.tolist(), scores, strict=True):
-        path = torch.unique_consecutive(row[:count]).tolist()
-        tokens = tuple(symbol for symbol in path if symbol != BLANK)
-        readings.append(Reading(tokens, score, score, {}))
-    return readings
+    paths, peaks = symbols.cpu().numpy(), values.float().cpu().numpy()
+    found = []
+    for path, peak, count, score in zip(paths, peaks, frames.tolist(), scores, strict=True):
+        path, peak = path[:count], peak[:count]
+        changes = path[np.flatnonzero(np.diff(path, prepend=-1))]
+        tokens = tuple(changes[changes != BLANK].tolist())
+        found.append((Reading(tokens, score, score, {}), path, peak))
+    return found
