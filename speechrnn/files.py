@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
 from speechrnn.errors import UserError
+
+_synced = ContextVar("synced", default=True)
 
 
 @contextlib.contextmanager
@@ -33,7 +36,8 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
         with temporary.open(mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if _synced.get():
+                os.fsync(file.fileno())
         temporary.replace(path)
     except OSError as error:
         reason = error.strerror or str(error)
@@ -41,3 +45,17 @@ def atomic_write(path: str | Path, mode: str = "w") -> Iterator[IO[Any]]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def unsynced() -> Iterator[None]:
+    """Within it, `atomic_write` does not wait until the bytes are on the disk.
+
+    For many small files that can be made again: a killed process still leaves them whole or absent, a power cut may
+    leave some of them empty.
+    """
+    token = _synced.set(False)
+    try:
+        yield
+    finally:
+        _synced.reset(token)

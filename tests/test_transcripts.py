@@ -6,14 +6,12 @@ import gzip
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from speechrnn import audio
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.errors import UserError
-from speechrnn.transcribe import Segment, Transcript
-from speechrnn.transcripts import HYPOTHESIS, REFERENCE, identify, match, read_texts, row, write_rows
+from speechrnn.transcript import Segment, Transcript
+from speechrnn.transcripts import HYPOTHESIS, REFERENCE, match, read_texts, row, write_rows
 
 EXPECTED = {"a/one": "GO HOME", "two": "NO"}
 
@@ -151,39 +149,3 @@ def test_nothing_to_note_where_all_fits() -> None:
 def test_where_nothing_fits_both_kinds_of_ids_are_shown() -> None:
     with pytest.raises(UserError, match=r"ids such as a on the one side, b on the other"):
         match({"a": "1"}, {"b": "1"})
-
-
-@pytest.fixture
-def recordings(tmp_path: Path) -> Path:
-    for name in ("wav/f/one.wav", "wav/m/one.flac", "wav/two.wav", "else/three.wav"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        audio.save(tmp_path / name, np.zeros(1600, np.float32), 16000)
-    return tmp_path
-
-
-def test_ids_are_paths_from_the_folder_the_wildcard_or_the_file(recordings: Path) -> None:
-    def ids(*inputs: str) -> list[str]:
-        return list(identify([recordings / name for name in inputs]).values())
-
-    assert ids("wav") == ["f/one", "m/one", "two"]
-    assert ids("wav/") == ids("wav/../wav") == ids("wav", "wav/f/one.wav") == ids("wav", "wav/*/one.*")
-    assert ids("wav/f") == ["one"]
-    assert ids("wav/f/one.wav") == ["one"]
-    assert ids("wav/*/*.*") == ["f/one", "m/one"]
-    assert ids("*/**/*.wav") == ["else/three", "wav/f/one", "wav/two"]
-    assert ids("wav", "else/three.wav") == ["three", "f/one", "m/one", "two"]
-
-
-def test_ids_from_the_working_folder(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(recordings / "wav")
-    assert identify("*.wav") == {Path("two.wav"): "two"}
-    assert identify(".") == {Path("f/one.wav"): "f/one", Path("m/one.flac"): "m/one", Path("two.wav"): "two"}
-    assert identify("two.wav") == {Path("two.wav"): "two"}
-
-
-def test_two_recordings_with_one_id_are_an_error_that_names_both(recordings: Path) -> None:
-    with pytest.raises(UserError, match=r"f/one\.wav and .*m/one\.flac would both be written as 'one'"):
-        identify([recordings / "wav" / "f", recordings / "wav" / "m"])
-    audio.save(recordings / "wav" / "two.flac", np.zeros(1600, np.float32), 16000)
-    with pytest.raises(UserError, match=r"two\.flac and .*two\.wav would both be written as 'two'"):
-        identify(recordings / "wav")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from speechrnn.errors import UserError
 from speechrnn.files import atomic_write
 from speechrnn.generation.results import Result
+from speechrnn.records import alone, compare, digest, whole_lines
 
-DIGESTS = {"model": "another model", "prompts": "other prompts"}  # keys whose value is a sha256
+__all__ = ["Job", "Progress", "as_line", "digest"]
 
 
 @dataclass(frozen=True)
@@ -73,26 +73,16 @@ class Job:
             before = None
         if not isinstance(before, dict):
             raise UserError(f"{there} is there already; choose another output, or overwrite=true to lose it.")
-        different = next((key for key in self.made_with if before.get(key) != self.made_with[key]), None)
-        if different is not None:
-            was = DIGESTS.get(different) or f"{different}={json.dumps(before.get(different), ensure_ascii=False)}"
-            raise UserError(
-                f"{there} was made with {was}: give the same keys to go on, choose another output, or overwrite=true "
-                "to lose what is there."
-            )
+        compare(before, self.made_with, there)
 
     def progress(self) -> Progress:
         """What has been written; a torn line at the end is cut off."""
         path = self.output if self.finished else self.partial
         if not path.exists():
             return Progress(0, 0)
-        lines = errors = size = 0
+        lines = errors = 0
         with path.open("r+b") as file:
-            for line in file:
-                if not line.endswith(b"\n"):
-                    file.truncate(size)
-                    break
-                size += len(line)
+            for _, line in whole_lines(file):
                 lines += 1
                 errors += "error" in json.loads(line)
         return Progress(lines, errors)
@@ -120,16 +110,6 @@ class Job:
             raise UserError(f"Cannot write {self.partial}: {reason}; give the command again to go on.") from error
 
 
-def digest(*paths: Path) -> str:
-    """The sha256 of the files' bytes."""
-    found = hashlib.sha256()
-    for path in paths:
-        with path.open("rb") as file:
-            while block := file.read(2**20):
-                found.update(block)
-    return found.hexdigest()
-
-
 def as_line(result: Result) -> bytes:
     """A line of JSON. Characters stay readable, but for halves of surrogate pairs, which are no UTF-8."""
     fields = result.to_json()
@@ -137,15 +117,3 @@ def as_line(result: Result) -> bytes:
         return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
     except UnicodeEncodeError:
         return json.dumps(fields).encode() + b"\n"
-
-
-def alone(file: IO[bytes], path: Path) -> None:
-    """Sees to it that no other process writes into the file. UserError where one does."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"Another process is writing {path}; wait for it, or end it first.") from None

@@ -7,7 +7,7 @@ import pytest
 
 from speechrnn.errors import UserError
 from speechrnn.generation import job as module
-from speechrnn.generation.job import Job, Progress, digest
+from speechrnn.generation.job import Job, Progress
 from speechrnn.generation.results import Completion, Result, Token
 
 MADE_WITH = {"model": "m", "prompts": "p", "temperature": 1.0, "stop_strings": ("a",)}
@@ -127,9 +127,3 @@ def test_an_output_that_cannot_be_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot write"):
         Job(tmp_path / "file" / "out", MADE_WITH).begin(overwrite=False)
-
-
-def test_a_digest_is_of_all_bytes(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"xy")
-    (tmp_path / "b").write_bytes(b"z")
-    assert digest(tmp_path / "a", tmp_path / "b") == "3608bca1e44ea6c4d268eb6db02260269892c0b42b86bbf1e77a6fa16c3c9282"

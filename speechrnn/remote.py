@@ -1,0 +1,176 @@
+"""Recordings at addresses that fsspec knows (S3, Google Cloud, Azure, SFTP, the web): listed, and fetched."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from speechrnn.audio_readers import AudioError
+from speechrnn.errors import UserError
+
+if TYPE_CHECKING:
+    import fsspec
+
+T = TypeVar("T")
+
+THREADS = 8  # that fetch at the same time: most of the time is waiting
+AHEAD = 16  # recordings that are fetched while others are transcribed
+GROUP = 256  # recordings, and ...
+GROUP_BYTES = 2**29  # ... bytes of them, that lie on the disk while they are transcribed
+
+WEB = ("http://", "https://")
+
+
+def is_remote(source: str) -> bool:
+    """Whether it is an address, PROTOCOL://..., and no path."""
+    protocol, separator, _ = source.partition("://")
+    return bool(separator) and protocol.replace("+", "").replace(":", "").replace(".", "").isalnum()
+
+
+def on_the_web(address: str) -> bool:
+    """Whether a web server has it: no folders there, and "?" begins a query."""
+    return address.startswith(WEB)
+
+
+def list_remote(address: str, suffixes: Collection[str]) -> tuple[str | None, list[str]]:
+    """The files at an address: itself, those of a folder at any depth, or what a glob finds.
+
+    Args:
+        suffixes: of the files that count in folders and globs, with dots, in lower case.
+
+    Returns:
+        The address of the folder from which on the files' names tell them apart (None for a single file), and their
+        addresses, sorted.
+
+    Raises:
+        UserError: the address cannot be asked, does not exist, or holds no such file.
+    """
+    system, path = _open(address)
+    chain = "".join(f"::{rest}" for rest in address.split("::")[1:])  # zip://*.wav::s3://bucket/all.zip
+    base: str | None
+    try:
+        if any(sign in path for sign in "*?["):
+            steps = path.split("/")
+            base = "/".join(steps[: next(at for at, step in enumerate(steps) if any(sign in step for sign in "*?["))])
+            found = [one for one in system.glob(path) if not system.isdir(one)]
+        elif system.isfile(path):
+            return None, [address]
+        else:
+            base, found = path.rstrip("/"), system.find(path)
+    except Exception as error:  # each kind of storage has errors of its own
+        raise UserError(f"{address} cannot be listed: {_reason(error)}; check the address and your access.") from error
+    if not found:
+        raise UserError(f"There is nothing at {address}; check the address.")
+    names = sorted(
+        one for one in found if PurePosixPath(one).suffix.lower() in suffixes and PurePosixPath(one).name[0] != "."
+    )
+    if not names:
+        raise UserError(f"{address} holds no audio; files count by suffix there: {' '.join(sorted(suffixes))}.")
+    return f"{system.unstrip_protocol(base)}{chain}", [f"{system.unstrip_protocol(one)}{chain}" for one in names]
+
+
+@contextlib.contextmanager
+def local_copy(source: str | Path) -> Iterator[Path]:
+    """A file to read: the path itself, or what lies at the address, fetched, and removed in the end.
+
+    Raises:
+        AudioError: it cannot be fetched, or breaks off on the way.
+    """
+    if not is_remote(str(source)):
+        yield Path(source)
+        return
+    with tempfile.TemporaryDirectory(prefix="speechrnn-") as folder:
+        yield fetch(str(source), Path(folder) / "recording")
+
+
+def fetch(address: str, path: Path) -> Path:
+    """Copies what lies at the address to the path, whole or not at all; see `local_copy`."""
+    try:
+        system, remote = _open(address)
+        size = system.size(remote)  # None where the server does not tell
+        system.get_file(remote, str(path))
+    except Exception as error:  # each kind of storage has errors of its own
+        got = path.stat().st_size if path.exists() else 0
+        path.unlink(missing_ok=True)
+        if isinstance(error, UserError):
+            raise AudioError(str(error)) from error
+        after = f" after {got:,} bytes" if got else ""
+        raise AudioError(f"{address} could not be fetched{after}: {_reason(error)}; check the address.") from error
+    got = path.stat().st_size
+    if size is not None and got != size:
+        path.unlink()
+        raise AudioError(f"{address} broke off after {got:,} of {size:,} bytes; try it again.")
+    return path
+
+
+def fetched(
+    addresses: Iterable[tuple[T, str]], folder: Path, group: int = GROUP, group_bytes: int = GROUP_BYTES
+) -> Iterator[list[tuple[T, Path | AudioError]]]:
+    """Recordings in groups, each fetched into `folder` or the reason why not, in order.
+
+    While one group is at work, some of the next are fetched. The files of a group are removed when the next is asked
+    for, so that the disk needs no more room for a million recordings than for a thousand.
+
+    Args:
+        addresses: what each recording is known by, with its address.
+        folder: an empty folder.
+        group: most recordings in a group.
+        group_bytes: a group is full when it has so many bytes.
+    """
+    numbered = enumerate(addresses)
+    waiting: deque[tuple[T, Future[Path]]] = deque()
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="fetch") as pool:
+        try:
+            while True:
+                ready: list[tuple[T, Path | AudioError]] = []
+                size = 0
+                while len(ready) < group and size < group_bytes:
+                    while len(waiting) < AHEAD and (following := next(numbered, None)) is not None:
+                        number, (name, address) = following
+                        waiting.append((name, pool.submit(fetch, address, folder / str(number))))
+                    if not waiting:
+                        break
+                    name, future = waiting.popleft()
+                    try:
+                        path = future.result()
+                        size += path.stat().st_size
+                        ready.append((name, path))
+                    except AudioError as error:
+                        ready.append((name, error))
+                if not ready:
+                    return
+                yield ready
+                for _, result in ready:
+                    if isinstance(result, Path):
+                        result.unlink(missing_ok=True)
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
+def _open(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The storage and the path in it. Keys and endpoints are taken from where fsspec looks for them."""
+    try:
+        import fsspec
+
+        system, path = fsspec.core.url_to_fs(address)
+    except ImportError as error:
+        raise UserError(
+            f"{address} needs a package that is not installed ({error}): pip install 'speechrnn[remote]'."
+        ) from error
+    except ValueError as error:  # a protocol that fsspec does not know
+        raise UserError(f"{address} cannot be read: {_reason(error)}; check the address.") from error
+    return system, path
+
+
+def _reason(error: Exception) -> Any:
+    """What an error of somebody else's says, in one line; its kind where it says nothing."""
+    if isinstance(error, FileNotFoundError):
+        return "it does not exist"
+    text = " ".join(str(error).split()).rstrip(".")
+    return text or type(error).__name__

@@ -1,0 +1,452 @@
+"""`speechrnn transcribe` as a job: killed, interrupted, on a full disk, and told all that may be wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from speechrnn import audio, cli, intake, pipeline
+from speechrnn.features import FeatureOptions
+from speechrnn.jobs import Job
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
+from speechrnn.outputs import Outputs
+from speechrnn.text import CharTokenizer
+from speechrnn.transcript import Transcript
+
+ROOT = Path(__file__).parents[2]
+RATE = 16000  # Hz
+
+# A recording a batch, so that every number is the same whatever has been done before.
+KEYS = ["device=cpu", "segmentation.vad=none", "engine=torch", "precision=float32", "batch_seconds=0.1"]
+
+QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model: Path) -> Run:
+    """`run("key=value", ...)`, in this process -> (exit status, stdout, stderr)."""
+
+    def transcribe(*overrides: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", sys.argv)
+        try:
+            status = cli.main(["transcribe", f"model={model}", *KEYS, *overrides])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, *capsys.readouterr()
+
+    return transcribe
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
+    tokenizer = CharTokenizer.build([], "ABC ")
+    network = AcousticModel(len(tokenizer), FeatureOptions(bins=20), AcousticOptions(units=24, layers=2, channels=4))
+    with torch.no_grad():
+        network.head.weight.mul_(20)
+    save_acoustic(folder, network, tokenizer, {})
+    return folder
+
+
+def record(folder: Path, count: int, seconds: float = 0.3) -> Path:
+    """`count` recordings in folders of a hundred."""
+    generator = np.random.default_rng(0)
+    for number in range(count):
+        path = folder / f"{number // 100}" / f"{number:04}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        length = round(generator.uniform(0.5, 1.5) * seconds * RATE)
+        audio.save(path, (generator.standard_normal(length) * 0.1).astype(np.float32), RATE)
+    return folder
+
+
+def written(folder: Path) -> dict[str, bytes]:
+    """All files but the record."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != "job.jsonl"
+    }
+
+
+def states(folder: Path) -> list[dict[str, Any]]:
+    """The lines of the record, but for the first and for one that is torn."""
+    path = folder / "job.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)[1:] if path.exists() else []
+    return [json.loads(line) for line in lines if line.endswith(b"\n")]
+
+
+def done(folder: Path) -> int:
+    return sum(one["status"] == "done" for one in states(folder))
+
+
+def start(*overrides: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "recipes" / "transcribe.py"), *KEYS, *overrides],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=QUIET,
+    )
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return record(tmp_path_factory.mktemp("many"), 300)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(model: Path, many: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    output = tmp_path_factory.mktemp("whole")
+    process = start(f"model={model}", f"inputs={many}", f"output={output}")
+    _, err = process.communicate()
+    assert process.returncode == 0, err
+    return written(output)
+
+
+KILLER = """if True:
+    import os, random, runpy, sys, time
+    from pathlib import Path
+    import speechrnn.transcribing, hydra  # once, for all that are forked
+    from speechrnn.outputs import Outputs
+
+    write = Outputs.write
+    # Slowly, so that there is always something left to kill on a machine that is busy.
+    Outputs.write = lambda *arguments: (time.sleep(0.005), write(*arguments))[1]
+    script, record, attempts, *arguments = sys.argv[1:]
+    record, dice = Path(record), random.Random()
+    dones = lambda: record.read_bytes().count(b'"done"') if record.exists() else 0
+    for attempt in range(int(attempts)):
+        aim = dones() + dice.randint(1, 60)
+        process = os.fork()
+        if not process:
+            sys.argv = [script, *arguments]
+            runpy.run_path(script, run_name="__main__")
+        while os.waitpid(process, os.WNOHANG) == (0, 0):
+            if dones() >= aim or (attempt == 0 and record.exists()):
+                time.sleep(dice.uniform(0, 0.02))
+                os.kill(process, 9)
+                print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]), flush=True)
+                break
+            time.sleep(0.001)
+        else:
+            break
+"""
+
+
+def test_killed_at_any_moment_each_transcript_is_there_once_and_whole(
+    run: Run, model: Path, many: Path, tmp_path: Path, undisturbed: dict[str, bytes]
+) -> None:
+    assert len(undisturbed) == 601
+    output = tmp_path / "killed"
+    command = (f"inputs={many}", f"output={output}")
+    script = str(ROOT / "recipes" / "transcribe.py")
+    arguments = [script, str(output / "job.jsonl"), "6", f"model={model}", *KEYS, *command]
+    killer = subprocess.run([sys.executable, "-c", KILLER, *arguments], capture_output=True, text=True, env=QUIET)
+    assert killer.stdout.split() == ["-9"] * killer.stdout.count("\n") and killer.stdout.count("\n") >= 3, killer.stderr
+    for name, content in written(output).items():
+        if not name.endswith((".tmp", ".partial")):
+            assert content == undisturbed[name], name
+    before = done(output)
+    status, out, err = run(*command)
+    assert (status, err) == (0, "") and (before in (0, 300) or f"({before} were there already)" in out)
+    assert written(output) == undisturbed
+    ends = Counter(one["id"] for one in states(output) if one["status"] != "left")
+    assert len(ends) == 300 and set(ends.values()) == {1}
+    assert run(*command)[:2] == (0, f"{output} is finished: nothing to do; overwrite=true would make it anew.\n")
+    assert written(output) == undisturbed
+
+
+@pytest.fixture
+def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, signal.Signals]]:
+    """What is sent to this process after how many transcripts, while little is read ahead."""
+    monkeypatch.setattr(pipeline, "POOL", 1.0)
+    monkeypatch.setattr(pipeline, "DECODED", 1.0)
+    monkeypatch.setattr(intake, "CLIPS", 1.0)
+    waiting: list[tuple[int, signal.Signals]] = []
+    write = Outputs.write
+    count = 0
+
+    def and_send(self: Outputs, id: str, transcript: Transcript) -> str | None:
+        nonlocal count
+        count += 1
+        while waiting and waiting[0][0] == count:
+            os.kill(os.getpid(), waiting.pop(0)[1])
+        return write(self, id, transcript)
+
+    monkeypatch.setattr(Outputs, "write", and_send)
+    return waiting
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_ends_what_is_begun_and_says_how_to_go_on(
+    run: Run,
+    many: Path,
+    tmp_path: Path,
+    number: signal.Signals,
+    signals: list[tuple[int, signal.Signals]],
+    undisturbed: dict[str, bytes],
+) -> None:
+    output = tmp_path / "out"
+    command = (f"inputs={many}", f"output={output}")
+    signals.append((5, number))
+    status, out, err = run(*command)
+    there = done(output)
+    assert status == 130 and 5 < there < 300
+    assert out.startswith(f"{there} files, ")
+    first, last = err.splitlines()
+    assert first.startswith("stopping when what is begun is done")
+    assert last == f"{300 - there} of 300 are left: give the same command to go on."
+    assert len((output / "hypotheses.jsonl").read_text().splitlines()) == there
+    assert not [name for name in written(output) if name.endswith((".tmp", ".partial"))]
+    status, out, err = run(*command)
+    assert (status, err) == (0, "") and out.startswith(f"{300 - there} files ({there} were there already), ")
+    assert written(output) == undisturbed
+
+
+def test_a_second_interruption_does_not_wait(
+    run: Run, many: Path, tmp_path: Path, signals: list[tuple[int, signal.Signals]]
+) -> None:
+    signals += [(5, signal.SIGINT), (6, signal.SIGINT)]
+    status, out, err = run(f"inputs={many}", f"output={tmp_path}/out")
+    assert (status, out) == (130, "") and err.endswith("what is written stays: give the same command again.\n")
+    assert done(tmp_path / "out") == 5
+
+
+@pytest.fixture
+def few(tmp_path: Path) -> Path:
+    return record(tmp_path / "few", 4)
+
+
+def test_a_model_that_does_not_load_leaves_no_job(run: Run, few: Path, tmp_path: Path) -> None:
+    status, _, err = run(f"inputs={few}", f"output={tmp_path}/out", "device=tpu")
+    assert status == 2 and err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_folder_without_audio(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "silent").mkdir()
+    (tmp_path / "silent" / "a.txt").touch()
+    status, _, err = run(f"inputs={tmp_path}/silent", f"output={tmp_path}/out")
+    assert status == 2 and f"{tmp_path}/silent holds no audio" in err and not (tmp_path / "out").exists()
+
+
+def test_the_output_may_lie_inside_the_input(run: Run, few: Path) -> None:
+    assert run(f"inputs={few}", f"output={few}/transcripts")[0] == 0
+    assert sorted(written(few / "transcripts"))[:2] == ["0/0000.json", "0/0000.txt"]
+    status, out, _ = run(f"inputs={few}", f"output={few}/transcripts")
+    assert status == 0 and "nothing to do" in out
+
+
+def test_two_inputs_with_one_output(run: Run, few: Path, tmp_path: Path) -> None:
+    shutil.copytree(few / "0", few / "1")
+    status, _, err = run(f"inputs=[{few}/0,{few}/1]", f"output={tmp_path}/out")
+    assert status == 2 and "would both be written as '0000'" in err and not (tmp_path / "out").exists()
+    assert run(f"inputs={few}/0", f"output={tmp_path}/out")[0] == 0
+    status, _, err = run(f"inputs={few}/1", f"output={tmp_path}/out")
+    assert status == 2 and f"out/0000 belongs to {few}/0/0000.wav" in err
+
+
+def test_one_transcript_that_cannot_be_written(run: Run, few: Path, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    (output / "0" / "0002.json").mkdir(parents=True)
+    command = (f"inputs={few}", f"output={output}")
+    status, out, err = run(*command)
+    assert status == 1 and out.startswith("3 files, ")
+    first, second = err.splitlines()
+    assert first == "1 of 4 could not be transcribed; retry_failed=true tries again:"
+    assert second.startswith(f"  Cannot write {output}/0/0002.json: ")
+    assert "0/0002.txt" not in written(output)
+    (output / "0" / "0002.json").rmdir()
+    assert run(*command)[0] == 1  # as it stands in the record
+    assert run(*command, "retry_failed=true")[0] == 0
+    assert run(*command)[0] == 0 and len(written(output)) == 9
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A folder with room for a few transcripts."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("only root may mount a small disk")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_stops_the_job_until_there_is_room(run: Run, tmp_path: Path, small_disk: Path) -> None:
+    few = record(tmp_path / "few", 40)
+    assert run(f"inputs={few}", f"output={tmp_path}/whole")[0] == 0
+    whole = written(tmp_path / "whole")
+    command = (f"inputs={few}", f"output={small_disk}/out")
+    status, _, err = run(*command)
+    assert status == 2 and err.count("\n") == 1 and "No space left on device" in err and "same command again" in err
+    there = written(small_disk / "out")
+    there.pop("hypotheses.jsonl.partial", None)
+    assert 0 < len(there) < len(whole) - 1
+    assert all(content == whole[name] for name, content in there.items())
+    finished = done(small_disk / "out")
+    assert 0 < finished < 40
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    status, out, err = run(*command)
+    assert (status, err) == (0, "") and out.startswith(f"{40 - finished} files ({finished} were there already)")
+    assert written(small_disk / "out") == whole
+
+
+def test_a_full_disk_that_is_no_real_one(run: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renamed: list[Path] = []
+    replace = Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        renamed.append(target)
+        if len(renamed) > 5:
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    command = (f"inputs={few}", f"output={tmp_path}/out")
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        status, _, err = run(*command)
+    assert status == 2 and "No space left on device" in err
+    assert len(renamed) == 6 and done(tmp_path / "out") == 2
+    assert run(*command)[0] == 0 and len(written(tmp_path / "out")) == 9
+
+
+def test_a_file_that_changes_while_it_is_read(
+    run: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    readable = audio.readable
+
+    def and_change(path: str, *arguments: Any, **keys: Any) -> Iterator[np.ndarray]:
+        yield from readable(path, *arguments, **keys)
+        if "0001" in str(path):
+            with Path(path).open("ab") as file:
+                file.write(b"\0\0")
+
+    command = (f"inputs={few}", f"output={tmp_path}/out")
+    with monkeypatch.context() as patch:
+        patch.setattr(audio, "readable", and_change)
+        status, _, err = run(*command)
+    assert status == 1 and f"{few}/0/0001.wav was changed while it was read; give the command again" in err
+    assert "0/0001.txt" not in written(tmp_path / "out")
+    audio.save(few / "0" / "0001.wav", np.zeros(RATE, np.float32), RATE)
+    status, out, _ = run(*command)  # it is not the file that has failed
+    assert status == 0 and out.startswith("1 file (3 were there already)")
+
+
+def test_a_changed_recording_is_transcribed_again(run: Run, few: Path, tmp_path: Path) -> None:
+    command = (f"inputs={few}", f"output={tmp_path}/out")
+    assert run(*command)[0] == 0
+    audio.save(few / "0" / "0001.wav", np.zeros(RATE, np.float32), RATE)
+    assert run(*command)[1].startswith("1 file (3 were there already), 1.0 s of audio")
+    rows = [json.loads(line) for line in (tmp_path / "out" / "hypotheses.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows] == [f"0/{number:04}" for number in range(4)]
+    assert rows[1]["duration"] == 1.0
+    (few / "0" / "0001.wav").write_text("no audio any more")
+    assert run(*command)[0] == 1
+    assert "0/0001.txt" not in written(tmp_path / "out")
+    assert len((tmp_path / "out" / "hypotheses.jsonl").read_text().splitlines()) == 3
+
+
+class HalfServer(SimpleHTTPRequestHandler):
+    """Of files called half*, half of what was promised."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        content = source.read()
+        half = "half" in self.path
+        outputfile.write(content[: len(content) // 2] if half else content)
+        self.close_connection = half
+
+
+def test_addresses_and_one_that_fails_half_way(run: Run, few: Path, tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    pytest.importorskip("fsspec")
+    shutil.copy(few / "0" / "0001.wav", few / "0" / "half.wav")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(HalfServer, directory=str(few)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_address[1]}/0"
+    names = ["0000.wav", "half.wav", "0003.wav"]
+    (tmp_path / "names.lst").write_text("\n".join([*(f"{address}/{name}" for name in names), f"{few}/0/0002.wav"]))
+    status, out, err = run(f"inputs={tmp_path}/names.lst", f"output={tmp_path}/out", "formats=[json]")
+    server.shutdown()
+    server.server_close()
+    assert status == 1 and out.startswith("3 files, ")
+    assert f"  {address}/half.wav " in err and str(tmp_path / "out") not in err
+    found = {
+        name.rpartition("/")[2]: json.loads(content)
+        for name, content in written(tmp_path / "out").items()
+        if name.endswith("json")
+    }
+    assert {name: one["audio"] for name, one in found.items()} == {
+        "0000.json": f"{address}/0000.wav",
+        "0003.json": f"{address}/0003.wav",
+        "0002.json": f"{few}/0/0002.wav",
+    }
+
+
+def test_standard_input(run: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def send(content: bytes) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+        return run("inputs=-", f"output={tmp_path}/out", "formats=[json]")
+
+    assert send(f"{few}/0/0000.wav\n{few}/0/0001.wav\n".encode())[0] == 0
+    assert send((few / "0" / "0002.wav").read_bytes())[0] == 0
+    assert sorted(written(tmp_path / "out")) == ["0000.json", "0001.json", "hypotheses.jsonl", "stdin.json"]
+    assert json.loads(written(tmp_path / "out")["stdin.json"])["audio"] == "-"
+    status, _, err = send((few / "0" / "0002.wav").read_bytes()[:40])
+    assert status == 1 and "  - " in err and "/stdin" not in err
+
+
+def test_a_second_process_and_a_job_of_something_else(run: Run, few: Path, tmp_path: Path) -> None:
+    pytest.importorskip("fcntl")
+    command = (f"inputs={few}", f"output={tmp_path}/out")
+    with Job(tmp_path / "out", {}):
+        status, _, err = run(*command)
+        assert status == 2 and "Another process is writing" in err
+    assert run(*command)[0] == 0
+    status, _, err = run(*command, "segmentation.window=20")
+    assert status == 2 and "out was made with segmentation.window=30.0: give the same keys to go on" in err
+    (tmp_path / "out" / "job.jsonl").write_text('{"id": 1, "prompt": "a"}\n')
+    status, _, err = run(*command)
+    assert status == 2 and "job.jsonl is not the record of a job" in err
+
+
+def test_a_job_that_is_begun_again(run: Run, few: Path, tmp_path: Path) -> None:
+    command = (f"inputs={few}", f"output={tmp_path}/out")
+    assert run(*command)[0] == 0
+    first = written(tmp_path / "out")
+    assert run(*command, "formats=[srt]", "overwrite=true")[1].startswith("4 files, ")
+    assert sorted(name for name in written(tmp_path / "out") if name.endswith((".txt", ".json"))) == []
+    assert run(*command, "overwrite=true")[0] == 0
+    assert written(tmp_path / "out") == first
+
+
+def test_many_failures_are_not_all_printed(run: Run, few: Path, tmp_path: Path) -> None:
+    for number in range(30):
+        (few / f"empty{number:02}.wav").touch()
+    status, out, err = run(f"inputs={few}", f"output={tmp_path}/out")
+    assert status == 1 and out.startswith("4 files, ")
+    first, *reasons, last = err.splitlines()
+    assert first.startswith("30 of 34 ") and len(reasons) == 20
+    assert last == f"  ... and 10 more in {tmp_path}/out/job.jsonl"

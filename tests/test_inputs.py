@@ -1,0 +1,148 @@
+"""What a job is told to work on, in all the forms in which people say it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from speechrnn import audio
+from speechrnn.errors import UserError
+from speechrnn.inputs import Input, find_inputs
+
+
+@pytest.fixture
+def recordings(tmp_path: Path) -> Path:
+    for name in ("wav/f/one.wav", "wav/m/one.flac", "wav/two.wav", "else/three.wav"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        audio.save(tmp_path / name, np.zeros(1600, np.float32), 16000)
+    return tmp_path
+
+
+def ids(*inputs: object) -> list[str]:
+    return [one.id for one in find_inputs([str(name) for name in inputs])]
+
+
+def test_ids_are_paths_from_the_folder_the_wildcard_or_the_file(recordings: Path) -> None:
+    def below(*inputs: str) -> list[str]:
+        return ids(*(recordings / name for name in inputs))
+
+    assert below("wav") == ["f/one", "m/one", "two"]
+    assert below("wav/") == below("wav/../wav") == below("wav", "wav/f/one.wav") == below("wav", "wav/*/one.*")
+    assert below("wav/f") == below("wav/f/one.wav") == ["one"]
+    assert below("wav/*/*.*") == ["f/one", "m/one"]
+    assert below("*/**/*.wav") == ["else/three", "wav/f/one", "wav/two"]
+    assert below("wav", "else/three.wav") == ["f/one", "m/one", "two", "three"]
+    assert below("else/three.wav", "wav") == ["three", "f/one", "m/one", "two"]
+
+
+def test_ids_from_the_working_folder(recordings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(recordings / "wav")
+    assert find_inputs("*.wav") == find_inputs("two.wav") == [Input("two", "two.wav")]
+    assert find_inputs(".") == [
+        Input("f/one", "f/one.wav"),
+        Input("m/one", "m/one.flac"),
+        Input("two", "two.wav"),
+    ]
+
+
+def test_two_recordings_with_one_id_are_an_error_that_names_both(recordings: Path) -> None:
+    with pytest.raises(UserError, match=r"f/one\.wav and .*m/one\.flac would both be written as 'one'"):
+        ids(recordings / "wav" / "f", recordings / "wav" / "m")
+    audio.save(recordings / "wav" / "two.flac", np.zeros(1600, np.float32), 16000)
+    with pytest.raises(UserError, match=r"two\.flac and .*two\.wav would both be written as 'two'"):
+        ids(recordings / "wav")
+
+
+def test_a_mark_tells_a_changed_file(recordings: Path) -> None:
+    (one,) = find_inputs(recordings / "wav" / "two.wav")
+    before = one.mark()
+    assert before == one.mark() and before is not None and before[0] == 44 + 2 * 1600
+    audio.save(one.source, np.zeros(3200, np.float32), 16000)
+    assert one.mark() != before
+    Path(one.source).unlink()
+    assert one.mark() is None
+
+
+@pytest.mark.parametrize("form", ["@{}/names.txt", "{}/names.lst", "{}/names.LIST", "{}/names.m3u"])
+def test_a_list_names_recordings_from_the_folder_that_they_share(
+    recordings: Path, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(recordings / "wav")
+    name = form.format(recordings).lstrip("@")
+    lines = ["\ufeff#EXTM3U", "m/one.flac", "", f"  {recordings}/else/three.wav  ", "gone/four.wav", "m/one.flac"]
+    Path(name).write_text("\r\n".join(lines))
+    assert find_inputs(form.format(recordings)) == [
+        Input("wav/m/one", "m/one.flac"),
+        Input("else/three", f"{recordings}/else/three.wav"),
+        Input("wav/gone/four", "gone/four.wav"),
+    ]
+    Path(name).write_text("f/one.wav\n")
+    assert find_inputs(form.format(recordings)) == [Input("one", "f/one.wav")]
+
+
+def test_a_list_may_name_addresses(tmp_path: Path) -> None:
+    (tmp_path / "a.lst").write_text("https://one.org/talks/a%20b.mp3?key=1/2\nhttps://one.org/more/c.wav#t=3\n")
+    assert ids(tmp_path / "a.lst") == ["talks/a b", "more/c"]
+    (tmp_path / "b.lst").write_text("s3://one/a.wav\ns3://two/a.wav\n")
+    assert ids(tmp_path / "b.lst") == ["one/a", "two/a"]
+
+
+def test_an_address_on_the_web_is_one_recording() -> None:
+    (one,) = find_inputs("https://one.org/talks/a%20b.mp3?key=1/2")
+    assert one == Input("a b", "https://one.org/talks/a%20b.mp3?key=1/2") and one.remote and one.mark() is None
+
+
+def test_standard_input_brings_names(recordings: Path) -> None:
+    text = f"{recordings}/wav/f/one.wav\n{recordings}/wav/two.wav\n".encode()
+    assert [one.id for one in find_inputs("-", stdin=io.BytesIO(text))] == ["f/one", "two"]
+    for shift in range(4):  # so that a character lies across the border of what is looked at first
+        many = "x" * shift + "".join(f"\n{recordings}/wav/f/one.wav\n/nowhere/üüüü/{n}.wav" for n in range(500))
+        assert len(find_inputs("-", stdin=io.BytesIO(many.encode()))) == 501 + (shift > 0)
+
+
+def test_standard_input_brings_a_recording(recordings: Path) -> None:
+    sphere = recordings / "four.sph"
+    soundfile.write(sphere, np.zeros(16000, np.int16), 16000, format="NIST")
+    for path in (recordings / "wav" / "two.wav", recordings / "wav" / "m" / "one.flac", sphere):
+        (one,) = find_inputs("-", recordings, io.BytesIO(path.read_bytes()))
+        assert (one.id, one.source, one.remote) == ("stdin", "-", False)
+        assert one.place is not None and Path(one.place).read_bytes() == path.read_bytes()
+
+
+def test_a_recording_that_begins_like_a_text_is_a_recording(tmp_path: Path) -> None:
+    content = b"ID3" + b"x" * 5000 + b"\xff\xfb\x90"
+    (one,) = find_inputs("-", tmp_path, io.BytesIO(content))
+    assert one.place is not None and Path(one.place).read_bytes() == content
+
+
+@pytest.mark.parametrize(
+    ("inputs", "stdin", "sentence"),
+    [
+        (["{}/nothing.wav"], b"", "nothing.wav does not exist"),
+        (["{}/*.mp3"], b"", "Nothing matches"),
+        (["{}/silent"], b"", "silent holds no audio"),
+        (["@{}/no.txt"], b"", "There is no list .*no.txt; a list holds"),
+        (["{}/no.lst"], b"", "There is no list"),
+        (["{}/silent/a.txt"], b"", "a.txt is a text; if it lists recordings, give it as @.*silent/a.txt"),
+        (["{}/empty.lst"], b"", "empty.lst names nothing"),
+        (["{}/latin.lst"], b"", "latin.lst is not UTF-8"),
+        (["{}/gone.lst"], b"", "Nothing that .*gone.lst lists exists, such as a.wav"),
+        (["-"], b"", "standard input is empty"),
+        (["-"], b"no.wav\n", "Nothing that standard input lists exists, such as no.wav"),
+        (["nosuch://place/a.wav"], b"", "nosuch://place/a.wav cannot be read: .*nosuch"),
+        ([], b"", "names nothing"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(tmp_path: Path, inputs: list[str], stdin: bytes, sentence: str) -> None:
+    (tmp_path / "silent").mkdir()
+    (tmp_path / "silent" / "a.txt").touch()
+    (tmp_path / "empty.lst").write_text("# nothing yet\n\n")
+    (tmp_path / "latin.lst").write_bytes(b"caf\xe9.wav\n")
+    (tmp_path / "gone.lst").write_text("a.wav\nb.wav\n")
+    with pytest.raises(UserError, match=sentence) as error:
+        find_inputs([name.format(tmp_path) for name in inputs], tmp_path, io.BytesIO(stdin))
+    assert str(error.value).count("\n") == 0 and str(error.value).endswith(".")

@@ -1,0 +1,169 @@
+"""Addresses: a small server of files on the loopback, and one that speaks S3."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from speechrnn import audio
+from speechrnn.audio import AudioError
+from speechrnn.errors import UserError
+from speechrnn.inputs import find_inputs
+from speechrnn.remote import fetched, is_remote, list_remote, local_copy
+
+pytest.importorskip("fsspec")
+
+
+class Handler(SimpleHTTPRequestHandler):
+    """Files of a folder; of those called half*, half of what was promised."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Says nothing."""
+
+    def copyfile(self, source: Any, outputfile: Any) -> None:
+        content = source.read()
+        half = "half" in self.path
+        outputfile.write(content[: len(content) // 2] if half else content)
+        self.close_connection = half
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("recordings") / "here"
+    generator = np.random.default_rng(0)
+    for name in ("a/one.wav", "a/b/two.flac", "three.wav"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        audio.save(folder / name, generator.uniform(-0.5, 0.5, 8000).astype(np.float32), 16000)
+    (folder / "a" / "notes.txt").write_text("no audio")
+    (folder / "half.wav").write_bytes((folder / "three.wav").read_bytes() * 20)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def web(recordings: Path) -> Iterator[str]:
+    pytest.importorskip("aiohttp")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(recordings)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(scope="module")
+def bucket(recordings: Path) -> Iterator[str]:
+    pytest.importorskip("s3fs")
+    moto = pytest.importorskip("moto.server")
+    import fsspec
+    import s3fs
+
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    variables = {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+    }
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        for key, value in variables.items():
+            monkeypatch.setenv(key, value)
+        s3fs.S3FileSystem.clear_instance_cache()
+        system = fsspec.filesystem("s3")
+        system.mkdir("talks")
+        system.put(f"{recordings}/", "talks/here", recursive=True)
+        yield "s3://talks"
+        s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+def test_what_an_address_is() -> None:
+    assert is_remote("s3://a/b.wav") and is_remote("https://a/b.wav") and is_remote("zip://b.wav::s3://a/all.zip")
+    assert not is_remote("a/b.wav") and not is_remote("C:\\a.wav") and not is_remote("://a") and not is_remote("-")
+
+
+def test_a_path_is_its_own_copy(tmp_path: Path) -> None:
+    with local_copy(tmp_path / "a.wav") as path:
+        assert path == tmp_path / "a.wav"
+
+
+def test_a_recording_on_the_web_is_fetched_and_removed(web: str, recordings: Path) -> None:
+    with local_copy(f"{web}/a/one.wav?from=0") as path:
+        assert path.read_bytes() == (recordings / "a" / "one.wav").read_bytes()
+    assert not path.exists()
+
+
+def test_what_breaks_off_or_is_not_there_is_one_sentence(web: str) -> None:
+    for name, sentence in [
+        ("half.wav", r"half\.wav (could not be fetched|broke off) after [\d,]+ "),
+        ("gone.wav", r"gone\.wav could not be fetched: it does not exist; check the address\.$"),
+    ]:
+        with pytest.raises(AudioError, match=sentence) as error, local_copy(f"{web}/{name}"):
+            pass
+        assert "\n" not in str(error.value)
+    with pytest.raises(AudioError, match="could not be fetched"), local_copy("http://127.0.0.1:9/a.wav"):
+        pass
+
+
+def test_recordings_come_in_groups_that_are_removed(web: str, recordings: Path, tmp_path: Path) -> None:
+    names = ["a/one.wav", "half.wav", "three.wav", "gone.wav", *["three.wav"] * 50]
+    folder = tmp_path / "copies"
+    folder.mkdir()
+    seen, most = [], 0
+    for group in fetched(((n, f"{web}/{name}") for n, name in enumerate(names)), folder, group=5):
+        assert len(group) <= 5
+        for number, result in group:
+            seen.append(number)
+            if isinstance(result, Path):
+                assert result.read_bytes() == (recordings / names[number]).read_bytes()
+            else:
+                assert names[number] in str(result) and number in (1, 3)
+        most = max(most, len(list(folder.iterdir())))
+    assert seen == list(range(len(names))) and list(folder.iterdir()) == []
+    assert 1 < most <= 5 + 16  # a group, and what is fetched meanwhile
+
+
+def test_a_group_has_so_many_bytes(web: str, tmp_path: Path) -> None:
+    groups = fetched(((n, f"{web}/three.wav") for n in range(5)), tmp_path, group_bytes=17_000)  # each has 16,044
+    assert [len(group) for group in groups] == [2, 2, 1]
+
+
+def test_folders_globs_and_files_of_a_bucket(bucket: str, recordings: Path) -> None:
+    assert list_remote(f"{bucket}/here/a", {".wav", ".flac"}) == (
+        "s3://talks/here/a",
+        ["s3://talks/here/a/b/two.flac", "s3://talks/here/a/one.wav"],
+    )
+    for address, ids in {
+        "/here": ["a/b/two", "a/one", "half", "three"],
+        "/here/": ["a/b/two", "a/one", "half", "three"],
+        "": ["here/a/b/two", "here/a/one", "here/half", "here/three"],
+        "/here/a/*": ["one"],
+        "/h*/**/*.wav": ["here/a/one", "here/half", "here/three"],
+        "/here/a/one.wav": ["one"],
+    }.items():
+        assert [one.id for one in find_inputs(f"{bucket}{address}")] == ids, address
+    (one,) = find_inputs(f"{bucket}/here/a/one.wav")
+    assert one.remote and one.source == f"{bucket}/here/a/one.wav"
+    with local_copy(one.source) as path:
+        assert path.read_bytes() == (recordings / "a" / "one.wav").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("address", "sentence"),
+    [
+        ("s3://talks/nothing", "There is nothing at s3://talks/nothing"),
+        ("s3://talks/here/*.mp3", "There is nothing at"),
+        ("s3://talks/here/a/*.txt", "holds no audio; files count by suffix"),
+        ("s3://nowhere/here", "nowhere/here"),
+    ],
+)
+def test_what_a_bucket_does_not_hold_is_one_sentence(bucket: str, address: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        find_inputs(address)
