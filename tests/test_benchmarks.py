@@ -17,11 +17,15 @@ import torch
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 Load = Callable[[str], ModuleType]
 SCRIPTS = [
+    "cluster",
     "decoding",
+    "engine",
     "generation",
     "language",
+    "memory",
     "mixture",
     "recurrent",
+    "sphinx",
     "startup",
     "training",
     "transcribe",
@@ -105,7 +109,7 @@ def test_recurrent_compares_what_agrees(
     assert "cannot be compared" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["training", "transcribe"])
+@pytest.mark.parametrize("name", ["memory", "training", "transcribe"])
 def test_a_missing_corpus_is_one_sentence(
     name: str, module: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,7 +137,10 @@ def test_packed_is_undone(module: Load) -> None:
 def test_quick_ends_with_results(name: str, shared: Path) -> None:
     if name == "word_times":
         pytest.skip("it reads what the demo leaves")
-    corpora = {"mixture": "wikitext-2", "decoding": "an4", "startup": "an4", "training": "an4", "transcribe": "an4"}
+    if name == "sphinx":
+        pytest.importorskip("pocketsphinx", reason="the peer of sphinx.py: pip install pocketsphinx")
+    on_an4 = ("decoding", "memory", "sphinx", "startup", "training", "transcribe")
+    corpora = {"mixture": "wikitext-2", **dict.fromkeys(on_an4, "an4")}
     root = ["--root", str(shared / corpora[name])] if name in corpora else []
     command = [sys.executable, str(FOLDER / f"{name}.py"), "--quick", *root]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -153,3 +160,19 @@ def test_word_times_are_held_against_the_truth(tmp_path: Path, module: Load) -> 
     (tmp_path / "hypotheses.jsonl").write_text("\n".join(map(json.dumps, found)))
     starts, ends = module("word_times").distances(tmp_path)
     assert starts == pytest.approx([0.03, 0.01]) and ends == pytest.approx([0.04, 0.0])
+
+
+def test_every_word_of_a_dictionary_is_as_probable_as_the_next(tmp_path: Path, module: Load) -> None:
+    (tmp_path / "words.dic").write_text("A  AH\nA(2)  EY\nB  B IY\n\nYES  Y EH S\n")
+    module("sphinx").unigrams(tmp_path / "words.dic", tmp_path / "words.arpa")
+    entries = (tmp_path / "words.arpa").read_text().partition("\\1-grams:\n")[2].splitlines()
+    assert entries[:5] == ["-99 <s>", "-0.6021 </s>", "-0.6021 A", "-0.6021 B", "-0.6021 YES"]  # log10 of a quarter
+    assert entries[5:] == ["", "\\end\\"]
+
+
+def test_time_is_linear_when_each_further_hour_costs_the_same(module: Load) -> None:
+    memory = module("memory")
+    costs = [memory.Cost(60.0, 400.0, 6.0), memory.Cost(3660.0, 500.0, 16.0), memory.Cost(18060.0, 500.0, 56.0)]
+    time_line, peak_line = map(RESULT.match, memory.lines("length", costs, 3600.0, "hour"))
+    assert time_line and (time_line["ratio"], time_line["ours"]) == ("1", "10")
+    assert peak_line and (peak_line["ratio"], peak_line["ours"], peak_line["peer"]) == ("0.8", "500", "400")

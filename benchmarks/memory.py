@@ -1,0 +1,164 @@
+"""Claim: `speechrnn transcribe` needs no more memory for hours than for minutes, nor for 10,000 files than for 10.
+
+Whole processes run from their start to their end on one file of 1 minute, 1 hour and 5 hours, made of AN4 test
+recordings with pauses of half a second to two between them, and on 10 to 10,000 files, which are links to one short
+recording in folders of a hundred. Printed for each is the peak resident memory and the wall-clock time.
+
+`peak_length` and `peak_files` hold the largest against the smallest (MiB): about 1 is flat. `time_length` and
+`time_files` hold what each further hour (or file) costs between the two largest against what it costs between the
+smallest and the second largest, in seconds: about 1 is linear; loading the model is in neither.
+
+Without --model, an untrained one of the AN4 experiment's shape does the same work on the same sound.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from an4 import ROOT, save_untrained, test_files
+from startup import LIST, RATE, apart, peak
+from timing import machine, parser, result
+
+LENGTHS = (60.0, 3600.0, 5 * 3600.0)  # seconds
+FILES = (10, 100, 1000, 10_000)
+QUICK_LENGTHS = (30.0, 300.0, 900.0)
+QUICK_FILES = (10, 50, 150)
+PER_FOLDER = 100
+
+
+class Cost(NamedTuple):
+    """What a run took: its size in seconds of audio or in files, its peak in MiB, its seconds."""
+
+    size: float
+    peak: float
+    seconds: float
+
+
+def save_joined(path: Path, root: Path, seconds: float) -> None:
+    """Writes so many seconds of AN4's test recordings with pauses, as 16-bit FLAC, piece by piece."""
+    import numpy as np
+    import soundfile
+
+    from speechrnn import audio
+
+    random = np.random.default_rng(0)
+    recordings = [audio.load(file, RATE)[0] for file in test_files(root)]
+    left = round(seconds * RATE)
+    with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
+        while left > 0:
+            spoken = recordings[random.integers(len(recordings))]
+            pause = 0.001 * random.standard_normal(random.integers(RATE // 2, 2 * RATE)).astype(np.float32)
+            piece = np.concatenate([spoken, pause])[:left]
+            file.write(piece)
+            left -= len(piece)
+
+
+def shortest_file(path: Path, root: Path) -> None:
+    """Copies AN4's shortest test recording of at least a second."""
+    import soundfile
+
+    durations = {file: soundfile.info(file).duration for file in test_files(root)}
+    chosen = min((file for file, seconds in durations.items() if seconds >= 1.0), key=durations.__getitem__)
+    samples, rate = soundfile.read(chosen, dtype="int16")
+    soundfile.write(path, samples, rate)
+
+
+def link_often(clip: Path, folder: Path, times: int) -> None:
+    """The same recording under so many names; copies of it where the file system has no links."""
+    for number in range(times):
+        name = folder / f"{number // PER_FOLDER:03}" / f"{number:05}.wav"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(clip, name)
+        except OSError:
+            shutil.copyfile(clip, name)
+
+
+def run(model: Path, inputs: Path, size: float, keys: Sequence[str], threads: int, repeats: int) -> Cost:
+    """The largest peak and the median time of the command over one input; its transcripts are thrown away."""
+    peaks, seconds = [], []
+    for _ in range(repeats):
+        with tempfile.TemporaryDirectory() as output:
+            given = {"model": model, "inputs": f"[{inputs}]", "output": Path(output) / "transcripts", "device": "cpu"}
+            began = time.perf_counter()
+            peaks.append(peak([*LIST, "transcribe", *(f"{k}={v}" for k, v in given.items()), *keys], threads))
+            seconds.append(time.perf_counter() - began)
+    return Cost(size, max(peaks), statistics.median(seconds))
+
+
+def series(
+    sizes: Sequence[float], unit: str, prepare: Callable[[float], Path], measure: Callable[..., Cost]
+) -> list[Cost]:
+    """Runs each size, the smallest first, and prints it; an input is removed before the next is made."""
+    costs = []
+    for size in sizes:
+        inputs = prepare(size)
+        cost = measure(inputs, size)
+        print(f"{size:>10g} {unit:<8} {cost.peak:8.0f} MiB {cost.seconds:9.1f} s", flush=True)
+        costs.append(cost)
+        if inputs.is_dir():
+            shutil.rmtree(inputs)
+        else:
+            inputs.unlink()
+    return costs
+
+
+def lines(name: str, costs: Sequence[Cost], per: float, unit: str) -> list[str]:
+    """The two results of a series; `per` is the size that times are given for, `unit` its name."""
+    smallest, second, largest = costs[0], costs[-2], costs[-1]
+    late = per * (largest.seconds - second.seconds) / (largest.size - second.size)
+    early = per * (second.seconds - smallest.seconds) / (second.size - smallest.size)
+    return [
+        result(f"time_{name}", late, early, f"s for each further {unit}"),
+        result(f"peak_{name}", largest.peak, smallest.peak, "MiB"),
+    ]
+
+
+def main() -> None:
+    """Prints the table, then the results."""
+    options = parser(__doc__, repeats=1)
+    options.add_argument("--root", type=Path, default=ROOT, help="the AN4 corpus")
+    options.add_argument("--model", type=Path, help="an acoustic model's directory")
+    options.add_argument("--keys", nargs="*", default=[], metavar="KEY=VALUE", help="further keys of transcribe")
+    options.add_argument("--lengths", type=float, nargs="+", help="seconds of the one file, three or more")
+    options.add_argument("--files", type=int, nargs="+", help="numbers of files, three or more")
+    given = options.parse_args()
+    lengths = given.lengths or (QUICK_LENGTHS if given.quick else LENGTHS)
+    counts = given.files or (QUICK_FILES if given.quick else FILES)
+    if min(len(lengths), len(counts)) < 3:
+        options.error("--lengths and --files need three sizes each")
+    test_files(given.root)  # ends here where they are not
+    print(machine(given.threads))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = given.model or folder / "model"
+        if given.model is None:
+            apart(partial(save_untrained, model))
+        apart(partial(shortest_file, folder / "clip.wav", given.root))
+
+        def joined(seconds: float) -> Path:
+            apart(partial(save_joined, folder / "long.flac", given.root, seconds))
+            return folder / "long.flac"
+
+        def linked(count: float) -> Path:
+            link_often(folder / "clip.wav", folder / "many", round(count))
+            return folder / "many"
+
+        def measure(inputs: Path, size: float) -> Cost:
+            return run(model, inputs, size, given.keys, given.threads, given.repeats)
+
+        by_length = series(sorted(lengths), "seconds", joined, measure)
+        by_files = series(sorted(counts), "files", linked, measure)
+    print("\n".join([*lines("length", by_length, 3600.0, "hour"), *lines("files", by_files, 1.0, "file")]))
+
+
+if __name__ == "__main__":
+    main()
