@@ -1,29 +1,36 @@
 """Prompts in, completions out.
 
-A language model goes on from thousands of prompts at a time, or from one while you watch, or offers the next words as
-you type.
+A language model goes on from thousands of prompts at a time, in this process, in several or on a cluster; or from one
+while you watch; or it offers the next words as you type.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
 from speechrnn.cli import FAILED, OK, recipe
+from speechrnn.device import find_device
 from speechrnn.errors import UserError
+from speechrnn.executors import ExecutorOptions, Lost, make_executor
 from speechrnn.generate import TextPredictor
 from speechrnn.generation.job import Job, digest
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.prompts import count_prompts, read_prompts
 from speechrnn.generation.results import Prompt, Result
+from speechrnn.generation.worker import GenerateWorker, given_up
+from speechrnn.jobs import Interruption
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
 from speechrnn.options import build
+from speechrnn.progress import Bar
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ class GenerateOptions:
     interactive: bool
     words: int = field(metadata={"min": 1})
     device: str
+    executor: ExecutorOptions
 
 
 @recipe("generate")
@@ -51,33 +59,55 @@ def main(config: DictConfig) -> int:
     options = build(GenerateOptions, OmegaConf.masked_copy(config, rest), "")
     if [options.prompts is not None, options.prompt is not None, options.interactive].count(True) != 1:
         raise UserError("Give one of prompts=FILE, prompt=TEXT and interactive=true.")
+    if options.prompts is not None and not options.stream:
+        return write(options, text, options.prompts)
     predictor = TextPredictor.load(options.model, options.device)
     if options.interactive:
         return talk(predictor, options.words)
-    if options.prompts is None or options.stream:
-        return show(predictor, the_prompt(predictor, options, text), options.stream)
-    return write(predictor, options, text, options.prompts)
+    return show(predictor, the_prompt(predictor, options, text), options.stream)
 
 
-def write(predictor: TextPredictor, options: GenerateOptions, text: GenerationOptions, prompts: Path) -> int:
+def write(options: GenerateOptions, text: GenerationOptions, prompts: Path) -> int:
     """Each prompt of the file becomes one line of the output."""
+    here = options.executor.name == "local"
+    predictor = TextPredictor.load(options.model, options.device if here else "cpu")  # elsewhere, it only spells here
+    device = predictor.device.type if here else device_there(options)
     total = count_prompts(prompts)
     model = digest(options.model / DESCRIPTION, options.model / WEIGHTS)
-    made_with = {"model": model, "prompts": digest(prompts), "device": predictor.device.type, **asdict(text)}
-    job = Job(options.output, made_with)
+    job = Job(options.output, {"model": model, "prompts": digest(prompts), "device": device, **asdict(text)})
     before = job.begin(options.overwrite)
-    errors = before.errors
     if job.finished:
         print(f"{options.output} is finished: nothing to do; overwrite=true would make it anew.")
-        return FAILED if errors else OK
-    began, tokens = time.monotonic(), 0
+        return FAILED if before.errors else OK
+
+    executor = make_executor(options.executor, options.device)
+    worker = GenerateWorker(options.model, options.device, options.batch_size)
     rest = itertools.islice(read_prompts(prompts, text, predictor.spelling), before.lines, None)
-    results = predictor.complete(rest, options.batch_size)
-    with job.writing() as add:
-        for result in watched(results, total, before.lines):
+    results = executor.run((lambda: worker.with_model(predictor)) if here else worker, rest, ordered=True)
+    bar = Bar("prompts", total, before.lines)
+
+    def stop() -> None:
+        executor.stop()
+        bar.note("stopping when what is begun is done; Ctrl-C again ends at once")
+
+    began, tokens, lines, errors = time.monotonic(), 0, before.lines, before.errors
+    with (
+        job.writing() as add,
+        Interruption(stop) as interruption,
+        contextlib.closing(cast("Generator[Result | Lost, None, None]", results)),
+        bar,
+    ):
+        for one in results:
+            result = given_up(one) if isinstance(one, Lost) else one
             add(result)
-            tokens += result.tokens
+            lines += 1
             errors += result.error is not None
+            tokens += result.tokens
+            bar.step(f"{tokens / (time.monotonic() - began):,.0f} tokens/s", result.error is not None)
+            if interruption.over:
+                break
+        if lines < total:
+            raise KeyboardInterrupt
     seconds = time.monotonic() - began
     there = f" ({before.lines:,} were there already)" if before.lines else ""
     print(
@@ -89,28 +119,13 @@ def write(predictor: TextPredictor, options: GenerateOptions, text: GenerationOp
     return FAILED if errors else OK
 
 
-def watched(results: Iterable[Result], total: int, there: int) -> Iterator[Result]:
-    """The same results, with a bar (prompts, tokens/s, time left) where somebody is there to see it."""
-    if not sys.stderr.isatty():
-        yield from results
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    began, tokens = time.monotonic(), 0
-    with Progress(
-        MofNCompleteColumn(),
-        TextColumn("prompts"),
-        BarColumn(),
-        TextColumn("{task.fields[speed]:,.0f} tokens/s"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    ) as bar:
-        task = bar.add_task("", total=total, completed=there, speed=0.0)
-        for result in results:
-            tokens += result.tokens
-            bar.update(task, advance=1, speed=tokens / (time.monotonic() - began))
-            yield result
+def device_there(options: GenerateOptions) -> str:
+    """The kind of device on which the workers of an executor compute."""
+    if options.executor.name != "ray":
+        return find_device(options.device).type
+    if options.device != "auto":
+        return options.device.partition(":")[0]
+    return "cuda" if options.executor.gpus_per_worker else "cpu"
 
 
 def the_prompt(predictor: TextPredictor, options: GenerateOptions, text: GenerationOptions) -> Prompt:

@@ -24,6 +24,15 @@ MULTIRUN = ("-m", "--multirun")
 Job = Callable[["DictConfig"], "int | None"]
 
 
+class _EndedError(Exception):
+    """A job of a sweep that did not go well, by its exit status: only an exception finds its way home from a launcher's
+    process."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> int:
     """The console script: lists the recipes, explains one, or runs one.
 
@@ -139,6 +148,8 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
             bugs.append(error)
             return FAILED
         statuses.append(status or OK)
+        if multirun and status:
+            raise _EndedError(status)  # Hydra tries the other jobs before it goes on with this
         return status
 
     argv, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
@@ -147,6 +158,8 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
     sys.argv = [argv[0], *quiet, *given, *flags]
     try:
         hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(job)()
+    except _EndedError as error:
+        statuses.append(error.status)
     except HydraException as error:
         raise UserError(overrides.explain(error, given, name, conf)) from error
     finally:

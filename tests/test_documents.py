@@ -108,6 +108,9 @@ def documented_commands() -> list[str]:
 @pytest.mark.parametrize("command", documented_commands())
 def test_documented_commands_are_right(command: str) -> None:
     _, recipe, *given = shlex.split(command)
+    if "--multirun" in given:  # its first job; the launcher is Hydra's to know
+        given = [one for one in given if not one.startswith(("--multirun", "hydra"))]
+        given = [re.sub(r"=([^\[{',]+),.*", r"=\1", one) for one in given]
     if given != ["--help"]:
         compose(recipe, given)
     assert recipe in help.recipes(ROOT)

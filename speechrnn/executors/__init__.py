@@ -1,0 +1,64 @@
+"""Where work is done: in this process, in several, or on a cluster.
+
+    executor = make_executor(ExecutorOptions("processes"))
+    for result in executor.run(make_worker, items, ordered=True): ...
+
+`make_worker` loads a model once in each worker; what it returns takes items and gives a result for each. A worker that
+is killed takes nothing with it: its items go to another one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from speechrnn.executors.work import Chunk, Executor, Lost, MakeWorker, Worker
+
+__all__ = ["Chunk", "Executor", "ExecutorOptions", "Lost", "MakeWorker", "Worker", "make_executor"]
+
+
+@dataclass(frozen=True)
+class ExecutorOptions:
+    """Where work is done; the pages of conf/executor explain the keys, each of those that its executor reads.
+
+    Attributes:
+        name: local: this process; processes: several on this machine; ray: a Ray cluster.
+        workers: how many; None: one a GPU where there are any, else as many as there are cores for.
+        chunk: most items handed to a worker at once.
+        threads: processes: threads of each worker.
+        address: ray: of the cluster, as host:port; "auto": the one that runs on this machine; None: starts one.
+        cpus_per_worker: ray: cores that each worker takes, and its threads.
+        gpus_per_worker: ray: GPUs that each worker takes, or a share of one.
+    """
+
+    name: Literal["local", "processes", "ray"] = "local"
+    workers: int | None = field(default=None, metadata={"min": 1})
+    chunk: int = field(default=256, metadata={"min": 1})
+    threads: int = field(default=1, metadata={"min": 1})
+    address: str | None = None
+    cpus_per_worker: int = field(default=1, metadata={"min": 1})
+    gpus_per_worker: float = field(default=0.0, metadata={"min": 0.0})
+
+
+def make_executor(options: ExecutorOptions, device: str = "auto") -> Executor:
+    """The executor that the options name.
+
+    Args:
+        options: see there.
+        device: on which the workers will compute, as the recipes' key says; cpu: no GPU is given to anyone.
+
+    Raises:
+        UserError: a package is missing. That there is no cluster is told when work begins.
+    """
+    if options.name == "processes":
+        from speechrnn.executors.processes import Processes
+
+        return Processes(options.workers, options.threads, options.chunk, device)
+    if options.name == "ray":
+        from speechrnn.executors.ray import Ray
+
+        resources = options.cpus_per_worker, options.gpus_per_worker
+        return Ray(options.address, options.workers, *resources, options.chunk)
+    from speechrnn.executors.local import Local
+
+    return Local()

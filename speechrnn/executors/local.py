@@ -1,0 +1,31 @@
+"""Work in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from speechrnn.executors.work import MakeWorker
+
+
+class Local:
+    """One worker, in this process, that sees all items as one."""
+
+    def __init__(self) -> None:
+        self.stopping = False
+
+    def run(self, make_worker: MakeWorker, items: Iterable[Any], ordered: bool = False) -> Iterator[Any]:
+        """See `Executor`."""
+        self.stopping = False
+        yield from make_worker()(self.until_stopped(items))
+
+    def stop(self) -> None:
+        """See `Executor`."""
+        self.stopping = True
+
+    def until_stopped(self, items: Iterable[Any]) -> Iterator[Any]:
+        """The items, until `stop`."""
+        for item in items:
+            if self.stopping:
+                return
+            yield item

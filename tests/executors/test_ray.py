@@ -1,0 +1,58 @@
+"""Work on a cluster of one's own, and what is said where there is none."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from pathlib import Path
+
+import pytest
+from workers import Settings, Squares
+
+from speechrnn.errors import UserError
+from speechrnn.executors import ExecutorOptions, Lost, make_executor
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'speechrnn[cluster]'")
+
+
+def test_a_cluster_of_ones_own(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """In one session, since Ray takes its time to start."""
+    import ray
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=150_000_000)
+    capfd.readouterr()
+    try:
+        executor = make_executor(ExecutorOptions("ray", workers=2, chunk=16))
+        found = list(executor.run(Squares(0.002, deadly=(77,)), range(150), ordered=True))
+        lost = found.pop(77)
+        assert isinstance(lost, Lost) and lost.item == 77 and "died, 3 times" in lost.reason
+        assert [one[0] for one in found] == [number for number in range(150) if number != 77]
+        endless = executor.run(Squares(reverse=True), itertools.count())
+        assert len({one[0] for one in itertools.islice(endless, 500)}) == 500
+        endless.close()  # type: ignore[attr-defined]
+        with pytest.raises(UserError, match=rf"^There is no model\. \(This is what node {socket.gethostname()} "):
+            next(executor.run(Squares(refuse="There is no model."), range(9)))
+        (settings,) = make_executor(ExecutorOptions("ray", cpus_per_worker=2)).run(Settings(), ["x"])
+        assert settings["OMP_NUM_THREADS"] == "2" and settings["CUDA_VISIBLE_DEVICES"] == ""
+        assert settings["PWD"]
+    finally:
+        ray.shutdown()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_where_there_is_no_cluster_is_said_how_to_start_one(
+    known: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    if known:  # one that was there once
+        (tmp_path / "ray").mkdir()
+        (tmp_path / "ray" / "ray_current_cluster").write_text(address)
+    for given in ("auto", address) if known else (address,):
+        with pytest.raises(UserError, match=f"^No Ray cluster answers at executor.address={given}: start one with"):
+            next(make_executor(ExecutorOptions("ray", address=given)).run(Squares(), range(9)))
