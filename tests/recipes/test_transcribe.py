@@ -11,13 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from listener import save_listener
 
 from speechrnn import audio, cli
-from speechrnn.features import FeatureOptions
-from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.pieces import SegmentationOptions
-from speechrnn.text import CharTokenizer
 from speechrnn.transcribe import Transcriber
 
 ROOT = Path(__file__).parents[2]
@@ -44,14 +41,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    tokenizer = CharTokenizer.build([], "ABC ")
-    network = AcousticModel(len(tokenizer), FeatureOptions(bins=20), AcousticOptions(units=24, layers=2, channels=4))
-    with torch.no_grad():
-        network.head.weight.mul_(20)
-    save_acoustic(folder, network, tokenizer, {})
-    return folder
+    return save_listener(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

@@ -19,22 +19,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
+from listener import ALONE, RATE, record, save_listener, written
 
 from speechrnn import audio, cli, intake, pipeline
-from speechrnn.features import FeatureOptions
 from speechrnn.jobs import Job
-from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.outputs import Outputs
-from speechrnn.text import CharTokenizer
 from speechrnn.transcript import Transcript
 
 ROOT = Path(__file__).parents[2]
-RATE = 16000  # Hz
-
-# A recording a batch, so that every number is the same whatever has been done before.
-KEYS = ["device=cpu", "segmentation.vad=none", "engine=torch", "precision=float32", "batch_seconds=0.1"]
-
 QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 Run = Callable[..., tuple[int, str, str]]
@@ -47,7 +39,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, mod
     def transcribe(*overrides: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", sys.argv)
         try:
-            status = cli.main(["transcribe", f"model={model}", *KEYS, *overrides])
+            status = cli.main(["transcribe", f"model={model}", *ALONE, *overrides])
         except SystemExit as end:
             status = int(end.code or 0)
         return status, *capsys.readouterr()
@@ -57,34 +49,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, mod
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    torch.manual_seed(0)
-    tokenizer = CharTokenizer.build([], "ABC ")
-    network = AcousticModel(len(tokenizer), FeatureOptions(bins=20), AcousticOptions(units=24, layers=2, channels=4))
-    with torch.no_grad():
-        network.head.weight.mul_(20)
-    save_acoustic(folder, network, tokenizer, {})
-    return folder
-
-
-def record(folder: Path, count: int, seconds: float = 0.3) -> Path:
-    """`count` recordings in folders of a hundred."""
-    generator = np.random.default_rng(0)
-    for number in range(count):
-        path = folder / f"{number // 100}" / f"{number:04}.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        length = round(generator.uniform(0.5, 1.5) * seconds * RATE)
-        audio.save(path, (generator.standard_normal(length) * 0.1).astype(np.float32), RATE)
-    return folder
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    """All files but the record."""
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != "job.jsonl"
-    }
+    return save_listener(tmp_path_factory.mktemp("model"))
 
 
 def states(folder: Path) -> list[dict[str, Any]]:
@@ -100,7 +65,7 @@ def done(folder: Path) -> int:
 
 def start(*overrides: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "recipes" / "transcribe.py"), *KEYS, *overrides],
+        [sys.executable, str(ROOT / "recipes" / "transcribe.py"), *ALONE, *overrides],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -159,7 +124,7 @@ def test_killed_at_any_moment_each_transcript_is_there_once_and_whole(
     output = tmp_path / "killed"
     command = (f"inputs={many}", f"output={output}")
     script = str(ROOT / "recipes" / "transcribe.py")
-    arguments = [script, str(output / "job.jsonl"), "6", f"model={model}", *KEYS, *command]
+    arguments = [script, str(output / "job.jsonl"), "6", f"model={model}", *ALONE, *command]
     killer = subprocess.run([sys.executable, "-c", KILLER, *arguments], capture_output=True, text=True, env=QUIET)
     assert killer.stdout.split() == ["-9"] * killer.stdout.count("\n") and killer.stdout.count("\n") >= 3, killer.stderr
     for name, content in written(output).items():
