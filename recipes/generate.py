@@ -24,7 +24,7 @@ from speechrnn.executors import ExecutorOptions, Lost, make_executor
 from speechrnn.generate import TextPredictor
 from speechrnn.generation.job import Job, digest
 from speechrnn.generation.options import GenerationOptions
-from speechrnn.generation.prompts import count_prompts, read_prompts
+from speechrnn.generation.prompts import at_hand, count_prompts, read_prompts
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.generation.worker import GenerateWorker, given_up
 from speechrnn.jobs import Interruption
@@ -38,7 +38,7 @@ class GenerateOptions:
     """The keys of the recipe but for those of the text; conf/generate.yaml explains them."""
 
     model: Path
-    prompts: Path | None
+    prompts: str | None
     output: Path
     overwrite: bool
     batch_size: int = field(metadata={"min": 1})
@@ -59,12 +59,13 @@ def main(config: DictConfig) -> int:
     options = build(GenerateOptions, OmegaConf.masked_copy(config, rest), "")
     if [options.prompts is not None, options.prompt is not None, options.interactive].count(True) != 1:
         raise UserError("Give one of prompts=FILE, prompt=TEXT and interactive=true.")
-    if options.prompts is not None and not options.stream:
-        return write(options, text, options.prompts)
+    if options.prompts is not None:
+        with at_hand(options.prompts) as prompts:
+            return write(options, text, prompts) if not options.stream else show_the_one(options, text, prompts)
     predictor = TextPredictor.load(options.model, options.device)
     if options.interactive:
         return talk(predictor, options.words)
-    return show(predictor, the_prompt(predictor, options, text), options.stream)
+    return show(predictor, predictor.prompt(options.prompt or "", text), options.stream)
 
 
 def write(options: GenerateOptions, text: GenerationOptions, prompts: Path) -> int:
@@ -128,16 +129,15 @@ def device_there(options: GenerateOptions) -> str:
     return "cuda" if options.executor.gpus_per_worker else "cpu"
 
 
-def the_prompt(predictor: TextPredictor, options: GenerateOptions, text: GenerationOptions) -> Prompt:
-    """The one prompt, from the command line or from its file."""
-    if options.prompts is None:
-        return predictor.prompt(options.prompt or "", text)
-    first, *others = itertools.islice(read_prompts(options.prompts, text, predictor.spelling), 2)
+def show_the_one(options: GenerateOptions, text: GenerationOptions, prompts: Path) -> int:
+    """Prints the text that a file's one prompt becomes, as it is written."""
+    predictor = TextPredictor.load(options.model, options.device)
+    first, *others = itertools.islice(read_prompts(prompts, text, predictor.spelling), 2)
     if others:
         raise UserError(f"stream=true shows one text, but {options.prompts} holds several prompts; leave one in it.")
     if isinstance(first, Result):
         raise UserError(f"{options.prompts}: {first.error}")
-    return first
+    return show(predictor, first, stream=True)
 
 
 def show(predictor: TextPredictor, prompt: Prompt, stream: bool) -> int:

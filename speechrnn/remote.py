@@ -82,10 +82,11 @@ def local_copy(source: str | Path) -> Iterator[Path]:
         AudioError: it cannot be fetched, or breaks off on the way.
     """
     if not is_remote(str(source)):
-        yield Path(source)
+        yield Path(source).expanduser()
         return
     with tempfile.TemporaryDirectory(prefix="speechrnn-") as folder:
-        yield fetch(str(source), Path(folder) / "recording")
+        name = PurePosixPath(str(source).partition("?")[0]).name  # its suffix may tell what it is
+        yield fetch(str(source), Path(folder) / name)
 
 
 def fetch(address: str, path: Path) -> Path:

@@ -2,17 +2,49 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from speechrnn.errors import UserError
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.generation.spelling import Spelling
 from speechrnn.options import build
+from speechrnn.remote import local_copy
+
+STDIN = "-"
+
+
+@contextlib.contextmanager
+def at_hand(prompts: str, stdin: BinaryIO | None = None) -> Iterator[Path]:
+    """The file of prompts that is meant, as long as it is needed.
+
+    Args:
+        prompts: its path; or an address that fsspec knows (`s3://bucket/prompts.jsonl`), or "-" for standard input, of
+            which there will be a copy: that is .jsonl where it begins with an object.
+        stdin: standard input; None for this process's own.
+
+    Raises:
+        UserError: what lies at the address cannot be fetched.
+    """
+    if prompts != STDIN:
+        with local_copy(prompts) as path:
+            yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="speechrnn-") as folder:
+        path = Path(folder) / "standard input.txt"
+        with path.open("wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer if stdin is None else stdin, file)
+        with path.open("rb") as file:
+            is_json = file.read(2**10).lstrip().startswith(b"{")
+        yield path.rename(path.with_suffix(".jsonl")) if is_json else path
 
 
 def read_prompts(path: Path, options: GenerationOptions, spelling: Spelling) -> Iterator[Prompt | Result]:

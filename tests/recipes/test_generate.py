@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
@@ -48,6 +49,20 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("text", ["a bad\ncab\n", '{"prompt": "a bad"}\n{"prompt": "cab"}\n'])
+def test_standard_input_and_an_address_bring_prompts_as_well(
+    run: Run, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ("p.jsonl" if text.startswith("{") else "p.txt")
+    file.write_text(text)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    for number, prompts in enumerate([str(file), "-", f"file://{file}"]):
+        assert run(f"prompts='{prompts}'", f"output={tmp_path}/{number}.jsonl", "max_new_tokens=9")[0] == 0
+        assert (tmp_path / f"{number}.jsonl").read_bytes() == (tmp_path / "0.jsonl").read_bytes()
+    status, _, err = run(f"prompts='file://{tmp_path}/none.txt'", f"output={tmp_path}/o.jsonl")
+    assert status == 2 and "none.txt could not be fetched" in err and err.count("\n") == 1
 
 
 def test_a_file_of_prompts_becomes_a_file_of_completions(run: Run, model: Path, tmp_path: Path) -> None:
