@@ -63,13 +63,18 @@ def test_every_option_of_text_is_understood(group: str) -> None:
 
 @pytest.mark.parametrize("experiment", pages("experiment"))
 def test_every_experiment_composes(experiment: str) -> None:
-    """With the recipe that it is for: a page of text_prediction chooses a text."""
-    if "/text:" not in (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"):
+    """With the recipe that it is for: those of text_prediction choose a text, or are named as one."""
+    page = (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
+    if experiment in TEXTS:
+        config = compose("text_prediction", [f"text={experiment}", "text.root=x"])
+        assert config.trainer == compose("text_prediction", [f"experiment={experiment}", "text=file"]).trainer
+    elif "/text:" not in page:
         config = compose("speech_to_text", [f"experiment={experiment}", "corpus.root=x"])
         corpus_options(config.corpus)
         SpeechOptions.from_config(config)
     else:
         config = compose("text_prediction", [f"experiment={experiment}", "text.root=x"])
+    if config.get("text"):
         text_options(config.text)
         TextPredictionOptions.from_config(config)
 
