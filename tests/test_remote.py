@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+import stores
 
 from speechrnn import audio
 from speechrnn.audio import AudioError
@@ -19,19 +16,6 @@ from speechrnn.inputs import find_inputs
 from speechrnn.remote import fetched, is_remote, list_remote, local_copy
 
 pytest.importorskip("fsspec")
-
-
-class Handler(SimpleHTTPRequestHandler):
-    """Files of a folder; of those called half*, half of what was promised."""
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing."""
-
-    def copyfile(self, source: Any, outputfile: Any) -> None:
-        content = source.read()
-        half = "half" in self.path
-        outputfile.write(content[: len(content) // 2] if half else content)
-        self.close_connection = half
 
 
 @pytest.fixture(scope="module")
@@ -48,40 +32,14 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def web(recordings: Path) -> Iterator[str]:
-    pytest.importorskip("aiohttp")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(recordings)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    with stores.website(recordings) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def bucket(recordings: Path) -> Iterator[str]:
-    pytest.importorskip("s3fs")
-    moto = pytest.importorskip("moto.server")
-    import fsspec
-    import s3fs
-
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    variables = {
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-    }
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        for key, value in variables.items():
-            monkeypatch.setenv(key, value)
-        s3fs.S3FileSystem.clear_instance_cache()
-        system = fsspec.filesystem("s3")
-        system.mkdir("talks")
-        system.put(f"{recordings}/", "talks/here", recursive=True)
-        yield "s3://talks"
-        s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
+    with stores.bucket(recordings) as address:
+        yield address
 
 
 def test_what_an_address_is() -> None:

@@ -9,16 +9,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import stores
 from listener import ALONE, RATE, record, save_listener, written
 
 from speechrnn import audio, cli, intake, pipeline
@@ -331,31 +329,13 @@ def test_a_changed_recording_is_transcribed_again(run: Run, few: Path, tmp_path:
     assert len((tmp_path / "out" / "hypotheses.jsonl").read_text().splitlines()) == 3
 
 
-class HalfServer(SimpleHTTPRequestHandler):
-    """Of files called half*, half of what was promised."""
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Says nothing."""
-
-    def copyfile(self, source: Any, outputfile: Any) -> None:
-        content = source.read()
-        half = "half" in self.path
-        outputfile.write(content[: len(content) // 2] if half else content)
-        self.close_connection = half
-
-
 def test_addresses_and_one_that_fails_half_way(run: Run, few: Path, tmp_path: Path) -> None:
-    pytest.importorskip("aiohttp")
-    pytest.importorskip("fsspec")
     shutil.copy(few / "0" / "0001.wav", few / "0" / "half.wav")
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(HalfServer, directory=str(few)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_address[1]}/0"
     names = ["0000.wav", "half.wav", "0003.wav"]
-    (tmp_path / "names.lst").write_text("\n".join([*(f"{address}/{name}" for name in names), f"{few}/0/0002.wav"]))
-    status, out, err = run(f"inputs={tmp_path}/names.lst", f"output={tmp_path}/out", "formats=[json]")
-    server.shutdown()
-    server.server_close()
+    with stores.website(few) as web:
+        address = f"{web}/0"
+        (tmp_path / "names.lst").write_text("\n".join([*(f"{address}/{one}" for one in names), f"{few}/0/0002.wav"]))
+        status, out, err = run(f"inputs={tmp_path}/names.lst", f"output={tmp_path}/out", "formats=[json]")
     assert status == 1 and out.startswith("3 files, ")
     assert f"  {address}/half.wav " in err and str(tmp_path / "out") not in err
     found = {
@@ -368,6 +348,15 @@ def test_addresses_and_one_that_fails_half_way(run: Run, few: Path, tmp_path: Pa
         "0003.json": f"{address}/0003.wav",
         "0002.json": f"{few}/0/0002.wav",
     }
+
+
+def test_a_bucket_gives_what_its_folder_does(run: Run, few: Path, tmp_path: Path) -> None:
+    with stores.bucket(few) as bucket:
+        assert run(f"inputs='{bucket}/here'", f"output={tmp_path}/out", "formats=[txt]")[0] == 0
+    assert run(f"inputs={few}", f"output={tmp_path}/local", "formats=[txt]")[0] == 0
+    found, local = written(tmp_path / "out"), written(tmp_path / "local")
+    texts = [f"0/{number:04}.txt" for number in range(4)]
+    assert [found[one] for one in texts] == [local[one] for one in texts]
 
 
 def test_standard_input(run: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
