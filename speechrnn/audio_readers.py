@@ -54,13 +54,21 @@ class BrokenOff(AudioError):  # noqa: N818 (said of a recording, which is no err
         return self.sentence
 
 
+class _Onwards(soundfile.SoundFile):
+    """soundfile seeks after each read to the place where it is, and an mp3 decoder then forgets what the next frame
+    needs of the last ones. What is not seekable it leaves alone; `seek` itself works all the same."""
+
+    def seekable(self) -> bool:
+        return False
+
+
 class SndfileReader:
     """What libsndfile opens. It seeks to the sample, with the same result as reading up to there."""
 
     def __init__(self, path: Path, file: io.FileIO, head: bytes) -> None:
         self.broken = False
         # By descriptor: given a name, libsndfile takes headerless files with some suffixes for telephone codes.
-        self._sound = soundfile.SoundFile(file.fileno(), closefd=False)
+        self._sound = _Onwards(file.fileno(), closefd=False)
         self.path, self.rate, self.channels = path, self._sound.samplerate, self._sound.channels
         self.present = present = self._sound.frames
         self.frames: int | None = present

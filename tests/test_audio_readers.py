@@ -204,6 +204,15 @@ def test_a_flac_header_that_states_no_length(tmp_path: Path) -> None:
     assert audio.info(path).samples == 16000
 
 
+def test_an_mp3_in_pieces_is_the_whole_to_the_bit(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Its frames need what is left of the last ones, which a seek throws away (and the decoder complains on stderr)."""
+    path = tmp_path / "talk.mp3"
+    soundfile.write(path, speech(40 * 16000, 16000), 16000, format="MP3")
+    whole = soundfile.read(path, dtype="float32")[0]
+    assert np.array_equal(np.concatenate(list(audio.blocks(path, 3.0))), whole)
+    assert capfd.readouterr().err == ""
+
+
 def test_an_mp3_without_a_length_is_read_to_its_end(tmp_path: Path) -> None:
     """libsndfile takes the bit rate of the first frame for all, and stops where that would end."""
     path = tmp_path / "a.mp3"
