@@ -93,7 +93,7 @@ class SndfileReader:
 
     def read(self, frames: int) -> np.ndarray:
         """The next `frames` samples, float32 (samples, channels); fewer only at the end."""
-        read = np.full((frames, self.channels), np.nan, np.float32)
+        read: np.ndarray = np.full((frames, self.channels), np.nan, np.float32)
         try:
             return self._sound.read(out=read)
         except soundfile.LibsndfileError:
