@@ -299,6 +299,7 @@ def connected(address: str | None, cores: int | None) -> Iterator[None]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
     try:
         if address is None:
+            os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15, workers starve beside any other work
             ray.init("local", num_cpus=cores, object_store_memory=STORE, _node_ip_address="127.0.0.1", **quiet)
         else:
             del quiet["include_dashboard"]
