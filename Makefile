@@ -19,7 +19,7 @@ lint: $(STAMP)
 
 # Every claim of docs/results.md that a minute can show; the whole of each runs without --quick.
 bench: $(STAMP)
-	set -e; for name in recurrent training language generation decoding startup transcribe; do \
+	set -e; for name in recurrent training language generation decoding startup transcribe engine memory sphinx cluster; do \
 	  echo "== $$name"; $(VENV)/bin/python benchmarks/$$name.py --quick; done
 
 .venv: $(STAMP)
