@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from speechrnn.errors import UserError
 from speechrnn.executors.ledger import Ledger
@@ -57,6 +57,27 @@ class Failed:
 
 
 Event = Ready | Done | Died | Refused | Failed
+
+
+class Member(Protocol):
+    """A worker as the driver knows it: whether it is ready, and what it has to do, by place."""
+
+    loaded: bool
+    chunks: dict[int, Chunk]
+
+
+MemberT = TypeVar("MemberT", bound=Member)
+
+
+def least_busy(members: Iterable[MemberT], suspect: bool) -> MemberT | None:
+    """The worker with the least to do that may have another chunk; a chunk that has killed a worker is done alone."""
+    most = 1 if suspect else DEPTH
+    able = [
+        member
+        for member in members
+        if member.loaded and len(member.chunks) < most and not any(chunk.tries for chunk in member.chunks.values())
+    ]
+    return min(able, key=lambda member: len(member.chunks), default=None)
 
 
 class Crew(Protocol):

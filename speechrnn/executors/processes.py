@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from speechrnn.errors import UserError
-from speechrnn.executors.crew import DEPTH, Died, Done, Event, Failed, Ready, Refused, serve, work
+from speechrnn.executors.crew import Died, Done, Event, Failed, Ready, Refused, least_busy, serve, work
 from speechrnn.executors.ledger import Ledger
 from speechrnn.executors.work import Chunk, MakeWorker
 
@@ -103,26 +103,16 @@ class ProcessCrew:
 
     def has_room(self, suspect: bool) -> bool:
         """See `Crew`."""
-        return self.least(suspect) is not None
+        return least_busy(self.members, suspect) is not None
 
     def give(self, chunk: Chunk) -> None:
         """See `Crew`."""
-        member = self.least(chunk.tries > 0)
+        member = least_busy(self.members, chunk.tries > 0)
         if member is None:
             raise RuntimeError("no worker has room")
         member.chunks[chunk.place] = chunk
         with contextlib.suppress(OSError):  # it has just died, which its pipe will tell
             member.pipe.send(chunk)
-
-    def least(self, suspect: bool) -> Member | None:
-        """The worker with the least to do that may have another chunk."""
-        most = 1 if suspect else DEPTH
-        able = [
-            member
-            for member in self.members
-            if member.loaded and len(member.chunks) < most and not any(chunk.tries for chunk in member.chunks.values())
-        ]
-        return min(able, key=lambda member: len(member.chunks), default=None)
 
     def wait(self) -> None:
         """See `Crew`."""
