@@ -17,7 +17,6 @@ from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.generation.spelling import Spelling
 from speechrnn.options import build
-from speechrnn.remote import local_copy
 
 STDIN = "-"
 
@@ -35,6 +34,8 @@ def at_hand(prompts: str, stdin: BinaryIO | None = None) -> Iterator[Path]:
         UserError: what lies at the address cannot be fetched.
     """
     if prompts != STDIN:
+        from speechrnn.remote import local_copy
+
         with local_copy(prompts) as path:
             yield path
         return
