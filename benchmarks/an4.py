@@ -20,7 +20,7 @@ ALPHABET = " '.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def settings(root: Path) -> AcousticSettings:
     """What conf/experiment/an4.yaml trains with."""
     from speechrnn import help
-    from speechrnn.options import build
+    from speechrnn.core.config import build
     from speechrnn.overrides import compose
     from speechrnn.training.acoustic import AcousticSettings
 
@@ -47,8 +47,8 @@ def save_untrained(folder: Path) -> None:
 
 def test_files(root: Path) -> list[Path]:
     """The 130 recordings of the published test part; ends the script where they are not."""
+    from speechrnn.core.errors import UserError
     from speechrnn.corpora.an4 import utterances
-    from speechrnn.errors import UserError
 
     try:
         return [utterance.audio for utterance in utterances(root)["test"]]

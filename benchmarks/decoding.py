@@ -37,10 +37,10 @@ from timing import in_turn, machine, parser, positive, result, stop
 from torch import Tensor
 from torchaudio.models.decoder import CTCDecoder, CTCDecoderLM, CTCDecoderLMState, ctc_decoder
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.beam import BeamOptions, beam_search
 from speechrnn.decoding.neural import NeuralModel
 from speechrnn.decoding.scorers import LabelScorer, Weighted
-from speechrnn.errors import UserError
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions
 from speechrnn.text import Tokenizer
 

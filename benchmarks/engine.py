@@ -30,9 +30,9 @@ from timing import in_turn, machine, parser, result, share, stop
 from torch import Tensor
 
 from speechrnn import audio
+from speechrnn.core.errors import UserError
 from speechrnn.data import by_length, pad
 from speechrnn.engine import Engine, choose, make_engine, onnx_is_here
-from speechrnn.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel, ConvolutionalSubsampling, load_acoustic
 
 CPU = torch.device("cpu")

@@ -24,7 +24,7 @@ import torch
 from timing import in_turn, machine, parser, result, stop
 from torch import Tensor, nn
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.nn.recurrent import RecurrentLayer
 from speechrnn.text import WordTokenizer

@@ -31,9 +31,9 @@ from an4 import ROOT, save_untrained
 from timing import in_turn, line, machine, parser, result, stop
 
 from speechrnn import audio
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import Utterance
 from speechrnn.corpora.an4 import utterances
-from speechrnn.errors import UserError
 from speechrnn.metrics import bootstrap_interval, word_errors
 from speechrnn.transcribe import Failure, Transcriber
 

@@ -23,8 +23,8 @@ from an4 import ROOT, packed, settings
 from timing import in_turn, machine, parser, result, share, stop
 from torch import Tensor, nn
 
+from speechrnn.core.errors import UserError
 from speechrnn.data import Batch
-from speechrnn.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.training.acoustic import AcousticTask
 from speechrnn.training.fabric import make_fabric

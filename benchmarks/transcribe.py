@@ -32,8 +32,8 @@ from timing import in_turn, machine, parser, result, share, stop
 from torchaudio.functional import edit_distance
 
 from speechrnn import audio
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.errors import UserError
 from speechrnn.pieces import SegmentationOptions
 from speechrnn.transcribe import Failure, Transcriber
 from speechrnn.writers import find_writers

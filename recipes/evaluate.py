@@ -11,9 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from speechrnn import metrics
 from speechrnn.cli import recipe
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
-from speechrnn.options import build
+from speechrnn.core.config import build
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.text import NormalisationOptions, normalise
 from speechrnn.transcripts import HYPOTHESIS, REFERENCE, Matched, match, read_texts
 

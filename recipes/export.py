@@ -13,8 +13,8 @@ from typing import Literal
 from omegaconf import DictConfig
 
 from speechrnn.cli import recipe
+from speechrnn.core.config import build
 from speechrnn.export import export_onnx
-from speechrnn.options import build
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,10 @@ from typing import cast
 from omegaconf import DictConfig, OmegaConf
 
 from speechrnn.cli import FAILED, OK, recipe
-from speechrnn.device import find_device
-from speechrnn.errors import UserError
+from speechrnn.core.config import build
+from speechrnn.core.device import find_device
+from speechrnn.core.errors import UserError
+from speechrnn.core.progress import Bar
 from speechrnn.executors import ExecutorOptions, Lost, make_executor
 from speechrnn.generate import TextPredictor
 from speechrnn.generation.job import Job, digest
@@ -29,8 +31,6 @@ from speechrnn.generation.results import Prompt, Result
 from speechrnn.generation.worker import GenerateWorker, given_up
 from speechrnn.jobs import Interruption
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
-from speechrnn.options import build
-from speechrnn.progress import Bar
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,8 @@ from typing import Any, cast
 from omegaconf import DictConfig
 
 from speechrnn.cli import FAILED, INTERRUPTED, OK, recipe
+from speechrnn.core.config import build
+from speechrnn.core.progress import Bar, in_words
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuned import FILE as TUNED
 from speechrnn.engine import EngineName, Precision
@@ -27,10 +29,8 @@ from speechrnn.inputs import Input, find_inputs
 from speechrnn.jobs import DONE, INCOMPLETE, Interruption, Job, State
 from speechrnn.jobs import FAILED as FAILURE
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model
-from speechrnn.options import build
 from speechrnn.outputs import Outputs
 from speechrnn.pieces import SegmentationOptions
-from speechrnn.progress import Bar, in_words
 from speechrnn.records import digest
 from speechrnn.transcribing import Outcome, TranscribeWorker
 from speechrnn.transcript import Failure

@@ -12,9 +12,9 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from speechrnn.cli import recipe
+from speechrnn.core.config import build
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuning import TuningOptions
-from speechrnn.options import build
 from speechrnn.stages import tune_model
 
 

@@ -19,8 +19,8 @@ import soundfile
 import soxr
 
 from speechrnn.audio_readers import PIECE, SLACK, AudioError, BrokenOff, Reader, breaks_off, open_audio
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 
 __all__ = [
     *("SUFFIXES", "AudioError", "AudioInfo", "BrokenOff"),

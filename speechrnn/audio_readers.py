@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import soundfile
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 if TYPE_CHECKING:
     import av

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchaudio.functional import add_noise, fftconvolve
 
 from speechrnn import audio
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 QUIET = 0.05  # seconds: short enough to lie between two words
 QUIETER = 60.0  # dB below the room tone: for speech at a usual level as good as digital silence

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from speechrnn import __version__, help
-from speechrnn.errors import UserError
-from speechrnn.options import nearest
+from speechrnn.core.config import nearest
+from speechrnn.core.errors import UserError
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

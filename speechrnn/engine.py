@@ -14,9 +14,9 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from speechrnn.errors import UserError
+from speechrnn.core.config import nearest
+from speechrnn.core.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel
-from speechrnn.options import nearest
 
 EngineName = Literal["auto", "torch", "onnx"]
 Precision = Literal["auto", "float32", "bfloat16", "int8"]

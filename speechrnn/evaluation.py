@@ -14,11 +14,11 @@ from typing import Any, Literal
 import numpy as np
 
 from speechrnn.adaptation import AdaptationOptions, CacheOptions, DynamicOptions, adapting_reader
-from speechrnn.device import find_device
-from speechrnn.files import atomic_write
+from speechrnn.core.config import build
+from speechrnn.core.device import find_device
+from speechrnn.core.files import atomic_write
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import LanguageModel, load_language
-from speechrnn.options import build
 from speechrnn.results import read_json
 from speechrnn.scoring import LineScore, Reader, TextScore, score_lines, token_log_probs
 from speechrnn.text import NormalisationOptions

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 from torchaudio.functional import compute_deltas, create_dct, melscale_fbanks
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 FLOOR = 1e-6  # added under the logarithm; about -120 dB of a full-scale tone
 VARIANCE_FLOOR = 1e-5  # keeps digital silence finite

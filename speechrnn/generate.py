@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
-from speechrnn.device import find_device
-from speechrnn.errors import UserError
+from speechrnn.core.config import build
+from speechrnn.core.device import find_device
+from speechrnn.core.errors import UserError
 from speechrnn.generation.beams import BeamEngine
 from speechrnn.generation.engine import Engine
 from speechrnn.generation.options import GenerationOptions
@@ -19,7 +20,6 @@ from speechrnn.generation.spelling import NEWLINE, Spelling
 from speechrnn.generation.tiles import Tiles
 from speechrnn.generation.words import next_words
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, load_language
-from speechrnn.options import build
 from speechrnn.scoring import PlainReader, perplexity
 from speechrnn.text import Tokenizer
 from speechrnn.tokens import TokenBatch

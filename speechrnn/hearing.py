@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.align import align_words
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions, LogMel
 from speechrnn.figures import INK, plain, style, svg
 from speechrnn.nn.acoustic import BLANK, AcousticModel, required_frames

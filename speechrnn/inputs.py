@@ -19,7 +19,7 @@ from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
 from speechrnn import audio
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.remote import is_remote, list_remote, on_the_web
 
 LISTS = frozenset([".lst", ".list", ".m3u", ".m3u8"])  # suffixes of files that name recordings, one a line

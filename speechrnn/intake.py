@@ -13,7 +13,7 @@ import numpy as np
 from speechrnn import audio
 from speechrnn.audio import AudioError
 from speechrnn.audio_readers import BrokenOff
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.pieces import Piece, SegmentationOptions, hear_speech, pieces
 from speechrnn.transcript import Failure
 from speechrnn.vad import SpeechDetector

@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.records import alone, append, cannot_write, compare, whole_lines
 
 if TYPE_CHECKING:

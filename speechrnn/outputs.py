@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from speechrnn.errors import UserError
-from speechrnn.files import unsynced
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import unsynced
 from speechrnn.inputs import Input
 from speechrnn.jobs import DONE, INCOMPLETE, Job
 from speechrnn.rows import Rows

@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from speechrnn.audio import SILENCE, BrokenOff, is_silent
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.vad import CHUNK, CHUNKS_PER_SECOND, WARM_UP, SpeechDetector, count_chunks
 
 __all__ = ["Piece", "SegmentationOptions", "hear_speech", "pieces"]

@@ -10,12 +10,12 @@ from typing import Any, Literal, TypeVar
 from omegaconf import DictConfig, OmegaConf
 
 from speechrnn.adaptation import AdaptationOptions, adapted_figures
-from speechrnn.device import find_device
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
+from speechrnn.core.config import build
+from speechrnn.core.device import find_device
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.generate import TextPredictor
 from speechrnn.nn.language import LanguageOptions, load_language, save_language
-from speechrnn.options import build
 from speechrnn.run import Run
 from speechrnn.scoring import score_text
 from speechrnn.text import NormalisationOptions, TokenizerOptions

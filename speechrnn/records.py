@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 # What is known by its sha256 alone, and how to speak of it.
 DIGESTS = {"model": "another model", "language_model": "another language model", "prompts": "other prompts"}

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from speechrnn.audio_readers import AudioError
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 if TYPE_CHECKING:
     import fsspec

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from speechrnn import audio, markup
 from speechrnn.changes import changes
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.markup import length, note, number, percent, section, table
 from speechrnn.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, character_errors
 from speechrnn.nn.checkpoint import WEIGHTS

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit, Errors, align, score
 from speechrnn.nn.checkpoint import DESCRIPTION
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
-from speechrnn.files import atomic_write
+from speechrnn.core.files import atomic_write
 from speechrnn.records import append, cannot_write, whole_lines
 
 

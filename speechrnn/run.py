@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

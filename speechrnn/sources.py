@@ -13,8 +13,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar, get_type_hints
 
-from speechrnn.errors import UserError
-from speechrnn.options import build, did_you_mean
+from speechrnn.core.config import build, did_you_mean
+from speechrnn.core.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from speechrnn import prediction
 from speechrnn.augmentation import SpecAugmentOptions, WaveformOptions
+from speechrnn.core.config import build
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import CorpusOptions
 from speechrnn.corpora.prepare import Prepared, prepare
 from speechrnn.data import batches_of, examples, load_all
@@ -24,11 +26,9 @@ from speechrnn.decoding.kneser_ney import kneser_ney
 from speechrnn.decoding.tuned import Tuned, read_tuned, write_tuned
 from speechrnn.decoding.tuning import Emission, TuningOptions, right_words
 from speechrnn.decoding.tuning import tune as search_weights
-from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.metrics import score
 from speechrnn.nn.acoustic import AcousticOptions, load_acoustic, save_acoustic
-from speechrnn.options import build
 from speechrnn.prediction import LanguageModelOptions
 from speechrnn.run import Run, is_first_process
 from speechrnn.text import NormalisationOptions, TokenizerOptions, build_tokenizer

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Protocol
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 BLANK = "<blank>"  # index 0 of every tokenizer
 UNKNOWN = "<unk>"  # index 1 of word and subword tokenizers, and of a character tokenizer that has it

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from speechrnn import markup
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.markup import escape, length, note, number, section, table
 from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.nn.language import load_language

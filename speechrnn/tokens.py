@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 
 _MAGIC = b"speechrnn tokens 1 "
 _HEADER = 256  # bytes: the magic, then JSON, then spaces and a line end; the tokens follow

@@ -12,17 +12,17 @@ import torch
 
 from speechrnn import audio
 from speechrnn.audio import AudioError
+from speechrnn.core.config import build
+from speechrnn.core.device import find_device
+from speechrnn.core.errors import UserError
 from speechrnn.data import pad
 from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.hypothesis import Decoded
 from speechrnn.decoding.tuned import read_tuned
-from speechrnn.device import find_device
 from speechrnn.engine import Engine, EngineName, Precision, make_engine
-from speechrnn.errors import UserError
 from speechrnn.intake import Source
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
-from speechrnn.options import build
 from speechrnn.pieces import SegmentationOptions
 from speechrnn.pipeline import Pipeline
 from speechrnn.text import Tokenizer

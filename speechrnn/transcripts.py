@@ -14,9 +14,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.corpora.layout import files_below, read_lines, read_table
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
 
 if TYPE_CHECKING:
     from speechrnn.transcript import Transcript

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 CHUNK = 0.032  # seconds to which one probability belongs
 CHUNKS_PER_SECOND = 31.25

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from speechrnn import audio
 from speechrnn.audio import AudioError, BrokenOff
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 # Largest error of one sample, as a part of full scale: a step of each format.
 PRECISION = {"PCM_U8": 2**-7, "PCM_16": 2**-15, "PCM_24": 2**-23, "PCM_32": 1e-7, "FLOAT": 1e-7, "DOUBLE": 1e-7}

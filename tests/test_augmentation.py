@@ -22,7 +22,7 @@ from speechrnn.augmentation import (
     reverberate,
     room_tone,
 )
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 RATE = 16000
 PLAIN = WaveformOptions(speeds=(1.0,), padding=0.0, volume=(0.0, 0.0))

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn import __version__, cli, help, overrides
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 PAGES = {
     "conf/toy.yaml": """
@@ -83,7 +83,7 @@ PAGES = {
         from omegaconf import OmegaConf
 
         from speechrnn.cli import recipe
-        from speechrnn.errors import UserError
+        from speechrnn.core.errors import UserError
 
 
         @recipe("toy", root=Path(__file__).parents[1])

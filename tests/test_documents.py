@@ -11,12 +11,12 @@ from omegaconf import DictConfig, OmegaConf
 from speech import RATE, say
 
 from speechrnn import audio, help, overrides
+from speechrnn.core.config import build
 from speechrnn.corpora import CORPORA, corpus_options
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
-from speechrnn.options import build
 from speechrnn.prediction import TextPredictionOptions
 from speechrnn.stages import SpeechOptions
 from speechrnn.text import CharTokenizer

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from speechrnn import engine as engines
+from speechrnn.core.errors import UserError
 from speechrnn.engine import choose, make_engine
-from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
 

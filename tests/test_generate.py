@@ -12,7 +12,7 @@ import torch
 from novelist import PROMPTS, WORDS, make, tokenizer, write
 
 import speechrnn
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.generate import TextPredictor
 from speechrnn.generation.engine import AHEAD, Engine
 from speechrnn.generation.options import GenerationOptions

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from speechrnn import audio
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.inputs import Input, find_inputs
 
 

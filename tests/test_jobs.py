@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn import jobs
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.inputs import Input
 from speechrnn.jobs import DONE, FAILED, INCOMPLETE, Interruption, Job
 

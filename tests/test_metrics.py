@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn import metrics
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.metrics import (
     Comparison,
     Edit,

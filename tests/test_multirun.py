@@ -16,7 +16,7 @@ RECIPE = '''
     from pathlib import Path
 
     from speechrnn.cli import recipe
-    from speechrnn.errors import UserError
+    from speechrnn.core.errors import UserError
 
 
     @recipe("toy", root=Path(__file__).parents[1])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.errors import UserError
 from speechrnn.inputs import Input
 from speechrnn.jobs import DONE, Job
 from speechrnn.outputs import Outputs

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from speechrnn import audio
 from speechrnn import pieces as module
 from speechrnn.audio import BrokenOff
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.pieces import Piece, SegmentationOptions, hear_speech, pieces
 from speechrnn.vad import EnergyDetector, SileroDetector, count_chunks
 

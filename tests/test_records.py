@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.records import append, compare, digest, flat, whole_lines
 
 

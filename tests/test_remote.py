@@ -11,7 +11,7 @@ import stores
 
 from speechrnn import audio
 from speechrnn.audio import AudioError
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.inputs import find_inputs
 from speechrnn.remote import fetched, is_remote, list_remote, local_copy
 

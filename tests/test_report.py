@@ -17,7 +17,7 @@ import torch
 from page import Page, table
 
 from speechrnn import audio
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.metrics import score
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic

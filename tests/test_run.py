@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.run import LONGEST, OURS, Run, is_first_process, run_name, stop_logging
 
 

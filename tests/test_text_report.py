@@ -12,7 +12,7 @@ import pytest
 from page import Page, table
 from toy import encoded, toy_model
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.nn.language import load_language, save_language
 from speechrnn.surprisal import surprises
 from speechrnn.text import CharTokenizer, Tokenizer, WordTokenizer

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.tokens import Block, BpttBatches, TokenBatch, TokenFile, write_tokens
 
 

@@ -15,9 +15,9 @@ from torch import Tensor
 
 from speechrnn import audio
 from speechrnn.audio import AudioError
+from speechrnn.core.errors import UserError
 from speechrnn.data import pad
 from speechrnn.decoding.hypothesis import Decoded
-from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.pieces import SegmentationOptions

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.errors import UserError
 from speechrnn.transcript import Segment, Transcript
 from speechrnn.transcripts import HYPOTHESIS, REFERENCE, match, read_texts, row, write_rows
 

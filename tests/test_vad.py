@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn import audio, vad
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.vad import CHUNK, WARM_UP, EnergyDetector, SileroDetector, SpeechDetector, count_chunks, find_detector
 
 RATE = 16000

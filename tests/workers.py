@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 
 @dataclass(frozen=True)

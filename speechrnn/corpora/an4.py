@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from pathlib import Path, PurePosixPath
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import Utterance
 from speechrnn.corpora.download import Archive
 from speechrnn.corpora.layout import audio_files, locate, read_lines
-from speechrnn.errors import UserError
 
 LAYOUT = (
     "etc/an4_train.fileids, etc/an4_train.transcription, the same for an4_test, and the audio that they name under wav/"

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import SPLITS, Utterance
 from speechrnn.corpora.layout import existing_root, read_table, wrong_root
-from speechrnn.errors import UserError
 
 LAYOUT = "train.tsv, dev.tsv and test.tsv beside a folder clips/ (there, or in LANGUAGE/ or cv-corpus-*/LANGUAGE/)"
 

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 _BLOCK = 1 << 20  # bytes
 _TIMEOUT = 60.0  # seconds without a byte

@@ -20,8 +20,8 @@ from types import ModuleType
 
 import numpy as np
 
-from speechrnn.errors import UserError
-from speechrnn.options import did_you_mean
+from speechrnn.core.config import did_you_mean
+from speechrnn.core.errors import UserError
 
 # From espeak-ng's speak_lib.h.
 _SYNCHRONOUS = 2  # AUDIO_OUTPUT_SYNCHRONOUS: espeak_Synth returns when all has been spoken

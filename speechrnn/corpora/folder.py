@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import SPLITS, Utterance
 from speechrnn.corpora.layout import audio_files, existing_root, files_below, read_lines, wrong_root
-from speechrnn.errors import UserError
 
 LAYOUT = "audio files, each beside a text file of the same name (talk.wav and talk.txt), at any depth"
 

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 
 def locate(root: Path | None, name: str, layout: str, markers: Sequence[str], inside: Sequence[str] = ()) -> Path:

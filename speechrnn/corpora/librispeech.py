@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import SPLITS, Utterance
 from speechrnn.corpora.download import Archive
 from speechrnn.corpora.layout import audio_files, existing_root, files_below, read_lines, wrong_root
-from speechrnn.errors import UserError
 
 LAYOUT = "folders train-*, dev-* and test-* (there or in LibriSpeech/) with SPEAKER/CHAPTER/*.trans.txt and .flac files"
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import Utterance
 from speechrnn.corpora.download import Archive
 from speechrnn.corpora.layout import audio_files, locate, read_lines
-from speechrnn.errors import UserError
 
 LAYOUT = "metadata.csv and a folder wavs/"
 FOLDER = "LJSpeech-1.1"

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from speechrnn.core.config import did_you_mean
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import SPLITS, Utterance
 from speechrnn.corpora.layout import read_lines, read_table
-from speechrnn.errors import UserError
-from speechrnn.options import did_you_mean
 
 LAYOUT = (
     "manifests with the keys or columns audio_filepath and text, and where they are known duration, offset (seconds), "

@@ -19,12 +19,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.corpora import SPLITS, CorpusOptions, Utterance, corpus_module
 from speechrnn.corpora.check import Accepted, Rejected, Stamp, check, stamp
 from speechrnn.corpora.download import fetch
 from speechrnn.corpora.holdout import hold_out
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
 from speechrnn.sources import clear
 from speechrnn.text import NormalisationOptions
 

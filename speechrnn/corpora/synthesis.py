@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import SPLITS, espeak, grammar
-from speechrnn.errors import UserError
 
 MARGIN = 0.1  # seconds of background before the first sound and after the last
 _SILENT = 60.0  # dB below the loudest frame; espeak's pauses are digital silence

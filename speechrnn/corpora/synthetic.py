@@ -13,9 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.corpora import SPLITS, Utterance
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
 
 if TYPE_CHECKING:
     from speechrnn.corpora.synthesis import Settings

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers import Weighted
 from speechrnn.decoding.trie import NOWHERE, Trie
-from speechrnn.errors import UserError
 
 NOTHING = 0  # the row of the node NOWHERE
 

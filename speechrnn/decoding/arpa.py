@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.decoding.names import BEGIN, END
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
 from speechrnn.text import UNKNOWN
 
 NEVER = -99.0  # log10 of what is impossible, in the files of all tools

@@ -10,6 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.align import align_words, words_on_path
 from speechrnn.decoding.beam import beam_search
 from speechrnn.decoding.confidence import Calibration, word_posteriors
@@ -19,7 +20,6 @@ from speechrnn.decoding.hypothesis import Decoded, Reading, Word
 from speechrnn.decoding.rescoring import rescore
 from speechrnn.decoding.scorers import Weighted
 from speechrnn.decoding.tuned import Tuned
-from speechrnn.errors import UserError
 from speechrnn.text import Tokenizer
 
 

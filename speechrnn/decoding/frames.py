@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.nn.acoustic import BLANK
 
 CHUNK = 2**22  # log-probabilities that are put in order together

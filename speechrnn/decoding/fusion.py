@@ -9,6 +9,7 @@ from typing import Literal
 
 import torch
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.beam import BeamOptions
 from speechrnn.decoding.hot_words import HotWords
 from speechrnn.decoding.lexicon import Lexicon, check_words
@@ -16,7 +17,6 @@ from speechrnn.decoding.neural import NeuralModel
 from speechrnn.decoding.ngram import read_ngram
 from speechrnn.decoding.scorers import LabelScorer, Length, Scorer, Weighted, match_symbols
 from speechrnn.decoding.word_scorer import WordScorer
-from speechrnn.errors import UserError
 from speechrnn.nn.language import load_language
 from speechrnn.text import Tokenizer
 

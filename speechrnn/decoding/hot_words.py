@@ -8,9 +8,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.lexicon import Spelling, check_spelling
 from speechrnn.decoding.scorers import Automaton
-from speechrnn.errors import UserError
 from speechrnn.text import Tokenizer
 
 

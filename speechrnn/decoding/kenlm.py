@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.arpa import LN_10
 from speechrnn.decoding.names import END, match_names, missing_symbols, symbol, visible
-from speechrnn.errors import UserError
 from speechrnn.text import BLANK, UNKNOWN, Tokenizer
 
 MAGIC = b"mmap lm http://kheafield.com/code"

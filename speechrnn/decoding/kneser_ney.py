@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.arpa import Ngrams
 from speechrnn.decoding.names import BEGIN, END, visible
-from speechrnn.errors import UserError
 from speechrnn.text import UNKNOWN
 
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where the text is too small or too regular to tell them; as lmplz has them

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.text import UNKNOWN, Tokenizer, describe_counts
 
 SPACE_MARK = "▁"  # sentencepiece's sign for a space

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.text import UNKNOWN, Tokenizer
 
 BEGIN, END = "<s>", "</s>"

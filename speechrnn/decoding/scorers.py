@@ -14,9 +14,9 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.lexicon import Spelling
 from speechrnn.decoding.models import TokenModel
-from speechrnn.errors import UserError
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text import Tokenizer, describe_counts
 

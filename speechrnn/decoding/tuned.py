@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from speechrnn.core.config import build
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.fusion import Weights
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
-from speechrnn.options import build
 
 FILE = "decoding.json"
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.lexicon import PrefixTree, Spelling
 from speechrnn.decoding.models import TokenModel
-from speechrnn.errors import UserError
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text import UNKNOWN, Tokenizer, describe_counts
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.executors.ledger import Ledger
 from speechrnn.executors.work import TRIES, Chunk, Worker
 

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.executors.crew import Died, Done, Event, Failed, Ready, Refused, least_busy, serve, work
 from speechrnn.executors.ledger import Ledger
 from speechrnn.executors.work import Chunk, MakeWorker

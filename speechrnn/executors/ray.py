@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.executors.crew import DEPTH, Died, Done, Event, Failed, Ready, Refused, least_busy, serve, work
 from speechrnn.executors.ledger import Ledger
 from speechrnn.executors.work import Chunk, MakeWorker

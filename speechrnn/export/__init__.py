@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from speechrnn.core.files import atomic_write
 from speechrnn.export.acoustic import acoustic_graph
 from speechrnn.export.graph import require
 from speechrnn.export.language import language_graph
-from speechrnn.files import atomic_write
 from speechrnn.nn.acoustic import load_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import load_language

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from speechrnn import __version__
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.nn.recurrent import RecurrentLayer
 
 if TYPE_CHECKING:

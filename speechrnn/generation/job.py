@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.generation.results import Result
 from speechrnn.records import alone, compare, digest, whole_lines
 

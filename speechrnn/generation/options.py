@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from speechrnn.errors import UserError
+from speechrnn.core.config import build
+from speechrnn.core.errors import UserError
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.generation.spelling import Spelling
-from speechrnn.options import build
 
 STDIN = "-"
 

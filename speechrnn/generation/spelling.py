@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text import UNKNOWN, Tokenizer
 

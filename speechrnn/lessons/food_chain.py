@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.nn.recurrent import MODULES
 from speechrnn.text import WordTokenizer
 

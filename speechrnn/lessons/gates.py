@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.lessons.reading import Reading, difference, encode, encode_sentence, held_out_tokens, read
 from speechrnn.lessons.stories import tell
 from speechrnn.lessons.tracking import Tracker, find_trackers

@@ -11,7 +11,7 @@ import torch
 
 import speechrnn
 from speechrnn import __version__, markup
-from speechrnn.files import atomic_write
+from speechrnn.core.files import atomic_write
 from speechrnn.lessons.papers import PAPERS
 from speechrnn.run import Run
 

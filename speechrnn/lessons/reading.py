@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.evaluation import as_in_training
 from speechrnn.lessons.cell import LstmCell, Step
 from speechrnn.nn.language import END_OF_LINE, LanguageModel

@@ -10,7 +10,7 @@ from typing import TypeVar
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from speechrnn.options import build
+from speechrnn.core.config import build
 
 OptionsT = TypeVar("OptionsT")
 

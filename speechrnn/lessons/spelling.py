@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions
 from speechrnn.text import CharTokenizer
 from speechrnn.texts import TextOptions, file

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.augmentation import SpecAugment, SpecAugmentOptions
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.features import FeatureOptions, FrontEnd, frame_mask
 from speechrnn.nn.checkpoint import DESCRIPTION, load_model, load_weights, save_model
 from speechrnn.nn.recurrent import RecurrentOptions, RecurrentStack

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from speechrnn import __version__
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"

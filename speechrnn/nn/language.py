@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.nn.checkpoint import DESCRIPTION, load_model, load_weights, save_model
 from speechrnn.nn.recurrent import RecurrentLayer
 from speechrnn.nn.softmax import LARGE, AdaptiveSoftmax, FullSoftmax, MixtureOfSoftmaxes, Softmax

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 LARGE = 10_000  # tokens; a larger vocabulary asks for thrift
 BLOCK = 2048  # tokens whose scores are computed together

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora.download import Archive, download
-from speechrnn.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.text import UNKNOWN, CharTokenizer, NormalisationOptions, Tokenizer, describe_counts, normalise
 from speechrnn.texts.reader import Line
 from speechrnn.tokens import Block

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.texts import SPLITS, Part, TextOptions
 from speechrnn.texts.reader import Line, by_blank_lines, by_file, find
 

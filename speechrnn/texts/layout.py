@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.texts import TextOptions, text_module
 
 

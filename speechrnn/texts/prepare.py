@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.sources import clear
 from speechrnn.text import NormalisationOptions, Tokenizer, TokenizerOptions, build_tokenizer, tokenizer_from_json
 from speechrnn.texts import SPLITS, Part, TextOptions, text_module, text_parts

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.texts import SPLITS, Part, TextOptions
 from speechrnn.texts.layout import locate
 from speechrnn.texts.reader import Line, read_lines

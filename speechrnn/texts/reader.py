@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 _BLOCK = 1 << 20  # bytes read at once
 _LONGEST = 1 << 22  # bytes of a line that are kept together

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Literal
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.texts import Part, TextOptions
 from speechrnn.texts.download import RemoteFile
 from speechrnn.texts.layout import locate

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions
+from speechrnn.core.errors import UserError
 from speechrnn.data import Batch, BucketedBatches, Utterances, loader
 from speechrnn.decoding.greedy import greedy
-from speechrnn.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames

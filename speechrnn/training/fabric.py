@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, cast
 import torch
 from torch import Tensor
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from speechrnn.errors import UserError
-from speechrnn.files import atomic_write
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.training.average import Average, TriggeredAverage
 from speechrnn.training.fabric import TrainerOptions, precision, total
 from speechrnn.training.optimiser import make_optimiser, rate_at

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from speechrnn.errors import UserError
-from speechrnn.options import did_you_mean
+from speechrnn.core.config import did_you_mean
+from speechrnn.core.errors import UserError
 from speechrnn.writers.captions import SrtWriter, VttWriter
 from speechrnn.writers.plain import JsonWriter, TextWriter
 from speechrnn.writers.subtitles import SubtitleOptions

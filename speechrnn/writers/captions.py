@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speechrnn.files import atomic_write
+from speechrnn.core.files import atomic_write
 from speechrnn.writers.subtitles import SubtitleOptions, captions
 
 if TYPE_CHECKING:

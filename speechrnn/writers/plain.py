@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from speechrnn.files import atomic_write
+from speechrnn.core.files import atomic_write
 from speechrnn.writers.fields import one_line
 
 if TYPE_CHECKING:

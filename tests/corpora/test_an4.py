@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import CorpusOptions
 from speechrnn.corpora.an4 import LAYOUT, missing_archives, utterances
 from speechrnn.corpora.prepare import prepare
-from speechrnn.errors import UserError
 
 
 @pytest.fixture

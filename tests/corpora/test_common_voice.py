@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import CorpusOptions
 from speechrnn.corpora.common_voice import utterances
 from speechrnn.corpora.prepare import prepare
-from speechrnn.errors import UserError
 
 HEADER = "client_id\tpath\tsentence\tup_votes\n"
 

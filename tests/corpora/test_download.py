@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import CorpusOptions, yesno
 from speechrnn.corpora.download import Archive, fetch
 from speechrnn.corpora.prepare import prepare
-from speechrnn.errors import UserError
 
 
 @dataclass

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import CorpusOptions, corpus_options
 from speechrnn.corpora.folder import utterances
 from speechrnn.corpora.prepare import prepare
-from speechrnn.errors import UserError
 
 
 def test_audio_beside_text_of_the_same_name(tmp_path: Path, speak, write) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import CorpusOptions, corpus_options
 from speechrnn.corpora.manifest import utterances
 from speechrnn.corpora.prepare import prepare
-from speechrnn.errors import UserError
 
 
 def test_nemo_json_lines(tmp_path: Path, speak, write) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import CORPORA, corpus_module, corpus_options
-from speechrnn.errors import UserError
 
 CONF = Path(__file__).parents[2] / "conf" / "corpus"
 SHARED_KEYS = ["name", "root", "download", "dev_fraction", "min_seconds", "max_seconds"]

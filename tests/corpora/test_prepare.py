@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from speechrnn import audio
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import CorpusOptions, corpus_options
 from speechrnn.corpora.prepare import prepare
-from speechrnn.errors import UserError
 from speechrnn.text import NormalisationOptions
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora.speech_commands import missing_archives, utterances
-from speechrnn.errors import UserError
 
 
 @pytest.fixture

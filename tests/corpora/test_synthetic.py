@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed (pip install 'speechrnn[demo]')")
 
 from speechrnn import audio
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import SPLITS, corpus_options, espeak, grammar
 from speechrnn.corpora.prepare import prepare
 from speechrnn.corpora.synthesis import MARGIN, Draw, Settings, coloured_noise, draw, record
 from speechrnn.corpora.synthetic import DEV_VOICES, TEST_VOICES, TRAIN_VOICES, utterances
-from speechrnn.errors import UserError
 
 PAGE = Path(__file__).parents[2] / "conf" / "corpus" / "synthetic.yaml"
 SMALL = {"train_utterances": 3, "dev_utterances": 1, "test_utterances": 2}

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from speechrnn.core.errors import UserError
 from speechrnn.corpora import CorpusOptions, corpus_options
 from speechrnn.corpora.prepare import prepare
 from speechrnn.corpora.yesno import find_sounds, missing_archives, utterances
-from speechrnn.errors import UserError
 
 NAMES = ["0_0_1_1", "0_1_0_1", "1_0_0_0", "1_1_1_1"]
 

@@ -9,6 +9,7 @@ import torch
 from spoken import TOKENIZER, emission
 from toy import toy_model
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.arpa import write_arpa
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.decoder import make_decoder, system_name
@@ -16,7 +17,6 @@ from speechrnn.decoding.fusion import DecodingOptions, Weights
 from speechrnn.decoding.hypothesis import Decoded
 from speechrnn.decoding.kneser_ney import kneser_ney
 from speechrnn.decoding.tuned import Tuned, read_tuned, write_tuned
-from speechrnn.errors import UserError
 from speechrnn.nn.language import save_language
 from speechrnn.text import CharTokenizer, WordTokenizer
 

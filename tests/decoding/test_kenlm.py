@@ -11,9 +11,9 @@ import pytest
 import torch
 from small_arpa import SMALL
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.kenlm import KenlmModel, is_kenlm
 from speechrnn.decoding.ngram import NgramModel, read_ngram
-from speechrnn.errors import UserError
 from speechrnn.text import CharTokenizer, WordTokenizer
 
 BINARY = {

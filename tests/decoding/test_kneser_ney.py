@@ -12,10 +12,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.arpa import Ngrams, read_arpa, write_arpa
 from speechrnn.decoding.kneser_ney import kneser_ney
 from speechrnn.decoding.ngram import NgramModel
-from speechrnn.errors import UserError
 from speechrnn.text import CharTokenizer, SubwordTokenizer, WordTokenizer
 
 Gram = tuple[int, ...]

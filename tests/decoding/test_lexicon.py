@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.lexicon import Lexicon, PrefixTree, Spelling, check_words
-from speechrnn.errors import UserError
 from speechrnn.text import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 
 WORDS = ["cat", "the", "that", "then", "a", "he"]

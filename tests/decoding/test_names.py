@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.names import match_names, symbol, visible
-from speechrnn.errors import UserError
 from speechrnn.text import CharTokenizer, WordTokenizer
 
 

@@ -15,7 +15,7 @@ from textwrap import dedent
 import pytest
 from workers import Settings, Squares, broken
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.executors import ExecutorOptions, Lost, make_executor
 from speechrnn.executors.processes import Processes
 

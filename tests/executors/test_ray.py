@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from workers import Settings, Squares
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.executors import ExecutorOptions, Lost, make_executor
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'speechrnn[cluster]'")

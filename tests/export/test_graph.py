@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.export import graph as graphs
 from speechrnn.export.graph import Graph, require, to_int8
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.generation import job as module
 from speechrnn.generation.job import Job, Progress
 from speechrnn.generation.results import Completion, Result, Token

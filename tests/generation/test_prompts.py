@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from novelist import tokenizer
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.prompts import count_prompts, read_prompts
 from speechrnn.generation.results import Prompt, Result

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from novelist import tokenizer
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.generation.spelling import Spelling
 from speechrnn.text import CharTokenizer
 

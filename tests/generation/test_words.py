@@ -7,7 +7,7 @@ import pytest
 import torch
 from novelist import make, probabilities, tokenizer
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.generate import TextPredictor
 from speechrnn.generation import words as module
 from speechrnn.text import CharTokenizer

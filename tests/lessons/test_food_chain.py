@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.lessons.food_chain import (
     MISTAKES,
     SENTENCES,

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.lessons import tracking
 from speechrnn.lessons.cell import Step
 from speechrnn.lessons.gates import SHOWN, GatesOptions, SmallModelOptions, choose, make_small_model, watch

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.lessons.setting import repeatable
 from speechrnn.lessons.spelling import SpellingOptions, read, study, words
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, load_weights, save_model

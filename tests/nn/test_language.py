@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, locked_dropout, save_language
 from speechrnn.text import CharTokenizer
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.text import NormalisationOptions, TokenizerOptions
 from speechrnn.texts import shakespeare, text_options, wikitext2
 from speechrnn.texts.download import RemoteFile, fetch

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.text import NormalisationOptions, normalise
 from speechrnn.texts import TEXTS, text_module, text_options
 

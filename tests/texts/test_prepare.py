@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.text import CharTokenizer, NormalisationOptions, SubwordTokenizer, TokenizerOptions, WordTokenizer
 from speechrnn.texts import encode, reader, text_options, text_parts
 from speechrnn.texts.prepare import PreparedText, _sample, prepare_text, tokenize

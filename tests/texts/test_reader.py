@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.texts import reader
 from speechrnn.texts.reader import Line, by_blank_lines, by_file, find, read_lines
 

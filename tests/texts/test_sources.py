@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.text import NormalisationOptions, TokenizerOptions
 from speechrnn.texts import shakespeare, text_options, text_parts
 from speechrnn.texts.prepare import prepare_text

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 from speechrnn.training.average import Average
 from speechrnn.training.fabric import TrainerOptions, make_fabric, precision
 from speechrnn.training.loop import Loop

@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from praatio import textgrid
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.errors import UserError
 from speechrnn.transcript import Segment, Transcript
 from speechrnn.writers import FORMATS, SubtitleOptions, find_writers
 

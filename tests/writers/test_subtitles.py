@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from speechrnn.core.config import build
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.errors import UserError
-from speechrnn.options import build
 from speechrnn.transcript import Segment, Transcript
 from speechrnn.writers.subtitles import Caption, SubtitleOptions, captions
 

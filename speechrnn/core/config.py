@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 T = TypeVar("T")
 

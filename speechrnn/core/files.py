@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 _synced = ContextVar("synced", default=True)
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from speechrnn.device import find_device
-from speechrnn.errors import UserError
+from speechrnn.core.device import find_device
+from speechrnn.core.errors import UserError
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta"])

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from speechrnn.progress import Bar, in_words
+from speechrnn.core.progress import Bar, in_words
 
 
 def test_without_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:

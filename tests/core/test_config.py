@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from speechrnn.errors import UserError
-from speechrnn.options import build, nearest
+from speechrnn.core.config import build, nearest
+from speechrnn.core.errors import UserError
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from speechrnn.errors import UserError
+from speechrnn.core.errors import UserError
 
 
 def find_device(name: str) -> torch.device:

@@ -1,0 +1,1 @@
+"""Checked options, errors, files, devices and progress: used by every other folder."""
