@@ -19,9 +19,9 @@ ALPHABET = " '.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 def settings(root: Path) -> AcousticSettings:
     """What conf/experiment/an4.yaml trains with."""
-    from speechrnn import help
+    from speechrnn.cli import help
+    from speechrnn.cli.overrides import compose
     from speechrnn.core.config import build
-    from speechrnn.overrides import compose
     from speechrnn.training.acoustic import AcousticSettings
 
     config = compose(["experiment=an4", f"corpus.root={root}"], "speech_to_text", help.root() / "conf")

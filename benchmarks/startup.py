@@ -25,7 +25,7 @@ from timing import in_turn, machine, parser, result, stop
 
 RATE = 16000  # Hz, of the joined recordings
 FLOOR = ["-c", "import torch"]
-LIST = ["-m", "speechrnn.cli"]
+LIST = ["-m", "speechrnn.cli.main"]
 
 
 def peak(arguments: Sequence[str], threads: int) -> float:

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from speechrnn import prediction
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.corpora import corpus_options
 from speechrnn.corpora.prepare import prepare
 from speechrnn.prediction import TextPredictionOptions

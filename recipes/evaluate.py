@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from speechrnn import metrics
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write

@@ -12,7 +12,7 @@ from typing import Literal
 
 from omegaconf import DictConfig
 
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
 from speechrnn.export import export_onnx
 

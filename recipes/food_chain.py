@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.lessons.food_chain import FoodChainOptions, Learnt, expected, study
 from speechrnn.lessons.food_chain_page import write_food_chain
 from speechrnn.lessons.setting import lesson_options, repeatable

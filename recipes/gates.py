@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.lessons.gates import GatesOptions, Watched, make_small_model, watch
 from speechrnn.lessons.gates_page import memory, write_gates
 from speechrnn.lessons.setting import lesson_options, repeatable

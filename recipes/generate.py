@@ -17,7 +17,7 @@ from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from speechrnn.cli import FAILED, OK, recipe
+from speechrnn.cli.main import FAILED, OK, recipe
 from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError

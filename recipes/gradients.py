@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.lessons.clipping import descend
 from speechrnn.lessons.gradients import measure_all
 from speechrnn.lessons.gradients_page import GradientsOptions, Measured, write_gradients

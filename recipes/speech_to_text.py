@@ -11,7 +11,7 @@ from typing import Literal
 
 from omegaconf import DictConfig
 
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.corpora import corpus_options
 from speechrnn.corpora.prepare import prepare
 from speechrnn.report import write_report

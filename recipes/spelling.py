@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.lessons.setting import lesson_options, repeatable
 from speechrnn.lessons.spelling import Look, SpellingOptions, read, study, words
 from speechrnn.lessons.spelling_page import write_spelling

@@ -9,7 +9,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.lessons.setting import lesson_options, repeatable
 from speechrnn.lessons.study_timetable import Learnt, TimetableOptions, learn
 from speechrnn.lessons.study_timetable_page import write_study_timetable

@@ -11,7 +11,7 @@ from typing import Literal
 
 from omegaconf import DictConfig
 
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.prediction import TextPredictionOptions, sample, score, train
 from speechrnn.run import Run, is_first_process
 from speechrnn.text_report import write_text_report

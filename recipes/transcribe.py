@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig
 
-from speechrnn.cli import FAILED, INTERRUPTED, OK, recipe
+from speechrnn.cli.main import FAILED, INTERRUPTED, OK, recipe
 from speechrnn.core.config import build
 from speechrnn.core.progress import Bar, in_words
 from speechrnn.decoding.fusion import DecodingOptions

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
-from speechrnn.cli import recipe
+from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuning import TuningOptions

@@ -10,7 +10,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from speech import RATE, say
 
-from speechrnn import audio, help, overrides
+from speechrnn import audio
+from speechrnn.cli import help, overrides
 from speechrnn.core.config import build
 from speechrnn.corpora import CORPORA, corpus_options
 from speechrnn.decoding.fusion import DecodingOptions

@@ -15,7 +15,7 @@ RECIPE = '''
 
     from pathlib import Path
 
-    from speechrnn.cli import recipe
+    from speechrnn.cli.main import recipe
     from speechrnn.core.errors import UserError
 
 

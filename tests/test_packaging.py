@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from speechrnn import help
+from speechrnn.cli import help
 
 PROJECT = Path(__file__).parents[1]
 

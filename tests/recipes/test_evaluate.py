@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from speechrnn import cli
+from speechrnn.cli import main as cli
 from speechrnn.transcripts import write_rows
 
 Run = Callable[..., tuple[int, str, str]]

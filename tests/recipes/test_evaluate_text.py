@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from toy import encoded, toy_model, write_text
 
-from speechrnn import cli, overrides
 from speechrnn.adaptation import AdaptationOptions, adapted_figures
+from speechrnn.cli import main as cli
+from speechrnn.cli import overrides
 from speechrnn.nn.language import load_language, save_language
 from speechrnn.scoring import score_text
 from speechrnn.text import CharTokenizer, NormalisationOptions, WordTokenizer

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from speechrnn import cli
+from speechrnn.cli import main as cli
 from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from novelist import make, tokenizer
 
-from speechrnn import cli
+from speechrnn.cli import main as cli
 from speechrnn.generate import TextPredictor
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.nn.language import save_language

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from page import Page
 
-from speechrnn import cli
+from speechrnn.cli import main as cli
 
 Start = Callable[..., tuple[int, str, str]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from speech import SMALL, write_corpus
 
-from speechrnn import cli
+from speechrnn.cli import main as cli
 
 
 def run(*arguments: str) -> int:

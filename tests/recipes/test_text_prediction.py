@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from speechrnn import cli
+from speechrnn.cli import main as cli
 
 ROOT = Path(__file__).parents[2]
 SMALL = [

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from listener import save_listener
 
-from speechrnn import audio, cli
+from speechrnn import audio
+from speechrnn.cli import main as cli
 from speechrnn.pieces import SegmentationOptions
 from speechrnn.transcribe import Transcriber
 

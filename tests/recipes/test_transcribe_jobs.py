@@ -19,7 +19,8 @@ import pytest
 import stores
 from listener import ALONE, RATE, record, save_listener, written
 
-from speechrnn import audio, cli, intake, pipeline
+from speechrnn import audio, intake, pipeline
+from speechrnn.cli import main as cli
 from speechrnn.jobs import Job
 from speechrnn.outputs import Outputs
 from speechrnn.transcript import Transcript

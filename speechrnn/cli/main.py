@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from speechrnn import __version__, help
+from speechrnn import __version__
+from speechrnn.cli import help
 from speechrnn.core.config import nearest
 from speechrnn.core.errors import UserError
 
@@ -121,7 +122,7 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
     from hydra.core.hydra_config import HydraConfig
     from hydra.errors import HydraException
 
-    from speechrnn import overrides
+    from speechrnn.cli import overrides
 
     flags, given = _read(name, arguments, conf)
     quiet = _quiet(name, given)
@@ -178,7 +179,7 @@ def _read(name: str, arguments: list[str], conf: Path, early: bool = False) -> t
 
     `early` tells at once what Hydra would say only after the recipe's script has imported torch and its like.
     """
-    from speechrnn import overrides
+    from speechrnn.cli import overrides
 
     flags, given = _split(arguments, name)
     given = overrides.spell_out(overrides.repair(given), name, conf)

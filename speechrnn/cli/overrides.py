@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from speechrnn.cli.help import groups
 from speechrnn.core.config import nearest, unknown_key
 from speechrnn.core.errors import UserError
-from speechrnn.help import groups
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override

@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechrnn import __version__, cli, help, overrides
+from speechrnn import __version__
+from speechrnn.cli import help, overrides
+from speechrnn.cli import main as cli
 from speechrnn.core.errors import UserError
 
 PAGES = {
@@ -82,11 +84,11 @@ PAGES = {
 
         from omegaconf import OmegaConf
 
-        from speechrnn.cli import recipe
+        from speechrnn.cli.main import recipe
         from speechrnn.core.errors import UserError
 
 
-        @recipe("toy", root=Path(__file__).parents[1])
+        @recipe("toy", root=Path(__file__).parents[2])
         def main(config):
             print(json.dumps({"config": OmegaConf.to_container(config), "cwd": os.getcwd(), "argv": sys.argv}))
             match config.seed:
@@ -232,7 +234,9 @@ def test_help_anywhere_on_the_line_and_from_the_script_is_the_same_page(speechrn
 
 
 def test_a_reader_that_stops_early_is_no_error(root: Path) -> None:
-    code = f"from pathlib import Path; from speechrnn.cli import main; exit(main(['toy', '-h'], Path({str(root)!r})))"
+    code = (
+        f"from pathlib import Path; from speechrnn.cli.main import main; exit(main(['toy', '-h'], Path({str(root)!r})))"
+    )
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None
     process.stdout.close()

@@ -38,7 +38,7 @@ class Group:
 
 def root() -> Path:
     """The folder that holds `conf/` and `recipes/`: inside the package in a wheel, beside it in a checkout."""
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     return package if (package / "conf").is_dir() else package.parent
 
 
