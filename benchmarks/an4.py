@@ -37,7 +37,7 @@ def save_untrained(folder: Path) -> None:
     import torch
 
     from speechrnn.nn.acoustic import AcousticModel, save_acoustic
-    from speechrnn.text import CharTokenizer
+    from speechrnn.text.tokenizers import CharTokenizer
 
     torch.manual_seed(0)
     chosen = settings(ROOT)
@@ -48,7 +48,7 @@ def save_untrained(folder: Path) -> None:
 def test_files(root: Path) -> list[Path]:
     """The 130 recordings of the published test part; ends the script where they are not."""
     from speechrnn.core.errors import UserError
-    from speechrnn.corpora.an4 import utterances
+    from speechrnn.data.corpora.an4 import utterances
 
     try:
         return [utterance.audio for utterance in utterances(root)["test"]]

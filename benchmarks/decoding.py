@@ -42,7 +42,7 @@ from speechrnn.decoding.beam import BeamOptions, beam_search
 from speechrnn.decoding.neural import NeuralModel
 from speechrnn.decoding.scorers import LabelScorer, Weighted
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions
-from speechrnn.text import Tokenizer
+from speechrnn.text.tokenizers import Tokenizer
 
 SYMBOLS, FRAMES = 29, 250
 BLANK_BONUS = 3.0  # natural logarithm, beside scores of a standard deviation of 1
@@ -224,8 +224,8 @@ def with_lstm(given: argparse.Namespace) -> list[str]:
 
 def on_an4(given: argparse.Namespace) -> list[str]:
     """Real emissions: against flashlight-text, and an LSTM against our own search with an n-gram."""
-    from speechrnn import audio
-    from speechrnn.data import pad
+    from speechrnn.audio import io as audio
+    from speechrnn.data.dataset import pad
     from speechrnn.nn.acoustic import load_acoustic
 
     model, tokenizer = load_acoustic(given.model)
@@ -251,7 +251,7 @@ def on_an4(given: argparse.Namespace) -> list[str]:
 
 def against_ngram(given: argparse.Namespace, emissions: Emissions, tokenizer: Tokenizer) -> list[str]:
     """The LSTM of --language against a 6-gram, both in our search; the peer's is the 6-gram's time."""
-    from speechrnn.corpora.an4 import utterances
+    from speechrnn.data.corpora.an4 import utterances
     from speechrnn.decoding.fusion import language_scorer
     from speechrnn.decoding.kneser_ney import kneser_ney
     from speechrnn.decoding.ngram import NgramModel

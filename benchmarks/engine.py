@@ -29,9 +29,9 @@ from an4 import ROOT, save_untrained, test_files
 from timing import in_turn, machine, parser, result, share, stop
 from torch import Tensor
 
-from speechrnn import audio
+from speechrnn.audio import io as audio
 from speechrnn.core.errors import UserError
-from speechrnn.data import by_length, pad
+from speechrnn.data.dataset import by_length, pad
 from speechrnn.engine import Engine, choose, make_engine, onnx_is_here
 from speechrnn.nn.acoustic import AcousticModel, ConvolutionalSubsampling, load_acoustic
 
@@ -199,7 +199,7 @@ def measure(model: AcousticModel, batches: list[Batch], threads: int, repeats: i
 
 def error_rates(folder: Path, root: Path, batch_seconds: float) -> None:
     """Prints what each engine makes of the test part."""
-    from speechrnn.corpora.an4 import utterances
+    from speechrnn.data.corpora.an4 import utterances
     from speechrnn.decoding.decoder import GreedyDecoder
     from speechrnn.metrics import score
 

@@ -27,7 +27,7 @@ from speechrnn.generate import TextPredictor
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Prompt
 from speechrnn.nn.language import LanguageModel, LanguageOptions
-from speechrnn.text import WordTokenizer
+from speechrnn.text.tokenizers import WordTokenizer
 
 UNITS, LAYERS = 200, 2  # word_language_model's defaults
 VOCABULARIES = (14_564, 33_278)

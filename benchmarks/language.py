@@ -25,8 +25,8 @@ import torch.nn.functional as F
 from timing import in_turn, machine, parser, result, share, stop
 from torch import Tensor, nn
 
+from speechrnn.data.tokens import TokenBatch, TokenFile
 from speechrnn.nn.language import LanguageModel, LanguageOptions
-from speechrnn.tokens import TokenBatch, TokenFile
 from speechrnn.training.fabric import make_fabric
 from speechrnn.training.language import LanguageTask, LanguageTrainerOptions
 from speechrnn.training.loop import Loop

@@ -47,7 +47,7 @@ def save_joined(path: Path, root: Path, seconds: float) -> None:
     import numpy as np
     import soundfile
 
-    from speechrnn import audio
+    from speechrnn.audio import io as audio
 
     random = np.random.default_rng(0)
     recordings = [audio.load(file, RATE)[0] for file in test_files(root)]

@@ -25,12 +25,12 @@ from timing import in_turn, machine, parser, result, stop
 from torch import Tensor, nn
 
 from speechrnn.core.errors import UserError
+from speechrnn.data.texts import text_options, text_parts
+from speechrnn.data.texts.reader import Line
+from speechrnn.data.tokens import BpttBatches, TokenBatch, TokenFile
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.nn.recurrent import RecurrentLayer
-from speechrnn.text import WordTokenizer
-from speechrnn.texts import text_options, text_parts
-from speechrnn.texts.reader import Line
-from speechrnn.tokens import BpttBatches, TokenBatch, TokenFile
+from speechrnn.text.tokenizers import WordTokenizer
 
 ROOT = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "wikitext-2"
 VOCABULARY, TRAIN, VALID = 5000, 1_000_000, 35_000  # words, and tokens of either part

@@ -30,10 +30,10 @@ import torch
 from an4 import ROOT, save_untrained
 from timing import in_turn, line, machine, parser, result, stop
 
-from speechrnn import audio
+from speechrnn.audio import io as audio
 from speechrnn.core.errors import UserError
-from speechrnn.corpora import Utterance
-from speechrnn.corpora.an4 import utterances
+from speechrnn.data.corpora import Utterance
+from speechrnn.data.corpora.an4 import utterances
 from speechrnn.metrics import bootstrap_interval, word_errors
 from speechrnn.transcribe import Failure, Transcriber
 

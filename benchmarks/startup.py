@@ -65,7 +65,7 @@ def save_recording(path: Path, root: Path, seconds: float) -> None:
     """Writes so many seconds of AN4's test recordings, one after the other and over again, or of noise."""
     import numpy as np
 
-    from speechrnn import audio
+    from speechrnn.audio import io as audio
 
     size = round(seconds * RATE)
     if root.is_dir():

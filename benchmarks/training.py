@@ -24,7 +24,7 @@ from timing import in_turn, machine, parser, result, share, stop
 from torch import Tensor, nn
 
 from speechrnn.core.errors import UserError
-from speechrnn.data import Batch
+from speechrnn.data.dataset import Batch
 from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.training.acoustic import AcousticTask
 from speechrnn.training.fabric import make_fabric
@@ -90,9 +90,9 @@ def corpus(root: Path, folder: Path) -> tuple[Any, Any]:
     """The experiment's training part and its tokenizer."""
     from lhotse import CutSet
 
-    from speechrnn.corpora import corpus_options
-    from speechrnn.corpora.prepare import prepare
-    from speechrnn.text import TokenizerOptions, build_tokenizer
+    from speechrnn.data.corpora import corpus_options
+    from speechrnn.data.corpora.prepare import prepare
+    from speechrnn.text.tokenizers import TokenizerOptions, build_tokenizer
 
     prepared = prepare(corpus_options({"name": "an4", "root": str(root), "dev_fraction": 0.05}), folder)
     if prepared.train is None:

@@ -31,10 +31,10 @@ from an4 import ROOT, packed, save_untrained, test_files
 from timing import in_turn, machine, parser, result, share, stop
 from torchaudio.functional import edit_distance
 
-from speechrnn import audio
+from speechrnn.audio import io as audio
+from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.pieces import SegmentationOptions
 from speechrnn.transcribe import Failure, Transcriber
 from speechrnn.writers import find_writers
 

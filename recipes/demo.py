@@ -16,13 +16,13 @@ from rich.table import Table
 
 from speechrnn import prediction
 from speechrnn.cli.main import recipe
-from speechrnn.corpora import corpus_options
-from speechrnn.corpora.prepare import prepare
+from speechrnn.data.corpora import corpus_options
+from speechrnn.data.corpora.prepare import prepare
+from speechrnn.data.texts.prepare import prepare_text
 from speechrnn.prediction import TextPredictionOptions
 from speechrnn.report import write_report
 from speechrnn.run import Run, is_first_process
 from speechrnn.stages import SpeechOptions, decode, language_text, train, train_language, tune
-from speechrnn.texts.prepare import prepare_text
 from speechrnn.transcribe import Transcriber, Transcript
 from speechrnn.writers import find_writers
 

@@ -14,7 +14,7 @@ from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
-from speechrnn.text import NormalisationOptions, normalise
+from speechrnn.text.tokenizers import NormalisationOptions, normalise
 from speechrnn.transcripts import HYPOTHESIS, REFERENCE, Matched, match, read_texts
 
 

@@ -12,8 +12,8 @@ from typing import Literal
 from omegaconf import DictConfig
 
 from speechrnn.cli.main import recipe
-from speechrnn.corpora import corpus_options
-from speechrnn.corpora.prepare import prepare
+from speechrnn.data.corpora import corpus_options
+from speechrnn.data.corpora.prepare import prepare
 from speechrnn.report import write_report
 from speechrnn.run import Run, is_first_process
 from speechrnn.stages import SpeechOptions, decode, train, train_language, tune

@@ -12,11 +12,11 @@ from typing import Literal
 from omegaconf import DictConfig
 
 from speechrnn.cli.main import recipe
+from speechrnn.data.texts import text_options
+from speechrnn.data.texts.prepare import prepare_text
 from speechrnn.prediction import TextPredictionOptions, sample, score, train
 from speechrnn.run import Run, is_first_process
 from speechrnn.text_report import write_text_report
-from speechrnn.texts import text_options
-from speechrnn.texts.prepare import prepare_text
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from omegaconf import DictConfig
 
+from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.cli.main import FAILED, INTERRUPTED, OK, recipe
 from speechrnn.core.config import build
 from speechrnn.core.progress import Bar, in_words
@@ -30,7 +31,6 @@ from speechrnn.jobs import DONE, INCOMPLETE, Interruption, Job, State
 from speechrnn.jobs import FAILED as FAILURE
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model
 from speechrnn.outputs import Outputs
-from speechrnn.pieces import SegmentationOptions
 from speechrnn.records import digest
 from speechrnn.transcribing import Outcome, TranscribeWorker
 from speechrnn.transcript import Failure

@@ -17,16 +17,16 @@ from speechrnn.adaptation import AdaptationOptions, CacheOptions, DynamicOptions
 from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.files import atomic_write
+from speechrnn.data.texts import Part
+from speechrnn.data.texts.encode import normalised
+from speechrnn.data.texts.prepare import tokenize
+from speechrnn.data.texts.reader import Line, by_blank_lines, by_file, find
+from speechrnn.data.tokens import TokenFile
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import LanguageModel, load_language
 from speechrnn.results import read_json
 from speechrnn.scoring import LineScore, Reader, TextScore, score_lines, token_log_probs
-from speechrnn.text import NormalisationOptions
-from speechrnn.texts import Part
-from speechrnn.texts.encode import normalised
-from speechrnn.texts.prepare import tokenize
-from speechrnn.texts.reader import Line, by_blank_lines, by_file, find
-from speechrnn.tokens import TokenFile
+from speechrnn.text.tokenizers import NormalisationOptions
 
 AS_IT_STANDS = NormalisationOptions("keep", "none", "keep", straight_quotes=False, collapse_spaces=False)
 

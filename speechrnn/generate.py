@@ -12,6 +12,7 @@ import torch
 from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
+from speechrnn.data.tokens import TokenBatch
 from speechrnn.generation.beams import BeamEngine
 from speechrnn.generation.engine import Engine
 from speechrnn.generation.options import GenerationOptions
@@ -21,8 +22,7 @@ from speechrnn.generation.tiles import Tiles
 from speechrnn.generation.words import next_words
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, load_language
 from speechrnn.scoring import PlainReader, perplexity
-from speechrnn.text import Tokenizer
-from speechrnn.tokens import TokenBatch
+from speechrnn.text.tokenizers import Tokenizer
 
 DEFAULTS = GenerationOptions()
 

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechrnn.audio.features import FeatureOptions, LogMel
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.align import align_words
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.features import FeatureOptions, LogMel
 from speechrnn.figures import INK, plain, style, svg
 from speechrnn.nn.acoustic import BLANK, AcousticModel, required_frames
-from speechrnn.text import Tokenizer
+from speechrnn.text.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

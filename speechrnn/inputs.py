@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from speechrnn import audio
+from speechrnn.audio import io as audio
 from speechrnn.core.errors import UserError
 from speechrnn.remote import is_remote, list_remote, on_the_web
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from speechrnn import audio
-from speechrnn.audio import AudioError
-from speechrnn.audio_readers import BrokenOff
+from speechrnn.audio import io as audio
+from speechrnn.audio.backends import BrokenOff
+from speechrnn.audio.io import AudioError
+from speechrnn.audio.segmentation import Piece, SegmentationOptions, hear_speech, pieces
+from speechrnn.audio.vad import SpeechDetector
 from speechrnn.core.errors import UserError
-from speechrnn.pieces import Piece, SegmentationOptions, hear_speech, pieces
 from speechrnn.transcript import Failure
-from speechrnn.vad import SpeechDetector
 
 CLIPS = 240.0  # seconds of short clips in which speech is sought together
 

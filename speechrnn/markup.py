@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
-from speechrnn import audio
+from speechrnn.audio import io as audio
 from speechrnn.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit
 
 PLAYER_RATE = 16000  # Hz; every browser plays mp3 at this rate

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor
 
-from speechrnn.data import by_length, pad
+from speechrnn.data.dataset import by_length, pad
 from speechrnn.decoding.hypothesis import Decoded
 from speechrnn.intake import End, Numbered, Part, Reader, Room, Source, Unreadable
 from speechrnn.stretches import Stretch, Stretches, kept

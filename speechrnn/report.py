@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from speechrnn import audio, markup
+from speechrnn import markup
+from speechrnn.audio import io as audio
 from speechrnn.changes import changes
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechrnn.data.tokens import BpttBatches, TokenBatch, TokenFile
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
-from speechrnn.tokens import BpttBatches, TokenBatch, TokenFile
 
 WINDOW = 256  # tokens of a row read at once
 LOGITS = 2**24  # most numbers of a softmax held at once

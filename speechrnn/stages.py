@@ -12,12 +12,15 @@ from lhotse import CutSet
 from omegaconf import DictConfig, OmegaConf
 
 from speechrnn import prediction
-from speechrnn.augmentation import SpecAugmentOptions, WaveformOptions
+from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformOptions
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
-from speechrnn.corpora import CorpusOptions
-from speechrnn.corpora.prepare import Prepared, prepare
-from speechrnn.data import batches_of, examples, load_all
+from speechrnn.data.corpora import CorpusOptions
+from speechrnn.data.corpora.prepare import Prepared, prepare
+from speechrnn.data.dataset import batches_of, examples, load_all
+from speechrnn.data.texts import TextOptions, text_options, text_parts
+from speechrnn.data.texts.prepare import normalised
 from speechrnn.decoding.arpa import write_arpa
 from speechrnn.decoding.confidence import expected_calibration_error
 from speechrnn.decoding.decoder import BeamDecoder, Decoder, make_decoder, system_name
@@ -26,14 +29,11 @@ from speechrnn.decoding.kneser_ney import kneser_ney
 from speechrnn.decoding.tuned import Tuned, read_tuned, write_tuned
 from speechrnn.decoding.tuning import Emission, TuningOptions, right_words
 from speechrnn.decoding.tuning import tune as search_weights
-from speechrnn.features import FeatureOptions
 from speechrnn.metrics import score
 from speechrnn.nn.acoustic import AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.prediction import LanguageModelOptions
 from speechrnn.run import Run, is_first_process
-from speechrnn.text import NormalisationOptions, TokenizerOptions, build_tokenizer
-from speechrnn.texts import TextOptions, text_options, text_parts
-from speechrnn.texts.prepare import normalised
+from speechrnn.text.tokenizers import NormalisationOptions, TokenizerOptions, build_tokenizer
 from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, readable, train_acoustic
 from speechrnn.training.fabric import make_fabric
 from speechrnn.transcribe import Transcriber

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import torch
 
+from speechrnn.data.tokens import TokenFile
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
 from speechrnn.scoring import PlainReader, evaluating, windows
-from speechrnn.text import Tokenizer
-from speechrnn.tokens import TokenFile
+from speechrnn.text.tokenizers import Tokenizer
 
 EXPECTED = 3  # most probable tokens that are named
 SEEN = {" ": "␣", "▁": "␣", "\t": "⇥", "\u00a0": "⍽"}  # what stands for what can't be seen

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechrnn import audio
-from speechrnn.audio import AudioError
+from speechrnn.audio import io as audio
+from speechrnn.audio.io import AudioError
+from speechrnn.audio.segmentation import SegmentationOptions
+from speechrnn.audio.vad import SpeechDetector, find_detector
 from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
-from speechrnn.data import pad
+from speechrnn.data.dataset import pad
 from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.hypothesis import Decoded
@@ -23,11 +25,9 @@ from speechrnn.decoding.tuned import read_tuned
 from speechrnn.engine import Engine, EngineName, Precision, make_engine
 from speechrnn.intake import Source
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
-from speechrnn.pieces import SegmentationOptions
 from speechrnn.pipeline import Pipeline
-from speechrnn.text import Tokenizer
+from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.transcript import Alternative, Failure, Said, Segment, Transcript, assemble
-from speechrnn.vad import SpeechDetector, find_detector
 
 __all__ = ["Alternative", "Failure", "Segment", "Source", "Transcriber", "Transcript"]
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
-from speechrnn.audio_readers import AudioError
+from speechrnn.audio.backends import AudioError
+from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.engine import EngineName, Precision
 from speechrnn.inputs import Input
-from speechrnn.pieces import SegmentationOptions
 from speechrnn.remote import fetched
 from speechrnn.transcribe import Transcriber
 from speechrnn.transcript import Failure, Transcript

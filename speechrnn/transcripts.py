@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
-from speechrnn.corpora.layout import files_below, read_lines, read_table
+from speechrnn.data.corpora.layout import files_below, read_lines, read_table
 
 if TYPE_CHECKING:
     from speechrnn.transcript import Transcript

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechrnn import audio
-from speechrnn.features import FeatureOptions
+from speechrnn.audio import io as audio
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 RATE = 16000  # Hz
 

@@ -14,7 +14,7 @@ from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.tiles import alone
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.nn.softmax import FullSoftmax
-from speechrnn.text import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 
 LETTERS = "abcdefgh "
 WORDS = [f"{first}{second}" for first in "bdfgklmn" for second in "aeiou"]

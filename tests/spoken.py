@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 TOKENIZER = CharTokenizer.build([], "ABCDEHT ")
 

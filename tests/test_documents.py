@@ -10,18 +10,18 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 from speech import RATE, say
 
-from speechrnn import audio
+from speechrnn.audio import io as audio
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.cli import help, overrides
 from speechrnn.core.config import build
-from speechrnn.corpora import CORPORA, corpus_options
+from speechrnn.data.corpora import CORPORA, corpus_options
+from speechrnn.data.texts import TEXTS, text_options
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
 from speechrnn.prediction import TextPredictionOptions
 from speechrnn.stages import SpeechOptions
-from speechrnn.text import CharTokenizer
-from speechrnn.texts import TEXTS, text_options
+from speechrnn.text.tokenizers import CharTokenizer
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from speechrnn import engine as engines
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.engine import choose, make_engine
-from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
 
 CPU = torch.device("cpu")

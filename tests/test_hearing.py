@@ -11,11 +11,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.features import FeatureOptions
 from speechrnn.hearing import ROWS, Heard, hear, picture, rows_shown, word_lanes
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 RATE = 8000
 TOKENIZER = CharTokenizer.build(["ab c"])  # blank, space, a, b, c

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechrnn import audio
+from speechrnn.audio import io as audio
 from speechrnn.core.errors import UserError
 from speechrnn.inputs import Input, find_inputs
 

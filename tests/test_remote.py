@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import stores
 
-from speechrnn import audio
-from speechrnn.audio import AudioError
+from speechrnn.audio import io as audio
+from speechrnn.audio.io import AudioError
 from speechrnn.core.errors import UserError
 from speechrnn.inputs import find_inputs
 from speechrnn.remote import fetched, is_remote, list_remote, local_copy

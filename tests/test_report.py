@@ -16,13 +16,13 @@ import soundfile
 import torch
 from page import Page, table
 
-from speechrnn import audio
+from speechrnn.audio import io as audio
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
-from speechrnn.features import FeatureOptions
 from speechrnn.metrics import score
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.report import write_report
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 RATE = 8000
 HISTORY = [

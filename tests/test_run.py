@@ -199,7 +199,7 @@ def test_lines_go_to_the_log_and_the_terminal(capsys: pytest.CaptureFixture[str]
     run.start_logging()
     run.start_logging()  # a second time adds nothing
     run.log("100% of the words: 'мова'")
-    logging.getLogger("speechrnn.data").warning("left out %d", 3)
+    logging.getLogger("speechrnn.data.dataset").warning("left out %d", 3)
     assert capsys.readouterr().err == "100% of the words: 'мова'\nleft out 3\n"
     lines = run.log_file.read_text(encoding="utf-8").splitlines()
     assert [re.sub(r"^[\d: -]+", "", line) for line in lines] == [

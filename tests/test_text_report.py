@@ -13,11 +13,11 @@ from page import Page, table
 from toy import encoded, toy_model
 
 from speechrnn.core.errors import UserError
+from speechrnn.data.tokens import Block, TokenFile, write_tokens
 from speechrnn.nn.language import load_language, save_language
 from speechrnn.surprisal import surprises
-from speechrnn.text import CharTokenizer, Tokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from speechrnn.text_report import write_text_report
-from speechrnn.tokens import Block, TokenFile, write_tokens
 
 VALID = 'Sharks feed on tuna & <b>fish</b>.\nTuna feed on "squid".\n\nSquid feed on fish.\n'
 HISTORY = [

@@ -13,15 +13,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from speechrnn import audio
-from speechrnn.audio import AudioError
+from speechrnn.audio import io as audio
+from speechrnn.audio.features import FeatureOptions
+from speechrnn.audio.io import AudioError
+from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.core.errors import UserError
-from speechrnn.data import pad
+from speechrnn.data.dataset import pad
 from speechrnn.decoding.hypothesis import Decoded
-from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
-from speechrnn.pieces import SegmentationOptions
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 from speechrnn.transcribe import Failure, Transcriber, Transcript
 
 RATE = 16000  # Hz, of all models here

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn.audio import SHORTEST
+from speechrnn.audio.io import SHORTEST
 from speechrnn.decoding.hypothesis import Decoded, Reading, Word
 from speechrnn.transcript import Said, assemble, fit
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from speechrnn.data.tokens import TokenFile
 from speechrnn.nn.language import LanguageModel, LanguageOptions
-from speechrnn.text import Tokenizer
-from speechrnn.tokens import TokenFile
+from speechrnn.text.tokenizers import Tokenizer
 
 
 def toy_model(vocabulary: int, seed: int = 0, scale: float = 8.0, **options: object) -> LanguageModel:

@@ -13,7 +13,7 @@ from torchaudio.functional import forced_align
 
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.nn.acoustic import BLANK
-from speechrnn.text import Tokenizer
+from speechrnn.text.tokenizers import Tokenizer
 
 
 def align_words(

@@ -20,7 +20,7 @@ from speechrnn.decoding.hypothesis import Decoded, Reading, Word
 from speechrnn.decoding.rescoring import rescore
 from speechrnn.decoding.scorers import Weighted
 from speechrnn.decoding.tuned import Tuned
-from speechrnn.text import Tokenizer
+from speechrnn.text.tokenizers import Tokenizer
 
 
 class Decoder(Protocol):

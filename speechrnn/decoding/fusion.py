@@ -18,7 +18,7 @@ from speechrnn.decoding.ngram import read_ngram
 from speechrnn.decoding.scorers import LabelScorer, Length, Scorer, Weighted, match_symbols
 from speechrnn.decoding.word_scorer import WordScorer
 from speechrnn.nn.language import load_language
-from speechrnn.text import Tokenizer
+from speechrnn.text.tokenizers import Tokenizer
 
 LANGUAGE, NGRAM, RESCORING = "language", "ngram", "rescoring"  # what the parts of a score are called
 SPACES = {" ", "|", "\u2581"}  # ways in which n-gram models of characters write the space

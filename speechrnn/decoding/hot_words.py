@@ -11,7 +11,7 @@ from torch import Tensor
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.lexicon import Spelling, check_spelling
 from speechrnn.decoding.scorers import Automaton
-from speechrnn.text import Tokenizer
+from speechrnn.text.tokenizers import Tokenizer
 
 
 class HotWords(Automaton):

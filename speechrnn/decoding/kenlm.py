@@ -16,7 +16,7 @@ from torch import Tensor
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.arpa import LN_10
 from speechrnn.decoding.names import END, match_names, missing_symbols, symbol, visible
-from speechrnn.text import BLANK, UNKNOWN, Tokenizer
+from speechrnn.text.tokenizers import BLANK, UNKNOWN, Tokenizer
 
 MAGIC = b"mmap lm http://kheafield.com/code"
 HEADER = struct.Struct("<B3xfiB3xI")  # order, hash tables' spare room, kind, whether the words are in the file, version

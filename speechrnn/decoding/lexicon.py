@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.text import UNKNOWN, Tokenizer, describe_counts
+from speechrnn.text.tokenizers import UNKNOWN, Tokenizer, describe_counts
 
 SPACE_MARK = "▁"  # sentencepiece's sign for a space
 

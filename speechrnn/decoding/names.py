@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from speechrnn.core.errors import UserError
-from speechrnn.text import UNKNOWN, Tokenizer
+from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
 BEGIN, END = "<s>", "</s>"
 SPACE = "<space>"

@@ -18,7 +18,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.lexicon import Spelling
 from speechrnn.decoding.models import TokenModel
 from speechrnn.nn.language import END_OF_LINE
-from speechrnn.text import Tokenizer, describe_counts
+from speechrnn.text.tokenizers import Tokenizer, describe_counts
 
 IMPOSSIBLE = -math.inf
 

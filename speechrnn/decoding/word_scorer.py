@@ -13,7 +13,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.lexicon import PrefixTree, Spelling
 from speechrnn.decoding.models import TokenModel
 from speechrnn.nn.language import END_OF_LINE
-from speechrnn.text import UNKNOWN, Tokenizer, describe_counts
+from speechrnn.text.tokenizers import UNKNOWN, Tokenizer, describe_counts
 
 TINY = 1e-30  # probability of a node whose words are lost in the rounding of the sums
 ROWS_BYTES = 2**28  # memory for the contexts' sums; when it is full, all are dropped, and made anew where needed

@@ -11,7 +11,7 @@ from speechrnn.export.front_end import front_end
 from speechrnn.export.graph import Graph, Inputs
 from speechrnn.nn.acoustic import AcousticModel, ConvolutionalSubsampling, StackFrames
 from speechrnn.nn.recurrent import RecurrentLayer, RecurrentStack
-from speechrnn.text import Tokenizer
+from speechrnn.text.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     import onnx

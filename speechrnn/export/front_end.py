@@ -1,4 +1,4 @@
-"""The acoustic features as ONNX operators: what `speechrnn.features` computes, from waveforms on.
+"""The acoustic features as ONNX operators: what `speechrnn.audio.features` computes, from waveforms on.
 
 A spectrum is a convolution of the waveform with windowed cosines and sines. That is more arithmetic than a fast Fourier
 transform, but every runtime has it, it is exact, and it is a small part of what the network costs.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from speechrnn.audio.features import FLOOR, MFCC, VARIANCE_FLOOR, FrontEnd, KaldiFilterBank, LogMel, Normalise
 from speechrnn.export.graph import Graph
-from speechrnn.features import FLOOR, MFCC, VARIANCE_FLOOR, FrontEnd, KaldiFilterBank, LogMel, Normalise
 
 DELTA = (-0.2, -0.1, 0.0, 0.1, 0.2)  # weights of five frames in the slope of the line through them
 

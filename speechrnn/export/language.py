@@ -10,7 +10,7 @@ from torch import nn
 from speechrnn.export.graph import Graph
 from speechrnn.nn.language import LanguageModel
 from speechrnn.nn.softmax import AdaptiveSoftmax, MixtureOfSoftmaxes
-from speechrnn.text import Tokenizer
+from speechrnn.text.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     import onnx

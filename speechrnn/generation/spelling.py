@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from speechrnn.core.errors import UserError
 from speechrnn.nn.language import END_OF_LINE
-from speechrnn.text import UNKNOWN, Tokenizer
+from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
 NEWLINE = "\n"
 

@@ -14,7 +14,7 @@ from speechrnn.generation.scores import raw_scores
 from speechrnn.generation.spelling import NEWLINE, Spelling
 from speechrnn.generation.tiles import Tiles, padded
 from speechrnn.nn.language import END_OF_LINE
-from speechrnn.text import UNKNOWN
+from speechrnn.text.tokenizers import UNKNOWN
 
 RAREST = 1e-6  # probability of a word below which it is not looked for
 TOGETHER = 16  # beginnings looked into at a time

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from speechrnn.core.errors import UserError
 from speechrnn.nn.recurrent import MODULES
-from speechrnn.text import WordTokenizer
+from speechrnn.text.tokenizers import WordTokenizer
 
 SENTENCES = (
     "Sharks feed on tuna fishes.",

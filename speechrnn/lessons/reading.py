@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.data.texts.encode import normalised
+from speechrnn.data.texts.reader import Line, read_lines
+from speechrnn.data.tokens import TokenFile
 from speechrnn.evaluation import as_in_training
 from speechrnn.lessons.cell import LstmCell, Step
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
 from speechrnn.surprisal import surface
-from speechrnn.text import Tokenizer
-from speechrnn.texts.encode import normalised
-from speechrnn.texts.reader import Line, read_lines
-from speechrnn.tokens import TokenFile
+from speechrnn.text.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.data.texts import TextOptions, file
+from speechrnn.data.tokens import BpttBatches, TokenFile
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions
-from speechrnn.text import CharTokenizer
-from speechrnn.texts import TextOptions, file
-from speechrnn.tokens import BpttBatches, TokenFile
+from speechrnn.text.tokenizers import CharTokenizer
 
 WORD = re.compile(r"[^\W\d_]+")  # letters in a row
 SHORTEST = 3  # letters; shorter ones are hit by chance too easily

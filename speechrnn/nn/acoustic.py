@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechrnn.augmentation import SpecAugment, SpecAugmentOptions
+from speechrnn.audio.augmentation import SpecAugment, SpecAugmentOptions
+from speechrnn.audio.features import FeatureOptions, FrontEnd, frame_mask
 from speechrnn.core.errors import UserError
-from speechrnn.features import FeatureOptions, FrontEnd, frame_mask
 from speechrnn.nn.checkpoint import DESCRIPTION, load_model, load_weights, save_model
 from speechrnn.nn.recurrent import RecurrentOptions, RecurrentStack
-from speechrnn.text import Tokenizer, tokenizer_from_json
+from speechrnn.text.tokenizers import Tokenizer, tokenizer_from_json
 
 IMPOSSIBLE = -1e4  # log-probability; finite, since minus infinity has no gradient
 BLANK = 0  # index of CTC's blank in every alphabet

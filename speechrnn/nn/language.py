@@ -20,7 +20,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.nn.checkpoint import DESCRIPTION, load_model, load_weights, save_model
 from speechrnn.nn.recurrent import RecurrentLayer
 from speechrnn.nn.softmax import LARGE, AdaptiveSoftmax, FullSoftmax, MixtureOfSoftmaxes, Softmax
-from speechrnn.text import Tokenizer, tokenizer_from_json
+from speechrnn.text.tokenizers import Tokenizer, tokenizer_from_json
 
 END_OF_LINE = 0  # index of every tokenizer; a text begins as if one stood before it
 

@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechrnn.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions
+from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
-from speechrnn.data import Batch, BucketedBatches, Utterances, loader
+from speechrnn.data.dataset import Batch, BucketedBatches, Utterances, loader
 from speechrnn.decoding.greedy import greedy
-from speechrnn.features import FeatureOptions
 from speechrnn.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
-from speechrnn.text import Tokenizer, describe_unknown, unknown_report
+from speechrnn.text.tokenizers import Tokenizer, describe_unknown, unknown_report
 from speechrnn.training.fabric import TrainerOptions, precision, total
 from speechrnn.training.loop import Loop
 

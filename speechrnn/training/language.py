@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from speechrnn.data.tokens import BpttBatches, TokenBatch, TokenFile
 from speechrnn.nn.language import LanguageModel, LanguageOptions
-from speechrnn.text import Tokenizer
-from speechrnn.tokens import BpttBatches, TokenBatch, TokenFile
+from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.training.fabric import TrainerOptions, precision, total
 from speechrnn.training.loop import Loop
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from speechrnn.decoding.align import align_words
 from speechrnn.decoding.greedy import greedy
-from speechrnn.text import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 
 FRAME = 0.03  # seconds
 TEXTS = [f"{a} feed on a {b}" for a in ("sharks", "squid", "krill") for b in ("tuna", "squid", "seal", "krill")]

@@ -18,7 +18,7 @@ from speechrnn.decoding.hypothesis import Decoded
 from speechrnn.decoding.kneser_ney import kneser_ney
 from speechrnn.decoding.tuned import Tuned, read_tuned, write_tuned
 from speechrnn.nn.language import save_language
-from speechrnn.text import CharTokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 # An A heard as an E: the acoustic model alone would write "THE CET".
 DOUBTFUL = emission("THE CAT", {5: ("E", 0.6)})

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from speechrnn.decoding.greedy import greedy
-from speechrnn.text import CharTokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 TOKENIZER = CharTokenizer.build([], "AB ")  # blank 0, A 1, B 2, space 3
 PEAK = 0.7  # probability of the path's symbol; the others share the rest

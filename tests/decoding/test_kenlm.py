@@ -14,7 +14,7 @@ from small_arpa import SMALL
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.kenlm import KenlmModel, is_kenlm
 from speechrnn.decoding.ngram import NgramModel, read_ngram
-from speechrnn.text import CharTokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 BINARY = {
     "probing": (

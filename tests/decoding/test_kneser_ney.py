@@ -16,7 +16,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.arpa import Ngrams, read_arpa, write_arpa
 from speechrnn.decoding.kneser_ney import kneser_ney
 from speechrnn.decoding.ngram import NgramModel
-from speechrnn.text import CharTokenizer, SubwordTokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, WordTokenizer
 
 Gram = tuple[int, ...]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.lexicon import Lexicon, PrefixTree, Spelling, check_words
-from speechrnn.text import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 
 WORDS = ["cat", "the", "that", "then", "a", "he"]
 CHARS = CharTokenizer.build([], " acehnt")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.names import match_names, symbol, visible
-from speechrnn.text import CharTokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 
 def test_symbols_are_spelt_visibly() -> None:

@@ -17,7 +17,7 @@ from speechrnn.decoding.arpa import LN_10, Ngrams, write_arpa
 from speechrnn.decoding.kneser_ney import kneser_ney
 from speechrnn.decoding.models import TokenModel
 from speechrnn.decoding.ngram import NgramModel, read_ngram
-from speechrnn.text import CharTokenizer, Tokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 
 TOKENIZER = CharTokenizer.build([], "ba ")  # blank 0, b 1, a 2, space 3
 

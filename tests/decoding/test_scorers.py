@@ -20,7 +20,7 @@ from speechrnn.decoding.lexicon import Lexicon
 from speechrnn.decoding.neural import NeuralModel
 from speechrnn.decoding.scorers import LabelScorer, Length, Scorer, Weighted, match_symbols
 from speechrnn.decoding.word_scorer import WordScorer
-from speechrnn.text import UNKNOWN, CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
+from speechrnn.text.tokenizers import UNKNOWN, CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 
 WORDS = ["cat", "the", "that", "then", "a", "he"]
 CHARS = CharTokenizer.build([], " acehnt")

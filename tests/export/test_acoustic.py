@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from speechrnn.features import FeatureOptions
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

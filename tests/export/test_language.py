@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from speechrnn.nn.language import LanguageModel, LanguageOptions
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

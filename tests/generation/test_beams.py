@@ -11,7 +11,7 @@ from novelist import make, probabilities, shaped
 from speechrnn.generate import TextPredictor
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.nn.language import LanguageModel
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 TOKENIZER = CharTokenizer.build([], "abc")
 MODEL = make(len(TOKENIZER), sharpness=12.0)

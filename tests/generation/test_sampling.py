@@ -23,7 +23,7 @@ from speechrnn.generation.rows import Row
 from speechrnn.generation.sampling import Sampler
 from speechrnn.generation.spelling import Spelling
 from speechrnn.nn.language import LanguageModel
-from speechrnn.text import WordTokenizer
+from speechrnn.text.tokenizers import WordTokenizer
 
 V = 300
 SPELLING = Spelling(WordTokenizer(["<blank>", "<unk>", *map(str, range(V - 2))]))

@@ -17,7 +17,7 @@ from speechrnn.generation.results import Prompt
 from speechrnn.generation.rows import Row
 from speechrnn.generation.scores import banned, constrain, fill_in, keep_top, penalise, raw_scores, warp
 from speechrnn.generation.spelling import Spelling
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 V = 40
 SPELLING = Spelling(CharTokenizer.build([], "abcd"))

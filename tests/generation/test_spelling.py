@@ -5,7 +5,7 @@ from novelist import tokenizer
 
 from speechrnn.core.errors import UserError
 from speechrnn.generation.spelling import Spelling
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 
 @pytest.mark.parametrize("kind", ["char", "word", "subword"])

@@ -10,7 +10,7 @@ from novelist import make, probabilities, tokenizer
 from speechrnn.core.errors import UserError
 from speechrnn.generate import TextPredictor
 from speechrnn.generation import words as module
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 
 def predictor(kind: str, **options: object) -> TextPredictor:

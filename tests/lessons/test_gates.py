@@ -22,7 +22,7 @@ from speechrnn.lessons.stories import tell
 from speechrnn.lessons.tracking import Tracker, correlations, find_trackers, signals
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
 from speechrnn.run import Run
-from speechrnn.text import CharTokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 SMALL = SmallModelOptions(200_000, 48, 1600, 32, 64, 0.01)
 

@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn.augmentation import SpecAugmentOptions
-from speechrnn.features import FeatureOptions
+from speechrnn.audio.augmentation import SpecAugmentOptions
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.nn.acoustic import (
     AcousticModel,
     AcousticOptions,

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
-from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, load_weights, save_model
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 
 @pytest.fixture

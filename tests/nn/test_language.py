@@ -10,7 +10,7 @@ from torch import nn
 
 from speechrnn.core.errors import UserError
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, locked_dropout, save_language
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 VOCABULARY = 60
 SMALL = {"layers": 2, "units": 12, "embedding": 8, "cutoffs": (10, 30)}

@@ -18,7 +18,7 @@ from speechrnn.cli import main as cli
 from speechrnn.cli import overrides
 from speechrnn.nn.language import load_language, save_language
 from speechrnn.scoring import score_text
-from speechrnn.text import CharTokenizer, NormalisationOptions, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, NormalisationOptions, WordTokenizer
 
 Run = Callable[..., tuple[int, str, str]]
 

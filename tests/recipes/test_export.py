@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.cli import main as cli
-from speechrnn.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 
 pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")

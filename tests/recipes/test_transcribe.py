@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from listener import save_listener
 
-from speechrnn import audio
+from speechrnn.audio import io as audio
+from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.cli import main as cli
-from speechrnn.pieces import SegmentationOptions
 from speechrnn.transcribe import Transcriber
 
 ROOT = Path(__file__).parents[2]

@@ -19,7 +19,8 @@ import pytest
 import stores
 from listener import ALONE, RATE, record, save_listener, written
 
-from speechrnn import audio, intake, pipeline
+from speechrnn import intake, pipeline
+from speechrnn.audio import io as audio
 from speechrnn.cli import main as cli
 from speechrnn.jobs import Job
 from speechrnn.outputs import Outputs

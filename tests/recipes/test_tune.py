@@ -10,10 +10,10 @@ from speech import SMALL, write_corpus
 from toy import toy_model
 
 from speechrnn import Transcriber
+from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.cli import main as cli
 from speechrnn.nn.acoustic import load_acoustic
 from speechrnn.nn.language import save_language
-from speechrnn.pieces import SegmentationOptions
 
 
 def run(*arguments: str) -> int:

@@ -15,12 +15,12 @@ import torch
 from lhotse import CutSet
 from speech import RATE, write_corpus
 
-from speechrnn.augmentation import SpecAugmentOptions, WaveformOptions
-from speechrnn.corpora import corpus_options
-from speechrnn.corpora.prepare import prepare
-from speechrnn.features import FeatureOptions
+from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformOptions
+from speechrnn.audio.features import FeatureOptions
+from speechrnn.data.corpora import corpus_options
+from speechrnn.data.corpora.prepare import prepare
 from speechrnn.nn.acoustic import AcousticOptions
-from speechrnn.text import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer
 from speechrnn.training.acoustic import (
     AcousticSettings,
     AcousticTask,

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import torch
 
+from speechrnn.data.tokens import Block, TokenBatch, TokenFile, write_tokens
 from speechrnn.nn.language import LanguageOptions
-from speechrnn.text import CharTokenizer
-from speechrnn.tokens import Block, TokenBatch, TokenFile, write_tokens
+from speechrnn.text.tokenizers import CharTokenizer
 from speechrnn.training.fabric import make_fabric
 from speechrnn.training.language import LanguageTask, LanguageTrainerOptions, train_language
 

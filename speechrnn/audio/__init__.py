@@ -1,0 +1,1 @@
+"""Audio files, features, augmentation, voice activity detection and segmentation."""

@@ -1,0 +1,320 @@
+"""Any recording -> mono float32 samples at a rate.
+
+wav, flac, ogg, opus, mp3, SPHERE and their kin are read by libsndfile; m4a, mp4, webm and whatever else it cannot
+open go to FFmpeg (PyAV). The content decides, never the suffix. Nothing here resamples, cuts or mixes a recording
+without being asked, and a file that holds less than its header states raises `AudioError`.
+"""
+
+from __future__ import annotations
+
+import glob
+import math
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+import soxr
+
+from speechrnn.audio.backends import PIECE, SLACK, AudioError, BrokenOff, Reader, breaks_off, open_audio
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
+
+__all__ = [
+    *("SUFFIXES", "AudioError", "AudioInfo", "BrokenOff"),
+    *("blocks", "find", "info", "is_silent", "load", "readable", "save"),
+]
+
+# fmt: off
+SUFFIXES = frozenset([
+    ".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".flac", ".mp3",
+    ".ogg", ".oga", ".opus", ".spx", ".sph", ".nist", ".wv1", ".wv2",
+    ".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mka", ".mkv", ".aac", ".ac3", ".amr", ".wma",
+])
+# fmt: on
+SHORTEST = 0.01  # seconds; less is not even one analysis window
+SILENCE = 2.0**-13  # of full scale (-78 dB): four steps of a 16-bit sample
+
+_CONTEXT = 0.25  # seconds read before and after a resampled clip, more than the resampling filter reaches
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What the header of a recording says."""
+
+    path: Path
+    sampling_rate: int  # Hz, its own
+    channels: int
+    duration: float  # seconds
+
+    @property
+    def samples(self) -> int:
+        """Length of one channel in samples at the recording's own rate."""
+        return round(self.duration * self.sampling_rate)
+
+
+def info(path: str | Path, strict: bool = True) -> AudioInfo:
+    """Rate, channels and duration, from the header wherever the header can be trusted.
+
+    They agree with `load` to the sample, but for mkv and webm (headers count in milliseconds there: within 20 ms).
+    Files that state no length (aac, live recordings, mp3 without a Xing header) are decoded once to count.
+
+    Args:
+        strict: refuse a file that is seen to be truncated; if not, the duration is the one that its header states.
+
+    Raises:
+        AudioError: as `load`.
+    """
+    with open_audio(path, strict) as reader:
+        frames = reader.frames
+        if frames is None:
+            frames = 0
+            while read := len(reader.read(PIECE)):
+                frames += read
+            if strict and reader.broken:
+                raise breaks_off(reader, frames)
+        _check_length(reader.path, frames, reader.rate)
+        return AudioInfo(reader.path, reader.rate, reader.channels, frames / reader.rate)
+
+
+def load(
+    path: str | Path,
+    sampling_rate: int | None = None,
+    channel: int | str = "mix",
+    start: float = 0.0,
+    duration: float | None = None,
+) -> tuple[np.ndarray, int]:
+    """Read a recording, or a clip of it, as one channel.
+
+    A clip equals the same samples of the whole recording, resampled or not: `load(path, rate, start=s, duration=d)`
+    is `load(path, rate)` from sample round(s * rate) on, round(d * rate) samples long (halves round up).
+
+    Args:
+        path: the recording; silence is valid audio (see `is_silent`).
+        sampling_rate: Hz, resampled with soxr HQ; None keeps the recording's own.
+        channel: "mix" for the mean of all channels, or one channel's index from 0.
+        start: seconds.
+        duration: seconds at most; a clip ends where the recording ends. None reads to the end.
+
+    Returns:
+        float32 samples (samples,), full scale 1.0, and their rate in Hz.
+
+    Raises:
+        AudioError: the file is missing, a folder, unreadable, empty, no audio, truncated or damaged, without samples,
+            shorter than `SHORTEST`, holds NaN or infinite samples, or has no such channel or clip.
+    """
+    with open_audio(path) as reader:
+        rate = reader.rate if sampling_rate is None else sampling_rate
+        pieces = list(_clip(reader, rate, channel, start, duration))
+    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), rate
+
+
+def blocks(
+    path: str | Path, seconds: float, sampling_rate: int | None = None, channel: int | str = "mix"
+) -> Iterator[np.ndarray]:
+    """Read a recording of any length in constant memory.
+
+    Yields:
+        float32 (samples,), round(seconds * rate) samples each but for a shorter last one; joined they equal `load`.
+
+    Raises:
+        AudioError: as `load`, when the reading gets there.
+    """
+    yield from _blocks(path, seconds, sampling_rate, channel, strict=True)
+
+
+def readable(
+    path: str | Path, seconds: float, sampling_rate: int | None = None, channel: int | str = "mix"
+) -> Iterator[np.ndarray]:
+    """As `blocks`, but of a file that is truncated or damaged it first gives what can be read.
+
+    Yields:
+        float32 (samples,), round(seconds * rate) samples each but for a shorter last one.
+
+    Raises:
+        BrokenOff: after the last block, if the recording ends before it should.
+        AudioError: as `load`, when the reading gets there.
+    """
+    yield from _blocks(path, seconds, sampling_rate, channel, strict=False)
+
+
+def save(path: str | Path, samples: np.ndarray, sampling_rate: int) -> None:
+    """Write mono float samples (samples,) as 16-bit wav or flac, by suffix; beyond full scale they are clipped.
+
+    Raises:
+        AudioError: another suffix, or samples that are NaN or infinite.
+        UserError: the folder cannot be written or the disk is full.
+    """
+    path = Path(path)
+    formats = {".wav": "WAV", ".flac": "FLAC"}
+    if path.suffix.lower() not in formats:
+        raise AudioError(f"Cannot write {path}: only .wav and .flac are written; choose one of these suffixes.")
+    if samples.ndim != 1:
+        raise ValueError(f"samples must have the shape (samples,), not {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise AudioError(f"Cannot write {path}: the samples hold NaN or infinite values; repair what made them.")
+    with atomic_write(path, "wb") as file:
+        soundfile.write(file, samples, sampling_rate, format=formats[path.suffix.lower()], subtype="PCM_16")
+
+
+def find(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Audio files from files, folders (searched through, links followed) and globs, sorted, each once.
+
+    A file named outright is taken whatever its suffix; folders and globs give those with a suffix in `SUFFIXES`,
+    without hidden ones.
+
+    Raises:
+        UserError: an input does not exist, cannot be searched or holds no audio.
+    """
+    found: dict[str, Path] = {}
+    for name in [inputs] if isinstance(inputs, str | Path) else inputs:
+        path = Path(name).expanduser()
+        if path.is_dir():
+            files = _walk(path)
+        elif path.exists() or not glob.has_magic(str(path)):
+            if not path.exists():
+                raise UserError(f"{name} does not exist; check the path or give a file, a folder or a glob.")
+            files = [path]
+        else:
+            matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 (absolute ones too)
+            if not matches:
+                raise UserError(f"Nothing matches {name}; check the pattern.")
+            files = [file for match in matches for file in (_walk(match) if match.is_dir() else [match])]
+            files = [file for file in files if file.suffix.lower() in SUFFIXES]
+        if not files:
+            raise UserError(f"{name} holds no audio; files count by suffix there: {' '.join(sorted(SUFFIXES))}.")
+        for file in files:
+            found.setdefault(os.path.abspath(file), file)  # noqa: PTH100 (two links are two recordings)
+    return sorted(found.values())
+
+
+def is_silent(samples: np.ndarray) -> bool:
+    """Whether samples (samples,) swing by no more than `SILENCE` from lowest to highest.
+
+    That is digital silence, also under dither or a constant offset. A quiet room is not: its noise is louder.
+    """
+    return samples.size == 0 or bool(np.ptp(samples) <= SILENCE)
+
+
+def _blocks(
+    path: str | Path, seconds: float, sampling_rate: int | None, channel: int | str, strict: bool
+) -> Iterator[np.ndarray]:
+    with open_audio(path, strict) as reader:
+        rate = reader.rate if sampling_rate is None else sampling_rate
+        size = _round(seconds * rate)
+        if size < 1:
+            raise AudioError(f"Blocks of {seconds} s hold no sample at {rate} Hz; ask for longer ones.")
+        held: list[np.ndarray] = []
+        missing = size
+        broken = None
+        try:
+            for piece in _clip(reader, rate, channel, 0.0, None):
+                while len(piece):
+                    held.append(piece[:missing])
+                    piece = piece[missing:]
+                    missing -= len(held[-1])
+                    if not missing:
+                        yield np.concatenate(held)
+                        held, missing = [], size
+        except BrokenOff as error:
+            broken = error
+        if held:
+            yield np.concatenate(held)
+        if broken is not None:
+            raise broken
+
+
+def _clip(reader: Reader, rate: int, channel: int | str, start: float, duration: float | None) -> Iterator[np.ndarray]:
+    """One channel of a clip at `rate` Hz in pieces (samples,), never empty as a whole; what breaks off does so last."""
+    path, source = reader.path, reader.rate
+    if rate < 1:
+        raise AudioError(f"The sampling rate must be positive, not {rate}; set it in Hz, such as 16000.")
+    if channel != "mix" and not (isinstance(channel, int) and 0 <= channel < reader.channels):
+        raise AudioError(
+            f"{path} has no channel {channel}; choose channel=mix or a number from 0 to {reader.channels - 1}."
+        )
+    first = _round(start * rate) if math.isfinite(start) else -1
+    wanted = None if duration is None else _round(duration * rate) if math.isfinite(duration) else 0
+    if first < 0 or (wanted is not None and wanted < 1):
+        raise AudioError(f"{path} has no clip of {duration} s from {start} s on; give a start >= 0 and a duration > 0.")
+    if reader.frames is not None:
+        _check_length(path, reader.frames, source)
+        if first >= reader.frames / source * rate:
+            raise _beyond(path, start, reader.frames / source)
+    # A resampled clip starts where the two rates share an instant, so that it falls on the samples of the whole.
+    step_in, step_out = source // math.gcd(source, rate), rate // math.gcd(source, rate)
+    context = 0 if source == rate else math.ceil(_CONTEXT * source / step_in)
+    steps = max(0, first // step_out - context)
+    position, drop = steps * step_in, first - steps * step_out
+    end = None if wanted is None else -(-(first + wanted) * step_in // step_out) + context * step_in
+    reader.skip(position)
+    resampler = None if source == rate else soxr.ResampleStream(source, rate, 1, dtype="float32", quality="HQ")
+    given, last = 0, False
+    while not last and (wanted is None or given < wanted):
+        size = PIECE if end is None else min(PIECE, end - position)
+        raw = reader.read(size)
+        piece = _channel(raw, channel)
+        if not np.isfinite(piece).all():
+            at = (position + int(np.argmin(np.isfinite(piece)))) / source
+            raise AudioError(f"{path} holds NaN or infinite samples (the first at {at:.3f} s); export it again.")
+        position += len(raw)
+        last = len(raw) < size or position == end
+        if resampler is not None:
+            piece = resampler.resample_chunk(piece, last=last)
+        dropped = min(drop, len(piece))
+        drop -= dropped
+        piece = piece[dropped:] if wanted is None else piece[dropped : dropped + wanted - given]
+        given += len(piece)
+        if len(piece):
+            yield piece
+    if len(raw) < size and (reader.broken or position < (reader.frames or 0) - SLACK * source):
+        raise breaks_off(reader, position)
+    if reader.frames is None and end is None:
+        _check_length(path, position, source)
+    if not given:
+        raise _beyond(path, start, position / source)
+
+
+def _channel(raw: np.ndarray, channel: int | str) -> np.ndarray:
+    """(samples, channels) -> (samples,)"""
+    if raw.shape[1] == 1:
+        return raw.reshape(-1)
+    if isinstance(channel, int):
+        return np.ascontiguousarray(raw[:, channel])
+    return raw @ np.full(raw.shape[1], 1 / raw.shape[1], np.float32)
+
+
+def _round(samples: float) -> int:
+    return math.floor(samples + 0.5)
+
+
+def _check_length(path: Path, frames: int, rate: int) -> None:
+    if frames == 0:
+        raise AudioError(f"{path} holds no samples, only a header; record or export it again.")
+    if frames < SHORTEST * rate:
+        count = "1 sample" if frames == 1 else f"{frames} samples"
+        raise AudioError(f"{path} holds only {count} at {rate} Hz, too short to hold speech; leave it out.")
+
+
+def _beyond(path: Path, start: float, length: float) -> AudioError:
+    return AudioError(
+        f"{path} ends at {length:.2f} s, before the clip that starts at {start:.2f} s; correct the start."
+    )
+
+
+def _walk(folder: Path) -> list[Path]:
+    """Files with an audio suffix under `folder`; a link back up does not send us in circles."""
+
+    def stop(error: OSError) -> None:
+        raise UserError(f"{error.filename} cannot be searched: {error.strerror}; make it readable.") from error
+
+    files: list[Path] = []
+    seen: set[Path] = set()
+    for root, folders, names in os.walk(folder, followlinks=True, onerror=stop):
+        here = Path(root)
+        seen.add(here.resolve())
+        folders[:] = [name for name in sorted(folders) if name[0] != "." and (here / name).resolve() not in seen]
+        files += [here / name for name in names if name[0] != "." and Path(name).suffix.lower() in SUFFIXES]
+    return files

@@ -1,0 +1,1 @@
+"""Corpora, texts, and the datasets and token files made of them."""

@@ -1,0 +1,161 @@
+"""Which utterances of a corpus can be used, and why the others cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from speechrnn.audio import io as audio
+from speechrnn.data.corpora import CorpusOptions, Utterance
+from speechrnn.text.tokenizers import NormalisationOptions, normalise
+
+_READERS = 8  # threads that open audio files: the wait is for the disk or the network, not for the processor
+_TOLERANCE = 0.1  # seconds by which manifests round durations
+
+# Reasons for which an utterance is left out, as the summary counts them
+MISSING_AUDIO = "missing audio"
+NO_TRANSCRIPT = "audio without transcript"
+EMPTY_TRANSCRIPT = "empty transcript"
+UNREADABLE = "unreadable audio"
+OUTSIDE = "outside the audio"
+TWICE = "listed twice"
+
+Stamp = tuple[int, int]  # size in bytes and time of change in ns of an audio file
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """An utterance that has passed all checks: its text is normalised and its duration known."""
+
+    utterance: Utterance
+    info: audio.AudioInfo
+    text: str
+    duration: float  # seconds
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """An utterance that is left out."""
+
+    utterance: Utterance
+    reason: str
+    detail: str = ""
+
+
+def stamp(path: Path) -> Stamp | None:
+    """Size and time of change; None where nothing is."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
+def check(
+    split: str,
+    utterances: Sequence[Utterance],
+    stamps: Sequence[Stamp | None],
+    options: CorpusOptions,
+    normalisation: NormalisationOptions,
+    seen: set[tuple[Path, float, int | None]],
+) -> tuple[list[Accepted], list[Rejected]]:
+    """Open the audio of each utterance of a split (headers only) and sort out what cannot be used.
+
+    Args:
+        split: "train", "dev" or "test"; `options.max_seconds` holds for "train" alone.
+        utterances: as the corpus lists them.
+        stamps: of their audio files, from `stamp`.
+        options: limits in seconds.
+        normalisation: of the transcripts.
+        seen: (audio, start, channel) of what was accepted so far, in other splits too; added to.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    accepted, rejected = [], []
+    console = Console(stderr=True)
+    infos = track(
+        _infos(utterances, stamps),
+        f"Reading {options.name}, {split}",
+        len(utterances),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    for utterance, info in zip(utterances, infos, strict=True):
+        outcome = _judge(utterance, info, options, normalisation, seen, training=split == "train")
+        if isinstance(outcome, Accepted):
+            accepted.append(outcome)
+        else:
+            rejected.append(outcome)
+    return accepted, rejected
+
+
+def _infos(
+    utterances: Sequence[Utterance], stamps: Sequence[Stamp | None]
+) -> Iterator[audio.AudioInfo | audio.AudioError | None]:
+    """What each utterance's audio file is, in order; None where there is none. Each file is opened once."""
+    paths = list(dict.fromkeys(u.audio for u, stamp in zip(utterances, stamps, strict=True) if stamp is not None))
+    known: dict[Path, audio.AudioInfo | audio.AudioError] = {}
+    pool = ThreadPoolExecutor(_READERS)
+    try:
+        found = zip(paths, pool.map(_info, paths), strict=True)
+        for utterance, stamp in zip(utterances, stamps, strict=True):
+            if stamp is None:
+                yield None
+                continue
+            while utterance.audio not in known:
+                path, info = next(found)
+                known[path] = info
+            yield known[utterance.audio]
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # interrupted, it would go through all the rest first
+
+
+def _info(path: Path) -> audio.AudioInfo | audio.AudioError:
+    try:
+        return audio.info(path)
+    except audio.AudioError as error:
+        return error
+
+
+def _judge(
+    utterance: Utterance,
+    info: audio.AudioInfo | audio.AudioError | None,
+    options: CorpusOptions,
+    normalisation: NormalisationOptions,
+    seen: set[tuple[Path, float, int | None]],
+    training: bool,
+) -> Accepted | Rejected:
+    if info is None:
+        return Rejected(utterance, MISSING_AUDIO)
+    if utterance.text is None:
+        return Rejected(utterance, NO_TRANSCRIPT)
+    text = normalise(utterance.text, normalisation)
+    if not text.strip():
+        return Rejected(utterance, EMPTY_TRANSCRIPT, f"the transcript is {utterance.text!r}")
+    if isinstance(info, audio.AudioError):
+        return Rejected(utterance, UNREADABLE, str(info))
+    key = (utterance.audio, utterance.start, utterance.channel)
+    if key in seen:
+        return Rejected(utterance, TWICE)
+    seen.add(key)
+    rest = info.duration - utterance.start
+    duration = rest if utterance.duration is None else utterance.duration
+    if rest <= 0 or duration > rest + _TOLERANCE or (utterance.channel or 0) >= info.channels:
+        return Rejected(
+            utterance,
+            OUTSIDE,
+            f"from {utterance.start:.3f} s for {duration:.3f} s, channel {utterance.channel}, but the file has "
+            f"{info.duration:.3f} s and {info.channels} channels",
+        )
+    if utterance.start == 0 and abs(rest - duration) <= _TOLERANCE:
+        duration = rest
+    duration = min(duration, rest)
+    if duration < options.min_seconds:
+        return Rejected(utterance, f"shorter than {options.min_seconds:g} s", f"{duration:.3f} s")
+    if training and options.max_seconds is not None and duration > options.max_seconds:
+        return Rejected(utterance, f"longer than {options.max_seconds:g} s", f"{duration:.3f} s")
+    return Accepted(utterance, info, text, duration)

@@ -1,0 +1,53 @@
+"""A folder of your own: each audio file beside a text file of the same name (talk.wav, talk.txt)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from speechrnn.core.errors import UserError
+from speechrnn.data.corpora import SPLITS, Utterance
+from speechrnn.data.corpora.layout import audio_files, existing_root, files_below, read_lines, wrong_root
+
+LAYOUT = "audio files, each beside a text file of the same name (talk.wav and talk.txt), at any depth"
+
+
+def utterances(
+    root: Path | None, *, text_suffix: str = ".txt", speaker_from_folder: bool = False
+) -> dict[str, list[Utterance]]:
+    """Folders `train`, `dev` and `test` in the root are the splits; without any of them all is train.
+
+    Utterance ids are paths relative to the split's folder, without suffix. Lines of a transcript are joined by spaces.
+
+    Args:
+        root: the folder, searched at any depth.
+        text_suffix: the suffix of the transcripts.
+        speaker_from_folder: the name of the folder that holds a file is its speaker, as in `anna/one.wav`; what lies
+            directly in a split's folder has no known speaker.
+
+    Raises:
+        UserError: no such folder, or it holds neither audio nor transcripts.
+    """
+    root = existing_root(root, "folder", LAYOUT)
+    if not text_suffix.startswith(".") or len(text_suffix) < 2:
+        raise UserError(f"corpus.text_suffix={text_suffix!r} must start with a dot, as in .txt.")
+    bases = {split: root / split for split in SPLITS if (root / split).is_dir()} or {"train": root}
+    splits = {split: _split(base, text_suffix, speaker_from_folder) for split, base in bases.items()}
+    if not any(splits.values()):
+        raise wrong_root(root, "folder", LAYOUT)
+    return splits
+
+
+def _split(base: Path, text_suffix: str, speaker_from_folder: bool) -> list[Utterance]:
+    audio = audio_files(base)
+    texts = {
+        path.relative_to(base).as_posix()[: -len(text_suffix)]: path
+        for path in files_below(base)
+        if path.name.endswith(text_suffix)
+    }
+    found = []
+    for name in sorted(audio.keys() | texts.keys()):
+        text = " ".join(line.strip() for _, line in read_lines(texts[name])) if name in texts else None
+        parent = Path(name).parent.name
+        speaker = parent if speaker_from_folder and parent else None
+        found.append(Utterance(name, audio.get(name, base / name), text, speaker=speaker))
+    return found

@@ -1,0 +1,125 @@
+"""Looking around in a corpus folder: where it starts, which audio it holds, and its text files line by line."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from speechrnn.core.errors import UserError
+
+
+def locate(root: Path | None, name: str, layout: str, markers: Sequence[str], inside: Sequence[str] = ()) -> Path:
+    """The folder in which a corpus's own tree starts: `root` itself, or one of the folders `inside` it.
+
+    Archives unpack into a folder of their own, and people point at either.
+
+    Args:
+        root: what the user gave as corpus.root.
+        name: the corpus, for the message.
+        layout: a phrase that says what the corpus looks like.
+        markers: glob patterns; the folder must hold a match of each.
+        inside: names (glob patterns) of folders in `root` to try after `root`.
+
+    Raises:
+        UserError: none of the folders holds the markers; says what was looked for and where.
+    """
+    folder = existing_root(root, name, layout)
+    candidates = [folder] + [path for pattern in inside for path in sorted(folder.glob(pattern)) if path.is_dir()]
+    for candidate in candidates:
+        if all(next(candidate.glob(marker), None) is not None for marker in markers):
+            return candidate
+    missing = [marker for marker in markers if next(folder.glob(marker), None) is None]
+    also = f" (nor in a folder {' or '.join(inside)} in it)" if inside else ""
+    raise wrong_root(folder, name, layout, f"{', '.join(missing)} not found there{also}; ")
+
+
+def existing_root(root: Path | None, name: str, layout: str) -> Path:
+    """`root` if it is a folder; UserError otherwise, saying what would be looked for there."""
+    if root is None:
+        raise UserError(f"The corpus {name} needs corpus.root, the folder that holds {layout}.")
+    if not root.is_dir():
+        raise wrong_root(root, name, layout, "it is a file, not a folder; " if root.exists() else "it does not exist; ")
+    return root
+
+
+def wrong_root(root: Path, name: str, layout: str, found: str = "") -> UserError:
+    """The error for a root that does not hold a corpus: what is wrong, what was looked for, and a way out."""
+    from speechrnn.data.corpora import corpus_module
+
+    fetch = ", or fetch it with corpus.download=true" if hasattr(corpus_module(name), "missing_archives") else ""
+    return UserError(
+        f"corpus.root={root} does not hold the corpus {name}: {found}looked for {layout}; "
+        f"point corpus.root at it{fetch}."
+    )
+
+
+def audio_files(folder: Path) -> dict[str, Path]:
+    """All audio below `folder`: path relative to it without suffix, with "/" -> the file, sorted.
+
+    Of several files that differ only in the suffix (a corpus kept as .sph and .wav), the first by name is taken.
+    """
+    from speechrnn.audio.io import SUFFIXES
+
+    files: dict[str, Path] = {}
+    for path in files_below(folder):
+        if path.suffix.lower() in SUFFIXES:
+            files.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
+    return files
+
+
+def files_below(folder: Path) -> list[Path]:
+    """All files below `folder` at any depth, through links too, sorted; hidden ones left out."""
+    found = []
+    for parent, _, names in os.walk(folder, followlinks=True):
+        found += [Path(parent, name) for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """(line number from 1, line without its end) of a UTF-8 text file, `.gz` or plain; empty lines are left out.
+
+    Raises:
+        UserError: no such file, not UTF-8, or a damaged gzip file.
+    """
+    opener = gzip.open if path.suffix == ".gz" else open
+    number = 0
+    try:
+        with opener(path, "rt", encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if line.strip():
+                    yield number, line.rstrip("\r\n")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check corpus.root.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8 text after line {number}; convert it to UTF-8.") from None
+    except (OSError, EOFError) as error:
+        raise UserError(f"{path} cannot be read after line {number}: {error}.") from error
+
+
+def read_table(path: Path, delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
+    """(line number of its end, cells) of each row of a CSV or TSV file, the header first.
+
+    Args:
+        path: a UTF-8 file, `.gz` or plain.
+        delimiter: one character.
+        quoted: whether a quotation mark encloses a cell; otherwise it is text like any other.
+    """
+    number = 0
+
+    def lines() -> Iterator[str]:
+        nonlocal number
+        for current, line in read_lines(path):
+            number = current
+            yield line + "\n"
+
+    reader = csv.reader(lines(), delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
+    try:
+        for cells in reader:
+            yield number, cells
+    except csv.Error as error:
+        raise UserError(
+            f"{path}, line {number}: {error}; is it a table with a {delimiter!r} between its columns?"
+        ) from None

@@ -1,0 +1,273 @@
+"""A corpus on disk -> `cuts_{train,dev,test}.jsonl.gz` (lhotse) and `summary.json` in a folder.
+
+The audio is not copied: the cuts name it. Read it with `speechrnn.audio.load(source, start=cut.start,
+duration=cut.duration, channel=...)`, where a MonoCut stands for the one channel `cut.channel` and a MultiCut for all
+channels mixed; that reads formats which lhotse's own reader does not.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import inspect
+import json
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
+from speechrnn.data.corpora import SPLITS, CorpusOptions, Utterance, corpus_module
+from speechrnn.data.corpora.check import Accepted, Rejected, Stamp, check, stamp
+from speechrnn.data.corpora.download import fetch
+from speechrnn.data.corpora.holdout import hold_out
+from speechrnn.data.sources import clear
+from speechrnn.text.tokenizers import NormalisationOptions
+
+if TYPE_CHECKING:
+    from lhotse.cut import Cut
+
+_LOG = logging.getLogger(__name__)
+# What is listed in two parts stays in the one that measures: training on test utterances would flatter the result.
+_MEASURING_FIRST = ("test", "dev", "train")
+_VERSION = 1  # of the prepared folder; raised when the same corpus would give other cuts
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared corpus. A split without utterances has no file."""
+
+    folder: Path
+    train: Path | None
+    dev: Path | None
+    test: Path | None
+    summary: dict[str, Any]
+    reused: bool  # nothing had changed since the last time
+
+    def describe(self) -> list[str]:
+        """One line a split: size, and what was rejected and why."""
+        lines = []
+        for split, part in self.summary["splits"].items():
+            line = (
+                f"{split}: {part['utterances']:,} utterances, {part['hours']:.2f} h, {part['speakers']:,} speakers, "
+                f"{part['words']:,} words"
+            )
+            rejected = part["rejected"]
+            if rejected["count"]:
+                why = ", ".join(f"{reason} {count:,}" for reason, count in rejected["reasons"].items())
+                line += f"; {rejected['count']:,} rejected ({why})"
+            lines.append(line)
+        return lines
+
+
+def prepare(options: CorpusOptions, folder: str | Path, normalisation: NormalisationOptions | None = None) -> Prepared:
+    """Check every utterance of a corpus and write its cut manifests and summary into `folder`.
+
+    Prepared again with the same options, transcripts and audio files (by size and time), what is there is reused.
+
+    Args:
+        options: which corpus, and where it is.
+        folder: where to write; made if it is missing.
+        normalisation: of the transcripts; None takes the defaults.
+
+    Raises:
+        UserError: the corpus is not where it should be, one of its text files is damaged, it cannot be downloaded, no
+            utterance is left, or `folder` cannot be written. Single bad utterances are no errors: the summary has them.
+    """
+    folder = Path(folder)
+    normalisation = normalisation or NormalisationOptions()
+    module = corpus_module(options.name)
+    if options.root is not None:
+        options = replace(options, root=options.root.expanduser().absolute())
+    if options.download:
+        _download(module, options)
+    listed = _with_unique_ids(module.utterances(options.root, **options.own))
+    stamps = {split: [stamp(utterance.audio) for utterance in found] for split, found in listed.items()}
+    fingerprint = _fingerprint(options, normalisation, listed, stamps)
+    if (reusable := _load(folder, fingerprint)) is not None:
+        return reusable
+
+    accepted: dict[str, list[Accepted]] = {}
+    rejected: dict[str, list[Rejected]] = {}
+    seen: set[tuple[Path, float, int | None]] = set()
+    for split in listed:
+        accepted[split], rejected[split] = check(split, listed[split], stamps[split], options, normalisation, seen)
+    held_out = ""
+    if not listed.get("dev") and accepted.get("train"):
+        held_out = _hold_out_dev(accepted, options.dev_fraction)
+    if not any(accepted.values()):
+        raise UserError(_nothing_left(module, options, listed, rejected))
+
+    clear(folder, (f"cuts_{split}.jsonl.gz" for split in SPLITS))
+    for split, items in accepted.items():
+        if items:
+            _write_cuts(folder / f"cuts_{split}.jsonl.gz", map(_cut, items))
+    summary = {
+        "corpus": options.name,
+        "root": None if options.root is None else str(options.root),
+        "options": options.plain(),
+        "normalisation": asdict(normalisation),
+        "dev_held_out_by": held_out or None,
+        "splits": {
+            split: _split_summary(accepted.get(split, []), rejected.get(split, []))
+            for split in SPLITS
+            if accepted.get(split) or rejected.get(split)
+        },
+        "fingerprint": fingerprint,
+    }
+    # Last, because its fingerprint says that the folder is complete.
+    with atomic_write(folder / "summary.json") as file:
+        json.dump(summary, file, ensure_ascii=False, indent=2)
+        file.write("\n")
+    prepared = _load(folder, fingerprint)
+    if prepared is None:
+        raise RuntimeError(f"{folder} is not what was just written")
+    for line in prepared.describe():
+        _LOG.info("%s %s", options.name, line)
+    return replace(prepared, reused=False)
+
+
+def _download(module: ModuleType, options: CorpusOptions) -> None:
+    missing: Callable[..., list[Any]] | None = getattr(module, "missing_archives", None)
+    if missing is None:
+        raise UserError(
+            getattr(
+                module,
+                "HOW_TO_GET",
+                f"The corpus {options.name} has nothing to download; set corpus.download=false.",
+            )
+        )
+    if options.root is None:
+        raise UserError(f"corpus.download=true needs corpus.root, the folder to put {options.name} into.")
+    keys = {key: value for key, value in options.own.items() if key in inspect.signature(missing).parameters}
+    fetch(missing(options.root, **keys), options.root)
+
+
+def _hold_out_dev(accepted: dict[str, list[Accepted]], fraction: float) -> str:
+    train = accepted["train"]
+    chosen = hold_out([i.utterance.id for i in train], [i.utterance.speaker for i in train], fraction)
+    accepted["dev"] = [item for index, item in enumerate(train) if index in chosen.indices]
+    accepted["train"] = [item for index, item in enumerate(train) if index not in chosen.indices]
+    return chosen.by if chosen.indices else ""
+
+
+def _with_unique_ids(splits: Mapping[str, Iterable[Utterance]]) -> dict[str, list[Utterance]]:
+    """The listed utterances, with -2, -3, ... after ids that come again: cut ids are distinct in the whole corpus."""
+    used: set[str] = set()
+    counts: Counter[str] = Counter()
+    listed: dict[str, list[Utterance]] = {}
+    for split in _MEASURING_FIRST:
+        for utterance in splits.get(split, ()):
+            name = utterance.id
+            while name in used:
+                counts[utterance.id] += 1
+                name = f"{utterance.id}-{counts[utterance.id] + 1}"
+            used.add(name)
+            listed.setdefault(split, []).append(utterance if name == utterance.id else replace(utterance, id=name))
+    return listed
+
+
+def _cut(item: Accepted) -> Cut:
+    from lhotse import AudioSource, MonoCut, MultiCut, Recording, SupervisionSegment
+
+    utterance, info = item.utterance, item.info
+    channels = list(range(info.channels))
+    # One channel of one is that channel; several are mixed unless one is named.
+    channel = 0 if info.channels == 1 else utterance.channel
+    recording = Recording(
+        id=utterance.id,
+        sources=[AudioSource(type="file", channels=channels, source=str(utterance.audio.absolute()))],
+        sampling_rate=info.sampling_rate,
+        num_samples=info.samples,
+        duration=info.samples / info.sampling_rate,
+        channel_ids=channels,
+    )
+    supervision = SupervisionSegment(
+        id=utterance.id,
+        recording_id=utterance.id,
+        start=0.0,
+        duration=item.duration,
+        channel=channels if channel is None else channel,
+        text=item.text,
+        speaker=utterance.speaker,
+    )
+    if channel is None:
+        return MultiCut(utterance.id, utterance.start, item.duration, channels, [supervision], recording=recording)
+    return MonoCut(utterance.id, utterance.start, item.duration, channel, [supervision], recording=recording)
+
+
+def _write_cuts(path: Path, cuts: Iterable[Cut]) -> None:
+    # mtime=0: the same corpus gives the same bytes.
+    with atomic_write(path, "wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as zipped:
+        for cut in cuts:
+            zipped.write((json.dumps(cut.to_dict(), ensure_ascii=False) + "\n").encode())
+
+
+def _split_summary(accepted: list[Accepted], rejected: list[Rejected]) -> dict[str, Any]:
+    return {
+        "utterances": len(accepted),
+        "hours": sum(item.duration for item in accepted) / 3600,
+        "speakers": len({item.utterance.speaker for item in accepted} - {None}),
+        "words": sum(len(item.text.split()) for item in accepted),
+        "rejected": {
+            "count": len(rejected),
+            "reasons": dict(Counter(item.reason for item in rejected).most_common()),
+            "utterances": [
+                {"id": r.utterance.id, "audio": str(r.utterance.audio), "reason": r.reason, "detail": r.detail}
+                for r in rejected
+            ],
+        },
+    }
+
+
+def _nothing_left(
+    module: ModuleType,
+    options: CorpusOptions,
+    listed: dict[str, list[Utterance]],
+    rejected: dict[str, list[Rejected]],
+) -> str:
+    looked = f"looked for {getattr(module, 'LAYOUT', 'utterances')} in {options.root or 'the working folder'}"
+    everything = [item for items in rejected.values() for item in items]
+    if not everything:
+        return f"The corpus {options.name} is empty: {looked}, and found no utterance."
+    why = ", ".join(f"{reason} {count:,}" for reason, count in Counter(r.reason for r in everything).most_common())
+    first = everything[0]
+    detail = f" ({first.detail.rstrip('.')})" if first.detail else ""
+    return (
+        f"The corpus {options.name} is empty: {looked}, and none of {len(everything):,} utterances can be used "
+        f"({why}); the first is {first.utterance.audio}: {first.reason}{detail}."
+    )
+
+
+def _fingerprint(
+    options: CorpusOptions,
+    normalisation: NormalisationOptions,
+    listed: dict[str, list[Utterance]],
+    stamps: dict[str, list[Stamp | None]],
+) -> str:
+    digest = hashlib.sha256()
+    digest.update(json.dumps([_VERSION, options.plain(), asdict(normalisation)], sort_keys=True).encode())
+    for split in sorted(listed):
+        digest.update(split.encode())
+        for utterance, mark in zip(listed[split], stamps[split], strict=True):
+            digest.update(repr((utterance, mark)).encode())
+    return digest.hexdigest()
+
+
+def _load(folder: Path, fingerprint: str) -> Prepared | None:
+    """What an earlier call left in `folder`, if it is complete and has this fingerprint."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if summary["fingerprint"] != fingerprint:
+            return None
+        sizes = {split: part["utterances"] for split, part in summary["splits"].items()}
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    paths = {split: folder / f"cuts_{split}.jsonl.gz" if sizes.get(split) else None for split in SPLITS}
+    if any(path is not None and not path.is_file() for path in paths.values()):
+        return None
+    return Prepared(folder, paths["train"], paths["dev"], paths["test"], summary, reused=True)

@@ -1,0 +1,70 @@
+"""Texts: whatever lies on disk -> the lines of a training, a validation and a test part.
+
+One small module a text. Each offers
+
+    parts(options, *, key=default, ...) -> dict[split, Part]
+
+whose keyword arguments are the text's own config keys (conf/text/NAME.yaml), the constant `LAYOUT`, a phrase that says
+what is looked for in the root, and, where the licence allows, `missing_files(root)`, which lists what
+`text.download=true` must fetch. `speechrnn.data.texts.prepare` does the rest, the same for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Literal
+
+from speechrnn.data.sources import SourceOptions, source_module, source_options
+from speechrnn.data.texts.reader import Line
+
+SPLITS = ("train", "valid", "test")
+
+# name -> module, imported only when it is asked for
+TEXTS: dict[str, str] = {
+    "file": "speechrnn.data.texts.file",
+    "ptb": "speechrnn.data.texts.ptb",
+    "shakespeare": "speechrnn.data.texts.shakespeare",
+    "transcripts": "speechrnn.data.texts.transcripts",
+    "wikitext2": "speechrnn.data.texts.wikitext2",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of a text: the files it comes from, and its lines, which can be read any number of times."""
+
+    files: tuple[Path, ...]
+    lines: Callable[[], Iterator[Line]]
+
+
+@dataclass(frozen=True)
+class TextOptions(SourceOptions):
+    """The keys of the config group `text` that all texts share; `text_options` adds the chosen text's own."""
+
+    # how bytes that are no UTF-8 are read: not at all, or as U+FFFD
+    errors: Literal["strict", "replace"] = "strict"
+    # whether the text is taken as separate documents, each read from the start state
+    documents: bool = False
+
+
+def text_options(config: Mapping[str, Any]) -> TextOptions:
+    """The options of a config group `text`, given as a mapping: `{"name": "file", "train": ["book.txt"]}`.
+
+    Raises:
+        UserError: see `sources.source_options`.
+    """
+    return source_options("text", TEXTS, "parts", TextOptions, config)
+
+
+def text_module(name: str) -> ModuleType:
+    """Imports the module of the text `name`; UserError names the nearest valid one."""
+    return source_module("text", TEXTS, name)
+
+
+def text_parts(options: TextOptions) -> dict[str, Part]:
+    """The parts that a text has, of "train", "valid" and "test"; UserError where it is not in its place."""
+    parts: dict[str, Part] = text_module(options.name).parts(options, **options.own)
+    return parts

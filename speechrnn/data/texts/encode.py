@@ -1,0 +1,108 @@
+"""Lines into token indices, a megabyte at a time: what a tokenizer's `encode` gives, and 0 after each line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from speechrnn.core.errors import UserError
+from speechrnn.data.texts.reader import Line
+from speechrnn.data.tokens import Block
+from speechrnn.text.tokenizers import (
+    UNKNOWN,
+    CharTokenizer,
+    NormalisationOptions,
+    Tokenizer,
+    describe_counts,
+    normalise,
+)
+
+_BLOCK = 1 << 20  # characters encoded at once, about
+
+
+def normalised(lines: Iterable[Line], options: NormalisationOptions) -> Iterator[Line]:
+    """The lines as the options ask; each stays a line, even if nothing is left of it."""
+    for line in lines:
+        text = normalise(line.text, options)
+        if not line.ended and options.collapse_spaces and line.text[-1:].isspace():
+            text += " "  # inside a line, and so not at its end
+        yield line._replace(text=text)
+
+
+class Encoder:
+    """Encodes a text, counting its `lines` and its `unknown` tokens: all that are `<unk>`, the text's own too."""
+
+    def __init__(self, tokenizer: Tokenizer, name: str) -> None:
+        """`name` is what the text is called in messages: "The training part of the text"."""
+        self.tokenizer = tokenizer
+        self.name = name
+        self.lines = 0
+        self.unknown = 0
+        self._open = UNKNOWN in tokenizer.symbols[1:2]
+        self._encode = self._table() if isinstance(tokenizer, CharTokenizer) else self._one_by_one
+
+    def blocks(self, lines: Iterable[Line]) -> Iterator[Block]:
+        """The lines (normalised) as blocks for `write_tokens`.
+
+        Raises:
+            UserError: characters outside the alphabet of a CharTokenizer without `<unk>`; all of them, with counts.
+        """
+        foreign: Counter[str] = Counter()
+        for chunk in _chunks(lines):
+            ids = None if foreign else self._encode(chunk)
+            if ids is None:
+                for line in chunk:
+                    foreign += self.tokenizer.unknown(line.text)
+                continue
+            self.lines += sum(line.ended for line in chunk)
+            self.unknown += int((ids == 1).sum()) if self._open else 0
+            yield Block(ids, sum(len(line.text) + line.ended for line in chunk), chunk[0].document)
+        if foreign:
+            raise UserError(
+                f"{self.name} holds {describe_counts(foreign)}, outside the alphabet of {len(self.tokenizer) - 1} "
+                "characters; set tokenizer.unknown=true to read them as <unk>, or normalise them away."
+            )
+
+    def _one_by_one(self, chunk: Sequence[Line]) -> np.ndarray | None:
+        encode = self.tokenizer.encode
+        ids: list[int] = []
+        for line in chunk:
+            # A piece of a line ends with the space that words and subwords imply.
+            ids += encode(line.text if line.ended else line.text.rstrip(" "))
+            if line.ended:
+                ids.append(0)
+        return np.array(ids, np.int64)
+
+    def _table(self) -> Callable[[Sequence[Line]], np.ndarray | None]:
+        """Characters by their code points, at memory speed rather than one look-up each; None if one has no index."""
+        alphabet = {ord(symbol): number for number, symbol in enumerate(self.tokenizer.symbols) if len(symbol) == 1}
+        table: np.ndarray = np.full(
+            max(alphabet) + 2, 1 if self._open else -1, np.int64
+        )  # the last for all code points above
+        for code, number in alphabet.items():
+            table[code] = number
+        table[ord("\n")] = 0
+
+        def encode(chunk: Sequence[Line]) -> np.ndarray | None:
+            text = "".join([line.text + "\n" if line.ended else line.text for line in chunk])
+            codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+            ids = table[np.minimum(codes, len(table) - 1)]
+            return None if len(ids) and ids.min() < 0 else ids
+
+        return encode
+
+
+def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
+    """About a megabyte of lines each; a document begins a new one."""
+    chunk: list[Line] = []
+    size = 0
+    for line in lines:
+        if chunk and (line.document or size >= _BLOCK):
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(line)
+        size += len(line.text) + 1
+    if chunk:
+        yield chunk

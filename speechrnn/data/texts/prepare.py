@@ -1,0 +1,220 @@
+"""A text on disk -> tokenizer.json, a token file a part, and summary.json in a folder.
+
+The tokenizer is made from the training part in one pass, each part is tokenized in another, and nothing of it is held
+in memory but the counts: a text may be larger than that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
+from speechrnn.data.sources import clear
+from speechrnn.data.texts import SPLITS, Part, TextOptions, text_module, text_parts
+from speechrnn.data.texts.download import fetch
+from speechrnn.data.texts.encode import Encoder, normalised
+from speechrnn.data.tokens import TokenFile, write_tokens
+from speechrnn.text.tokenizers import (
+    NormalisationOptions,
+    Tokenizer,
+    TokenizerOptions,
+    build_tokenizer,
+    tokenizer_from_json,
+)
+
+_LOG = logging.getLogger(__name__)
+_VERSION = 1  # of the prepared folder; raised when the same text would give other tokens
+_NAMES = {"train": "training", "valid": "validation", "test": "test"}
+_SAMPLE = 20_000_000  # characters that subwords are learnt from; sentencepiece holds about 20 bytes for each
+
+
+@dataclass(frozen=True)
+class PreparedText:
+    """A prepared text: its tokenizer, and the token file of each part that it has.
+
+    `summary["splits"]` has of each part: lines, documents, tokens, characters, unknown tokens, files.
+    """
+
+    folder: Path
+    tokenizer: Tokenizer
+    train: Path
+    valid: Path | None
+    test: Path | None
+    summary: dict[str, Any]
+    reused: bool  # nothing had changed since the last time
+
+    def describe(self) -> list[str]:
+        """One line a part: its size, and how much of it is unknown."""
+        lines = [f"{self.summary['tokenizer']['kind']} tokenizer: {len(self.tokenizer):,} symbols"]
+        for split, part in self.summary["splits"].items():
+            line = f"{split}: {part['lines']:,} lines, {part['tokens']:,} tokens, {part['characters']:,} characters"
+            if part["unknown"]:
+                line += f"; <unk> {part['unknown']:,} ({part['unknown'] / part['tokens']:.2%})"
+            lines.append(line)
+        return lines
+
+
+def prepare_text(
+    options: TextOptions,
+    tokenizer: TokenizerOptions,
+    normalisation: NormalisationOptions,
+    folder: str | Path,
+) -> PreparedText:
+    """Make the tokenizer from the training part, and write each part as a token file into `folder`.
+
+    Prepared again with the same options and files (by size and time), what is there is reused.
+
+    Args:
+        options: which text, and where it is.
+        tokenizer: what kind of tokenizer.
+        normalisation: of each line, before anything else.
+        folder: where to write; made if it is missing.
+
+    Raises:
+        UserError: the text is not where it should be, cannot be downloaded, is empty or no UTF-8, has no training part
+            or characters that the tokenizer lacks, or `folder` cannot be written.
+    """
+    folder = Path(folder)
+    if options.root is not None:
+        options = replace(options, root=options.root.expanduser().absolute())
+    if options.download:
+        _download(options)
+    parts = text_parts(options)
+    if "train" not in parts:
+        raise UserError(f"The text {options.name} has no training part; name its files, as in text.train=[book.txt].")
+    fingerprint = _fingerprint(options, tokenizer, normalisation, parts)
+    if (reusable := _load(folder, fingerprint)) is not None:
+        return reusable
+
+    clear(folder, ["tokenizer.json", *(f"{split}.tokens" for split in SPLITS)])
+    for split, part in parts.items():
+        _refuse_empty(part, normalisation, split)
+    texts: Iterable[str] = (line.text for line in normalised(parts["train"].lines(), normalisation))
+    made = build_tokenizer(tokenizer, _sample(texts) if tokenizer.kind == "subword" else texts)
+    counts = {
+        split: tokenize(part, made, normalisation, folder / f"{split}.tokens", split) for split, part in parts.items()
+    }
+    with atomic_write(folder / "tokenizer.json") as file:
+        json.dump(made.to_json(), file)
+    summary = {
+        "text": options.name,
+        "options": options.plain(),
+        "normalisation": asdict(normalisation),
+        "tokenizer": {**asdict(tokenizer), "symbols": len(made)},
+        "splits": counts,
+        "fingerprint": fingerprint,
+    }
+    # Last, because its fingerprint says that the folder is complete.
+    with atomic_write(folder / "summary.json") as file:
+        json.dump(summary, file, ensure_ascii=False, indent=2)
+        file.write("\n")
+    prepared = _load(folder, fingerprint)
+    if prepared is None:
+        raise RuntimeError(f"{folder} is not what was just written")
+    for line in prepared.describe():
+        _LOG.info("%s %s", options.name, line)
+    return replace(prepared, reused=False)
+
+
+def tokenize(
+    part: Part, tokenizer: Tokenizer, normalisation: NormalisationOptions, path: str | Path, split: str
+) -> dict[str, Any]:
+    """Write one part of a text as a token file.
+
+    Args:
+        part: as `text_parts` gives it.
+        tokenizer: of the model that will read it.
+        normalisation: as the model's training text had.
+        path: the token file.
+        split: "train", "valid" or "test", for messages.
+
+    Returns:
+        Its lines, documents, tokens (line ends included), characters (of the normalised text, line ends included),
+        unknown (tokens that are `<unk>`, also those of the text itself) and files.
+
+    Raises:
+        UserError: the part is empty, no UTF-8, or holds characters that the tokenizer lacks.
+    """
+    _refuse_empty(part, normalisation, split)
+    encoder = Encoder(tokenizer, f"The {_NAMES[split]} part of the text ({_files(part)})")
+    tokens = write_tokens(path, encoder.blocks(normalised(part.lines(), normalisation)), len(tokenizer))
+    return {
+        "lines": encoder.lines,
+        "documents": len(tokens.documents),
+        "tokens": len(tokens),
+        "characters": tokens.characters,
+        "unknown": encoder.unknown,
+        "files": [str(file) for file in part.files],
+    }
+
+
+def _refuse_empty(part: Part, normalisation: NormalisationOptions, split: str) -> None:
+    if not any(line.text.strip() for line in normalised(part.lines(), normalisation)):
+        raise UserError(
+            f"The {_NAMES[split]} part of the text ({_files(part)}) is empty, or normalisation leaves nothing of it; "
+            "check the files."
+        )
+
+
+def _files(part: Part) -> str:
+    more = f" and {len(part.files) - 1:,} more" if len(part.files) > 1 else ""
+    return f"{part.files[0]}{more}"
+
+
+def _download(options: TextOptions) -> None:
+    module = text_module(options.name)
+    if not hasattr(module, "missing_files"):
+        nothing = f"The text {options.name} has nothing to download; set text.download=false."
+        raise UserError(getattr(module, "HOW_TO_GET", nothing))
+    if options.root is None:
+        raise UserError(f"text.download=true needs text.root, the folder to put {options.name} into.")
+    fetch(module.missing_files(options.root), options.root)
+
+
+def _sample(texts: Iterable[str], most: int = _SAMPLE) -> Iterator[str]:
+    """All texts, or where they have more than `most` characters, each second, fourth, ... of them."""
+    kept: list[str] = []
+    size, step = 0, 1
+    for number, text in enumerate(texts):
+        if number % step:
+            continue
+        kept.append(text)
+        size += len(text)
+        while size > most and len(kept) > 1:
+            kept, step = kept[::2], 2 * step
+            size = sum(map(len, kept))
+    return iter(kept)
+
+
+def _fingerprint(
+    options: TextOptions, tokenizer: TokenizerOptions, normalisation: NormalisationOptions, parts: dict[str, Part]
+) -> str:
+    stamps = {}
+    for split, part in parts.items():
+        stats = [(path.absolute(), path.stat()) for path in part.files]
+        stamps[split] = [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
+    everything = [_VERSION, options.plain(), asdict(tokenizer), asdict(normalisation), stamps]
+    return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
+
+
+def _load(folder: Path, fingerprint: str) -> PreparedText | None:
+    """What an earlier call left in `folder`, if it is complete and has this fingerprint."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
+        if summary["fingerprint"] != fingerprint:
+            return None
+        tokenizer = tokenizer_from_json(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")))
+        paths = {split: folder / f"{split}.tokens" for split in summary["splits"]}
+        for split, path in paths.items():
+            if len(TokenFile.open(path)) != summary["splits"][split]["tokens"]:
+                return None
+    except (OSError, ValueError, KeyError, TypeError, UserError):
+        return None
+    return PreparedText(folder, tokenizer, paths["train"], paths.get("valid"), paths.get("test"), summary, reused=True)

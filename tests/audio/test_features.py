@@ -1,0 +1,122 @@
+"""The front ends against librosa and torchaudio, and their independence of padding."""
+
+from __future__ import annotations
+
+import librosa
+import numpy as np
+import pytest
+import torch
+import torchaudio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speechrnn.audio.features import MFCC, FeatureOptions, FrontEnd, KaldiFilterBank, LogMel, Normalise
+
+RATES = [8000, 16000, 22050]
+
+
+def speechlike(samples: int, rate: int) -> np.ndarray:
+    """A sweep with a falling envelope and a little noise."""
+    time = np.arange(samples) / rate
+    noise = np.random.default_rng(0).standard_normal(samples)
+    return (0.3 * np.sin(2 * np.pi * (200 + 800 * time) * time) * np.exp(-time) + 0.01 * noise).astype(np.float32)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_log_mel_is_librosas(rate: int) -> None:
+    """Within 1e-3 nats where there is energy above the floor."""
+    wave = speechlike(rate, rate)
+    front = LogMel(FeatureOptions(sampling_rate=rate, bins=40))
+    ours, _ = front(torch.from_numpy(wave)[None], torch.tensor([len(wave)]))
+    theirs = librosa.feature.melspectrogram(
+        y=wave, sr=rate, n_fft=front.fft_size, hop_length=front.hop_samples, win_length=front.window_samples,
+        window="hann", center=True, pad_mode="constant", power=2.0, n_mels=40, fmin=20.0, fmax=rate / 2, htk=True,
+        norm=None,
+    )  # fmt: skip
+    np.testing.assert_allclose(ours[0].numpy(), np.log(theirs.T + 1e-6), atol=1e-3)
+
+
+@pytest.mark.parametrize("rate", RATES)
+def test_kaldi_filter_bank_is_torchaudios(rate: int) -> None:
+    """Within 1e-3 nats."""
+    wave = torch.from_numpy(speechlike(rate, rate))
+    ours, frames = KaldiFilterBank(FeatureOptions(sampling_rate=rate, bins=40))(wave[None], torch.tensor([len(wave)]))
+    theirs = torchaudio.compliance.kaldi.fbank(
+        wave[None] * 32768, num_mel_bins=40, sample_frequency=float(rate), dither=0.0, energy_floor=0.0
+    )
+    assert int(frames) == len(theirs)
+    torch.testing.assert_close(ours[0], theirs, atol=1e-3, rtol=0)
+
+
+def test_mfcc_is_torchaudios() -> None:
+    """Cepstra and both orders of differences within 1e-3."""
+    rate = 16000
+    wave = torch.from_numpy(speechlike(rate, rate))
+    front = MFCC(FeatureOptions(bins=40, coefficients=13, deltas=2))
+    ours, _ = front(wave[None], torch.tensor([rate]))
+    mel, _ = front.log_mel(wave[None], torch.tensor([rate]))
+    cepstra = (mel @ torchaudio.functional.create_dct(13, 40, "ortho")).transpose(1, 2)
+    first = torchaudio.functional.compute_deltas(cepstra)
+    theirs = torch.cat([cepstra, first, torchaudio.functional.compute_deltas(first)], dim=1).transpose(1, 2)
+    torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
+
+
+def test_mfcc_cepstra_are_librosas() -> None:
+    """librosa takes the same DCT of the same log spectrum: within 1e-3."""
+    rate = 16000
+    wave = speechlike(rate, rate)
+    front = MFCC(FeatureOptions(bins=40, coefficients=13, deltas=0))
+    ours, _ = front(torch.from_numpy(wave)[None], torch.tensor([rate]))
+    mel, _ = front.log_mel(torch.from_numpy(wave)[None], torch.tensor([rate]))
+    theirs = librosa.feature.mfcc(S=mel[0].T.numpy(), n_mfcc=13, dct_type=2, norm="ortho")
+    np.testing.assert_allclose(ours[0].numpy(), theirs.T, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["log_mel", "mfcc", "kaldi"])
+@pytest.mark.parametrize("normalisation", ["utterance", "training", "none"])
+@settings(max_examples=10, deadline=None)
+@given(lengths=st.lists(st.integers(1, 6000), min_size=1, max_size=4), padding=st.integers(0, 3000))
+def test_padding_changes_nothing(kind: str, normalisation: str, lengths: list[int], padding: int) -> None:
+    """Frame counts agree with the true length, and a row of a batch equals the utterance alone."""
+    front = FrontEnd(FeatureOptions(kind=kind, bins=20, normalisation=normalisation))  # type: ignore[arg-type]
+    waves = [torch.from_numpy(speechlike(length, 16000)) for length in lengths]
+    batch = torch.zeros(len(lengths), max(lengths) + padding)
+    for row, wave in zip(batch, waves, strict=True):
+        row[: len(wave)] = wave
+    together, frames = front(batch, torch.tensor(lengths))
+    assert int(frames.max()) <= together.shape[1]
+    for wave, row, count in zip(waves, together, frames.tolist(), strict=True):
+        alone, alone_frames = front(wave[None], torch.tensor([len(wave)]))
+        assert alone.shape[1] == int(alone_frames) == count
+        torch.testing.assert_close(row[:count], alone[0], atol=2e-4, rtol=1e-4)
+
+
+def test_utterance_normalisation_by_construction() -> None:
+    features = torch.tensor([[[1.0], [3.0], [100.0]]])
+    normalised = Normalise("utterance", 1)(features, torch.tensor([2]))
+    torch.testing.assert_close(normalised[0, :, 0], torch.tensor([-1.0, 1.0, 0.0]), atol=1e-4, rtol=0)
+
+
+def test_training_statistics_by_construction() -> None:
+    normalise = Normalise("training", 2)
+    values = torch.tensor([[1.0, 10.0], [3.0, 10.0]])
+    normalise.fit(values.sum(0), values.square().sum(0), len(values))
+    assert normalise.mean.tolist() == [2.0, 10.0]
+    result = normalise(values[None], torch.tensor([2]))[0]
+    torch.testing.assert_close(result[:, 0], torch.tensor([-1.0, 1.0]))
+    assert torch.isfinite(result).all()  # the second dimension never varies
+
+
+def test_digital_silence_is_finite() -> None:
+    for kind in ("log_mel", "mfcc", "kaldi"):
+        features, _ = FrontEnd(FeatureOptions(kind=kind))(torch.zeros(1, 8000), torch.tensor([8000]))  # type: ignore[arg-type]
+        assert torch.isfinite(features).all()
+
+
+def test_a_tone_lights_the_band_that_holds_it() -> None:
+    rate, hertz = 16000, 1000
+    tone = torch.sin(2 * torch.pi * hertz * torch.arange(rate) / rate)
+    features, _ = LogMel(FeatureOptions(bins=40))(tone[None], torch.tensor([rate]))
+    centres = librosa.mel_frequencies(n_mels=42, fmin=20.0, fmax=rate / 2, htk=True)[1:-1]
+    loudest = int(features[0].mean(0).argmax())
+    assert abs(loudest - int(np.abs(centres - hertz).argmin())) <= 1

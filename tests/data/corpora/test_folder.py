@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from speechrnn.core.errors import UserError
+from speechrnn.data.corpora import CorpusOptions, corpus_options
+from speechrnn.data.corpora.folder import utterances
+from speechrnn.data.corpora.prepare import prepare
+
+
+def test_audio_beside_text_of_the_same_name(tmp_path: Path, speak, write) -> None:
+    speak(tmp_path / "anna/one.wav")
+    write(tmp_path / "anna/one.txt", "Sharks feed\non fish.\n")
+    speak(tmp_path / "two.ogg")
+    write(tmp_path / "two.txt", "Fish feed.")
+    found = utterances(tmp_path)
+    assert [(u.id, u.text, u.speaker) for u in found["train"]] == [
+        ("anna/one", "Sharks feed on fish.", None),
+        ("two", "Fish feed.", None),
+    ]
+    assert [u.speaker for u in utterances(tmp_path, speaker_from_folder=True)["train"]] == ["anna", None]
+
+
+def test_split_folders_are_kept(tmp_path: Path, speak, write) -> None:
+    for split in ("train", "dev", "test"):
+        speak(tmp_path / split / "a.wav")
+        write(tmp_path / split / "a.lab", split)
+    found = utterances(tmp_path, text_suffix=".lab")
+    assert {split: [u.text for u in part] for split, part in found.items()} == {
+        s: [s] for s in ("train", "dev", "test")
+    }
+    prepared = prepare(
+        corpus_options({"name": "folder", "root": tmp_path, "text_suffix": ".lab"}), tmp_path / "prepared"
+    )
+    # the same name in each part, and still three distinct ids
+    assert [len(set(prepared.summary["splits"])), prepared.summary["dev_held_out_by"]] == [3, None]
+
+
+def test_what_has_no_counterpart_is_named(tmp_path: Path, speak, write) -> None:
+    corpus = tmp_path / "corpus"
+    for name in ("both", "sound"):
+        speak(corpus / f"{name}.wav")
+    for name in ("both", "words"):
+        write(corpus / f"{name}.txt", "yes")
+    write(corpus / "empty.txt", "\n")
+    speak(corpus / "empty.wav")
+    prepared = prepare(CorpusOptions("folder", corpus), tmp_path / "prepared")
+    rejected = prepared.summary["splits"]["train"]["rejected"]
+    assert {item["id"]: item["reason"] for item in rejected["utterances"]} == {
+        "sound": "audio without transcript",
+        "words": "missing audio",
+        "empty": "empty transcript",
+    }
+    assert rejected["count"] == 3
+
+
+def test_an_empty_folder_and_bad_keys(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match=f"corpus.root={tmp_path} does not hold .* looked for audio files, each beside a text file"
+    ):
+        utterances(tmp_path)
+    with pytest.raises(UserError, match=r"corpus\.text_suffix='txt' must start with a dot"):
+        utterances(tmp_path, text_suffix="txt")

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from speechrnn.data.corpora.holdout import hold_out
+
+SPEAKERS = st.lists(st.sampled_from(["anna", "ben", "cleo", "dan", "eve", None]), min_size=1, max_size=60)
+
+
+@given(SPEAKERS, st.floats(0.01, 0.9))
+def test_speakers_are_never_in_both_parts_and_neither_part_is_empty(
+    speakers: list[str | None], fraction: float
+) -> None:
+    chosen = hold_out([f"u{i}" for i in range(len(speakers))], speakers, fraction)
+    inside = {speakers[i] for i in chosen.indices} - {None}
+    outside = {speaker for i, speaker in enumerate(speakers) if i not in chosen.indices} - {None}
+    if chosen.by == "speaker":
+        assert not inside & outside
+    if len(speakers) > 1:
+        assert 0 < len(chosen.indices) < len(speakers)
+
+
+@given(SPEAKERS, st.floats(0, 0.9), st.randoms(use_true_random=False))
+def test_the_order_of_the_utterances_does_not_matter(speakers: list[str | None], fraction: float, random) -> None:
+    items = [(f"u{i}", speaker) for i, speaker in enumerate(speakers)]
+    shuffled = items.copy()
+    random.shuffle(shuffled)
+
+    def names(listed: list[tuple[str, str | None]]) -> set[str]:
+        ids, voices = [name for name, _ in listed], [voice for _, voice in listed]
+        return {ids[i] for i in hold_out(ids, voices, fraction).indices}
+
+    assert names(items) == names(shuffled)
+
+
+def test_the_size_is_close_to_the_wanted_fraction() -> None:
+    speakers: list[str | None] = [f"speaker{i % 50}" for i in range(1000)]
+    chosen = hold_out([str(i) for i in range(1000)], speakers, 0.1)
+    assert len(chosen.indices) == 100
+    assert chosen.by == "speaker"
+
+
+def test_a_zero_fraction_holds_out_nothing() -> None:
+    assert not hold_out(["a", "b"], ["x", "y"], 0).indices
+
+
+def test_one_speaker_is_split_by_utterance() -> None:
+    chosen = hold_out([str(i) for i in range(20)], ["only"] * 20, 0.1)
+    assert (len(chosen.indices), chosen.by) == (2, "utterance")
+
+
+def test_the_smallest_speaker_where_all_are_too_big() -> None:
+    speakers: list[str | None] = ["big"] * 6 + ["small"] * 4
+    assert hold_out([str(i) for i in range(10)], speakers, 0.1).indices == {6, 7, 8, 9}

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from speechrnn.core.errors import UserError
+from speechrnn.data.corpora import CorpusOptions, corpus_options
+from speechrnn.data.corpora.manifest import utterances
+from speechrnn.data.corpora.prepare import prepare
+
+
+def test_nemo_json_lines(tmp_path: Path, speak, write) -> None:
+    speak(tmp_path / "audio/a.wav", seconds=1.0)
+    rows = [
+        {"audio_filepath": "audio/a.wav", "duration": 1.0, "text": "whole"},
+        {"audio_filepath": "audio/a.wav", "duration": 0.25, "offset": 0.5, "text": "part", "speaker": 7, "id": "p"},
+    ]
+    path = write(tmp_path / "train.jsonl", "\n\n".join(map(json.dumps, rows)))
+    first, second = utterances(None, train=[str(path)])["train"]
+    assert (first.id, first.audio, first.text, first.start, first.duration) == (
+        "a",
+        tmp_path / "audio/a.wav",
+        "whole",
+        0,
+        1,
+    )
+    assert (second.id, second.speaker, second.start, second.duration) == ("p", "7", 0.5, 0.25)
+
+
+@pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
+def test_tables_with_a_header(tmp_path: Path, write, suffix: str, delimiter: str) -> None:
+    rows = [["wav_filename", "transcript", "duration"], ["x.wav", '"a ""quoted"" word"', "1.5"], ["y.wav", "b", ""]]
+    path = write(tmp_path / f"t{suffix}", "\n".join(delimiter.join(row) for row in rows) + "\n")
+    first, second = utterances(tmp_path, test=[path.name])["test"]
+    assert (first.text, first.duration, second.duration) == ('a "quoted" word', 1.5, None)
+    assert first.audio == tmp_path / "x.wav"
+
+
+def test_lhotse_cuts_go_in_as_they_came_out(tmp_path: Path, speak, write, read_cuts) -> None:
+    speak(tmp_path / "corpus/a.wav")
+    write(tmp_path / "corpus/a.txt", "Yes.")
+    speak(tmp_path / "corpus/both.wav", channels=2)
+    write(tmp_path / "corpus/both.txt", "No.")
+    first = prepare(CorpusOptions("folder", tmp_path / "corpus", dev_fraction=0), tmp_path / "first")
+    options = corpus_options({"name": "manifest", "dev_fraction": 0, "train": [str(first.train)]})
+    again = prepare(options, tmp_path / "again")
+    assert read_cuts(again.train) == read_cuts(first.train)
+
+
+def test_a_lhotse_cut_of_a_long_recording_gives_an_utterance_a_supervision(tmp_path: Path, speak) -> None:
+    from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
+
+    speak(tmp_path / "call.wav", seconds=4, channels=2)
+    source = AudioSource("file", [0, 1], str(tmp_path / "call.wav"))
+    recording = Recording("call", [source], 8000, 32000, 4.0, [0, 1])
+    segments = [
+        SupervisionSegment(f"s{n}", "call", start, 1.0, 1, f"word {n}", speaker="b")
+        for n, start in ((1, 0.5), (2, 1.5))
+    ]
+    cut = MonoCut("long", 1.0, 3.0, 1, segments, recording=recording)
+    CutSet.from_cuts([cut]).to_file(tmp_path / "cuts.jsonl.gz")
+    found = utterances(tmp_path, train=["cuts.jsonl.gz"])["train"]
+    assert [(u.id, u.text, u.start, u.duration, u.channel, u.speaker) for u in found] == [
+        ("s1", "word 1", 1.5, 1.0, 1, "b"),
+        ("s2", "word 2", 2.5, 1.0, 1, "b"),
+    ]
+    prepared = prepare(
+        corpus_options({"name": "manifest", "root": tmp_path, "dev_fraction": 0, "train": ["cuts.jsonl.gz"]}),
+        tmp_path / "p",
+    )
+    cuts = list(CutSet.from_file(prepared.train))
+    assert [(c.id, c.start, c.channel, c.load_audio().shape) for c in cuts] == [
+        ("s1", 1.5, 1, (1, 8000)),
+        ("s2", 2.5, 1, (1, 8000)),
+    ]
+
+
+GOOD: dict[str, Any] = {"audio_filepath": "a.wav", "text": "a"}
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{'audio_filepath': 'a.wav'}", r"train\.jsonl, line 2 is no JSON .*at column 2"),
+        ("[1]", r"line 2 must be a JSON object"),
+        (
+            json.dumps({"audio_filepath": "a.wav", "txt": "a"}),
+            r"line 2: the key text is missing among audio_filepath, txt; did you mean txt\?",
+        ),
+        (json.dumps({"text": "a"}), r"line 2: the key audio_filepath is missing among text"),
+        (json.dumps({**GOOD, "duration": "long"}), r"line 2: duration must be a number of seconds, not 'long'"),
+        (json.dumps({**GOOD, "offset": -1}), r"line 2: offset must be a number of seconds, not -1"),
+        (json.dumps({**GOOD, "text": 5}), r"line 2: text must be a string, not 5"),
+        (json.dumps({**GOOD, "audio_filepath": ""}), r"line 2: audio_filepath must be the path of a file"),
+        (json.dumps({"type": "MixedCut", "tracks": []}), r"line 2: a lhotse MixedCut cannot be used"),
+        (json.dumps({"type": "MonoCut", "supervisions": []}), r"line 2: the lhotse cut has no key 'recording'"),
+    ],
+)
+def test_bad_lines_have_their_number(tmp_path: Path, write, line: str, message: str) -> None:
+    write(tmp_path / "train.jsonl", json.dumps(GOOD) + "\n" + line + "\n")
+    with pytest.raises(UserError, match=message):
+        utterances(tmp_path, train=["train.jsonl"])
+
+
+def test_bad_files(tmp_path: Path, write) -> None:
+    with pytest.raises(UserError, match=r"needs at least one file, as in corpus\.train=\[train\.jsonl\]"):
+        utterances(tmp_path)
+    with pytest.raises(UserError, match=r"gone\.jsonl does not exist"):
+        utterances(tmp_path, train=["gone.jsonl"])
+    write(tmp_path / "t.xml", "")
+    with pytest.raises(UserError, match=r"t\.xml must end in \.jsonl, \.json, \.csv or \.tsv"):
+        utterances(tmp_path, train=["t.xml"])
+    write(tmp_path / "t.csv", "audio_filepath,words\n")
+    with pytest.raises(UserError, match=r"t\.csv, line 1: the header has no column text"):
+        utterances(tmp_path, train=["t.csv"])
+    write(tmp_path / "t.csv", "audio_filepath,text\n\na.wav,a,b\n")
+    with pytest.raises(UserError, match=r"t\.csv, line 3: 3 columns where the header has 2"):
+        utterances(tmp_path, train=["t.csv"])
+    whole = gzip.compress(json.dumps(GOOD).encode() * 50)
+    (tmp_path / "t.jsonl.gz").write_bytes(whole[:-12])
+    with pytest.raises(UserError, match=r"t\.jsonl\.gz cannot be read after line 0"):
+        utterances(tmp_path, train=["t.jsonl.gz"])
+
+
+def test_audio_is_found_beside_the_manifest_then_under_the_root(tmp_path: Path, speak, write) -> None:
+    write(tmp_path / "lists/train.jsonl", json.dumps({**GOOD, "audio_filepath": "b.wav"}))
+    speak(tmp_path / "b.wav")
+    assert utterances(tmp_path, train=["lists/train.jsonl"])["train"][0].audio == tmp_path / "b.wav"
+    speak(tmp_path / "lists/b.wav")
+    assert utterances(tmp_path, train=["lists/train.jsonl"])["train"][0].audio == tmp_path / "lists/b.wav"
