@@ -201,7 +201,7 @@ def error_rates(folder: Path, root: Path, batch_seconds: float) -> None:
     """Prints what each engine makes of the test part."""
     from speechrnn.data.corpora.an4 import utterances
     from speechrnn.decoding.decoder import GreedyDecoder
-    from speechrnn.metrics import score
+    from speechrnn.evaluation.metrics import score
 
     model, tokenizer = load_acoustic(folder)
     references = {one.audio: one.text for one in utterances(root)["test"]}

@@ -34,7 +34,7 @@ from speechrnn.audio import io as audio
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import Utterance
 from speechrnn.data.corpora.an4 import utterances
-from speechrnn.metrics import bootstrap_interval, word_errors
+from speechrnn.evaluation.metrics import bootstrap_interval, word_errors
 from speechrnn.transcribe import Failure, Transcriber
 
 VARIANT = re.compile(r"\(\d+\)$")  # the second pronunciation of A stands in the dictionary as A(2)

@@ -9,13 +9,13 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from speechrnn import metrics
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.evaluation import metrics
+from speechrnn.evaluation.hypotheses import HYPOTHESIS, REFERENCE, Matched, match, read_texts
 from speechrnn.text.tokenizers import NormalisationOptions, normalise
-from speechrnn.transcripts import HYPOTHESIS, REFERENCE, Matched, match, read_texts
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def read(options: EvaluateOptions, hypotheses: Path, key: str) -> Matched:
 def predict(config: DictConfig) -> dict[str, Any]:
     """Prints how probable a language model finds a text; returns it."""
     # Here, because error rates need no torch and shall come at once.
-    from speechrnn.evaluation import TextEvaluation, evaluate_text
+    from speechrnn.evaluation.language import TextEvaluation, evaluate_text
 
     if config.model is None or config.text.files is None:
         missing = "model=DIR, the one that reads" if config.model is None else "text=FILE, what it reads"

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from speechrnn import markup
+from speechrnn.evaluation.metrics import align, count_errors
 from speechrnn.markup import note, number, section, table
-from speechrnn.metrics import align, count_errors
 from speechrnn.results import Results, Scored
 
 SHOWN = 6  # utterances

@@ -13,6 +13,7 @@ from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import TokenBatch
+from speechrnn.evaluation.perplexity import PlainReader, perplexity
 from speechrnn.generation.beams import BeamEngine
 from speechrnn.generation.engine import Engine
 from speechrnn.generation.options import GenerationOptions
@@ -21,7 +22,6 @@ from speechrnn.generation.spelling import NEWLINE, Spelling
 from speechrnn.generation.tiles import Tiles
 from speechrnn.generation.words import next_words
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, load_language
-from speechrnn.scoring import PlainReader, perplexity
 from speechrnn.text.tokenizers import Tokenizer
 
 DEFAULTS = GenerationOptions()

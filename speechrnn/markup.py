@@ -13,7 +13,7 @@ from pathlib import Path
 from string import Template
 
 from speechrnn.audio import io as audio
-from speechrnn.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit
+from speechrnn.evaluation.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit
 
 PLAYER_RATE = 16000  # Hz; every browser plays mp3 at this rate
 PLAYER_SECONDS = 30.0  # of an utterance at most, so that the page stays small

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import unsynced
+from speechrnn.evaluation.hypotheses import HYPOTHESES, row
 from speechrnn.inputs import Input
 from speechrnn.jobs import DONE, INCOMPLETE, Job
 from speechrnn.rows import Rows
 from speechrnn.transcript import Transcript
-from speechrnn.transcripts import HYPOTHESES, row
 from speechrnn.writers import Writer, find_writers
 
 # What the next file would meet as well: no space, no quota, a broken disk, one that can only be read.

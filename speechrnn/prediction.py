@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar
 
 from omegaconf import DictConfig, OmegaConf
 
-from speechrnn.adaptation import AdaptationOptions, adapted_figures
 from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
@@ -17,10 +16,11 @@ from speechrnn.core.files import atomic_write
 from speechrnn.data.texts import TextOptions
 from speechrnn.data.texts.prepare import PreparedText, prepare_text
 from speechrnn.data.tokens import TokenFile
+from speechrnn.evaluation.adaptation import AdaptationOptions, adapted_figures
+from speechrnn.evaluation.perplexity import score_text
 from speechrnn.generate import TextPredictor
 from speechrnn.nn.language import LanguageOptions, load_language, save_language
 from speechrnn.run import Run
-from speechrnn.scoring import score_text
 from speechrnn.text.tokenizers import NormalisationOptions, TokenizerOptions
 from speechrnn.training.fabric import make_fabric
 from speechrnn.training.language import LanguageTrainerOptions, train_language

@@ -11,8 +11,8 @@ from speechrnn.audio import io as audio
 from speechrnn.changes import changes
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.evaluation.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, character_errors
 from speechrnn.markup import length, note, number, percent, section, table
-from speechrnn.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, character_errors
 from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.results import Results, Scored
 

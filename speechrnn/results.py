@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit, Errors, align, score
+from speechrnn.evaluation.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit, Errors, align, score
 from speechrnn.nn.checkpoint import DESCRIPTION
 
 

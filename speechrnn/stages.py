@@ -29,7 +29,8 @@ from speechrnn.decoding.kneser_ney import kneser_ney
 from speechrnn.decoding.tuned import Tuned, read_tuned, write_tuned
 from speechrnn.decoding.tuning import Emission, TuningOptions, right_words
 from speechrnn.decoding.tuning import tune as search_weights
-from speechrnn.metrics import score
+from speechrnn.evaluation.hypotheses import row, write_rows
+from speechrnn.evaluation.metrics import score
 from speechrnn.nn.acoustic import AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.prediction import LanguageModelOptions
 from speechrnn.run import Run, is_first_process
@@ -37,7 +38,6 @@ from speechrnn.text.tokenizers import NormalisationOptions, TokenizerOptions, bu
 from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, readable, train_acoustic
 from speechrnn.training.fabric import make_fabric
 from speechrnn.transcribe import Transcriber
-from speechrnn.transcripts import row, write_rows
 
 DEV = "cuts_dev.jsonl.gz"
 

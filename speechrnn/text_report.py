@@ -13,11 +13,11 @@ from speechrnn import markup
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.data.tokens import TokenFile
+from speechrnn.evaluation.surprisal import Surprise, name, passage, surface, surprises
 from speechrnn.markup import escape, length, note, number, section, table
 from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.nn.language import load_language
 from speechrnn.results import TextResults
-from speechrnn.surprisal import Surprise, name, passage, surface, surprises
 from speechrnn.text.tokenizers import Tokenizer
 
 READ = 10_000  # tokens of the validation text that are searched for surprises

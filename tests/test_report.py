@@ -19,7 +19,7 @@ from page import Page, table
 from speechrnn.audio import io as audio
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
-from speechrnn.metrics import score
+from speechrnn.evaluation.metrics import score
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.report import write_report
 from speechrnn.text.tokenizers import CharTokenizer

@@ -14,8 +14,8 @@ from toy import encoded, toy_model
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import Block, TokenFile, write_tokens
+from speechrnn.evaluation.surprisal import surprises
 from speechrnn.nn.language import load_language, save_language
-from speechrnn.surprisal import surprises
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from speechrnn.text_report import write_text_report
 

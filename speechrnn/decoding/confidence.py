@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from speechrnn.metrics import HIT, align
+from speechrnn.evaluation.metrics import HIT, align
 
 MOST = 0.999  # no probability is taken for nearer to 0 or 1 than this leaves
 STEPS = 100  # of the fit, at most; three numbers take a dozen

@@ -14,10 +14,10 @@ from speechrnn.core.errors import UserError
 from speechrnn.data.texts.encode import normalised
 from speechrnn.data.texts.reader import Line, read_lines
 from speechrnn.data.tokens import TokenFile
-from speechrnn.evaluation import as_in_training
+from speechrnn.evaluation.language import as_in_training
+from speechrnn.evaluation.surprisal import surface
 from speechrnn.lessons.cell import LstmCell, Step
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
-from speechrnn.surprisal import surface
 from speechrnn.text.tokenizers import Tokenizer
 
 

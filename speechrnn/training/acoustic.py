@@ -17,7 +17,7 @@ from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import Batch, BucketedBatches, Utterances, loader
 from speechrnn.decoding.greedy import greedy
-from speechrnn.metrics import character_errors, word_errors
+from speechrnn.evaluation.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
 from speechrnn.text.tokenizers import Tokenizer, describe_unknown, unknown_report
 from speechrnn.training.fabric import TrainerOptions, precision, total

@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from toy import encoded, toy_model, write_text
 
-from speechrnn.adaptation import AdaptationOptions, adapted_figures
 from speechrnn.cli import main as cli
 from speechrnn.cli import overrides
+from speechrnn.evaluation.adaptation import AdaptationOptions, adapted_figures
+from speechrnn.evaluation.perplexity import score_text
 from speechrnn.nn.language import load_language, save_language
-from speechrnn.scoring import score_text
 from speechrnn.text.tokenizers import CharTokenizer, NormalisationOptions, WordTokenizer
 
 Run = Callable[..., tuple[int, str, str]]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import torch
 
 from speechrnn.data.tokens import TokenFile
+from speechrnn.evaluation.perplexity import PlainReader, evaluating, windows
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
-from speechrnn.scoring import PlainReader, evaluating, windows
 from speechrnn.text.tokenizers import Tokenizer
 
 EXPECTED = 3  # most probable tokens that are named

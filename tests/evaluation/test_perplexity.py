@@ -11,9 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from toy import step_by_step, token_file, toy_model
 
-from speechrnn import scoring
 from speechrnn.data.tokens import TokenFile
-from speechrnn.scoring import LineScore, PlainReader, TextScore, score_lines, score_text, token_log_probs, windows
+from speechrnn.evaluation import perplexity as scoring
+from speechrnn.evaluation.perplexity import (
+    LineScore,
+    PlainReader,
+    TextScore,
+    score_lines,
+    score_text,
+    token_log_probs,
+    windows,
+)
 
 VOCABULARY = 7
 IDS = [3, 0, 1, 2, 6, 5, 0, 0, 4, 4, 1, 0, 2, 2, 2, 5, 0, 6, 1, 0]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toy import encoded, step_by_step, token_file, toy_model
 
-from speechrnn.surprisal import EXPECTED, Surprise, name, passage, surface, surprises
+from speechrnn.evaluation.surprisal import EXPECTED, Surprise, name, passage, surface, surprises
 from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 
 TEXT = "Sharks feed on tuna fishes.\nTuna fishes feed on small fishes.\n\nSmall fishes feed on sea plants.\n"

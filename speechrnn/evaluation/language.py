@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from speechrnn.adaptation import AdaptationOptions, CacheOptions, DynamicOptions, adapting_reader
 from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.files import atomic_write
@@ -22,10 +21,11 @@ from speechrnn.data.texts.encode import normalised
 from speechrnn.data.texts.prepare import tokenize
 from speechrnn.data.texts.reader import Line, by_blank_lines, by_file, find
 from speechrnn.data.tokens import TokenFile
+from speechrnn.evaluation.adaptation import AdaptationOptions, CacheOptions, DynamicOptions, adapting_reader
+from speechrnn.evaluation.perplexity import LineScore, Reader, TextScore, score_lines, token_log_probs
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import LanguageModel, load_language
 from speechrnn.results import read_json
-from speechrnn.scoring import LineScore, Reader, TextScore, score_lines, token_log_probs
 from speechrnn.text.tokenizers import NormalisationOptions
 
 AS_IT_STANDS = NormalisationOptions("keep", "none", "keep", straight_quotes=False, collapse_spaces=False)

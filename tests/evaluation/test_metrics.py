@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn import metrics
 from speechrnn.core.errors import UserError
-from speechrnn.metrics import (
+from speechrnn.evaluation import metrics
+from speechrnn.evaluation.metrics import (
     Comparison,
     Edit,
     Errors,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from toy import step_by_step, token_file, toy_model
 
-from speechrnn.adaptation import (
+from speechrnn.evaluation.adaptation import (
     CacheOptions,
     CacheReader,
     DynamicOptions,
@@ -19,8 +19,8 @@ from speechrnn.adaptation import (
     best_options,
     undropped,
 )
+from speechrnn.evaluation.perplexity import Reader, score_text, token_log_probs
 from speechrnn.nn.language import LanguageModel
-from speechrnn.scoring import Reader, score_text, token_log_probs
 
 VOCABULARY = 7
 IDS = [3, 0, 1, 2, 6, 5, 0, 0, 4, 4, 1, 0, 2, 2, 2, 5, 0, 6, 1, 0]

@@ -10,8 +10,8 @@ import pytest
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
+from speechrnn.evaluation.hypotheses import HYPOTHESIS, REFERENCE, match, read_texts, row, write_rows
 from speechrnn.transcript import Segment, Transcript
-from speechrnn.transcripts import HYPOTHESIS, REFERENCE, match, read_texts, row, write_rows
 
 EXPECTED = {"a/one": "GO HOME", "two": "NO"}
 

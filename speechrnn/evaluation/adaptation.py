@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from speechrnn.data.tokens import TokenBatch, TokenFile
+from speechrnn.evaluation.perplexity import PlainReader, score_text, target_log_probs
 from speechrnn.nn.language import LanguageModel
-from speechrnn.scoring import PlainReader, score_text, target_log_probs
 
 OptionsT = TypeVar("OptionsT", "CacheOptions", "DynamicOptions")
 EPSILON = 2e-5  # keeps the step of a weight that had hardly a gradient yet from being a leap
