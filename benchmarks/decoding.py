@@ -38,9 +38,9 @@ from torch import Tensor
 from torchaudio.models.decoder import CTCDecoder, CTCDecoderLM, CTCDecoderLMState, ctc_decoder
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.beam import BeamOptions, beam_search
-from speechrnn.decoding.neural import NeuralModel
-from speechrnn.decoding.scorers import LabelScorer, Weighted
+from speechrnn.decoding.beam_search import BeamOptions, beam_search
+from speechrnn.decoding.scorers.base import LabelScorer, Weighted
+from speechrnn.decoding.scorers.neural import NeuralModel
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions
 from speechrnn.text.tokenizers import Tokenizer
 
@@ -253,8 +253,8 @@ def against_ngram(given: argparse.Namespace, emissions: Emissions, tokenizer: To
     """The LSTM of --language against a 6-gram, both in our search; the peer's is the 6-gram's time."""
     from speechrnn.data.corpora.an4 import utterances
     from speechrnn.decoding.fusion import language_scorer
-    from speechrnn.decoding.kneser_ney import kneser_ney
-    from speechrnn.decoding.ngram import NgramModel
+    from speechrnn.decoding.ngram.kneser_ney import kneser_ney
+    from speechrnn.decoding.ngram.model import NgramModel
 
     texts = [tokenizer.encode(utterance.text) for utterance in utterances(given.root)["train"]]
     ngram = NgramModel(kneser_ney(texts, tokenizer.symbols, 6), tokenizer)

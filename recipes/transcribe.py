@@ -23,7 +23,7 @@ from speechrnn.cli.main import FAILED, INTERRUPTED, OK, recipe
 from speechrnn.core.config import build
 from speechrnn.core.progress import Bar, in_words
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.decoding.tuned import FILE as TUNED
+from speechrnn.decoding.tuned_weights import FILE as TUNED
 from speechrnn.engine import EngineName, Precision
 from speechrnn.executors import Executor, ExecutorOptions, Lost, make_executor
 from speechrnn.inputs import Input, find_inputs

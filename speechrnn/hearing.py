@@ -12,7 +12,7 @@ from torch import Tensor
 
 from speechrnn.audio.features import FeatureOptions, LogMel
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.align import align_words
+from speechrnn.decoding.alignment import align_words
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.figures import INK, plain, style, svg
 from speechrnn.nn.acoustic import BLANK, AcousticModel, required_frames

@@ -21,12 +21,12 @@ from speechrnn.data.corpora.prepare import Prepared, prepare
 from speechrnn.data.dataset import batches_of, examples, load_all
 from speechrnn.data.texts import TextOptions, text_options, text_parts
 from speechrnn.data.texts.prepare import normalised
-from speechrnn.decoding.arpa import write_arpa
 from speechrnn.decoding.confidence import expected_calibration_error
 from speechrnn.decoding.decoder import BeamDecoder, Decoder, make_decoder, system_name
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.decoding.kneser_ney import kneser_ney
-from speechrnn.decoding.tuned import Tuned, read_tuned, write_tuned
+from speechrnn.decoding.ngram.arpa import write_arpa
+from speechrnn.decoding.ngram.kneser_ney import kneser_ney
+from speechrnn.decoding.tuned_weights import Tuned, read_tuned, write_tuned
 from speechrnn.decoding.tuning import Emission, TuningOptions, right_words
 from speechrnn.decoding.tuning import tune as search_weights
 from speechrnn.evaluation.hypotheses import row, write_rows

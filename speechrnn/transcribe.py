@@ -21,7 +21,7 @@ from speechrnn.data.dataset import pad
 from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.hypothesis import Decoded
-from speechrnn.decoding.tuned import read_tuned
+from speechrnn.decoding.tuned_weights import read_tuned
 from speechrnn.engine import Engine, EngineName, Precision, make_engine
 from speechrnn.intake import Source
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic

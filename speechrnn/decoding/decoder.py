@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.align import align_words, words_on_path
-from speechrnn.decoding.beam import beam_search
+from speechrnn.decoding.alignment import align_words, words_on_path
+from speechrnn.decoding.beam_search import beam_search
 from speechrnn.decoding.confidence import Calibration, word_posteriors
 from speechrnn.decoding.fusion import DecodingOptions, make_rescorer, make_scorers
 from speechrnn.decoding.greedy import best_paths
 from speechrnn.decoding.hypothesis import Decoded, Reading, Word
 from speechrnn.decoding.rescoring import rescore
-from speechrnn.decoding.scorers import Weighted
-from speechrnn.decoding.tuned import Tuned
+from speechrnn.decoding.scorers.base import Weighted
+from speechrnn.decoding.tuned_weights import Tuned
 from speechrnn.text.tokenizers import Tokenizer
 
 

@@ -10,13 +10,13 @@ from typing import Literal
 import torch
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.beam import BeamOptions
-from speechrnn.decoding.hot_words import HotWords
-from speechrnn.decoding.lexicon import Lexicon, check_words
-from speechrnn.decoding.neural import NeuralModel
-from speechrnn.decoding.ngram import read_ngram
-from speechrnn.decoding.scorers import LabelScorer, Length, Scorer, Weighted, match_symbols
-from speechrnn.decoding.word_scorer import WordScorer
+from speechrnn.decoding.beam_search import BeamOptions
+from speechrnn.decoding.ngram.model import read_ngram
+from speechrnn.decoding.scorers.base import LabelScorer, Length, Scorer, Weighted, match_symbols
+from speechrnn.decoding.scorers.hot_words import HotWords
+from speechrnn.decoding.scorers.lexicon import Lexicon, check_words
+from speechrnn.decoding.scorers.neural import NeuralModel
+from speechrnn.decoding.scorers.word import WordScorer
 from speechrnn.nn.language import load_language
 from speechrnn.text.tokenizers import Tokenizer
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from speechrnn.decoding.hypothesis import Reading
-from speechrnn.decoding.scorers import Weighted
+from speechrnn.decoding.scorers.base import Weighted
 
 
 def rescore(readings: Sequence[Sequence[Reading]], scorer: Weighted) -> list[list[Reading]]:

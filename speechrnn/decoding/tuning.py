@@ -16,7 +16,7 @@ from speechrnn.decoding.confidence import Calibration, expected_calibration_erro
 from speechrnn.decoding.decoder import BeamDecoder
 from speechrnn.decoding.fusion import LANGUAGE, NGRAM, DecodingOptions, Weights, reweigh
 from speechrnn.decoding.hypothesis import Decoded
-from speechrnn.decoding.tuned import Tuned
+from speechrnn.decoding.tuned_weights import Tuned
 from speechrnn.evaluation.metrics import HIT, Errors, align, character_errors, word_errors
 
 BATCH = 16  # utterances decoded together

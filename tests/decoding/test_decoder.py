@@ -10,13 +10,13 @@ from spoken import TOKENIZER, emission
 from toy import toy_model
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.arpa import write_arpa
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.decoder import make_decoder, system_name
 from speechrnn.decoding.fusion import DecodingOptions, Weights
 from speechrnn.decoding.hypothesis import Decoded
-from speechrnn.decoding.kneser_ney import kneser_ney
-from speechrnn.decoding.tuned import Tuned, read_tuned, write_tuned
+from speechrnn.decoding.ngram.arpa import write_arpa
+from speechrnn.decoding.ngram.kneser_ney import kneser_ney
+from speechrnn.decoding.tuned_weights import Tuned, read_tuned, write_tuned
 from speechrnn.nn.language import save_language
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 

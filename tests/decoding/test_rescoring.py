@@ -8,7 +8,7 @@ from torch import Tensor
 
 from speechrnn.decoding.hypothesis import Reading
 from speechrnn.decoding.rescoring import rescore
-from speechrnn.decoding.scorers import Automaton, Weighted
+from speechrnn.decoding.scorers.base import Automaton, Weighted
 
 
 def favours(label: int, forbidden: int | None = None) -> Automaton:

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from spoken import TOKENIZER, emission
 
-from speechrnn.decoding.arpa import write_arpa
 from speechrnn.decoding.decoder import BeamDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.decoding.kneser_ney import kneser_ney
+from speechrnn.decoding.ngram.arpa import write_arpa
+from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.decoding.tuning import Emission, TuningOptions, decode, right_words, tune
 
 

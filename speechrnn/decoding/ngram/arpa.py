@@ -19,7 +19,7 @@ from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
-from speechrnn.decoding.names import BEGIN, END
+from speechrnn.decoding.ngram.symbols import BEGIN, END
 from speechrnn.text.tokenizers import UNKNOWN
 
 NEVER = -99.0  # log10 of what is impossible, in the files of all tools

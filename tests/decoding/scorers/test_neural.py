@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import step_by_step, toy_model
 
-from speechrnn.decoding import neural
-from speechrnn.decoding.neural import NeuralModel
+from speechrnn.decoding.scorers import neural
+from speechrnn.decoding.scorers.neural import NeuralModel
 
 SHAPES = [
     {"cell": "lstm"},

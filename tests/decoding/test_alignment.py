@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from speechrnn.decoding.align import align_words
+from speechrnn.decoding.alignment import align_words
 from speechrnn.decoding.greedy import greedy
 from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 

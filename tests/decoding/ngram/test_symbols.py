@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.names import match_names, symbol, visible
+from speechrnn.decoding.ngram.symbols import match_names, symbol, visible
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
-from speechrnn.decoding import beam
-from speechrnn.decoding.beam import BeamOptions, Search, beam_search
+from speechrnn.decoding import beam_search as beam
+from speechrnn.decoding.beam_search import BeamOptions, Search, beam_search
 from speechrnn.decoding.hypothesis import Reading
-from speechrnn.decoding.scorers import Weighted
+from speechrnn.decoding.scorers.base import Weighted
 
 EXACT: dict[str, Any] = {"blank_threshold": 1.0, "symbol_threshold": 0.0, "beam_threshold": None}
 EVERYTHING = BeamOptions(beam_size=400, nbest=400, **EXACT)  # holds all label sequences of `small` emissions

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.arpa import Ngrams, read_arpa
-from speechrnn.decoding.kenlm import KenlmModel, is_kenlm
-from speechrnn.decoding.names import BEGIN, END, match_names, missing_symbols, symbol, visible
+from speechrnn.decoding.ngram.arpa import Ngrams, read_arpa
+from speechrnn.decoding.ngram.kenlm import KenlmModel, is_kenlm
+from speechrnn.decoding.ngram.symbols import BEGIN, END, match_names, missing_symbols, symbol, visible
 from speechrnn.text.tokenizers import BLANK, UNKNOWN, Tokenizer
 
 DENSE = 2**24  # pairs of a context and a token up to which all are worked out beforehand (128 MiB)

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.arpa import Ngrams
-from speechrnn.decoding.names import BEGIN, END, visible
+from speechrnn.decoding.ngram.arpa import Ngrams
+from speechrnn.decoding.ngram.symbols import BEGIN, END, visible
 from speechrnn.text.tokenizers import UNKNOWN
 
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where the text is too small or too regular to tell them; as lmplz has them

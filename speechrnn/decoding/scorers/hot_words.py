@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.lexicon import Spelling, check_spelling
-from speechrnn.decoding.scorers import Automaton
+from speechrnn.decoding.scorers.base import Automaton
+from speechrnn.decoding.scorers.lexicon import Spelling, check_spelling
 from speechrnn.text.tokenizers import Tokenizer
 
 

@@ -14,12 +14,12 @@ from torch import Tensor
 from toy import step_by_step, toy_model
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding import word_scorer
-from speechrnn.decoding.hot_words import HotWords
-from speechrnn.decoding.lexicon import Lexicon
-from speechrnn.decoding.neural import NeuralModel
-from speechrnn.decoding.scorers import LabelScorer, Length, Scorer, Weighted, match_symbols
-from speechrnn.decoding.word_scorer import WordScorer
+from speechrnn.decoding.scorers import word as word_scorer
+from speechrnn.decoding.scorers.base import LabelScorer, Length, Scorer, Weighted, match_symbols
+from speechrnn.decoding.scorers.hot_words import HotWords
+from speechrnn.decoding.scorers.lexicon import Lexicon
+from speechrnn.decoding.scorers.neural import NeuralModel
+from speechrnn.decoding.scorers.word import WordScorer
 from speechrnn.text.tokenizers import UNKNOWN, CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 
 WORDS = ["cat", "the", "that", "then", "a", "he"]

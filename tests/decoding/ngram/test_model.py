@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from small_arpa import SMALL
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding import ngram
-from speechrnn.decoding.arpa import LN_10, Ngrams, write_arpa
-from speechrnn.decoding.kneser_ney import kneser_ney
-from speechrnn.decoding.models import TokenModel
-from speechrnn.decoding.ngram import NgramModel, read_ngram
+from speechrnn.decoding.ngram import model as ngram
+from speechrnn.decoding.ngram.arpa import LN_10, Ngrams, write_arpa
+from speechrnn.decoding.ngram.kneser_ney import kneser_ney
+from speechrnn.decoding.ngram.model import NgramModel, read_ngram
+from speechrnn.decoding.scorers.token_model import TokenModel
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 
 TOKENIZER = CharTokenizer.build([], "ba ")  # blank 0, b 1, a 2, space 3

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.arpa import LN_10
-from speechrnn.decoding.names import END, match_names, missing_symbols, symbol, visible
+from speechrnn.decoding.ngram.arpa import LN_10
+from speechrnn.decoding.ngram.symbols import END, match_names, missing_symbols, symbol, visible
 from speechrnn.text.tokenizers import BLANK, UNKNOWN, Tokenizer
 
 MAGIC = b"mmap lm http://kheafield.com/code"

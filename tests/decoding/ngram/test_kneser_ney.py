@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.arpa import Ngrams, read_arpa, write_arpa
-from speechrnn.decoding.kneser_ney import kneser_ney
-from speechrnn.decoding.ngram import NgramModel
+from speechrnn.decoding.ngram.arpa import Ngrams, read_arpa, write_arpa
+from speechrnn.decoding.ngram.kneser_ney import kneser_ney
+from speechrnn.decoding.ngram.model import NgramModel
 from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, WordTokenizer
 
 Gram = tuple[int, ...]

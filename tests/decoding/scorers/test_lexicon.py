@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.lexicon import Lexicon, PrefixTree, Spelling, check_words
+from speechrnn.decoding.scorers.lexicon import Lexicon, PrefixTree, Spelling, check_words
 from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 
 WORDS = ["cat", "the", "that", "then", "a", "he"]

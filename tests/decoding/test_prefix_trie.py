@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn.decoding.trie import ABOVE, NOWHERE, Trie
+from speechrnn.decoding.prefix_trie import ABOVE, NOWHERE, Trie
 
 SYMBOLS = 4
 sequences = st.lists(st.lists(st.integers(1, SYMBOLS - 1), max_size=6), min_size=1, max_size=12)

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.answers import Answers
+from speechrnn.decoding.candidates import Pairs
 from speechrnn.decoding.frames import Frame, Frames
 from speechrnn.decoding.hypothesis import Reading
-from speechrnn.decoding.pairs import Pairs
-from speechrnn.decoding.scorers import Weighted
-from speechrnn.decoding.trie import NOWHERE, Trie
+from speechrnn.decoding.prefix_trie import NOWHERE, Trie
+from speechrnn.decoding.score_cache import Answers
+from speechrnn.decoding.scorers.base import Weighted
 
 NEVER = -math.inf
 ENTRIES = 2**21  # most numbers in the trie's table of children before it drops what the beam has left behind: 16 MB

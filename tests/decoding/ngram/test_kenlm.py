@@ -12,8 +12,8 @@ import torch
 from small_arpa import SMALL
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.kenlm import KenlmModel, is_kenlm
-from speechrnn.decoding.ngram import NgramModel, read_ngram
+from speechrnn.decoding.ngram.kenlm import KenlmModel, is_kenlm
+from speechrnn.decoding.ngram.model import NgramModel, read_ngram
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 BINARY = {

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.scorers import Weighted
-from speechrnn.decoding.trie import NOWHERE, Trie
+from speechrnn.decoding.prefix_trie import NOWHERE, Trie
+from speechrnn.decoding.scorers.base import Weighted
 
 NOTHING = 0  # the row of the node NOWHERE
 

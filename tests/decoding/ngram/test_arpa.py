@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from small_arpa import SMALL
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.arpa import LN_10, read_arpa, write_arpa
+from speechrnn.decoding.ngram.arpa import LN_10, read_arpa, write_arpa
 
 
 def written(folder: Path, text: str | bytes, name: str = "model.arpa") -> Path:

@@ -1,0 +1,1 @@
+"""N-gram language models: ARPA and KenLM files, Kneser-Ney estimation."""
