@@ -23,8 +23,8 @@ import torch
 from timing import in_turn, machine, parser, result, share, stop
 from torch import Tensor, nn
 
-from speechrnn.generate import TextPredictor
 from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.results import Prompt
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.text.tokenizers import WordTokenizer

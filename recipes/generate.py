@@ -23,9 +23,9 @@ from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.core.progress import Bar
 from speechrnn.executors import ExecutorOptions, Lost, make_executor
-from speechrnn.generate import TextPredictor
 from speechrnn.generation.job import Job, digest
 from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.prompts import at_hand, count_prompts, read_prompts
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.generation.worker import GenerateWorker, given_up

@@ -20,7 +20,7 @@ def __getattr__(name: str) -> Any:
 
         return Transcriber
     if name == "TextPredictor":
-        from speechrnn.generate import TextPredictor
+        from speechrnn.generation.predictor import TextPredictor
 
         return TextPredictor
     raise AttributeError(f"module 'speechrnn' has no attribute {name!r}")

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.generation.chance import stream_key, uniforms
+from speechrnn.generation.fixed_batches import alone
 from speechrnn.generation.options import GenerationOptions
-from speechrnn.generation.tiles import alone
+from speechrnn.generation.random_numbers import stream_key, uniforms
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.nn.softmax import FullSoftmax
 from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer

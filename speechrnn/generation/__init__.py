@@ -1,1 +1,1 @@
-"""Text from a language model, many prompts at once: what `speechrnn.generate` is made of."""
+"""Text from a language model, many prompts at once: what `speechrnn.generation.predictor` is made of."""

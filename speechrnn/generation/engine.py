@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from speechrnn.generation.detokenizer import Spelling
+from speechrnn.generation.fixed_batches import Tiles, padded, primed
 from speechrnn.generation.results import Prompt, Result
-from speechrnn.generation.rows import Row
-from speechrnn.generation.sampling import Sampler
-from speechrnn.generation.spelling import Spelling
-from speechrnn.generation.tiles import Tiles, padded, primed
+from speechrnn.generation.sampler import Sampler
+from speechrnn.generation.sequence import Row
 
 PRIMED = 256  # prompts read together, at least
 AHEAD = 4096  # results that may wait for an earlier one, since they are given away in order

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
+from speechrnn.generation.detokenizer import Spelling
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Prompt, Result
-from speechrnn.generation.spelling import Spelling
 
 STDIN = "-"
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from speechrnn.executors import Lost
-from speechrnn.generate import TextPredictor
+from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.results import Prompt, Result
 
 

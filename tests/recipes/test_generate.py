@@ -16,8 +16,8 @@ import pytest
 from novelist import make, tokenizer
 
 from speechrnn.cli import main as cli
-from speechrnn.generate import TextPredictor
 from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.predictor import TextPredictor
 from speechrnn.nn.language import save_language
 
 ROOT = Path(__file__).parents[2]

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from novelist import make, scores, shaped
 from torch import Tensor
 
-from speechrnn.generation import tiles
-from speechrnn.generation.clusters import ClusterSampler
-from speechrnn.generation.draws import NEVER, Buffers, weigh
+from speechrnn.generation import fixed_batches as tiles
+from speechrnn.generation.adaptive_sampling import ClusterSampler
+from speechrnn.generation.categorical import NEVER, Buffers, weigh
+from speechrnn.generation.detokenizer import Spelling
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Prompt
-from speechrnn.generation.rows import Row
-from speechrnn.generation.sampling import Sampler
-from speechrnn.generation.spelling import Spelling
+from speechrnn.generation.sampler import Sampler
+from speechrnn.generation.sequence import Row
 from speechrnn.nn.language import LanguageModel
 from speechrnn.text.tokenizers import WordTokenizer
 

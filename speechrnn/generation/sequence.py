@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from speechrnn.generation import chance
+from speechrnn.generation import random_numbers as chance
+from speechrnn.generation.detokenizer import Spelling
 from speechrnn.generation.results import Completion, FinishReason, Prompt, Token
-from speechrnn.generation.spelling import Spelling
 from speechrnn.nn.language import END_OF_LINE
 
 

@@ -8,8 +8,8 @@ import torch
 from novelist import make, probabilities, tokenizer
 
 from speechrnn.core.errors import UserError
-from speechrnn.generate import TextPredictor
-from speechrnn.generation import words as module
+from speechrnn.generation import next_words as module
+from speechrnn.generation.predictor import TextPredictor
 from speechrnn.text.tokenizers import CharTokenizer
 
 

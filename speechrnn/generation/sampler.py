@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.generation.clusters import ClusterSampler
-from speechrnn.generation.draws import NEVER, Buffers, Weights, most_probable, pick, weigh
-from speechrnn.generation.rows import Row, uniforms
-from speechrnn.generation.scores import constrain, fill_in, warp
-from speechrnn.generation.tiles import Tiles, padded
+from speechrnn.generation.adaptive_sampling import ClusterSampler
+from speechrnn.generation.categorical import NEVER, Buffers, Weights, most_probable, pick, weigh
+from speechrnn.generation.fixed_batches import Tiles, padded
+from speechrnn.generation.logits_processors import constrain, fill_in, warp
+from speechrnn.generation.sequence import Row, uniforms
 from speechrnn.nn.softmax import AdaptiveSoftmax
 
 MOST = 64  # rows of a softmax, of which a CPU's cache shall hold a chunk

@@ -4,7 +4,7 @@ import pytest
 from novelist import tokenizer
 
 from speechrnn.core.errors import UserError
-from speechrnn.generation.spelling import Spelling
+from speechrnn.generation.detokenizer import Spelling
 from speechrnn.text.tokenizers import CharTokenizer
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from speechrnn.generation.chance import stream_key, uniforms
+from speechrnn.generation.random_numbers import stream_key, uniforms
 
 
 def key(*values: int) -> np.ndarray:

@@ -13,9 +13,9 @@ from novelist import PROMPTS, WORDS, make, tokenizer, write
 
 import speechrnn
 from speechrnn.core.errors import UserError
-from speechrnn.generate import TextPredictor
 from speechrnn.generation.engine import AHEAD, Engine
 from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.nn.language import save_language
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from speechrnn.generation.detokenizer import Spelling
 from speechrnn.generation.engine import AHEAD, PRIMED
+from speechrnn.generation.fixed_batches import Tiles, padded, primed
+from speechrnn.generation.logits_processors import constrain, raw_scores
 from speechrnn.generation.results import Prompt, Result
-from speechrnn.generation.rows import Row
-from speechrnn.generation.scores import constrain, raw_scores
-from speechrnn.generation.spelling import Spelling
-from speechrnn.generation.tiles import Tiles, padded, primed
+from speechrnn.generation.sequence import Row
 
 
 @dataclass

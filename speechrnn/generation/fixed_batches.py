@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechrnn.generation.logits_processors import raw_scores
 from speechrnn.generation.results import Prompt, Result
-from speechrnn.generation.scores import raw_scores
 from speechrnn.nn.language import LanguageModel
 
 HEIGHTS = {"cpu": (128, 64, 32, 16), "cuda": (1024, 256, 64)}  # rows of a matrix

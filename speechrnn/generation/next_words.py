@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.generation.scores import raw_scores
-from speechrnn.generation.spelling import NEWLINE, Spelling
-from speechrnn.generation.tiles import Tiles, padded
+from speechrnn.generation.detokenizer import NEWLINE, Spelling
+from speechrnn.generation.fixed_batches import Tiles, padded
+from speechrnn.generation.logits_processors import raw_scores
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text.tokenizers import UNKNOWN
 

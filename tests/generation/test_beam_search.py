@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from novelist import make, probabilities, shaped
 
-from speechrnn.generate import TextPredictor
 from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.predictor import TextPredictor
 from speechrnn.nn.language import LanguageModel
 from speechrnn.text.tokenizers import CharTokenizer
 

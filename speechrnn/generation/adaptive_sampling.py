@@ -17,9 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from speechrnn.generation.draws import BELOW_ONE, NEVER, Buffers, most_probable, pick, weigh
-from speechrnn.generation.rows import Row, uniforms
-from speechrnn.generation.tiles import Tiles, padded
+from speechrnn.generation.categorical import BELOW_ONE, NEVER, Buffers, most_probable, pick, weigh
+from speechrnn.generation.fixed_batches import Tiles, padded
+from speechrnn.generation.sequence import Row, uniforms
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.nn.softmax import AdaptiveSoftmax
 

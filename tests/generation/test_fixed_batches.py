@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from novelist import make
 from torch import Tensor
 
-from speechrnn.generation.tiles import Tiles, agreeing
+from speechrnn.generation.fixed_batches import Tiles, agreeing
 
 MODEL = make(20)
 TILES = Tiles(MODEL)

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.generation.draws import NEVER, chunks
+from speechrnn.generation.categorical import NEVER, chunks
 from speechrnn.generation.options import GenerationOptions
-from speechrnn.generation.rows import Row
+from speechrnn.generation.sequence import Row
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
 from speechrnn.nn.softmax import FullSoftmax
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from novelist import make, normal, scores, shaped
 from torch import Tensor
 
+from speechrnn.generation.detokenizer import Spelling
+from speechrnn.generation.logits_processors import banned, constrain, fill_in, keep_top, penalise, raw_scores, warp
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Prompt
-from speechrnn.generation.rows import Row
-from speechrnn.generation.scores import banned, constrain, fill_in, keep_top, penalise, raw_scores, warp
-from speechrnn.generation.spelling import Spelling
+from speechrnn.generation.sequence import Row
 from speechrnn.text.tokenizers import CharTokenizer
 
 V = 40

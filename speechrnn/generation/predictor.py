@@ -14,13 +14,13 @@ from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import TokenBatch
 from speechrnn.evaluation.perplexity import PlainReader, perplexity
-from speechrnn.generation.beams import BeamEngine
+from speechrnn.generation.beam_search import BeamEngine
+from speechrnn.generation.detokenizer import NEWLINE, Spelling
 from speechrnn.generation.engine import Engine
+from speechrnn.generation.fixed_batches import Tiles
+from speechrnn.generation.next_words import next_words
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Prompt, Result
-from speechrnn.generation.spelling import NEWLINE, Spelling
-from speechrnn.generation.tiles import Tiles
-from speechrnn.generation.words import next_words
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, load_language
 from speechrnn.text.tokenizers import Tokenizer
 
