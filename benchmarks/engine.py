@@ -32,8 +32,8 @@ from torch import Tensor
 from speechrnn.audio import io as audio
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import by_length, pad
-from speechrnn.engine import Engine, choose, make_engine, onnx_is_here
 from speechrnn.nn.acoustic import AcousticModel, ConvolutionalSubsampling, load_acoustic
+from speechrnn.transcription.runtime import Engine, choose, make_engine, onnx_is_here
 
 CPU = torch.device("cpu")
 BASE = "torch float32"  # what the others are compared with

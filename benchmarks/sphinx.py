@@ -35,7 +35,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import Utterance
 from speechrnn.data.corpora.an4 import utterances
 from speechrnn.evaluation.metrics import bootstrap_interval, word_errors
-from speechrnn.transcribe import Failure, Transcriber
+from speechrnn.transcription.transcriber import Failure, Transcriber
 
 VARIANT = re.compile(r"\(\d+\)$")  # the second pronunciation of A stands in the dictionary as A(2)
 RATE = 16000  # Hz, of pocketsphinx's model and of AN4

@@ -35,8 +35,8 @@ from speechrnn.audio import io as audio
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.transcribe import Failure, Transcriber
-from speechrnn.writers import find_writers
+from speechrnn.transcription.transcriber import Failure, Transcriber
+from speechrnn.transcription.writers import find_writers
 
 RATE = 16000  # Hz, of AN4
 PIECE = 30.0  # seconds of a long recording that the peer takes at a time

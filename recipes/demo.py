@@ -23,8 +23,8 @@ from speechrnn.prediction import TextPredictionOptions
 from speechrnn.report import write_report
 from speechrnn.run import Run, is_first_process
 from speechrnn.stages import SpeechOptions, decode, language_text, train, train_language, tune
-from speechrnn.transcribe import Transcriber, Transcript
-from speechrnn.writers import find_writers
+from speechrnn.transcription.transcriber import Transcriber, Transcript
+from speechrnn.transcription.writers import find_writers
 
 # ways of decoding, as metrics.json calls them
 WAYS = {"greedy": "the network alone", "ngram": "with an n-gram model", "beam": "with the language model"}

@@ -24,7 +24,6 @@ from speechrnn.core.config import build
 from speechrnn.core.progress import Bar, in_words
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuned_weights import FILE as TUNED
-from speechrnn.engine import EngineName, Precision
 from speechrnn.executors import Executor, ExecutorOptions, Lost, make_executor
 from speechrnn.inputs import Input, find_inputs
 from speechrnn.jobs import DONE, INCOMPLETE, Interruption, Job, State
@@ -33,8 +32,9 @@ from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model
 from speechrnn.outputs import Outputs
 from speechrnn.records import digest
 from speechrnn.transcribing import Outcome, TranscribeWorker
-from speechrnn.transcript import Failure
-from speechrnn.writers import SubtitleOptions, find_writers
+from speechrnn.transcription.runtime import EngineName, Precision
+from speechrnn.transcription.transcript import Failure
+from speechrnn.transcription.writers import SubtitleOptions, find_writers
 
 SHOWN = 20  # failures that are printed; job.jsonl has them all
 

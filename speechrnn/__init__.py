@@ -16,7 +16,7 @@ __all__ = ["TextPredictor", "Transcriber"]
 def __getattr__(name: str) -> Any:
     """Imports torch and all that only when something that needs it is asked for."""
     if name == "Transcriber":
-        from speechrnn.transcribe import Transcriber
+        from speechrnn.transcription.transcriber import Transcriber
 
         return Transcriber
     if name == "TextPredictor":

@@ -13,8 +13,8 @@ from speechrnn.evaluation.hypotheses import HYPOTHESES, row
 from speechrnn.inputs import Input
 from speechrnn.jobs import DONE, INCOMPLETE, Job
 from speechrnn.rows import Rows
-from speechrnn.transcript import Transcript
-from speechrnn.writers import Writer, find_writers
+from speechrnn.transcription.transcript import Transcript
+from speechrnn.transcription.writers import Writer, find_writers
 
 # What the next file would meet as well: no space, no quota, a broken disk, one that can only be read.
 FATAL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])

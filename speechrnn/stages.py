@@ -37,7 +37,7 @@ from speechrnn.run import Run, is_first_process
 from speechrnn.text.tokenizers import NormalisationOptions, TokenizerOptions, build_tokenizer
 from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, readable, train_acoustic
 from speechrnn.training.fabric import make_fabric
-from speechrnn.transcribe import Transcriber
+from speechrnn.transcription.transcriber import Transcriber
 
 DEV = "cuts_dev.jsonl.gz"
 

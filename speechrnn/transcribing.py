@@ -11,11 +11,11 @@ from pathlib import Path
 from speechrnn.audio.backends import AudioError
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.engine import EngineName, Precision
 from speechrnn.inputs import Input
 from speechrnn.remote import fetched
-from speechrnn.transcribe import Transcriber
-from speechrnn.transcript import Failure, Transcript
+from speechrnn.transcription.runtime import EngineName, Precision
+from speechrnn.transcription.transcriber import Transcriber
+from speechrnn.transcription.transcript import Failure, Transcript
 
 
 @dataclass(frozen=True)

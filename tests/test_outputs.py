@@ -14,8 +14,8 @@ from speechrnn.inputs import Input
 from speechrnn.jobs import DONE, Job
 from speechrnn.outputs import Outputs
 from speechrnn.rows import Rows
-from speechrnn.transcript import Segment, Transcript
-from speechrnn.writers import find_writers
+from speechrnn.transcription.transcript import Segment, Transcript
+from speechrnn.transcription.writers import find_writers
 
 FORMATS = ["txt", "json", "srt"]
 

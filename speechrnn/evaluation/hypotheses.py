@@ -19,7 +19,7 @@ from speechrnn.core.files import atomic_write
 from speechrnn.data.corpora.layout import files_below, read_lines, read_table
 
 if TYPE_CHECKING:
-    from speechrnn.transcript import Transcript
+    from speechrnn.transcription.transcript import Transcript
 
 HYPOTHESES = "hypotheses.jsonl"
 

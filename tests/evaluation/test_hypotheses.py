@@ -11,7 +11,7 @@ import pytest
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.evaluation.hypotheses import HYPOTHESIS, REFERENCE, match, read_texts, row, write_rows
-from speechrnn.transcript import Segment, Transcript
+from speechrnn.transcription.transcript import Segment, Transcript
 
 EXPECTED = {"a/one": "GO HOME", "two": "NO"}
 

@@ -16,7 +16,7 @@ from listener import save_listener
 from speechrnn.audio import io as audio
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.cli import main as cli
-from speechrnn.transcribe import Transcriber
+from speechrnn.transcription.transcriber import Transcriber
 
 ROOT = Path(__file__).parents[2]
 RATE = 16000  # Hz

@@ -19,12 +19,13 @@ import pytest
 import stores
 from listener import ALONE, RATE, record, save_listener, written
 
-from speechrnn import intake, pipeline
 from speechrnn.audio import io as audio
 from speechrnn.cli import main as cli
 from speechrnn.jobs import Job
 from speechrnn.outputs import Outputs
-from speechrnn.transcript import Transcript
+from speechrnn.transcription import pipeline
+from speechrnn.transcription import reader as intake
+from speechrnn.transcription.transcript import Transcript
 
 ROOT = Path(__file__).parents[2]
 QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Protocol
 
 from speechrnn.core.config import did_you_mean
 from speechrnn.core.errors import UserError
-from speechrnn.writers.captions import SrtWriter, VttWriter
-from speechrnn.writers.plain import JsonWriter, TextWriter
-from speechrnn.writers.subtitles import SubtitleOptions
-from speechrnn.writers.tables import CtmWriter, TsvWriter
-from speechrnn.writers.textgrid import TextGridWriter
+from speechrnn.transcription.writers.captions import SrtWriter, VttWriter
+from speechrnn.transcription.writers.plain import JsonWriter, TextWriter
+from speechrnn.transcription.writers.subtitles import SubtitleOptions
+from speechrnn.transcription.writers.tables import CtmWriter, TsvWriter
+from speechrnn.transcription.writers.textgrid import TextGridWriter
 
 if TYPE_CHECKING:
-    from speechrnn.transcript import Transcript
+    from speechrnn.transcription.transcript import Transcript
 
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm", "textgrid")
 

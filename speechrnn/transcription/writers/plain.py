@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speechrnn.core.files import atomic_write
-from speechrnn.writers.fields import one_line
+from speechrnn.transcription.writers.fields import one_line
 
 if TYPE_CHECKING:
-    from speechrnn.transcript import Transcript
+    from speechrnn.transcription.transcript import Transcript
 
 
 class TextWriter:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.transcript import Segment, Transcript
-from speechrnn.writers.subtitles import Caption, SubtitleOptions, captions
+from speechrnn.transcription.transcript import Segment, Transcript
+from speechrnn.transcription.writers.subtitles import Caption, SubtitleOptions, captions
 
 USUAL = SubtitleOptions(line_length=10, lines=2, longest=7.0, shortest=0.0, pause=1.0)
 

@@ -22,12 +22,12 @@ from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.hypothesis import Decoded
 from speechrnn.decoding.tuned_weights import read_tuned
-from speechrnn.engine import Engine, EngineName, Precision, make_engine
-from speechrnn.intake import Source
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
-from speechrnn.pipeline import Pipeline
 from speechrnn.text.tokenizers import Tokenizer
-from speechrnn.transcript import Alternative, Failure, Said, Segment, Transcript, assemble
+from speechrnn.transcription.pipeline import Pipeline
+from speechrnn.transcription.reader import Source
+from speechrnn.transcription.runtime import Engine, EngineName, Precision, make_engine
+from speechrnn.transcription.transcript import Alternative, Failure, Said, Segment, Transcript, assemble
 
 __all__ = ["Alternative", "Failure", "Segment", "Source", "Transcriber", "Transcript"]
 

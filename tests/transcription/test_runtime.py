@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from speechrnn import engine as engines
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
-from speechrnn.engine import choose, make_engine
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
+from speechrnn.transcription import runtime as engines
+from speechrnn.transcription.runtime import choose, make_engine
 
 CPU = torch.device("cpu")
 INTEL = {"architecture": "x86_64", "cpu_name": "Intel Xeon", "avx512_bf16": True, "avx512_vnni": True}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from speechrnn.audio.io import SHORTEST
 from speechrnn.decoding.hypothesis import Decoded, Reading, Word
-from speechrnn.transcript import Said, assemble, fit
+from speechrnn.transcription.transcript import Said, assemble, fit
 
 
 def decoded(*words: Word, acoustic: float = -1.0, parts: dict[str, float] | None = None, frames: int = 10) -> Decoded:

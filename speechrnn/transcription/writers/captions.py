@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speechrnn.core.files import atomic_write
-from speechrnn.writers.subtitles import SubtitleOptions, captions
+from speechrnn.transcription.writers.subtitles import SubtitleOptions, captions
 
 if TYPE_CHECKING:
-    from speechrnn.transcript import Transcript
+    from speechrnn.transcription.transcript import Transcript
 
 ESCAPES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from speechrnn.data.dataset import by_length, pad
 from speechrnn.decoding.hypothesis import Decoded
-from speechrnn.intake import End, Numbered, Part, Reader, Room, Source, Unreadable
-from speechrnn.stretches import Stretch, Stretches, kept
-from speechrnn.transcript import Failure, Said, Transcript, assemble
+from speechrnn.transcription.emissions import Stretch, Stretches, kept
+from speechrnn.transcription.reader import End, Numbered, Part, Reader, Room, Source, Unreadable
+from speechrnn.transcription.transcript import Failure, Said, Transcript, assemble
 
 if TYPE_CHECKING:
-    from speechrnn.transcribe import Transcriber
+    from speechrnn.transcription.transcriber import Transcriber
 
 POOL = 600.0  # seconds of audio among which pieces of like length are sought
 EARLY = 0.25  # share of the pool that will do while a thread has nothing else to do

@@ -17,8 +17,8 @@ from praatio import textgrid
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.transcript import Segment, Transcript
-from speechrnn.writers import FORMATS, SubtitleOptions, find_writers
+from speechrnn.transcription.transcript import Segment, Transcript
+from speechrnn.transcription.writers import FORMATS, SubtitleOptions, find_writers
 
 WORDS = (Word("dž", 0.1, 0.42, 0.9), Word("ja", 0.5, 0.7, 0.8))
 LATE = (Word("hello", 3671.0, 3671.25, 0.25),)

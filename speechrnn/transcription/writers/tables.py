@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from speechrnn.core.files import atomic_write
-from speechrnn.writers.fields import one_line, whole_milliseconds
+from speechrnn.transcription.writers.fields import one_line, whole_milliseconds
 
 if TYPE_CHECKING:
-    from speechrnn.transcript import Transcript
+    from speechrnn.transcription.transcript import Transcript
 
 
 class TsvWriter:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from speechrnn.writers.fields import one_line, whole_milliseconds
+from speechrnn.transcription.writers.fields import one_line, whole_milliseconds
 
 if TYPE_CHECKING:
-    from speechrnn.transcript import Transcript
+    from speechrnn.transcription.transcript import Transcript
 
 MOST_WORDS = 100  # in one caption, whatever the options allow; keeps the layout's time linear
 ROUNDING = 1e-6  # milliseconds, by which 1000 times a decimal fraction may fall short

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from speechrnn.stretches import LONGEST, Stretch, Stretches, kept, pause
+from speechrnn.transcription.emissions import LONGEST, Stretch, Stretches, kept, pause
 
 FRAME = 0.03  # seconds
 MOST = round(LONGEST / FRAME)

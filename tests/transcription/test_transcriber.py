@@ -22,7 +22,7 @@ from speechrnn.data.dataset import pad
 from speechrnn.decoding.hypothesis import Decoded
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.text.tokenizers import CharTokenizer
-from speechrnn.transcribe import Failure, Transcriber, Transcript
+from speechrnn.transcription.transcriber import Failure, Transcriber, Transcript
 
 RATE = 16000  # Hz, of all models here
 TOKENIZER = CharTokenizer.build([], "ABC ")

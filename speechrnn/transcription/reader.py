@@ -16,7 +16,7 @@ from speechrnn.audio.io import AudioError
 from speechrnn.audio.segmentation import Piece, SegmentationOptions, hear_speech, pieces
 from speechrnn.audio.vad import SpeechDetector
 from speechrnn.core.errors import UserError
-from speechrnn.transcript import Failure
+from speechrnn.transcription.transcript import Failure
 
 CLIPS = 240.0  # seconds of short clips in which speech is sought together
 

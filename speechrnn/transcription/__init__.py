@@ -1,0 +1,1 @@
+"""From audio files to transcripts: reading, network and decoding at the same time."""
