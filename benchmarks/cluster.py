@@ -25,10 +25,10 @@ from statistics import median
 from an4 import ROOT, save_untrained, test_files
 from timing import machine, parser, result, stop
 
-from speechrnn.executors import ExecutorOptions, make_executor
-from speechrnn.executors.ray import reachable
-from speechrnn.inputs import Input
-from speechrnn.transcribing import TranscribeWorker
+from speechrnn.jobs.executors import ExecutorOptions, make_executor
+from speechrnn.jobs.executors.ray import reachable
+from speechrnn.jobs.inputs import Input
+from speechrnn.jobs.transcription_worker import TranscribeWorker
 
 STORE = 150_000_000  # bytes of each node's object store
 PATIENCE = 60.0  # s for the cluster to come up

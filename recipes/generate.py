@@ -22,14 +22,14 @@ from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.core.progress import Bar
-from speechrnn.executors import ExecutorOptions, Lost, make_executor
-from speechrnn.generation.job import Job, digest
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.predictor import TextPredictor
-from speechrnn.generation.prompts import at_hand, count_prompts, read_prompts
 from speechrnn.generation.results import Prompt, Result
-from speechrnn.generation.worker import GenerateWorker, given_up
-from speechrnn.jobs import Interruption
+from speechrnn.jobs.executors import ExecutorOptions, Lost, make_executor
+from speechrnn.jobs.generation_job import Job, digest
+from speechrnn.jobs.generation_worker import GenerateWorker, given_up
+from speechrnn.jobs.prompts import at_hand, count_prompts, read_prompts
+from speechrnn.jobs.transcription_job import Interruption
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
 
 

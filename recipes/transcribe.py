@@ -24,14 +24,14 @@ from speechrnn.core.config import build
 from speechrnn.core.progress import Bar, in_words
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuned_weights import FILE as TUNED
-from speechrnn.executors import Executor, ExecutorOptions, Lost, make_executor
-from speechrnn.inputs import Input, find_inputs
-from speechrnn.jobs import DONE, INCOMPLETE, Interruption, Job, State
-from speechrnn.jobs import FAILED as FAILURE
+from speechrnn.jobs.executors import Executor, ExecutorOptions, Lost, make_executor
+from speechrnn.jobs.inputs import Input, find_inputs
+from speechrnn.jobs.journal import digest
+from speechrnn.jobs.outputs import Outputs
+from speechrnn.jobs.transcription_job import DONE, INCOMPLETE, Interruption, Job, State
+from speechrnn.jobs.transcription_job import FAILED as FAILURE
+from speechrnn.jobs.transcription_worker import Outcome, TranscribeWorker
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model
-from speechrnn.outputs import Outputs
-from speechrnn.records import digest
-from speechrnn.transcribing import Outcome, TranscribeWorker
 from speechrnn.transcription.runtime import EngineName, Precision
 from speechrnn.transcription.transcript import Failure
 from speechrnn.transcription.writers import SubtitleOptions, find_writers

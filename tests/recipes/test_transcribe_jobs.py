@@ -21,8 +21,8 @@ from listener import ALONE, RATE, record, save_listener, written
 
 from speechrnn.audio import io as audio
 from speechrnn.cli import main as cli
-from speechrnn.jobs import Job
-from speechrnn.outputs import Outputs
+from speechrnn.jobs.outputs import Outputs
+from speechrnn.jobs.transcription_job import Job
 from speechrnn.transcription import pipeline
 from speechrnn.transcription import reader as intake
 from speechrnn.transcription.transcript import Transcript
@@ -92,7 +92,7 @@ KILLER = """if True:
     import os, random, runpy, sys, time
     from pathlib import Path
     import speechrnn.transcribing, hydra  # once, for all that are forked
-    from speechrnn.outputs import Outputs
+    from speechrnn.jobs.outputs import Outputs
 
     write = Outputs.write
     # Slowly, so that there is always something left to kill on a machine that is busy.

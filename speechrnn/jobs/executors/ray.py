@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.executors.crew import DEPTH, Died, Done, Event, Failed, Ready, Refused, least_busy, serve, work
-from speechrnn.executors.ledger import Ledger
-from speechrnn.executors.work import Chunk, MakeWorker
+from speechrnn.jobs.executors.crew import DEPTH, Died, Done, Event, Failed, Ready, Refused, least_busy, serve, work
+from speechrnn.jobs.executors.ledger import Ledger
+from speechrnn.jobs.executors.work import Chunk, MakeWorker
 
 REACH = 5.0  # s that a cluster has to answer
 LOOK = 2.0  # s between two looks at how large the cluster is

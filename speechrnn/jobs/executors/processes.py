@@ -16,9 +16,9 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.executors.crew import Died, Done, Event, Failed, Ready, Refused, least_busy, serve, work
-from speechrnn.executors.ledger import Ledger
-from speechrnn.executors.work import Chunk, MakeWorker
+from speechrnn.jobs.executors.crew import Died, Done, Event, Failed, Ready, Refused, least_busy, serve, work
+from speechrnn.jobs.executors.ledger import Ledger
+from speechrnn.jobs.executors.work import Chunk, MakeWorker
 
 
 class Processes:

@@ -11,7 +11,7 @@ import soundfile
 
 from speechrnn.audio import io as audio
 from speechrnn.core.errors import UserError
-from speechrnn.inputs import Input, find_inputs
+from speechrnn.jobs.inputs import Input, find_inputs
 
 
 @pytest.fixture

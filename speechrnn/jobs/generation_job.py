@@ -13,7 +13,7 @@ from typing import Any
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.generation.results import Result
-from speechrnn.records import alone, compare, digest, whole_lines
+from speechrnn.jobs.journal import alone, compare, digest, whole_lines
 
 __all__ = ["Job", "Progress", "as_line", "digest"]
 

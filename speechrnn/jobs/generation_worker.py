@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechrnn.executors import Lost
 from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.results import Prompt, Result
+from speechrnn.jobs.executors import Lost
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def at_hand(prompts: str, stdin: BinaryIO | None = None) -> Iterator[Path]:
         UserError: what lies at the address cannot be fetched.
     """
     if prompts != STDIN:
-        from speechrnn.remote import local_copy
+        from speechrnn.jobs.storage import local_copy
 
         with local_copy(prompts) as path:
             yield path

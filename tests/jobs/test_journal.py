@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from speechrnn.core.errors import UserError
-from speechrnn.records import append, compare, digest, flat, whole_lines
+from speechrnn.jobs.journal import append, compare, digest, flat, whole_lines
 
 
 def test_lines_are_added_and_read_whole(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 from speechrnn.core.errors import UserError
-from speechrnn.executors.ledger import Ledger
-from speechrnn.executors.work import TRIES, Chunk, Worker
+from speechrnn.jobs.executors.ledger import Ledger
+from speechrnn.jobs.executors.work import TRIES, Chunk, Worker
 
 DEPTH = 2  # chunks that a worker has, so that it never waits for the next one
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from speechrnn.executors.work import Chunk, Executor, Lost, MakeWorker, Worker
+from speechrnn.jobs.executors.work import Chunk, Executor, Lost, MakeWorker, Worker
 
 __all__ = ["Chunk", "Executor", "ExecutorOptions", "Lost", "MakeWorker", "Worker", "make_executor"]
 
@@ -51,14 +51,14 @@ def make_executor(options: ExecutorOptions, device: str = "auto") -> Executor:
         UserError: a package is missing. That there is no cluster is told when work begins.
     """
     if options.name == "processes":
-        from speechrnn.executors.processes import Processes
+        from speechrnn.jobs.executors.processes import Processes
 
         return Processes(options.workers, options.threads, options.chunk, device)
     if options.name == "ray":
-        from speechrnn.executors.ray import Ray
+        from speechrnn.jobs.executors.ray import Ray
 
         resources = options.cpus_per_worker, options.gpus_per_worker
         return Ray(options.address, options.workers, *resources, options.chunk)
-    from speechrnn.executors.local import Local
+    from speechrnn.jobs.executors.local import Local
 
     return Local()

@@ -7,7 +7,7 @@ import os
 
 from workers import Squares
 
-from speechrnn.executors import ExecutorOptions, make_executor
+from speechrnn.jobs.executors import ExecutorOptions, make_executor
 
 
 def test_items_are_taken_as_they_are_needed_and_stop_ends_them() -> None:

@@ -16,8 +16,8 @@ import pytest
 from workers import Settings, Squares, broken
 
 from speechrnn.core.errors import UserError
-from speechrnn.executors import ExecutorOptions, Lost, make_executor
-from speechrnn.executors.processes import Processes
+from speechrnn.jobs.executors import ExecutorOptions, Lost, make_executor
+from speechrnn.jobs.executors.processes import Processes
 
 TWO = ExecutorOptions("processes", workers=2, chunk=16)
 
@@ -105,7 +105,7 @@ def test_workers_end_with_their_driver_and_without_tracebacks(tmp_path: Path, en
     script = tmp_path / "script.py"
     script.write_text(dedent(SCRIPT))
     with subprocess.Popen(
-        [sys.executable, str(script), str(Path(__file__).parents[1])],
+        [sys.executable, str(script), str(Path(__file__).parents[2])],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

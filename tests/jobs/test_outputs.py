@@ -10,10 +10,10 @@ import pytest
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.inputs import Input
-from speechrnn.jobs import DONE, Job
-from speechrnn.outputs import Outputs
-from speechrnn.rows import Rows
+from speechrnn.jobs.inputs import Input
+from speechrnn.jobs.jsonl import Rows
+from speechrnn.jobs.outputs import Outputs
+from speechrnn.jobs.transcription_job import DONE, Job
 from speechrnn.transcription.transcript import Segment, Transcript
 from speechrnn.transcription.writers import find_writers
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from speechrnn.audio.backends import AudioError
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.inputs import Input
-from speechrnn.remote import fetched
+from speechrnn.jobs.inputs import Input
+from speechrnn.jobs.storage import fetched
 from speechrnn.transcription.runtime import EngineName, Precision
 from speechrnn.transcription.transcriber import Transcriber
 from speechrnn.transcription.transcript import Failure, Transcript

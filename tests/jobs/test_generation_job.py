@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from speechrnn.core.errors import UserError
-from speechrnn.generation import job as module
-from speechrnn.generation.job import Job, Progress
 from speechrnn.generation.results import Completion, Result, Token
+from speechrnn.jobs import generation_job as module
+from speechrnn.jobs.generation_job import Job, Progress
 
 MADE_WITH = {"model": "m", "prompts": "p", "temperature": 1.0, "stop_strings": ("a",)}
 RESULTS = [

@@ -8,8 +8,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechrnn.executors.ledger import CHUNK_SECONDS, Ledger
-from speechrnn.executors.work import Chunk, Lost
+from speechrnn.jobs.executors.ledger import CHUNK_SECONDS, Ledger
+from speechrnn.jobs.executors.work import Chunk, Lost
 
 
 @given(

@@ -10,9 +10,9 @@ from pathlib import Path
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import unsynced
 from speechrnn.evaluation.hypotheses import HYPOTHESES, row
-from speechrnn.inputs import Input
-from speechrnn.jobs import DONE, INCOMPLETE, Job
-from speechrnn.rows import Rows
+from speechrnn.jobs.inputs import Input
+from speechrnn.jobs.jsonl import Rows
+from speechrnn.jobs.transcription_job import DONE, INCOMPLETE, Job
 from speechrnn.transcription.transcript import Transcript
 from speechrnn.transcription.writers import Writer, find_writers
 

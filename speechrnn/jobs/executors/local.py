@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from speechrnn.executors.work import MakeWorker
+from speechrnn.jobs.executors.work import MakeWorker
 
 
 class Local:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from speechrnn.executors.work import TRIES, Chunk, Lost
+from speechrnn.jobs.executors.work import TRIES, Chunk, Lost
 
 CHUNK_SECONDS = 5.0  # work that is handed out at once, about
 GROWTH = 4  # a chunk is at most so many times as long as one that was done

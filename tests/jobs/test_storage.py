@@ -12,8 +12,8 @@ import stores
 from speechrnn.audio import io as audio
 from speechrnn.audio.io import AudioError
 from speechrnn.core.errors import UserError
-from speechrnn.inputs import find_inputs
-from speechrnn.remote import fetched, is_remote, list_remote, local_copy
+from speechrnn.jobs.inputs import find_inputs
+from speechrnn.jobs.storage import fetched, is_remote, list_remote, local_copy
 
 pytest.importorskip("fsspec")
 

@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 
 from speechrnn.audio import io as audio
 from speechrnn.core.errors import UserError
-from speechrnn.remote import is_remote, list_remote, on_the_web
+from speechrnn.jobs.storage import is_remote, list_remote, on_the_web
 
 LISTS = frozenset([".lst", ".list", ".m3u", ".m3u8"])  # suffixes of files that name recordings, one a line
 STDIN = "-"

@@ -9,8 +9,8 @@ from novelist import tokenizer
 from speechrnn.core.errors import UserError
 from speechrnn.generation.detokenizer import Spelling
 from speechrnn.generation.options import GenerationOptions
-from speechrnn.generation.prompts import count_prompts, read_prompts
 from speechrnn.generation.results import Prompt, Result
+from speechrnn.jobs.prompts import count_prompts, read_prompts
 
 SPELLING = Spelling(tokenizer("char"))
 OPTIONS = GenerationOptions(seed=3)

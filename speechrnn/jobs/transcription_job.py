@@ -20,10 +20,10 @@ from types import FrameType, TracebackType
 from typing import IO, TYPE_CHECKING, Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.records import alone, append, cannot_write, compare, whole_lines
+from speechrnn.jobs.journal import alone, append, cannot_write, compare, whole_lines
 
 if TYPE_CHECKING:
-    from speechrnn.inputs import Input
+    from speechrnn.jobs.inputs import Input
 
 RECORD = "job.jsonl"
 LEFT, DONE, FAILED, INCOMPLETE = "left", "done", "failed", "incomplete"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from speechrnn.core.files import atomic_write
-from speechrnn.records import append, cannot_write, whole_lines
+from speechrnn.jobs.journal import append, cannot_write, whole_lines
 
 
 class Rows:

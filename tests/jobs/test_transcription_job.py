@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn import jobs
 from speechrnn.core.errors import UserError
-from speechrnn.inputs import Input
-from speechrnn.jobs import DONE, FAILED, INCOMPLETE, Interruption, Job
+from speechrnn.jobs import transcription_job as jobs
+from speechrnn.jobs.inputs import Input
+from speechrnn.jobs.transcription_job import DONE, FAILED, INCOMPLETE, Interruption, Job
 
 MADE_WITH = {"model": "m", "formats": ["txt"], "decoding": {"name": "greedy"}}
 

@@ -10,7 +10,7 @@ import pytest
 from workers import Settings, Squares
 
 from speechrnn.core.errors import UserError
-from speechrnn.executors import ExecutorOptions, Lost, make_executor
+from speechrnn.jobs.executors import ExecutorOptions, Lost, make_executor
 
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'speechrnn[cluster]'")
 
@@ -19,7 +19,7 @@ def test_a_cluster_of_ones_own(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
     """In one session, since Ray takes its time to start."""
     import ray
 
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=150_000_000)
     capfd.readouterr()

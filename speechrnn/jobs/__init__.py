@@ -1,0 +1,1 @@
+"""Resumable jobs over many inputs: journal, inputs, outputs, workers and executors."""
