@@ -20,7 +20,7 @@ from speechrnn.data.corpora import corpus_options
 from speechrnn.data.corpora.prepare import prepare
 from speechrnn.data.texts.prepare import prepare_text
 from speechrnn.prediction import TextPredictionOptions
-from speechrnn.report import write_report
+from speechrnn.reports.speech import write_report
 from speechrnn.run import Run, is_first_process
 from speechrnn.stages import SpeechOptions, decode, language_text, train, train_language, tune
 from speechrnn.transcription.transcriber import Transcriber, Transcript

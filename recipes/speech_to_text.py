@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from speechrnn.cli.main import recipe
 from speechrnn.data.corpora import corpus_options
 from speechrnn.data.corpora.prepare import prepare
-from speechrnn.report import write_report
+from speechrnn.reports.speech import write_report
 from speechrnn.run import Run, is_first_process
 from speechrnn.stages import SpeechOptions, decode, train, train_language, tune
 

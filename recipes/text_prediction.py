@@ -15,8 +15,8 @@ from speechrnn.cli.main import recipe
 from speechrnn.data.texts import text_options
 from speechrnn.data.texts.prepare import prepare_text
 from speechrnn.prediction import TextPredictionOptions, sample, score, train
+from speechrnn.reports.text import write_text_report
 from speechrnn.run import Run, is_first_process
-from speechrnn.text_report import write_text_report
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from speechrnn.evaluation.adaptation import AdaptationOptions, CacheOptions, Dyn
 from speechrnn.evaluation.perplexity import LineScore, Reader, TextScore, score_lines, token_log_probs
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import LanguageModel, load_language
-from speechrnn.results import read_json
+from speechrnn.reports.results import read_json
 from speechrnn.text.tokenizers import NormalisationOptions
 
 AS_IT_STANDS = NormalisationOptions("keep", "none", "keep", straight_quotes=False, collapse_spaces=False)

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from speechrnn import markup
-from speechrnn.figures import FIRST, INK, SECOND, style, svg
 from speechrnn.lessons.food_chain import SENTENCES, STARTS, FoodChainOptions, Learnt, Words, expected
 from speechrnn.lessons.page import across, beside, paragraph, tiles, write_page
 from speechrnn.lessons.pictures import NAMES, colour_scale, heat_map, legend, line_axes
+from speechrnn.reports import html as markup
+from speechrnn.reports.plots import FIRST, INK, SECOND, style, svg
 from speechrnn.run import Run
 
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from speechrnn import markup
-from speechrnn.figures import INK, style, svg
 from speechrnn.lessons.cell import Step
 from speechrnn.lessons.gates import SHOWN, Watched
 from speechrnn.lessons.page import across, paragraph, power, tiles, write_page
 from speechrnn.lessons.pictures import colour_scale, heat_map
 from speechrnn.lessons.reading import Reading
 from speechrnn.lessons.tracking import SIGNALS, Tracker
+from speechrnn.reports import html as markup
+from speechrnn.reports.plots import INK, style, svg
 from speechrnn.run import Run
 
 if TYPE_CHECKING:

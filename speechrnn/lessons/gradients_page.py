@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from speechrnn import markup
-from speechrnn.figures import FIRST, INK, SECOND, style, svg
 from speechrnn.lessons.clipping import ClippingOptions, Descent
 from speechrnn.lessons.gradients import Flow, FlowOptions
 from speechrnn.lessons.page import across, beside, paragraph, power, tiles, write_page
 from speechrnn.lessons.pictures import CELLS, GREEN, NAMES, legend, line_axes
 from speechrnn.lessons.recall import Recalled, RecallOptions
+from speechrnn.reports import html as markup
+from speechrnn.reports.plots import FIRST, INK, SECOND, style, svg
 from speechrnn.run import Run
 
 if TYPE_CHECKING:

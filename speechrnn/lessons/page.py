@@ -10,9 +10,10 @@ from string import Template
 import torch
 
 import speechrnn
-from speechrnn import __version__, markup
+from speechrnn import __version__
 from speechrnn.core.files import atomic_write
 from speechrnn.lessons.papers import PAPERS
+from speechrnn.reports import html as markup
 from speechrnn.run import Run
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

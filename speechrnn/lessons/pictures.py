@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speechrnn.figures import FIRST, GRID, INK, SECOND, plain
+from speechrnn.reports.plots import FIRST, GRID, INK, SECOND, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

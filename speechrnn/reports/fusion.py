@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from speechrnn import markup
 from speechrnn.evaluation.metrics import align, count_errors
-from speechrnn.markup import note, number, section, table
-from speechrnn.results import Results, Scored
+from speechrnn.reports import html as markup
+from speechrnn.reports.html import note, number, section, table
+from speechrnn.reports.results import Results, Scored
 
 SHOWN = 6  # utterances
 READINGS = 5  # of each

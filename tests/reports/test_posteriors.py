@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.hearing import ROWS, Heard, hear, picture, rows_shown, word_lanes
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
+from speechrnn.reports.posteriors import ROWS, Heard, hear, picture, rows_shown, word_lanes
 from speechrnn.text.tokenizers import CharTokenizer
 
 RATE = 8000

@@ -21,7 +21,7 @@ from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.evaluation.metrics import score
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
-from speechrnn.report import write_report
+from speechrnn.reports.speech import write_report
 from speechrnn.text.tokenizers import CharTokenizer
 
 RATE = 8000

@@ -16,8 +16,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import Block, TokenFile, write_tokens
 from speechrnn.evaluation.surprisal import surprises
 from speechrnn.nn.language import load_language, save_language
+from speechrnn.reports.text import write_text_report
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
-from speechrnn.text_report import write_text_report
 
 VALID = 'Sharks feed on tuna & <b>fish</b>.\nTuna feed on "squid".\n\nSquid feed on fish.\n'
 HISTORY = [

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from speechrnn.figures import error_curves, loss_curves, perplexity_curves, style, svg
+from speechrnn.reports.plots import error_curves, loss_curves, perplexity_curves, style, svg
 
 HISTORY = [
     {"epoch": epoch, "train_loss": 2.0 / epoch, "dev_loss": 2.5 / epoch, "dev_wer": 1.5 / epoch, "dev_cer": 0.5 / epoch}

@@ -6,15 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from speechrnn import markup
 from speechrnn.audio import io as audio
-from speechrnn.changes import changes
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.evaluation.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, character_errors
-from speechrnn.markup import length, note, number, percent, section, table
 from speechrnn.nn.checkpoint import WEIGHTS
-from speechrnn.results import Results, Scored
+from speechrnn.reports import html as markup
+from speechrnn.reports.fusion import changes
+from speechrnn.reports.html import length, note, number, percent, section, table
+from speechrnn.reports.results import Results, Scored
 
 WORST = 8  # utterances with players
 CONFUSIONS = 12  # most frequent of a kind
@@ -95,7 +95,7 @@ def _summary(run: Results) -> str:
 
 
 def _learning(run: Results) -> str:
-    from speechrnn.figures import error_curves, loss_curves
+    from speechrnn.reports.plots import error_curves, loss_curves
 
     history, best = run.training.get("history") or [], run.training.get("best_epoch", -1)
     if not history:
@@ -142,8 +142,8 @@ def _worst(run: Results) -> str:
 
 
 def _examples(run: Results) -> str:
-    from speechrnn.hearing import hear, picture
     from speechrnn.nn.acoustic import load_acoustic
+    from speechrnn.reports.posteriors import hear, picture
 
     examples = _choose(run.scored)
     if not examples or not run.model:

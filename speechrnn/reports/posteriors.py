@@ -14,8 +14,8 @@ from speechrnn.audio.features import FeatureOptions, LogMel
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.alignment import align_words
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.figures import INK, plain, style, svg
 from speechrnn.nn.acoustic import BLANK, AcousticModel, required_frames
+from speechrnn.reports.plots import INK, plain, style, svg
 from speechrnn.text.tokenizers import Tokenizer
 
 if TYPE_CHECKING:

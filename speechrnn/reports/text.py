@@ -9,15 +9,15 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
-from speechrnn import markup
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.data.tokens import TokenFile
 from speechrnn.evaluation.surprisal import Surprise, name, passage, surface, surprises
-from speechrnn.markup import escape, length, note, number, section, table
 from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.nn.language import load_language
-from speechrnn.results import TextResults
+from speechrnn.reports import html as markup
+from speechrnn.reports.html import escape, length, note, number, section, table
+from speechrnn.reports.results import TextResults
 from speechrnn.text.tokenizers import Tokenizer
 
 READ = 10_000  # tokens of the validation text that are searched for surprises
@@ -97,7 +97,7 @@ def _constants(row: dict[str, Any]) -> str:
 
 
 def _learning(run: TextResults) -> str:
-    from speechrnn.figures import perplexity_curves
+    from speechrnn.reports.plots import perplexity_curves
 
     history = run.training.get("history") or []
     if not history:
