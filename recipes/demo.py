@@ -14,15 +14,15 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from speechrnn import prediction
 from speechrnn.cli.main import recipe
 from speechrnn.data.corpora import corpus_options
 from speechrnn.data.corpora.prepare import prepare
 from speechrnn.data.texts.prepare import prepare_text
-from speechrnn.prediction import TextPredictionOptions
+from speechrnn.experiments import text_prediction as prediction
+from speechrnn.experiments.run import Run, is_first_process
+from speechrnn.experiments.speech_to_text import SpeechOptions, decode, language_text, train, train_language, tune
+from speechrnn.experiments.text_prediction import TextPredictionOptions
 from speechrnn.reports.speech import write_report
-from speechrnn.run import Run, is_first_process
-from speechrnn.stages import SpeechOptions, decode, language_text, train, train_language, tune
 from speechrnn.transcription.transcriber import Transcriber, Transcript
 from speechrnn.transcription.writers import find_writers
 

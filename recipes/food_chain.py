@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.food_chain import FoodChainOptions, Learnt, expected, study
 from speechrnn.lessons.food_chain_page import write_food_chain
 from speechrnn.lessons.setting import lesson_options, repeatable
-from speechrnn.run import Run
 
 
 @recipe("food_chain")

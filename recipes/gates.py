@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.gates import GatesOptions, Watched, make_small_model, watch
 from speechrnn.lessons.gates_page import memory, write_gates
 from speechrnn.lessons.setting import lesson_options, repeatable
 from speechrnn.nn.checkpoint import DESCRIPTION
-from speechrnn.run import Run
 
 
 @recipe("gates")

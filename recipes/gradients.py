@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.clipping import descend
 from speechrnn.lessons.gradients import measure_all
 from speechrnn.lessons.gradients_page import GradientsOptions, Measured, write_gradients
@@ -19,7 +20,6 @@ from speechrnn.lessons.page import power
 from speechrnn.lessons.pictures import CELLS, NAMES
 from speechrnn.lessons.recall import study_recall
 from speechrnn.lessons.setting import lesson_options, repeatable
-from speechrnn.run import Run
 
 
 @recipe("gradients")

@@ -14,9 +14,9 @@ from omegaconf import DictConfig
 from speechrnn.cli.main import recipe
 from speechrnn.data.corpora import corpus_options
 from speechrnn.data.corpora.prepare import prepare
+from speechrnn.experiments.run import Run, is_first_process
+from speechrnn.experiments.speech_to_text import SpeechOptions, decode, train, train_language, tune
 from speechrnn.reports.speech import write_report
-from speechrnn.run import Run, is_first_process
-from speechrnn.stages import SpeechOptions, decode, train, train_language, tune
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.setting import lesson_options, repeatable
 from speechrnn.lessons.spelling import Look, SpellingOptions, read, study, words
 from speechrnn.lessons.spelling_page import write_spelling
-from speechrnn.run import Run
 
 
 @recipe("spelling")

@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.setting import lesson_options, repeatable
 from speechrnn.lessons.study_timetable import Learnt, TimetableOptions, learn
 from speechrnn.lessons.study_timetable_page import write_study_timetable
-from speechrnn.run import Run
 
 
 @recipe("study_timetable")

@@ -14,9 +14,9 @@ from omegaconf import DictConfig
 from speechrnn.cli.main import recipe
 from speechrnn.data.texts import text_options
 from speechrnn.data.texts.prepare import prepare_text
-from speechrnn.prediction import TextPredictionOptions, sample, score, train
+from speechrnn.experiments.run import Run, is_first_process
+from speechrnn.experiments.text_prediction import TextPredictionOptions, sample, score, train
 from speechrnn.reports.text import write_text_report
-from speechrnn.run import Run, is_first_process
 
 
 @dataclass(frozen=True)

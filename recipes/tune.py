@@ -15,7 +15,7 @@ from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuning import TuningOptions
-from speechrnn.stages import tune_model
+from speechrnn.experiments.speech_to_text import tune_model
 
 
 @dataclass(frozen=True)

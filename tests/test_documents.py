@@ -17,10 +17,10 @@ from speechrnn.core.config import build
 from speechrnn.data.corpora import CORPORA, corpus_options
 from speechrnn.data.texts import TEXTS, text_options
 from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.experiments.speech_to_text import SpeechOptions
+from speechrnn.experiments.text_prediction import TextPredictionOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
-from speechrnn.prediction import TextPredictionOptions
-from speechrnn.stages import SpeechOptions
 from speechrnn.text.tokenizers import CharTokenizer
 
 ROOT = Path(__file__).parents[1]

@@ -10,11 +10,11 @@ from torch import nn
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import Block, write_tokens
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.reading import Reading, difference, encode, encode_sentence, held_out_tokens, read
 from speechrnn.lessons.stories import tell
 from speechrnn.lessons.tracking import Tracker, find_trackers
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions, load_language, save_language
-from speechrnn.run import Run
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer
 
 SHOWN = 90  # tokens of a picture; more could not be told apart

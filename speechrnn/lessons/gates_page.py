@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.cell import Step
 from speechrnn.lessons.gates import SHOWN, Watched
 from speechrnn.lessons.page import across, paragraph, power, tiles, write_page
@@ -17,7 +18,6 @@ from speechrnn.lessons.reading import Reading
 from speechrnn.lessons.tracking import SIGNALS, Tracker
 from speechrnn.reports import html as markup
 from speechrnn.reports.plots import INK, style, svg
-from speechrnn.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

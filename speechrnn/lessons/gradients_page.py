@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.clipping import ClippingOptions, Descent
 from speechrnn.lessons.gradients import Flow, FlowOptions
 from speechrnn.lessons.page import across, beside, paragraph, power, tiles, write_page
@@ -17,7 +18,6 @@ from speechrnn.lessons.pictures import CELLS, GREEN, NAMES, legend, line_axes
 from speechrnn.lessons.recall import Recalled, RecallOptions
 from speechrnn.reports import html as markup
 from speechrnn.reports.plots import FIRST, INK, SECOND, style, svg
-from speechrnn.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,9 +12,9 @@ import torch
 import speechrnn
 from speechrnn import __version__
 from speechrnn.core.files import atomic_write
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.papers import PAPERS
 from speechrnn.reports import html as markup
-from speechrnn.run import Run
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 TEMPLATE = Path(speechrnn.__file__).with_name("report.html")

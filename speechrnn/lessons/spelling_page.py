@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.page import beside, paragraph, tiles, write_page
 from speechrnn.lessons.pictures import line_axes
 from speechrnn.lessons.spelling import SHORTEST, Look, SpellingOptions
 from speechrnn.reports import html as markup
 from speechrnn.reports.plots import FIRST, SECOND, style, svg
-from speechrnn.run import Run
 
 SHOWN = 6  # samples, from the first to the last
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from speechrnn.experiments.run import Run
 from speechrnn.lessons.page import across, beside, paragraph, tiles, write_page
 from speechrnn.lessons.pictures import heat_map, legend, line_axes
 from speechrnn.lessons.study_timetable import SUBJECTS, Learnt, TimetableOptions, example
 from speechrnn.reports import html as markup
 from speechrnn.reports.plots import FIRST, INK, SECOND, style, svg
-from speechrnn.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
+from speechrnn.experiments.run import Run
 from speechrnn.lessons import tracking
 from speechrnn.lessons.cell import Step
 from speechrnn.lessons.gates import SHOWN, GatesOptions, SmallModelOptions, choose, make_small_model, watch
@@ -21,7 +22,6 @@ from speechrnn.lessons.setting import repeatable
 from speechrnn.lessons.stories import tell
 from speechrnn.lessons.tracking import Tracker, correlations, find_trackers, signals
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
-from speechrnn.run import Run
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 SMALL = SmallModelOptions(200_000, 48, 1600, 32, 64, 0.01)

@@ -18,9 +18,9 @@ from speechrnn.data.texts.prepare import PreparedText, prepare_text
 from speechrnn.data.tokens import TokenFile
 from speechrnn.evaluation.adaptation import AdaptationOptions, adapted_figures
 from speechrnn.evaluation.perplexity import score_text
+from speechrnn.experiments.run import Run
 from speechrnn.generation.predictor import TextPredictor
 from speechrnn.nn.language import LanguageOptions, load_language, save_language
-from speechrnn.run import Run
 from speechrnn.text.tokenizers import NormalisationOptions, TokenizerOptions
 from speechrnn.training.fabric import make_fabric
 from speechrnn.training.language import LanguageTrainerOptions, train_language

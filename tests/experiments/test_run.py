@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from speechrnn.core.errors import UserError
-from speechrnn.run import LONGEST, OURS, Run, is_first_process, run_name, stop_logging
+from speechrnn.experiments.run import LONGEST, OURS, Run, is_first_process, run_name, stop_logging
 
 
 @pytest.fixture(autouse=True)

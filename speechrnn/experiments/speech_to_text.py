@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeVar
 from lhotse import CutSet
 from omegaconf import DictConfig, OmegaConf
 
-from speechrnn import prediction
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformOptions
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.config import build
@@ -31,9 +30,10 @@ from speechrnn.decoding.tuning import Emission, TuningOptions, right_words
 from speechrnn.decoding.tuning import tune as search_weights
 from speechrnn.evaluation.hypotheses import row, write_rows
 from speechrnn.evaluation.metrics import score
+from speechrnn.experiments import text_prediction as prediction
+from speechrnn.experiments.run import Run, is_first_process
+from speechrnn.experiments.text_prediction import LanguageModelOptions
 from speechrnn.nn.acoustic import AcousticOptions, load_acoustic, save_acoustic
-from speechrnn.prediction import LanguageModelOptions
-from speechrnn.run import Run, is_first_process
 from speechrnn.text.tokenizers import NormalisationOptions, TokenizerOptions, build_tokenizer
 from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, readable, train_acoustic
 from speechrnn.training.fabric import make_fabric
