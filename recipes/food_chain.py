@@ -11,9 +11,9 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.food_chain import FoodChainOptions, Learnt, expected, study
-from speechrnn.lessons.food_chain_page import write_food_chain
-from speechrnn.lessons.setting import lesson_options, repeatable
+from speechrnn.tutorials.food_chain.model import FoodChainOptions, Learnt, expected, study
+from speechrnn.tutorials.food_chain.page import write_food_chain
+from speechrnn.tutorials.setting import lesson_options, repeatable
 
 
 @recipe("food_chain")

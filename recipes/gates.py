@@ -13,10 +13,10 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.gates import GatesOptions, Watched, make_small_model, watch
-from speechrnn.lessons.gates_page import memory, write_gates
-from speechrnn.lessons.setting import lesson_options, repeatable
 from speechrnn.nn.checkpoint import DESCRIPTION
+from speechrnn.tutorials.gates.model import GatesOptions, Watched, make_small_model, watch
+from speechrnn.tutorials.gates.page import memory, write_gates
+from speechrnn.tutorials.setting import lesson_options, repeatable
 
 
 @recipe("gates")

@@ -13,13 +13,13 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.clipping import descend
-from speechrnn.lessons.gradients import measure_all
-from speechrnn.lessons.gradients_page import GradientsOptions, Measured, write_gradients
-from speechrnn.lessons.page import power
-from speechrnn.lessons.pictures import CELLS, NAMES
-from speechrnn.lessons.recall import study_recall
-from speechrnn.lessons.setting import lesson_options, repeatable
+from speechrnn.tutorials.gradients.clipping import descend
+from speechrnn.tutorials.gradients.flow import measure_all
+from speechrnn.tutorials.gradients.page import GradientsOptions, Measured, write_gradients
+from speechrnn.tutorials.gradients.recall import study_recall
+from speechrnn.tutorials.page import power
+from speechrnn.tutorials.pictures import CELLS, NAMES
+from speechrnn.tutorials.setting import lesson_options, repeatable
 
 
 @recipe("gradients")

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.setting import lesson_options, repeatable
-from speechrnn.lessons.spelling import Look, SpellingOptions, read, study, words
-from speechrnn.lessons.spelling_page import write_spelling
+from speechrnn.tutorials.setting import lesson_options, repeatable
+from speechrnn.tutorials.spelling.model import Look, SpellingOptions, read, study, words
+from speechrnn.tutorials.spelling.page import write_spelling
 
 
 @recipe("spelling")

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.setting import lesson_options, repeatable
-from speechrnn.lessons.study_timetable import Learnt, TimetableOptions, learn
-from speechrnn.lessons.study_timetable_page import write_study_timetable
+from speechrnn.tutorials.setting import lesson_options, repeatable
+from speechrnn.tutorials.study_timetable.model import Learnt, TimetableOptions, learn
+from speechrnn.tutorials.study_timetable.page import write_study_timetable
 
 
 @recipe("study_timetable")

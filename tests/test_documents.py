@@ -7,8 +7,8 @@ import shlex
 from pathlib import Path
 
 import pytest
+from helpers.corpora import RATE, say
 from omegaconf import DictConfig, OmegaConf
-from speech import RATE, say
 
 from speechrnn.audio import io as audio
 from speechrnn.audio.features import FeatureOptions

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.corpora import RATE, say, write_corpus
 from hypothesis import given
 from hypothesis import strategies as st
 from lhotse import CutSet
-from speech import RATE, say, write_corpus
 
 from speechrnn.audio import io as audio
 from speechrnn.audio.augmentation import WaveformAugment, WaveformOptions

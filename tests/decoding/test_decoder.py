@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from spoken import TOKENIZER, emission
-from toy import toy_model
+from helpers.emissions import TOKENIZER, emission
+from helpers.language_models import toy_model
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.confidence import Calibration

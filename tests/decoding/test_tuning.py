@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from spoken import TOKENIZER, emission
+from helpers.emissions import TOKENIZER, emission
 
 from speechrnn.decoding.decoder import BeamDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions

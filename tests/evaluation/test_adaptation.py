@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-from toy import step_by_step, token_file, toy_model
+from helpers.language_models import step_by_step, token_file, toy_model
 
 from speechrnn.evaluation.adaptation import (
     CacheOptions,

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.language_models import step_by_step, token_file, toy_model
 from hypothesis import given
 from hypothesis import strategies as st
-from toy import step_by_step, token_file, toy_model
 
 from speechrnn.data.tokens import TokenFile
 from speechrnn.evaluation import perplexity as scoring

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from toy import encoded, step_by_step, token_file, toy_model
+from helpers.language_models import encoded, step_by_step, token_file, toy_model
 
 from speechrnn.evaluation.surprisal import EXPECTED, Surprise, name, passage, surface, surprises
 from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer

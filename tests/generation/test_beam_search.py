@@ -6,7 +6,7 @@ import random
 
 import numpy as np
 import pytest
-from novelist import make, probabilities, shaped
+from helpers.generators import make, probabilities, shaped
 
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.predictor import TextPredictor

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from novelist import tokenizer
+from helpers.generators import tokenizer
 
 from speechrnn.core.errors import UserError
 from speechrnn.generation.detokenizer import Spelling

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from helpers.generators import make
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from novelist import make
 from torch import Tensor
 
 from speechrnn.generation.fixed_batches import Tiles, agreeing

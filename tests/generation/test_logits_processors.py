@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from helpers.generators import make, normal, scores, shaped
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from novelist import make, normal, scores, shaped
 from torch import Tensor
 
 from speechrnn.generation.detokenizer import Spelling

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from novelist import make, probabilities, tokenizer
+from helpers.generators import make, probabilities, tokenizer
 
 from speechrnn.core.errors import UserError
 from speechrnn.generation import next_words as module

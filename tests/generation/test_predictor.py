@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import pytest
 import torch
-from novelist import PROMPTS, WORDS, make, tokenizer, write
+from helpers.generators import PROMPTS, WORDS, make, tokenizer, write
 
 import speechrnn
 from speechrnn.core.errors import UserError

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from helpers.generators import make, scores, shaped
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from novelist import make, scores, shaped
 from torch import Tensor
 
 from speechrnn.generation import fixed_batches as tiles

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from novelist import tokenizer
+from helpers.generators import tokenizer
 
 from speechrnn.core.errors import UserError
 from speechrnn.generation.detokenizer import Spelling

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import stores
+from helpers import servers
 
 from speechrnn.audio import io as audio
 from speechrnn.audio.io import AudioError
@@ -32,13 +32,13 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def web(recordings: Path) -> Iterator[str]:
-    with stores.website(recordings) as address:
+    with servers.website(recordings) as address:
         yield address
 
 
 @pytest.fixture(scope="module")
 def bucket(recordings: Path) -> Iterator[str]:
-    with stores.bucket(recordings) as address:
+    with servers.bucket(recordings) as address:
         yield address
 
 

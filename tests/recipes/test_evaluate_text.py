@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from toy import encoded, toy_model, write_text
+from helpers.language_models import encoded, toy_model, write_text
 
 from speechrnn.cli import main as cli
 from speechrnn.cli import overrides

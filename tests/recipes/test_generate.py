@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from novelist import make, tokenizer
+from helpers.generators import make, tokenizer
 
 from speechrnn.cli import main as cli
 from speechrnn.generation.options import GenerationOptions

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from cluster import cluster
-from novelist import make, tokenizer
+from helpers.generators import make, tokenizer
+from helpers.ray_cluster import cluster
 
 from speechrnn.nn.language import save_language
 

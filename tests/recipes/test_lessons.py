@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from page import Page
+from helpers.html_page import Page
 
 from speechrnn.cli import main as cli
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from speech import SMALL, write_corpus
+from helpers.corpora import SMALL, write_corpus
 
 from speechrnn.cli import main as cli
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from listener import save_listener
+from helpers.acoustic_models import save_listener
 
 from speechrnn.audio import io as audio
 from speechrnn.audio.segmentation import SegmentationOptions

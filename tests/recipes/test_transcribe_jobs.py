@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import stores
-from listener import ALONE, RATE, record, save_listener, written
+from helpers import servers
+from helpers.acoustic_models import ALONE, RATE, record, save_listener, written
 
 from speechrnn.audio import io as audio
 from speechrnn.cli import main as cli
@@ -335,7 +335,7 @@ def test_a_changed_recording_is_transcribed_again(run: Run, few: Path, tmp_path:
 def test_addresses_and_one_that_fails_half_way(run: Run, few: Path, tmp_path: Path) -> None:
     shutil.copy(few / "0" / "0001.wav", few / "0" / "half.wav")
     names = ["0000.wav", "half.wav", "0003.wav"]
-    with stores.website(few) as web:
+    with servers.website(few) as web:
         address = f"{web}/0"
         (tmp_path / "names.lst").write_text("\n".join([*(f"{address}/{one}" for one in names), f"{few}/0/0002.wav"]))
         status, out, err = run(f"inputs={tmp_path}/names.lst", f"output={tmp_path}/out", "formats=[json]")
@@ -354,7 +354,7 @@ def test_addresses_and_one_that_fails_half_way(run: Run, few: Path, tmp_path: Pa
 
 
 def test_a_bucket_gives_what_its_folder_does(run: Run, few: Path, tmp_path: Path) -> None:
-    with stores.bucket(few) as bucket:
+    with servers.bucket(few) as bucket:
         assert run(f"inputs='{bucket}/here'", f"output={tmp_path}/out", "formats=[txt]")[0] == 0
     assert run(f"inputs={few}", f"output={tmp_path}/local", "formats=[txt]")[0] == 0
     found, local = written(tmp_path / "out"), written(tmp_path / "local")

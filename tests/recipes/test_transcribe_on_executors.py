@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from cluster import cluster
-from listener import ALONE, record, save_listener, written
+from helpers.acoustic_models import ALONE, record, save_listener, written
+from helpers.ray_cluster import cluster
 
 ROOT = Path(__file__).parents[2]
 FILES = 150

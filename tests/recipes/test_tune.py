@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from speech import SMALL, write_corpus
-from toy import toy_model
+from helpers.corpora import SMALL, write_corpus
+from helpers.language_models import toy_model
 
 from speechrnn import Transcriber
 from speechrnn.audio.segmentation import SegmentationOptions

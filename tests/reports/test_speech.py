@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from page import Page, table
+from helpers.html_page import Page, table
 
 from speechrnn.audio import io as audio
 from speechrnn.audio.features import FeatureOptions

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page import Page, table
-from toy import encoded, toy_model
+from helpers.html_page import Page, table
+from helpers.language_models import encoded, toy_model
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import Block, TokenFile, write_tokens

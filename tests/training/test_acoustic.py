@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.corpora import RATE, write_corpus
 from lhotse import CutSet
-from speech import RATE, write_corpus
 
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformOptions
 from speechrnn.audio.features import FeatureOptions

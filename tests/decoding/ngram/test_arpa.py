@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.arpa import SMALL
 from hypothesis import given
 from hypothesis import strategies as st
-from small_arpa import SMALL
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.ngram.arpa import LN_10, read_arpa, write_arpa

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_arpa import SMALL
+from helpers.arpa import SMALL
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.ngram.kenlm import KenlmModel, is_kenlm

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.arpa import SMALL
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from small_arpa import SMALL
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.ngram import model as ngram

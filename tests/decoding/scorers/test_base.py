@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from helpers.language_models import step_by_step, toy_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from toy import step_by_step, toy_model
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers import word as word_scorer

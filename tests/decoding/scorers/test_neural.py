@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers.language_models import step_by_step, toy_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from toy import step_by_step, toy_model
 
 from speechrnn.decoding.scorers import neural
 from speechrnn.decoding.scorers.neural import NeuralModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 
-from workers import Squares
+from helpers.workers import Squares
 
 from speechrnn.jobs.executors import ExecutorOptions, make_executor
 

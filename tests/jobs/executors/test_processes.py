@@ -13,7 +13,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from workers import Settings, Squares, broken
+from helpers.workers import Settings, Squares, broken
 
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.executors import ExecutorOptions, Lost, make_executor
@@ -87,7 +87,7 @@ def test_each_worker_has_its_own_threads_and_gpu() -> None:
 SCRIPT = """
     import itertools, sys
     sys.path.insert(0, sys.argv[1])
-    from workers import Squares
+    from helpers.workers import Squares
     from speechrnn.executors import ExecutorOptions, make_executor
 
     if __name__ == "__main__":

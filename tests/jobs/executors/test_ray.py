@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from workers import Settings, Squares
+from helpers.workers import Settings, Squares
 
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.executors import ExecutorOptions, Lost, make_executor

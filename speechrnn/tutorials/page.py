@@ -9,15 +9,14 @@ from string import Template
 
 import torch
 
-import speechrnn
-from speechrnn import __version__
+from speechrnn import __version__, reports
 from speechrnn.core.files import atomic_write
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.papers import PAPERS
 from speechrnn.reports import html as markup
+from speechrnn.tutorials.papers import PAPERS
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-TEMPLATE = Path(speechrnn.__file__).with_name("report.html")
+TEMPLATE = Path(reports.__file__).with_name("report.html")
 
 
 def write_page(run: Run, title: str, subtitle: str, sections: Sequence[str], papers: Sequence[str]) -> Path:

@@ -16,9 +16,9 @@ from speechrnn.data.texts.reader import Line, read_lines
 from speechrnn.data.tokens import TokenFile
 from speechrnn.evaluation.language import as_in_training
 from speechrnn.evaluation.surprisal import surface
-from speechrnn.lessons.cell import LstmCell, Step
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
 from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.tutorials.gates.cell import LstmCell, Step
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from speechrnn.core.errors import UserError
-from speechrnn.lessons.setting import repeatable
-from speechrnn.lessons.spelling import SpellingOptions, read, study, words
+from speechrnn.tutorials.setting import repeatable
+from speechrnn.tutorials.spelling.model import SpellingOptions, read, study, words
 
 OPTIONS = SpellingOptions(
     files=(),

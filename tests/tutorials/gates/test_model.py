@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
 from speechrnn.experiments.run import Run
-from speechrnn.lessons import tracking
-from speechrnn.lessons.cell import Step
-from speechrnn.lessons.gates import SHOWN, GatesOptions, SmallModelOptions, choose, make_small_model, watch
-from speechrnn.lessons.gates_page import coloured
-from speechrnn.lessons.reading import Reading, difference, encode, encode_sentence, held_out_tokens, read
-from speechrnn.lessons.setting import repeatable
-from speechrnn.lessons.stories import tell
-from speechrnn.lessons.tracking import Tracker, correlations, find_trackers, signals
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
+from speechrnn.tutorials.gates import tracking
+from speechrnn.tutorials.gates.cell import Step
+from speechrnn.tutorials.gates.model import SHOWN, GatesOptions, SmallModelOptions, choose, make_small_model, watch
+from speechrnn.tutorials.gates.page import coloured
+from speechrnn.tutorials.gates.reading import Reading, difference, encode, encode_sentence, held_out_tokens, read
+from speechrnn.tutorials.gates.stories import tell
+from speechrnn.tutorials.gates.tracking import Tracker, correlations, find_trackers, signals
+from speechrnn.tutorials.setting import repeatable
 
 SMALL = SmallModelOptions(200_000, 48, 1600, 32, 64, 0.01)
 

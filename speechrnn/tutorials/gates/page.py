@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.cell import Step
-from speechrnn.lessons.gates import SHOWN, Watched
-from speechrnn.lessons.page import across, paragraph, power, tiles, write_page
-from speechrnn.lessons.pictures import colour_scale, heat_map
-from speechrnn.lessons.reading import Reading
-from speechrnn.lessons.tracking import SIGNALS, Tracker
 from speechrnn.reports import html as markup
 from speechrnn.reports.plots import INK, style, svg
+from speechrnn.tutorials.gates.cell import Step
+from speechrnn.tutorials.gates.model import SHOWN, Watched
+from speechrnn.tutorials.gates.reading import Reading
+from speechrnn.tutorials.gates.tracking import SIGNALS, Tracker
+from speechrnn.tutorials.page import across, paragraph, power, tiles, write_page
+from speechrnn.tutorials.pictures import colour_scale, heat_map
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +61,7 @@ def write_gates(run: Run, watched: Watched, source: str) -> Path:
                 "At every token, from the token and from what it said last, the cell (1) decides what to forget, (2) "
                 "makes up a candidate and decides how much of it to take in, (3) updates its memory: the old one times "
                 "the forget gate, plus the candidate times the input gate, and (4) decides how much of it to show. "
-                "speechrnn/lessons/cell.py has these four steps written out, and all that is drawn here comes out "
+                "The file tutorials/gates/cell.py has these four steps written out, and all that is drawn here comes out "
                 f"of it. Against torch's own LSTM, its largest difference on this text is {power(watched.difference)}."
             ),
         ),

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from speechrnn.lessons.gradients import weights
-from speechrnn.lessons.recall import ROWS, Recall, draw
+from speechrnn.tutorials.gradients.flow import weights
+from speechrnn.tutorials.gradients.recall import ROWS, Recall, draw
 
 LETTERS = 8
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from speechrnn.core.errors import UserError
-from speechrnn.lessons.food_chain import (
+from speechrnn.tutorials.food_chain.model import (
     MISTAKES,
     SENTENCES,
     STARTS,
@@ -19,7 +19,7 @@ from speechrnn.lessons.food_chain import (
     expected,
     study,
 )
-from speechrnn.lessons.setting import repeatable
+from speechrnn.tutorials.setting import repeatable
 
 
 def learn(seed: int, cell: str = "lstm", fold_case: bool = True) -> tuple[Words, Learnt, Learnt]:

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.clipping import ClippingOptions, Descent
-from speechrnn.lessons.gradients import Flow, FlowOptions
-from speechrnn.lessons.page import across, beside, paragraph, power, tiles, write_page
-from speechrnn.lessons.pictures import CELLS, GREEN, NAMES, legend, line_axes
-from speechrnn.lessons.recall import Recalled, RecallOptions
 from speechrnn.reports import html as markup
 from speechrnn.reports.plots import FIRST, INK, SECOND, style, svg
+from speechrnn.tutorials.gradients.clipping import ClippingOptions, Descent
+from speechrnn.tutorials.gradients.flow import Flow, FlowOptions
+from speechrnn.tutorials.gradients.recall import Recalled, RecallOptions
+from speechrnn.tutorials.page import across, beside, paragraph, power, tiles, write_page
+from speechrnn.tutorials.pictures import CELLS, GREEN, NAMES, legend, line_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from speechrnn.lessons.reading import Reading
+from speechrnn.tutorials.gates.reading import Reading
 
 
 @dataclass(frozen=True)

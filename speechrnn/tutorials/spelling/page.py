@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.page import beside, paragraph, tiles, write_page
-from speechrnn.lessons.pictures import line_axes
-from speechrnn.lessons.spelling import SHORTEST, Look, SpellingOptions
 from speechrnn.reports import html as markup
 from speechrnn.reports.plots import FIRST, SECOND, style, svg
+from speechrnn.tutorials.page import beside, paragraph, tiles, write_page
+from speechrnn.tutorials.pictures import line_axes
+from speechrnn.tutorials.spelling.model import SHORTEST, Look, SpellingOptions
 
 SHOWN = 6  # samples, from the first to the last
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from speechrnn.lessons.clipping import ClippingOptions, descend
-from speechrnn.lessons.gradients import gradient_norms, make_stack, measure
-from speechrnn.lessons.recall import Recall, Recalled, RecallOptions, accuracy, draw, reach, study_recall
-from speechrnn.lessons.setting import repeatable
+from speechrnn.tutorials.gradients.clipping import ClippingOptions, descend
+from speechrnn.tutorials.gradients.flow import gradient_norms, make_stack, measure
+from speechrnn.tutorials.gradients.recall import Recall, Recalled, RecallOptions, accuracy, draw, reach, study_recall
+from speechrnn.tutorials.setting import repeatable
 
 LETTERS, SHORT, LONG = 12, 10, 40
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from speechrnn.lessons.setting import repeatable
+from speechrnn.tutorials.setting import repeatable
 
 
 def test_the_same_seed_gives_the_same_numbers_and_the_outside_goes_on() -> None:

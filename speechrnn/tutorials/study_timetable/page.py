@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.page import across, beside, paragraph, tiles, write_page
-from speechrnn.lessons.pictures import heat_map, legend, line_axes
-from speechrnn.lessons.study_timetable import SUBJECTS, Learnt, TimetableOptions, example
 from speechrnn.reports import html as markup
 from speechrnn.reports.plots import FIRST, INK, SECOND, style, svg
+from speechrnn.tutorials.page import across, beside, paragraph, tiles, write_page
+from speechrnn.tutorials.pictures import heat_map, legend, line_axes
+from speechrnn.tutorials.study_timetable.model import SUBJECTS, Learnt, TimetableOptions, example
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

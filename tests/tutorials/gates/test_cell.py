@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from speechrnn.lessons.cell import LstmCell
+from speechrnn.tutorials.gates.cell import LstmCell
 
 
 @pytest.mark.parametrize("layer", [0, 1])

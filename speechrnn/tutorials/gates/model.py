@@ -11,11 +11,11 @@ from torch import nn
 from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import Block, write_tokens
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.reading import Reading, difference, encode, encode_sentence, held_out_tokens, read
-from speechrnn.lessons.stories import tell
-from speechrnn.lessons.tracking import Tracker, find_trackers
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions, load_language, save_language
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer
+from speechrnn.tutorials.gates.reading import Reading, difference, encode, encode_sentence, held_out_tokens, read
+from speechrnn.tutorials.gates.stories import tell
+from speechrnn.tutorials.gates.tracking import Tracker, find_trackers
 
 SHOWN = 90  # tokens of a picture; more could not be told apart
 LEAST = 40  # tokens of a text in whose halves anything can be found

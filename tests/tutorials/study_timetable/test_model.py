@@ -7,8 +7,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn.lessons.setting import repeatable
-from speechrnn.lessons.study_timetable import (
+from speechrnn.tutorials.setting import repeatable
+from speechrnn.tutorials.study_timetable.model import (
     Days,
     Learnt,
     Planner,

@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechrnn.lessons.gradients import gradient_norms, relative
 from speechrnn.nn.recurrent import MODULES, RecurrentLayer
+from speechrnn.tutorials.gradients.flow import gradient_norms, relative
 
 ROWS = 32  # sequences a training step
 STREAK = 20  # steps in a row without a mistake: learnt

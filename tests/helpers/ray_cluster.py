@@ -29,7 +29,7 @@ class Node:
     """`ray start --block` and all that it starts."""
 
     def __init__(self, log: Path, token: Mapping[str, str], *arguments: str) -> None:
-        tests = str(Path(__file__).parent)
+        tests = str(Path(__file__).parents[1])
         environment = {**os.environ, **HASTE, **token, "PYTHONPATH": tests, "OMP_NUM_THREADS": "1"}
         options = ["--num-cpus=1", f"--object-store-memory={STORE}", "--disable-usage-stats", "--block"]
         command = [str(Path(sys.executable).with_name("ray")), "start", *arguments, *options]

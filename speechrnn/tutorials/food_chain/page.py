@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 
 from speechrnn.experiments.run import Run
-from speechrnn.lessons.food_chain import SENTENCES, STARTS, FoodChainOptions, Learnt, Words, expected
-from speechrnn.lessons.page import across, beside, paragraph, tiles, write_page
-from speechrnn.lessons.pictures import NAMES, colour_scale, heat_map, legend, line_axes
 from speechrnn.reports import html as markup
 from speechrnn.reports.plots import FIRST, INK, SECOND, style, svg
+from speechrnn.tutorials.food_chain.model import SENTENCES, STARTS, FoodChainOptions, Learnt, Words, expected
+from speechrnn.tutorials.page import across, beside, paragraph, tiles, write_page
+from speechrnn.tutorials.pictures import NAMES, colour_scale, heat_map, legend, line_axes
 
 
 def write_food_chain(run: Run, options: FoodChainOptions, words: Words, feedback: Learnt, last_word: Learnt) -> Path:

@@ -1,0 +1,1 @@
+"""A food chain: what feedback lets a network remember."""

@@ -1,0 +1,1 @@
+"""The forget, input and output gates of an LSTM while it reads."""

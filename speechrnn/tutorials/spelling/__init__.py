@@ -1,0 +1,1 @@
+"""How a character language model learns to spell."""

@@ -1,0 +1,1 @@
+"""A study timetable: memory across missed days."""
