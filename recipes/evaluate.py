@@ -15,7 +15,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.evaluation import metrics
 from speechrnn.evaluation.hypotheses import HYPOTHESIS, REFERENCE, Matched, match, read_texts
-from speechrnn.text.tokenizers import NormalisationOptions, normalise
+from speechrnn.text.normalisation import NormalisationOptions, normalise
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@
 
 from typing import Any
 
-__version__ = "0.1.0"
+from speechrnn.version import __version__ as __version__
+
 __all__ = ["TextPredictor", "Transcriber"]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechrnn import __version__
+from speechrnn.version import __version__
 
 USAGE = """usage: speechrnn RECIPE [key=value ...]
        speechrnn RECIPE --help   explains every key of a recipe

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from speechrnn import __version__
 from speechrnn.cli import help
 from speechrnn.core.config import nearest
 from speechrnn.core.errors import UserError
+from speechrnn.version import __version__
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig

@@ -78,6 +78,12 @@ def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
         raise UserError(f"{key or cls.__name__}: {error}") from error
 
 
+def check_choice(key: str, value: object, *choices: str) -> None:
+    """Raise UserError unless `value` is one of the choices; `key` names it in the message."""
+    if value not in choices:
+        raise UserError(f"{key} is {value!r}; choose one of {', '.join(choices)}.")
+
+
 def nearest(word: str, choices: Iterable[str]) -> list[str]:
     """The choices that `word` was probably meant to be, best first; none when nothing is near.
 

@@ -10,16 +10,15 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
 from speechrnn.data.corpora.layout import files_below, read_lines, read_table
 
 if TYPE_CHECKING:
-    from speechrnn.transcription.transcript import Transcript
+    pass
 
 HYPOTHESES = "hypotheses.jsonl"
 
@@ -30,28 +29,6 @@ _IDS = ("id", "ID", "utt_id")
 _PATHS = ("audio", "audio_filepath", "path", "wav_filename", "wav", "file")
 
 _NIST = re.compile(r"^(?:<s>\s)?(?P<text>.*?)(?:\s*</s>)?\s*\((?P<id>[^()\s]+)\)\s*$")  # TEXT (id)
-
-
-def row(id: str, transcript: Transcript, reference: str | None = None) -> dict[str, Any]:
-    """The line of `hypotheses.jsonl` for one utterance, with its reference where that is known."""
-    return {
-        "id": id,
-        "audio": transcript.audio,
-        "duration": transcript.duration,
-        **({} if reference is None else {"reference": reference}),
-        "hypothesis": transcript.text,
-        "confidence": transcript.confidence,
-        "words": [{**vars(word)} for word in transcript.words],  # asdict copies deeply: half the time of a short file
-        **({"alternatives": [asdict(one) for one in transcript.alternatives]} if transcript.alternatives else {}),
-        "decoding": transcript.decoding,
-    }
-
-
-def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes `hypotheses.jsonl`, whole or not at all. UserError where it cannot be written."""
-    with atomic_write(path) as file:
-        for one in rows:
-            file.write(json.dumps(one, ensure_ascii=False) + "\n")
 
 
 def read_texts(path: Path, names: Sequence[str], key: str) -> dict[str, str]:

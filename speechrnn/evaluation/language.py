@@ -16,6 +16,7 @@ import numpy as np
 from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.files import atomic_write
+from speechrnn.core.jsonio import read_json
 from speechrnn.data.texts import Part
 from speechrnn.data.texts.encode import normalised
 from speechrnn.data.texts.prepare import tokenize
@@ -25,8 +26,7 @@ from speechrnn.evaluation.adaptation import AdaptationOptions, CacheOptions, Dyn
 from speechrnn.evaluation.perplexity import LineScore, Reader, TextScore, score_lines, token_log_probs
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import LanguageModel, load_language
-from speechrnn.reports.results import read_json
-from speechrnn.text.tokenizers import NormalisationOptions
+from speechrnn.text.normalisation import NormalisationOptions
 
 AS_IT_STANDS = NormalisationOptions("keep", "none", "keep", straight_quotes=False, collapse_spaces=False)
 

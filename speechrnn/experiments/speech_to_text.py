@@ -28,15 +28,16 @@ from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.decoding.tuned_weights import Tuned, read_tuned, write_tuned
 from speechrnn.decoding.tuning import Emission, TuningOptions, right_words
 from speechrnn.decoding.tuning import tune as search_weights
-from speechrnn.evaluation.hypotheses import row, write_rows
 from speechrnn.evaluation.metrics import score
 from speechrnn.experiments import text_prediction as prediction
 from speechrnn.experiments.run import Run, is_first_process
 from speechrnn.experiments.text_prediction import LanguageModelOptions
 from speechrnn.nn.acoustic import AcousticOptions, load_acoustic, save_acoustic
-from speechrnn.text.tokenizers import NormalisationOptions, TokenizerOptions, build_tokenizer
+from speechrnn.text.normalisation import NormalisationOptions
+from speechrnn.text.tokenizers import TokenizerOptions, build_tokenizer
 from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, readable, train_acoustic
 from speechrnn.training.fabric import make_fabric
+from speechrnn.transcription.hypotheses import row, write_rows
 from speechrnn.transcription.transcriber import Transcriber
 
 DEV = "cuts_dev.jsonl.gz"

@@ -21,7 +21,8 @@ from speechrnn.evaluation.perplexity import score_text
 from speechrnn.experiments.run import Run
 from speechrnn.generation.predictor import TextPredictor
 from speechrnn.nn.language import LanguageOptions, load_language, save_language
-from speechrnn.text.tokenizers import NormalisationOptions, TokenizerOptions
+from speechrnn.text.normalisation import NormalisationOptions
+from speechrnn.text.tokenizers import TokenizerOptions
 from speechrnn.training.fabric import make_fabric
 from speechrnn.training.language import LanguageTrainerOptions, train_language
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from speechrnn import __version__
 from speechrnn.core.errors import UserError
 from speechrnn.nn.recurrent import RecurrentLayer
+from speechrnn.version import __version__
 
 if TYPE_CHECKING:
     import onnx

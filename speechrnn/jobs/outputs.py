@@ -9,10 +9,11 @@ from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import unsynced
-from speechrnn.evaluation.hypotheses import HYPOTHESES, row
+from speechrnn.evaluation.hypotheses import HYPOTHESES
 from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.jsonl import Rows
 from speechrnn.jobs.transcription_job import DONE, INCOMPLETE, Job
+from speechrnn.transcription.hypotheses import row
 from speechrnn.transcription.transcript import Transcript
 from speechrnn.transcription.writers import Writer, find_writers
 

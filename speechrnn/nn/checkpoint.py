@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from speechrnn import __version__
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.version import __version__
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from speechrnn.training.loop import State, Task
+    from speechrnn.training.task import State, Task
 
 logger = logging.getLogger("speechrnn")
 

@@ -9,11 +9,12 @@ from string import Template
 
 import torch
 
-from speechrnn import __version__, reports
+from speechrnn import reports
 from speechrnn.core.files import atomic_write
 from speechrnn.experiments.run import Run
 from speechrnn.reports import html as markup
 from speechrnn.tutorials.papers import PAPERS
+from speechrnn.version import __version__
 
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 TEMPLATE = Path(reports.__file__).with_name("report.html")

@@ -16,10 +16,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechrnn import __version__
 from speechrnn.cli import help, overrides
 from speechrnn.cli import main as cli
 from speechrnn.core.errors import UserError
+from speechrnn.version import __version__
 
 PAGES = {
     "conf/toy.yaml": """

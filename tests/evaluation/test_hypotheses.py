@@ -10,7 +10,8 @@ import pytest
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.evaluation.hypotheses import HYPOTHESIS, REFERENCE, match, read_texts, row, write_rows
+from speechrnn.evaluation.hypotheses import HYPOTHESIS, REFERENCE, match, read_texts
+from speechrnn.transcription.hypotheses import row, write_rows
 from speechrnn.transcription.transcript import Segment, Transcript
 
 EXPECTED = {"a/one": "GO HOME", "two": "NO"}

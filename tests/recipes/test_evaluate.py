@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from speechrnn.cli import main as cli
-from speechrnn.evaluation.hypotheses import write_rows
+from speechrnn.transcription.hypotheses import write_rows
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -18,7 +18,8 @@ from speechrnn.cli import overrides
 from speechrnn.evaluation.adaptation import AdaptationOptions, adapted_figures
 from speechrnn.evaluation.perplexity import score_text
 from speechrnn.nn.language import load_language, save_language
-from speechrnn.text.tokenizers import CharTokenizer, NormalisationOptions, WordTokenizer
+from speechrnn.text.normalisation import NormalisationOptions
+from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 Run = Callable[..., tuple[int, str, str]]
 

@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
+from speechrnn.text.normalisation import NormalisationOptions, normalise
 from speechrnn.text.tokenizers import (
     BLANK,
     UNKNOWN,
     CharTokenizer,
-    NormalisationOptions,
     SubwordTokenizer,
     Tokenizer,
     TokenizerOptions,
@@ -26,7 +26,6 @@ from speechrnn.text.tokenizers import (
     build_tokenizer,
     describe_counts,
     describe_unknown,
-    normalise,
     tokenizer_from_json,
     unknown_report,
 )

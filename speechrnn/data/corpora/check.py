@@ -9,7 +9,7 @@ from pathlib import Path
 
 from speechrnn.audio import io as audio
 from speechrnn.data.corpora import CorpusOptions, Utterance
-from speechrnn.text.tokenizers import NormalisationOptions, normalise
+from speechrnn.text.normalisation import NormalisationOptions, normalise
 
 _READERS = 8  # threads that open audio files: the wait is for the disk or the network, not for the processor
 _TOLERANCE = 0.1  # seconds by which manifests round durations

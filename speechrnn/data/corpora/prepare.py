@@ -26,7 +26,7 @@ from speechrnn.data.corpora.check import Accepted, Rejected, Stamp, check, stamp
 from speechrnn.data.corpora.download import fetch
 from speechrnn.data.corpora.holdout import hold_out
 from speechrnn.data.sources import clear
-from speechrnn.text.tokenizers import NormalisationOptions
+from speechrnn.text.normalisation import NormalisationOptions
 
 if TYPE_CHECKING:
     from lhotse.cut import Cut

@@ -10,14 +10,8 @@ import numpy as np
 from speechrnn.core.errors import UserError
 from speechrnn.data.texts.reader import Line
 from speechrnn.data.tokens import Block
-from speechrnn.text.tokenizers import (
-    UNKNOWN,
-    CharTokenizer,
-    NormalisationOptions,
-    Tokenizer,
-    describe_counts,
-    normalise,
-)
+from speechrnn.text.normalisation import NormalisationOptions, normalise
+from speechrnn.text.tokenizers import UNKNOWN, CharTokenizer, Tokenizer, describe_counts
 
 _BLOCK = 1 << 20  # characters encoded at once, about
 

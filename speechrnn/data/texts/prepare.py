@@ -21,13 +21,8 @@ from speechrnn.data.texts import SPLITS, Part, TextOptions, text_module, text_pa
 from speechrnn.data.texts.download import fetch
 from speechrnn.data.texts.encode import Encoder, normalised
 from speechrnn.data.tokens import TokenFile, write_tokens
-from speechrnn.text.tokenizers import (
-    NormalisationOptions,
-    Tokenizer,
-    TokenizerOptions,
-    build_tokenizer,
-    tokenizer_from_json,
-)
+from speechrnn.text.normalisation import NormalisationOptions
+from speechrnn.text.tokenizers import Tokenizer, TokenizerOptions, build_tokenizer, tokenizer_from_json
 
 _LOG = logging.getLogger(__name__)
 _VERSION = 1  # of the prepared folder; raised when the same text would give other tokens

@@ -61,7 +61,7 @@ def write_gates(run: Run, watched: Watched, source: str) -> Path:
                 "At every token, from the token and from what it said last, the cell (1) decides what to forget, (2) "
                 "makes up a candidate and decides how much of it to take in, (3) updates its memory: the old one times "
                 "the forget gate, plus the candidate times the input gate, and (4) decides how much of it to show. "
-                "The file tutorials/gates/cell.py has these four steps written out, and all that is drawn here comes out "
+                "tutorials/gates/cell.py has these four steps written out, and all that is drawn here comes out "
                 f"of it. Against torch's own LSTM, its largest difference on this text is {power(watched.difference)}."
             ),
         ),

@@ -12,7 +12,7 @@ from speechrnn.audio import io as audio
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions, corpus_options
 from speechrnn.data.corpora.prepare import prepare
-from speechrnn.text.tokenizers import NormalisationOptions
+from speechrnn.text.normalisation import NormalisationOptions
 
 
 @pytest.fixture

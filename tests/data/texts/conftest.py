@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from speechrnn.text.tokenizers import NormalisationOptions
+from speechrnn.text.normalisation import NormalisationOptions
 
 
 @pytest.fixture

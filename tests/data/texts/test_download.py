@@ -14,7 +14,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.data.texts import shakespeare, text_options, wikitext2
 from speechrnn.data.texts.download import RemoteFile, fetch
 from speechrnn.data.texts.prepare import prepare_text
-from speechrnn.text.tokenizers import NormalisationOptions, TokenizerOptions
+from speechrnn.text.normalisation import NormalisationOptions
+from speechrnn.text.tokenizers import TokenizerOptions
 
 CONTENT = b"First Citizen:\n" * 40
 

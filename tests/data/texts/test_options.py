@@ -11,7 +11,7 @@ import yaml
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.texts import TEXTS, text_module, text_options
-from speechrnn.text.tokenizers import NormalisationOptions, normalise
+from speechrnn.text.normalisation import NormalisationOptions, normalise
 
 CONF = Path(__file__).parents[3] / "conf"
 SHARED_KEYS = ["name", "root", "download", "errors", "documents"]

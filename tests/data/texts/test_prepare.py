@@ -14,13 +14,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.data.texts import encode, reader, text_options, text_parts
 from speechrnn.data.texts.prepare import PreparedText, _sample, prepare_text, tokenize
 from speechrnn.data.tokens import TokenFile
-from speechrnn.text.tokenizers import (
-    CharTokenizer,
-    NormalisationOptions,
-    SubwordTokenizer,
-    TokenizerOptions,
-    WordTokenizer,
-)
+from speechrnn.text.normalisation import NormalisationOptions
+from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, TokenizerOptions, WordTokenizer
 
 Write = Callable[[str, str | bytes], Path]
 Prepare = Callable[..., PreparedText]

@@ -16,7 +16,8 @@ from speechrnn.data.texts import shakespeare, text_options, text_parts
 from speechrnn.data.texts.prepare import prepare_text
 from speechrnn.data.texts.reader import Line
 from speechrnn.data.tokens import TokenFile
-from speechrnn.text.tokenizers import NormalisationOptions, TokenizerOptions
+from speechrnn.text.normalisation import NormalisationOptions
+from speechrnn.text.tokenizers import TokenizerOptions
 
 Write = Callable[[str, str | bytes], Path]
 
