@@ -88,7 +88,7 @@ PAGES = {
         from speechrnn.core.errors import UserError
 
 
-        @recipe("toy", root=Path(__file__).parents[2])
+        @recipe("toy", root=Path(__file__).parents[1])
         def main(config):
             print(json.dumps({"config": OmegaConf.to_container(config), "cwd": os.getcwd(), "argv": sys.argv}))
             match config.seed:
@@ -196,7 +196,7 @@ def test_version(speechrnn: Command) -> None:
 @pytest.mark.parametrize("arguments", [[], ["toy", "--help"], ["--version"], ["tou"]])
 def test_help_imports_nothing_heavy(root: Path, arguments: list[str]) -> None:
     code = (
-        "import sys; from pathlib import Path; from speechrnn import cli; "
+        "import sys; from pathlib import Path; from speechrnn.cli import main as cli; "
         f"cli.main({arguments!r}, Path({str(root)!r})); "
         "heavy = {'torch', 'hydra', 'omegaconf', 'numpy', 'lightning', 'rich', 'antlr4'} & set(sys.modules); "
         "sys.exit(f'imported {heavy}' if heavy else 0)"

@@ -19,7 +19,7 @@ RECIPE = '''
     from speechrnn.core.errors import UserError
 
 
-    @recipe("toy", root=Path(__file__).parents[2])
+    @recipe("toy", root=Path(__file__).parents[1])
     def main(config):
         if config.seed == 2:
             raise UserError("seed=2 is bad: take another.")

@@ -91,7 +91,7 @@ def undisturbed(model: Path, many: Path, tmp_path_factory: pytest.TempPathFactor
 KILLER = """if True:
     import os, random, runpy, sys, time
     from pathlib import Path
-    import speechrnn.transcribing, hydra  # once, for all that are forked
+    import speechrnn.jobs.transcription_worker, hydra  # once, for all that are forked
     from speechrnn.jobs.outputs import Outputs
 
     write = Outputs.write
