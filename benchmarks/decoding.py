@@ -39,7 +39,7 @@ from torchaudio.models.decoder import CTCDecoder, CTCDecoderLM, CTCDecoderLMStat
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.beam_search import BeamOptions, beam_search
-from speechrnn.decoding.scorers.base import LabelScorer, Weighted
+from speechrnn.decoding.scorers.base import LabelScorer, WeightedScorer
 from speechrnn.decoding.scorers.neural import NeuralModel
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions
 from speechrnn.text.tokenizers import Tokenizer
@@ -70,7 +70,9 @@ def confident_emissions(batch: int, frames: int) -> Emissions:
     return (scores + 12.0 * torch.nn.functional.one_hot(path, SYMBOLS)).log_softmax(2), counts
 
 
-def ours(emissions: Emissions, beam_size: int, scorers: Sequence[Weighted] = (), exact: bool = True) -> list[float]:
+def ours(
+    emissions: Emissions, beam_size: int, scorers: Sequence[WeightedScorer] = (), exact: bool = True
+) -> list[float]:
     """Our best scores."""
     options = BeamOptions(beam_size=beam_size, **(EXACT if exact else {}))
     return [readings[0].score for readings in beam_search(*emissions, scorers, options)]
@@ -199,7 +201,7 @@ def without_scorers(given: argparse.Namespace) -> list[str]:
 def with_lstm(given: argparse.Namespace) -> list[str]:
     """Against torchaudio with a callback, at beam 10."""
     model = make_lstm()
-    scorers = [Weighted(LabelScorer(NeuralModel(model), torch.arange(SYMBOLS)), WEIGHT, "language")]
+    scorers = [WeightedScorer(LabelScorer(NeuralModel(model), torch.arange(SYMBOLS)), WEIGHT, "language")]
     sure = confident_emissions(2, 6)
     one = random_emissions(1, given.callback_frames)
     peers: dict[str, Callable[[], list[float]]] = {}
@@ -264,7 +266,7 @@ def against_ngram(given: argparse.Namespace, emissions: Emissions, tokenizer: To
     lines = []
     for beam_size in given.beams:
         sides = {
-            name: partial(ours, emissions, beam_size, [Weighted(scorer, WEIGHT, name)], exact=False)
+            name: partial(ours, emissions, beam_size, [WeightedScorer(scorer, WEIGHT, name)], exact=False)
             for name, scorer in both.items()
         }
         seconds = in_turn(sides, given.repeats)
@@ -283,7 +285,7 @@ def peak_memory(beam_size: int, frames: int) -> float:
     """MiB that a process of its own came to, which decodes 8 random utterances with the LSTM."""
     import resource
 
-    scorer = Weighted(LabelScorer(NeuralModel(make_lstm()), torch.arange(SYMBOLS)), WEIGHT, "language")
+    scorer = WeightedScorer(LabelScorer(NeuralModel(make_lstm()), torch.arange(SYMBOLS)), WEIGHT, "language")
     ours(random_emissions(8, frames), beam_size, [scorer], exact=False)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
 

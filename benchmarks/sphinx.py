@@ -122,13 +122,15 @@ def measure(
 
     used: dict[str, list[float]] = {name: [] for name in (*peer_sides, *our_sides)}
 
-    def listen(name: str, side: Side) -> None:
+    def compute_emissions(name: str, side: Side) -> None:
         began = time.process_time()
         heard[name] = side()
         used[name].append(time.process_time() - began)
 
     sides = {**peer_sides, **our_sides}
-    times = in_turn({name: partial(listen, name, side) for name, side in sides.items()}, repeats, warm_up=False)
+    times = in_turn(
+        {name: partial(compute_emissions, name, side) for name, side in sides.items()}, repeats, warm_up=False
+    )
     rates, speeds = {}, {}
     for name, texts in heard.items():
         errors = [one.errors for one in word_errors(references, texts)]

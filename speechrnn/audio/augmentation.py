@@ -101,7 +101,7 @@ class WaveformOptions:
 
 
 @dataclass(frozen=True)
-class Heard:
+class AugmentedWaveform:
     """A recording as a network hears it in training.
 
     Attributes:
@@ -142,7 +142,7 @@ class WaveformAugment:
         """Draws a speed factor; apart from the rest because a changed speed can be kept for the next epochs."""
         return float(generator.choice(self.options.speeds))
 
-    def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> Heard:
+    def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> AugmentedWaveform:
         """(samples,) float32 -> as many, and up to `padding` seconds more at either end."""
         options = self.options
         start, end = 0, len(samples)
@@ -161,7 +161,7 @@ class WaveformAugment:
             if noise.any():  # a stretch of digital silence can be brought to no ratio
                 wave = add_noise(wave, torch.from_numpy(noise), snr)
         gain = 10.0 ** (generator.uniform(*options.volume) / 20.0)
-        return Heard((wave * gain).numpy(), start, end)
+        return AugmentedWaveform((wave * gain).numpy(), start, end)
 
     def pauses(self, samples: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Room tone of (samples,), 0 to `padding` seconds of it to stand before them, and as much drawn anew for after.

@@ -19,7 +19,7 @@ from speechrnn.audio.io import SILENCE, BrokenOff, is_silent
 from speechrnn.audio.vad import CHUNK, CHUNKS_PER_SECOND, WARM_UP, SpeechDetector, count_chunks
 from speechrnn.core.errors import UserError
 
-__all__ = ["Piece", "SegmentationOptions", "hear_speech", "pieces"]
+__all__ = ["SegmentationOptions", "Window", "hear_speech", "pieces"]
 
 AHEAD = 480  # seconds of audio that are read, and searched for speech, at a time
 SHORTEST = 0.2  # seconds that speech lasts at least; what Silero takes for speech in noise is shorter
@@ -60,7 +60,7 @@ class SegmentationOptions:
 
 
 @dataclass(frozen=True)
-class Piece:
+class Window:
     """What goes through the network at once.
 
     Attributes:
@@ -84,7 +84,7 @@ def pieces(
     step: int,
     options: SegmentationOptions,
     detector: SpeechDetector | None,
-) -> Iterator[Piece]:
+) -> Iterator[Window]:
     """Cuts a recording while it is read; about `AHEAD` seconds and two windows of it are in memory.
 
     A recording no longer than a window is one piece if there is speech in it, and none if there is not. The pieces of
@@ -107,7 +107,7 @@ def pieces(
     if len(begun) > window:
         yield from _Cutter(sampling_rate, step, options, detector).cut(source)
     elif hear_speech([begun], sampling_rate, options, detector)[0]:
-        yield Piece(begun, 0, (0, len(begun)), True, True)
+        yield Window(begun, 0, (0, len(begun)), True, True)
     if source.broken is not None:
         raise source.broken
 
@@ -214,7 +214,7 @@ class _Cutter:
         self._ended = 0  # where the last stretch ended, in samples of the recording
         self._done = 0  # frames of the running stretch that are kept in some piece already
 
-    def cut(self, source: _Source) -> Iterator[Piece]:
+    def cut(self, source: _Source) -> Iterator[Window]:
         """The pieces of all there is in `source`."""
         heard, more = 0, True
         while more:
@@ -240,7 +240,7 @@ class _Cutter:
         samples = self._held[heard - before - self._start :]
         return self._detector([samples], self._rate)[0][count_chunks(before, self._rate) :]
 
-    def _windows(self, begin: int, end: int, closed: bool) -> Iterator[Piece]:
+    def _windows(self, begin: int, end: int, closed: bool) -> Iterator[Window]:
         """What is not yet in pieces of the stretch from sample `begin` on.
 
         Args:
@@ -263,7 +263,7 @@ class _Cutter:
             keep = begin + self._done * self._step, end if last else begin + (stop - self._context) * self._step
             begins, ends = begin + start * self._step, end if last else begin + stop * self._step
             samples = self._held[begins - self._start : ends - self._start].copy()  # a view would keep all of it
-            yield Piece(samples, begins, keep, first, last)
+            yield Window(samples, begins, keep, first, last)
             self._done = total if last else stop - self._context
 
     def _forget(self, heard: int) -> None:

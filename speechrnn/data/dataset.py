@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from speechrnn.audio import io as audio
-from speechrnn.audio.augmentation import Heard, WaveformAugment, change_speed
+from speechrnn.audio.augmentation import AugmentedWaveform, WaveformAugment, change_speed
 from speechrnn.text.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -192,11 +192,11 @@ class Utterances(Dataset[Batch]):
         """The same without augmentation and without a memory."""
         return Utterances(self.tokenizer, self.sampling_rate, cache_bytes=0)
 
-    def waveform(self, utterance: Example, epoch: int) -> Heard:
+    def waveform(self, utterance: Example, epoch: int) -> AugmentedWaveform:
         """One utterance as this epoch hears it."""
         if self.augment is None:
             samples = self.load(utterance, speed=1.0)
-            return Heard(samples, 0, len(samples))
+            return AugmentedWaveform(samples, 0, len(samples))
         generator = np.random.default_rng([self.seed, epoch, zlib.crc32(utterance.id.encode())])
         samples = self.load(utterance, self.augment.speed(generator))
         return self.augment(samples, generator)

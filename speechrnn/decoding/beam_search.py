@@ -18,10 +18,10 @@ from torch import Tensor
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.candidates import Pairs
 from speechrnn.decoding.frames import Frame, Frames
-from speechrnn.decoding.hypothesis import Reading
+from speechrnn.decoding.hypothesis import Hypothesis
 from speechrnn.decoding.prefix_trie import NOWHERE, Trie
-from speechrnn.decoding.score_cache import Answers
-from speechrnn.decoding.scorers.base import Weighted
+from speechrnn.decoding.score_cache import ScoreCache
+from speechrnn.decoding.scorers.base import WeightedScorer
 
 NEVER = -math.inf
 ENTRIES = 2**21  # most numbers in the trie's table of children before it drops what the beam has left behind: 16 MB
@@ -61,8 +61,8 @@ class BeamOptions:
 
 
 def beam_search(
-    log_probs: Tensor, frames: Tensor, scorers: Sequence[Weighted] = (), options: BeamOptions | None = None
-) -> list[list[Reading]]:
+    log_probs: Tensor, frames: Tensor, scorers: Sequence[WeightedScorer] = (), options: BeamOptions | None = None
+) -> list[list[Hypothesis]]:
     """The most probable label sequences of a batch.
 
     What an utterance gets does not depend on the other ones, nor on padding. A scorer is asked for a prefix when a
@@ -125,7 +125,9 @@ class Beam(NamedTuple):
 class Search:
     """One batch's search."""
 
-    def __init__(self, log_probs: Tensor, frames: Tensor, scorers: Sequence[Weighted], options: BeamOptions) -> None:
+    def __init__(
+        self, log_probs: Tensor, frames: Tensor, scorers: Sequence[WeightedScorer], options: BeamOptions
+    ) -> None:
         batch, _, self.symbols = log_probs.shape
         self.options = options
         self.device = log_probs.device
@@ -135,7 +137,7 @@ class Search:
         self.frames = Frames(log_probs, frames, *thresholds, labels=labels, stride=size + 1)
         limit = max(ENTRIES // self.symbols, SLACK * batch * size)
         self.trie = Trie(self.symbols, batch, limit, size, len(scorers), self.device)
-        self.answers = Answers(scorers, self.trie) if scorers else None
+        self.answers = ScoreCache(scorers, self.trie) if scorers else None
         self.nothing = log_probs.new_full((batch, 1), NEVER, dtype=torch.float32)
         self.slots = torch.arange(size, device=self.device).expand(batch, size).contiguous()
         self.pairs: dict[int, Pairs] = {}  # by how many labels are tried
@@ -160,7 +162,7 @@ class Search:
                 self._make_room()
             self.beam = self._step(frame, self.beam)
 
-    def readings(self) -> list[list[Reading]]:
+    def readings(self) -> list[list[Hypothesis]]:
         """What was found, in the order of the utterances."""
         beams = [self.beam, *self.ended[::-1]]
         nodes = torch.cat([beam.nodes for beam in beams])
@@ -249,19 +251,19 @@ class Search:
         if self.answers is not None:
             self.answers.compact()
 
-    def _in_order(self, nodes: Tensor, acoustic: Tensor, scores: Tensor, parts: Tensor) -> list[list[Reading]]:
+    def _in_order(self, nodes: Tensor, acoustic: Tensor, scores: Tensor, parts: Tensor) -> list[list[Hypothesis]]:
         """(batch, found), and for the parts (batch, found, scorers), as in `Frames` -> readings as in the batch."""
         offsets = self.frames.offsets.unsqueeze(1)
         names = [one.name for one in self.answers.scorers] if self.answers is not None else []
         sequences = iter(self.trie.sequences(nodes.reshape(-1)))
         columns = (nodes, scores.cpu() + offsets, acoustic.cpu() + offsets, parts)
-        readings: list[list[Reading]] = [[] for _ in nodes]
+        readings: list[list[Hypothesis]] = [[] for _ in nodes]
         for utterance, *rows in zip(self.frames.order.tolist(), *(column.tolist() for column in columns), strict=True):
             found = []
             for node, score, mass, values in zip(*rows, strict=True):
                 tokens = next(sequences)
                 if node != NOWHERE:
-                    found.append(Reading(tokens, score, mass, dict(zip(names, values, strict=True))))
+                    found.append(Hypothesis(tokens, score, mass, dict(zip(names, values, strict=True))))
             possible = [reading for reading in found if reading.score > NEVER]
-            readings[utterance] = possible or found or [Reading((), NEVER, NEVER, dict.fromkeys(names, 0.0))]
+            readings[utterance] = possible or found or [Hypothesis((), NEVER, NEVER, dict.fromkeys(names, 0.0))]
         return readings

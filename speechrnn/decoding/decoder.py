@@ -16,9 +16,9 @@ from speechrnn.decoding.beam_search import beam_search
 from speechrnn.decoding.confidence import Calibration, word_posteriors
 from speechrnn.decoding.fusion import DecodingOptions, make_rescorer, make_scorers
 from speechrnn.decoding.greedy import best_paths
-from speechrnn.decoding.hypothesis import Decoded, Reading, Word
+from speechrnn.decoding.hypothesis import DecodingResult, Hypothesis, Word
 from speechrnn.decoding.rescoring import rescore
-from speechrnn.decoding.scorers.base import Weighted
+from speechrnn.decoding.scorers.base import WeightedScorer
 from speechrnn.decoding.tuned_weights import Tuned
 from speechrnn.text.tokenizers import Tokenizer
 
@@ -30,7 +30,7 @@ class Decoder(Protocol):
     def name(self) -> str:
         """What transcripts say of it."""
 
-    def __call__(self, log_probs: Tensor, frames: Tensor) -> list[Decoded]:
+    def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
         """(batch, frames, symbols) log-probabilities, (batch,) true frames -> what was said in each utterance."""
 
 
@@ -42,12 +42,12 @@ class GreedyDecoder:
     seconds_per_frame: float
     name: str = "greedy"
 
-    def __call__(self, log_probs: Tensor, frames: Tensor) -> list[Decoded]:
+    def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
         """See `Decoder`."""
         found = []
         for reading, path, scores in best_paths(log_probs, frames):
             words = words_on_path(path, scores, self.tokenizer, self.seconds_per_frame)
-            found.append(Decoded(words, (self.tokenizer.decode(reading.tokens),), (reading,), len(path)))
+            found.append(DecodingResult(words, (self.tokenizer.decode(reading.tokens),), (reading,), len(path)))
         return found
 
 
@@ -58,12 +58,12 @@ class BeamDecoder:
     tokenizer: Tokenizer
     seconds_per_frame: float
     options: DecodingOptions
-    scorers: Sequence[Weighted] = ()
-    rescorer: Weighted | None = None
+    scorers: Sequence[WeightedScorer] = ()
+    rescorer: WeightedScorer | None = None
     calibration: Calibration = field(default_factory=Calibration)
     name: str = "beam"
 
-    def __call__(self, log_probs: Tensor, frames: Tensor) -> list[Decoded]:
+    def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
         """See `Decoder`."""
         readings = beam_search(log_probs, frames, self.scorers, self.options)
         if self.rescorer is not None:
@@ -73,7 +73,7 @@ class BeamDecoder:
             self._place(one, row[:count]) for one, row, count in zip(readings, log_probs, frames.tolist(), strict=True)
         ]
 
-    def _place(self, readings: list[Reading], log_probs: Tensor) -> Decoded:
+    def _place(self, readings: list[Hypothesis], log_probs: Tensor) -> DecodingResult:
         texts = tuple(self.tokenizer.decode(reading.tokens) for reading in readings)
         words = align_words(log_probs, readings[0].tokens, self.tokenizer, self.seconds_per_frame)
         if len(readings) == 1:
@@ -84,7 +84,7 @@ class BeamDecoder:
             Word(word.word, word.start, word.end, self.calibration(posterior, word.confidence))
             for word, posterior in zip(words, posteriors, strict=True)
         )
-        return Decoded(sure, texts, tuple(readings), len(log_probs))
+        return DecodingResult(sure, texts, tuple(readings), len(log_probs))
 
 
 def system_name(options: DecodingOptions, language_model: str | Path | None) -> str:

@@ -12,7 +12,7 @@ import torch
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.beam_search import BeamOptions
 from speechrnn.decoding.ngram.model import read_ngram
-from speechrnn.decoding.scorers.base import LabelScorer, Length, Scorer, Weighted, match_symbols
+from speechrnn.decoding.scorers.base import LabelScorer, Scorer, WeightedScorer, WordInsertionBonus, match_symbols
 from speechrnn.decoding.scorers.hot_words import HotWords
 from speechrnn.decoding.scorers.lexicon import Lexicon, check_words
 from speechrnn.decoding.scorers.neural import NeuralModel
@@ -64,7 +64,7 @@ def make_scorers(
     weights: Weights,
     tokenizer: Tokenizer,
     device: torch.device | str = "cpu",
-) -> list[Weighted]:
+) -> list[WeightedScorer]:
     """All that the options name.
 
     Args:
@@ -80,27 +80,27 @@ def make_scorers(
     if language_model is not None:
         scorer, words = language_scorer(language_model, tokenizer, options.unknown_penalty, device)
         known = words or known
-        scorers.append(Weighted(scorer, _first(options.language_weight, weights.language_weight), LANGUAGE))
+        scorers.append(WeightedScorer(scorer, _first(options.language_weight, weights.language_weight), LANGUAGE))
     if options.ngram is not None:
         scorer, words = ngram_scorer(options.ngram, tokenizer, options.unknown_penalty, device)
         known = words or known
-        scorers.append(Weighted(scorer, _first(options.ngram_weight, weights.ngram_weight), NGRAM))
+        scorers.append(WeightedScorer(scorer, _first(options.ngram_weight, weights.ngram_weight), NGRAM))
     if scorers or options.length_reward is not None:
         reward = _first(options.length_reward, weights.length_reward)
-        scorers.append(Weighted(Length(tokenizer, "word", device), reward, LENGTH))
+        scorers.append(WeightedScorer(WordInsertionBonus(tokenizer, "word", device), reward, LENGTH))
     if options.hot_words:
         boosts = dict.fromkeys(options.hot_words, 1.0)
-        scorers.append(Weighted(HotWords(boosts, tokenizer, device), options.hot_word_boost, HOT_WORDS))
+        scorers.append(WeightedScorer(HotWords(boosts, tokenizer, device), options.hot_word_boost, HOT_WORDS))
     if options.lexicon is not None:
         listed = _read_words(options.lexicon)
         if known is not None and options.unknown_penalty is None:
             check_words(listed, known)
         weight = 1.0 if options.lexicon_mode == "restrict" else options.lexicon_penalty
-        scorers.append(Weighted(Lexicon(listed, tokenizer, options.lexicon_mode, device), weight, LEXICON))
+        scorers.append(WeightedScorer(Lexicon(listed, tokenizer, options.lexicon_mode, device), weight, LEXICON))
     return scorers
 
 
-def reweigh(scorers: Sequence[Weighted], weights: Weights) -> list[Weighted]:
+def reweigh(scorers: Sequence[WeightedScorer], weights: Weights) -> list[WeightedScorer]:
     """The same scorers with other weights; hot words and a lexicon keep theirs."""
     given = {LANGUAGE: weights.language_weight, NGRAM: weights.ngram_weight, LENGTH: weights.length_reward}
     return [replace(one, weight=given.get(one.name, one.weight)) for one in scorers]
@@ -108,12 +108,12 @@ def reweigh(scorers: Sequence[Weighted], weights: Weights) -> list[Weighted]:
 
 def make_rescorer(
     options: DecodingOptions, tokenizer: Tokenizer, device: torch.device | str = "cpu"
-) -> Weighted | None:
+) -> WeightedScorer | None:
     """The language model that ranks the N-best anew, if there is one."""
     if options.rescoring_model is None:
         return None
     scorer, _ = language_scorer(options.rescoring_model, tokenizer, options.unknown_penalty, device)
-    return Weighted(scorer, options.rescoring_weight, RESCORING)
+    return WeightedScorer(scorer, options.rescoring_weight, RESCORING)
 
 
 def language_scorer(

@@ -6,11 +6,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.decoding.hypothesis import Reading
+from speechrnn.decoding.hypothesis import Hypothesis
 from speechrnn.nn.acoustic import BLANK
 
 
-def greedy(log_probs: Tensor, frames: Tensor) -> list[Reading]:
+def greedy(log_probs: Tensor, frames: Tensor) -> list[Hypothesis]:
     """Decodes a batch.
 
     Args:
@@ -23,7 +23,7 @@ def greedy(log_probs: Tensor, frames: Tensor) -> list[Reading]:
     return [reading for reading, _, _ in best_paths(log_probs, frames)]
 
 
-def best_paths(log_probs: Tensor, frames: Tensor) -> list[tuple[Reading, np.ndarray, np.ndarray]]:
+def best_paths(log_probs: Tensor, frames: Tensor) -> list[tuple[Hypothesis, np.ndarray, np.ndarray]]:
     """As `greedy`, with the path of each reading: (frames,) symbols, and (frames,) their log-probabilities."""
     values, symbols = log_probs.max(dim=2)
     inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
@@ -34,5 +34,5 @@ def best_paths(log_probs: Tensor, frames: Tensor) -> list[tuple[Reading, np.ndar
         path, peak = path[:count], peak[:count]
         changes = path[np.flatnonzero(np.diff(path, prepend=-1))]
         tokens = tuple(changes[changes != BLANK].tolist())
-        found.append((Reading(tokens, score, score, {}), path, peak))
+        found.append((Hypothesis(tokens, score, score, {}), path, peak))
     return found

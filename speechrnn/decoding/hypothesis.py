@@ -21,7 +21,7 @@ class Word:
 
 
 @dataclass(frozen=True)
-class Reading:
+class Hypothesis:
     """What a decoder found: labels, and how it comes to prefer them.
 
     Attributes:
@@ -39,7 +39,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Decoded:
+class DecodingResult:
     """What was said in an utterance.
 
     Attributes:
@@ -51,5 +51,5 @@ class Decoded:
 
     words: tuple[Word, ...]
     texts: tuple[str, ...]
-    readings: tuple[Reading, ...]
+    readings: tuple[Hypothesis, ...]
     frames: int

@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import torch
 
-from speechrnn.decoding.hypothesis import Reading
-from speechrnn.decoding.scorers.base import Weighted
+from speechrnn.decoding.hypothesis import Hypothesis
+from speechrnn.decoding.scorers.base import WeightedScorer
 
 
-def rescore(readings: Sequence[Sequence[Reading]], scorer: Weighted) -> list[list[Reading]]:
+def rescore(readings: Sequence[Sequence[Hypothesis]], scorer: WeightedScorer) -> list[list[Hypothesis]]:
     """Adds what a scorer says of each whole reading, and ranks the readings of each utterance anew.
 
     All readings of all utterances are scored together, label by label.

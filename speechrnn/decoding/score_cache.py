@@ -10,19 +10,19 @@ from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.prefix_trie import NOWHERE, Trie
-from speechrnn.decoding.scorers.base import Weighted
+from speechrnn.decoding.scorers.base import WeightedScorer
 
 NOTHING = 0  # the row of the node NOWHERE
 
 
-class Answers:
+class ScoreCache:
     """The scorers' answers to a trie's prefixes.
 
     Attributes:
         table: (rows, symbols) float32: the weighted sum of what each next label adds; `Trie.row` holds the rows.
     """
 
-    def __init__(self, scorers: Sequence[Weighted], trie: Trie) -> None:
+    def __init__(self, scorers: Sequence[WeightedScorer], trie: Trie) -> None:
         self.scorers = scorers
         self.trie = trie
         device = trie.parent.device

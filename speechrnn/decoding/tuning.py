@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from speechrnn.decoding.confidence import Calibration, expected_calibration_error, fit_calibration
 from speechrnn.decoding.decoder import BeamDecoder
 from speechrnn.decoding.fusion import LANGUAGE, NGRAM, DecodingOptions, Weights, reweigh
-from speechrnn.decoding.hypothesis import Decoded
+from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.decoding.tuned_weights import Tuned
 from speechrnn.evaluation.metrics import HIT, Errors, align, character_errors, word_errors
 
@@ -68,9 +68,9 @@ def tune(decoder: BeamDecoder, emissions: Sequence[Emission], options: TuningOpt
     return Tuned(best, calibration, figures)
 
 
-def decode(decoder: BeamDecoder, emissions: Sequence[Emission]) -> list[Decoded]:
+def decode(decoder: BeamDecoder, emissions: Sequence[Emission]) -> list[DecodingResult]:
     """What a decoder finds, in order; those of like length should stand together."""
-    found: list[Decoded] = []
+    found: list[DecodingResult] = []
     for start in range(0, len(emissions), BATCH):
         rows = [emission.log_probs for emission in emissions[start : start + BATCH]]
         found += decoder(pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows]))
@@ -100,7 +100,7 @@ def right_words(reference: str, hypothesis: str) -> list[bool]:
     return [edit.op == HIT for edit in edits if edit.hypothesis is not None]
 
 
-def _errors(found: Sequence[Decoded], emissions: Sequence[Emission]) -> tuple[Errors, Errors]:
+def _errors(found: Sequence[DecodingResult], emissions: Sequence[Emission]) -> tuple[Errors, Errors]:
     references = [emission.reference for emission in emissions]
     texts = [one.texts[0] for one in found]
     return sum(word_errors(references, texts), Errors()), sum(character_errors(references, texts), Errors())

@@ -185,7 +185,7 @@ def emit(transcriber: Transcriber, cuts: Path, batch_seconds: float) -> list[Emi
     emissions = []
     for batch in batches_of(examples(CutSet.from_file(cuts)), batch_seconds):
         heard, waveforms = load_all(batch, lambda example: example.load(transcriber.sampling_rate))
-        log_probs, frames = transcriber.listen(waveforms)
+        log_probs, frames = transcriber.compute_emissions(waveforms)
         rows = zip(heard, log_probs, frames.tolist(), strict=True)
         emissions += [Emission(row[:count], example.text) for example, row, count in rows]
     return emissions
@@ -220,7 +220,7 @@ def decode(options: SpeechOptions, corpus: Prepared, run: Run) -> None:
     for batch in batches_of(examples(CutSet.from_file(path)), options.decode.batch_seconds):
         began = time.monotonic()
         heard, waveforms = load_all(batch, lambda example: example.load(transcriber.sampling_rate))
-        log_probs, frames = transcriber.listen(waveforms)
+        log_probs, frames = transcriber.compute_emissions(waveforms)
         listening += time.monotonic() - began
         for name, decoder in systems.items():
             began = time.monotonic()

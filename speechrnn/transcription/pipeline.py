@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from speechrnn.data.dataset import by_length, pad
-from speechrnn.decoding.hypothesis import Decoded
+from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.transcription.emissions import Stretch, Stretches, kept
 from speechrnn.transcription.reader import End, Numbered, Part, Reader, Room, Source, Unreadable
-from speechrnn.transcription.transcript import Failure, Said, Transcript, assemble
+from speechrnn.transcription.transcript import DecodedSegment, Failure, Transcript, assemble
 
 if TYPE_CHECKING:
     from speechrnn.transcription.transcriber import Transcriber
@@ -62,7 +62,7 @@ class Found:
     """What was decoded; None: memory does not suffice."""
 
     ready: Sequence[Ready]
-    decoded: Sequence[Decoded | None]
+    decoded: Sequence[DecodingResult | None]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ class State:
     ahead: dict[int, tuple[Part, Tensor]] = field(default_factory=dict)
     taken: int = 0
     made: int = 0
-    said: dict[int, Said] = field(default_factory=dict)
+    said: dict[int, DecodedSegment] = field(default_factory=dict)
     end: End | None = None
 
     def hear(self, part: Part, log_probs: Tensor, sampling_rate: int, step: int) -> Iterator[Stretch]:
@@ -230,7 +230,7 @@ class Pipeline:
             if decoded is None:
                 yield self._too_large(ready.recording, self._lasts(ready.stretch))
                 continue
-            self._states[ready.recording].said[ready.number] = Said(ready.stretch.start, decoded)
+            self._states[ready.recording].said[ready.number] = DecodedSegment(ready.stretch.start, decoded)
             yield from self._complete(ready.recording)
 
     def _complete(self, recording: int) -> Iterator[Transcript]:
@@ -300,13 +300,13 @@ class Pipeline:
         """Work: the search."""
         device = self._transcriber.device
 
-        def decoded(some: Sequence[Ready]) -> list[Decoded]:
+        def decoded(some: Sequence[Ready]) -> list[DecodingResult]:
             rows = [one.stretch.log_probs for one in some]
             padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
             return self._transcriber.decoder(padded.to(device), torch.tensor([len(row) for row in rows], device=device))
 
         lengths = {number: float(one.stretch.log_probs.numel()) for number, one in enumerate(ready)}
-        found: list[Decoded | None] = [None] * len(ready)
+        found: list[DecodingResult | None] = [None] * len(ready)
         for batch in by_length(lengths, NUMBERS):
             for number, one in zip(batch, what_fits(decoded, [ready[number] for number in batch]), strict=True):
                 found[number] = one

@@ -13,7 +13,7 @@ import numpy as np
 from speechrnn.audio import io as audio
 from speechrnn.audio.backends import BrokenOff
 from speechrnn.audio.io import AudioError
-from speechrnn.audio.segmentation import Piece, SegmentationOptions, hear_speech, pieces
+from speechrnn.audio.segmentation import SegmentationOptions, Window, hear_speech, pieces
 from speechrnn.audio.vad import SpeechDetector
 from speechrnn.core.errors import UserError
 from speechrnn.transcription.transcript import Failure
@@ -31,7 +31,7 @@ class Part:
     recording: int
     audio: str
     number: int
-    piece: Piece
+    piece: Window
 
 
 @dataclass(frozen=True)
@@ -213,10 +213,10 @@ class Reader:
         waveforms = [samples for _, samples in clips]
         spoken = hear_speech(waveforms, self.sampling_rate, self.options, self.detector) if clips else []
         for (recording, samples), speech in zip(clips, spoken, strict=True):
-            whole = Piece(samples, 0, (0, len(samples)), first=True, last=True)
+            whole = Window(samples, 0, (0, len(samples)), first=True, last=True)
             self._give(recording, iter([whole] if speech else []))
 
-    def _give(self, recording: Recording, found: Iterator[Piece]) -> None:
+    def _give(self, recording: Recording, found: Iterator[Window]) -> None:
         count = 0
         for piece in found:
             self.room.take(len(piece.samples) / self.sampling_rate)

@@ -25,7 +25,7 @@ PRECISIONS = {"torch": ("float32", "bfloat16"), "onnx": ("float32", "int8")}  # 
 
 
 class Engine(Protocol):
-    """An acoustic model, ready to listen.
+    """An acoustic model, ready to compute_emissions.
 
     Attributes:
         name: what runs, and in which precision: "torch bfloat16".

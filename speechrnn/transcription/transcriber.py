@@ -20,14 +20,14 @@ from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import pad
 from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.decoding.hypothesis import Decoded
+from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.decoding.tuned_weights import read_tuned
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.transcription.pipeline import Pipeline
 from speechrnn.transcription.reader import Source
 from speechrnn.transcription.runtime import Engine, EngineName, Precision, make_engine
-from speechrnn.transcription.transcript import Alternative, Failure, Said, Segment, Transcript, assemble
+from speechrnn.transcription.transcript import Alternative, DecodedSegment, Failure, Segment, Transcript, assemble
 
 __all__ = ["Alternative", "Failure", "Segment", "Source", "Transcriber", "Transcript"]
 
@@ -150,12 +150,12 @@ class Transcriber:
         return [
             self.transcript(f"samples {number}", len(samples) / self.sampling_rate, decoded)
             for number, (samples, decoded) in enumerate(
-                zip(waveforms, self.decoder(*self.listen(waveforms)), strict=True)
+                zip(waveforms, self.decoder(*self.compute_emissions(waveforms)), strict=True)
             )
         ]
 
     @torch.inference_mode()
-    def listen(self, waveforms: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
+    def compute_emissions(self, waveforms: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         """What the acoustic model hears in a batch, before any decoding.
 
         Args:
@@ -178,13 +178,13 @@ class Transcriber:
         log_probs[spoken] = heard
         return log_probs, frames
 
-    def transcript(self, name: str, seconds: float, decoded: Decoded, decoding: str | None = None) -> Transcript:
+    def transcript(self, name: str, seconds: float, decoded: DecodingResult, decoding: str | None = None) -> Transcript:
         """What was found in a recording of one stretch, in the form that is written.
 
         Args:
             decoding: how it was found; None: by the transcriber's own decoder.
         """
-        return assemble(name, seconds, [Said(0.0, decoded)], self.name, decoding or self.decoder.name)
+        return assemble(name, seconds, [DecodedSegment(0.0, decoded)], self.name, decoding or self.decoder.name)
 
 
 def default_threads(device: torch.device) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from speechrnn.decoding.hypothesis import Decoded, Word
+from speechrnn.decoding.hypothesis import DecodingResult, Word
 
 SHORTEST_WORD = 0.005  # seconds; half a frame or less, so that there is always room for it
 
@@ -94,7 +94,7 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Said:
+class DecodedSegment:
     """What was found in one stretch of a recording.
 
     Attributes:
@@ -102,11 +102,16 @@ class Said:
     """
 
     start: float
-    decoded: Decoded
+    decoded: DecodingResult
 
 
 def assemble(
-    audio: str, seconds: float, stretches: Sequence[Said], model: str, decoding: str, incomplete: str | None = None
+    audio: str,
+    seconds: float,
+    stretches: Sequence[DecodedSegment],
+    model: str,
+    decoding: str,
+    incomplete: str | None = None,
 ) -> Transcript:
     """The transcript of a recording of so many seconds, from what was found in its stretches, in their order."""
     duration = round(seconds, 3)
@@ -153,13 +158,13 @@ def _mean(words: Sequence[Word]) -> float:
     return round(sum(word.confidence for word in words) / len(words), 4)
 
 
-def _sure_of_none(stretches: Sequence[Said]) -> float:
+def _sure_of_none(stretches: Sequence[DecodedSegment]) -> float:
     """The geometric mean of the frames' probabilities of the readings that found no word."""
     acoustic = sum(one.decoded.readings[0].acoustic for one in stretches)
     return round(math.exp(acoustic / max(1, sum(one.decoded.frames for one in stretches))), 4)
 
 
-def _alternatives(decoded: Decoded) -> tuple[Alternative, ...]:
+def _alternatives(decoded: DecodingResult) -> tuple[Alternative, ...]:
     if len(decoded.readings) == 1 and not decoded.readings[0].parts:
         return ()  # nothing was compared
     return tuple(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from speechrnn.audio import io as audio
 from speechrnn.audio import segmentation as module
 from speechrnn.audio.io import BrokenOff
-from speechrnn.audio.segmentation import Piece, SegmentationOptions, hear_speech, pieces
+from speechrnn.audio.segmentation import SegmentationOptions, Window, hear_speech, pieces
 from speechrnn.audio.vad import EnergyDetector, SileroDetector, count_chunks
 from speechrnn.core.errors import UserError
 
@@ -50,8 +50,8 @@ def in_blocks(samples: np.ndarray, size: int) -> Iterator[np.ndarray]:
         yield samples[start : start + size]
 
 
-def stretches(cut: Sequence[Piece]) -> list[list[Piece]]:
-    joined: list[list[Piece]] = []
+def stretches(cut: Sequence[Window]) -> list[list[Window]]:
+    joined: list[list[Window]] = []
     for piece in cut:
         if piece.first:
             joined.append([])
@@ -59,7 +59,7 @@ def stretches(cut: Sequence[Piece]) -> list[list[Piece]]:
     return joined
 
 
-def check(cut: Sequence[Piece], samples: np.ndarray, rate: int, step: int, options: SegmentationOptions) -> None:
+def check(cut: Sequence[Window], samples: np.ndarray, rate: int, step: int, options: SegmentationOptions) -> None:
     """What holds for the pieces of any recording longer than a window."""
     behind = 0
     for stretch in stretches(cut):
@@ -109,7 +109,7 @@ def test_pieces_tile_each_stretch(
     assert_speech_is_kept(cut, parts, len(samples))
 
 
-def assert_speech_is_kept(cut: Sequence[Piece], parts: list[tuple[int, int]], total: int) -> None:
+def assert_speech_is_kept(cut: Sequence[Window], parts: list[tuple[int, int]], total: int) -> None:
     """Each stretch is exactly a run of speech, short pauses bridged, and its padding."""
     runs: list[list[int]] = []  # first chunk, chunk behind, chunks of speech
     at = 0

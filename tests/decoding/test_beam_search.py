@@ -20,8 +20,8 @@ from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.decoding import beam_search as beam
 from speechrnn.decoding.beam_search import BeamOptions, Search, beam_search
-from speechrnn.decoding.hypothesis import Reading
-from speechrnn.decoding.scorers.base import Weighted
+from speechrnn.decoding.hypothesis import Hypothesis
+from speechrnn.decoding.scorers.base import WeightedScorer
 
 EXACT: dict[str, Any] = {"blank_threshold": 1.0, "symbol_threshold": 0.0, "beam_threshold": None}
 EVERYTHING = BeamOptions(beam_size=400, nbest=400, **EXACT)  # holds all label sequences of `small` emissions
@@ -108,8 +108,8 @@ def all_readings(log_probs: Tensor, scorers: Sequence[tuple[TableScorer, float]]
 
 
 def search(
-    log_probs: Tensor, options: BeamOptions, scorers: Sequence[Weighted] = (), frames: Sequence[int] | None = None
-) -> list[list[Reading]]:
+    log_probs: Tensor, options: BeamOptions, scorers: Sequence[WeightedScorer] = (), frames: Sequence[int] | None = None
+) -> list[list[Hypothesis]]:
     """`beam_search` with all frames, unless they are given."""
     counts = frames or [log_probs.shape[1]] * len(log_probs)
     return beam_search(log_probs, torch.tensor(counts), scorers, options)
@@ -162,7 +162,7 @@ def test_so_it_is_with_scorers(log_probs: Tensor, weight: float, forbids: bool) 
     scorers = [(TableScorer(symbols, 1, forbids and weight > 0), weight), (TableScorer(symbols, 2), 0.5)]
     expected = all_readings(log_probs[0], scorers)
     expected = {labels: score for labels, score in expected.items() if score > -math.inf}
-    weighted = [Weighted(scorer, weight, f"table {scorer.seed}") for scorer, weight in scorers]
+    weighted = [WeightedScorer(scorer, weight, f"table {scorer.seed}") for scorer, weight in scorers]
     (readings,) = search(log_probs, EVERYTHING, weighted)
     if not expected:
         assert all(reading.score == -math.inf for reading in readings)
@@ -183,7 +183,7 @@ def test_a_narrow_beam_keeps_what_an_unhurried_one_does(seed: int, beam_size: in
     log_probs = emissions(1, 8, 5, seed)
     scorer = TableScorer(5, seed)
     options = BeamOptions(beam_size=beam_size, nbest=beam_size, **EXACT)
-    (readings,) = search(log_probs, options, [Weighted(scorer, 0.7, "table")] if scored else [])
+    (readings,) = search(log_probs, options, [WeightedScorer(scorer, 0.7, "table")] if scored else [])
     expected = by_dictionaries(log_probs[0], beam_size, scorer if scored else None, 0.7)
     assert {reading.tokens: reading.score for reading in readings} == pytest.approx(expected, abs=1e-4)
 
@@ -245,7 +245,7 @@ def test_an_utterance_does_not_depend_on_its_batch(scored: bool) -> None:
     log_probs = emissions(5, 45, 9, blank=2.0, sharp=2.0)
     log_probs[4, :30, 0] = -1e-4  # which the default thresholds leave out
     options = BeamOptions(beam_size=8, nbest=5)
-    scorers = [Weighted(TableScorer(9), 0.4, "table")] if scored else []
+    scorers = [WeightedScorer(TableScorer(9), 0.4, "table")] if scored else []
     together = search(log_probs, options, scorers, frames)
     for order in ([4, 3, 2, 1, 0], [2, 0, 1, 4, 3], [0], [1], [3], [4]):
         padded = torch.full((len(order), 60, 9), math.nan)
@@ -307,7 +307,7 @@ def test_hypotheses_far_behind_are_dropped_and_not_scored() -> None:
     for threshold in (None, 3.0):
         scorer = TableScorer(5)
         options = BeamOptions(beam_size=20, nbest=20, **{**EXACT, "beam_threshold": threshold})
-        (found,) = search(log_probs, options, [Weighted(scorer, 0.5, "table")])
+        (found,) = search(log_probs, options, [WeightedScorer(scorer, 0.5, "table")])
         asked.append(len(scorer.scored))
         before_the_end = [reading.acoustic + 0.5 * scorer.total(reading.tokens) for reading in found]
         best = found[0].tokens
@@ -315,25 +315,28 @@ def test_hypotheses_far_behind_are_dropped_and_not_scored() -> None:
     ends = {reading.tokens: 0.5 * scorer.row(reading.tokens)[-1] for reading in found}
     so_far = [score - ends[reading.tokens] for score, reading in zip(before_the_end, found, strict=True)]
     assert max(so_far) - min(so_far) <= 3.0
-    assert best == search(log_probs, BeamOptions(beam_size=20, **EXACT), [Weighted(scorer, 0.5, "table")])[0][0].tokens
+    assert (
+        best
+        == search(log_probs, BeamOptions(beam_size=20, **EXACT), [WeightedScorer(scorer, 0.5, "table")])[0][0].tokens
+    )
 
 
 def test_a_prefix_is_asked_for_once_and_all_of_a_frame_together() -> None:
     scorer = TableScorer(6)
     log_probs = emissions(3, 30, 6, blank=1.0)
-    search(log_probs, BeamOptions(beam_size=5, **EXACT), [Weighted(scorer, 0.5, "table")])
+    search(log_probs, BeamOptions(beam_size=5, **EXACT), [WeightedScorer(scorer, 0.5, "table")])
     # each of the three utterances may come to the same prefix; the empty one is asked for once for all
     assert max(scorer.extended.values()) <= 3 and max(scorer.scored.values()) <= 3
     assert scorer.scored[()] == 1
     assert scorer.calls <= 30
-    search(log_probs[:1], BeamOptions(beam_size=5, **EXACT), [Weighted(scorer, 0.5, "table")])
+    search(log_probs[:1], BeamOptions(beam_size=5, **EXACT), [WeightedScorer(scorer, 0.5, "table")])
     assert set(scorer.extended.values()) == set(scorer.scored.values()) == {1}
 
 
 def test_frames_that_are_sure_ask_nothing() -> None:
     scorer = TableScorer(6)
     log_probs = peaked([0] * 9 + [2] + [0] * 9, 6, peak=0.99995)[None]
-    search(log_probs, BeamOptions(), [Weighted(scorer, 0.5, "table")])
+    search(log_probs, BeamOptions(), [WeightedScorer(scorer, 0.5, "table")])
     assert set(scorer.scored) == {()}
 
 
@@ -341,7 +344,7 @@ def test_frames_that_are_sure_ask_nothing() -> None:
 def test_memory_is_bounded(scored: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     log_probs = emissions(2, 400, 5, blank=1.0)
     options = BeamOptions(beam_size=6, nbest=3, **EXACT)
-    scorers = [Weighted(TableScorer(5), 0.3, "table")] if scored else []
+    scorers = [WeightedScorer(TableScorer(5), 0.3, "table")] if scored else []
     expected = search(log_probs, options, scorers, [400, 90])
     monkeypatch.setattr(beam, "ENTRIES", 1000)
     with torch.inference_mode():
@@ -360,7 +363,7 @@ def test_memory_is_bounded(scored: bool, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.mark.parametrize("scored", [False, True])
 def test_no_frames_and_one_frame(scored: bool) -> None:
     scorer = TableScorer(3)
-    scorers = [Weighted(scorer, 2.0, "table")] if scored else []
+    scorers = [WeightedScorer(scorer, 2.0, "table")] if scored else []
     end = 2.0 * scorer.row(())[-1] if scored else 0.0
     ((nothing,),) = search(torch.zeros(1, 0, 3), BeamOptions(), scorers)
     assert (nothing.tokens, nothing.acoustic, nothing.score) == ((), 0.0, pytest.approx(end))
@@ -399,16 +402,16 @@ class Fixed(TableScorer):
 
 def test_what_is_forbidden() -> None:
     log_probs = torch.tensor([[[0.2, 0.5, 0.3], [0.1, 0.8, 0.1]]]).log()
-    (readings,) = search(log_probs, EVERYTHING, [Weighted(Fixed(-math.inf, -1.0), 0.0, "lexicon")])
+    (readings,) = search(log_probs, EVERYTHING, [WeightedScorer(Fixed(-math.inf, -1.0), 0.0, "lexicon")])
     assert [reading.tokens for reading in readings] == [()]
     assert readings[0].score == pytest.approx(math.log(0.02), abs=1e-5)
     # where nothing may end, what comes nearest
-    ((best,),) = search(log_probs, BeamOptions(), [Weighted(Fixed(0.0, -math.inf), 1.0, "lexicon")])
+    ((best,),) = search(log_probs, BeamOptions(), [WeightedScorer(Fixed(0.0, -math.inf), 1.0, "lexicon")])
     assert (best.tokens, best.score) == ((1,), -math.inf)
     assert best.acoustic == pytest.approx(math.log(0.5 * 0.8 + 0.5 * 0.1 + 0.2 * 0.8), abs=1e-5)
     # where a label must be said and none may
     log_probs[0, 0, 0] = -math.inf
-    ((best,),) = search(log_probs, BeamOptions(), [Weighted(Fixed(-math.inf, 0.0), 1.0, "lexicon")])
+    ((best,),) = search(log_probs, BeamOptions(), [WeightedScorer(Fixed(-math.inf, 0.0), 1.0, "lexicon")])
     assert (best.tokens, best.score, best.acoustic) == ((), -math.inf, -math.inf)
 
 
@@ -420,9 +423,9 @@ def test_nan_is_refused(value: float) -> None:
     with pytest.raises(UserError, match="utterance 1 of the batch"):
         search(log_probs, BeamOptions())
     for scorer in (Fixed(value, 0.0), Fixed(0.0, value)):
-        good = Weighted(TableScorer(3), 1.0, "hot words")
+        good = WeightedScorer(TableScorer(3), 1.0, "hot words")
         with pytest.raises(UserError, match="scores of language are NaN"):
-            search(emissions(1, 4, 3), BeamOptions(), [good, Weighted(scorer, 1.0, "language")])
+            search(emissions(1, 4, 3), BeamOptions(), [good, WeightedScorer(scorer, 1.0, "language")])
 
 
 @pytest.mark.parametrize(
@@ -434,8 +437,11 @@ def test_nan_is_refused(value: float) -> None:
         (lambda: BeamOptions(blank_threshold=1.5), "blank_threshold=1.5"),
         (lambda: BeamOptions(symbol_threshold=math.nan), "symbol_threshold=nan"),
         (lambda: BeamOptions(beam_threshold=-1.0), "beam_threshold=-1.0"),
-        (lambda: Weighted(TableScorer(3), math.nan, "language"), "weight of language"),
-        (lambda: search(emissions(1, 2, 3), BeamOptions(), [Weighted(TableScorer(3), 1.0, "same")] * 2), "same, same"),
+        (lambda: WeightedScorer(TableScorer(3), math.nan, "language"), "weight of language"),
+        (
+            lambda: search(emissions(1, 2, 3), BeamOptions(), [WeightedScorer(TableScorer(3), 1.0, "same")] * 2),
+            "same, same",
+        ),
     ],
 )
 def test_wrong_options_are_one_sentence(make: Callable[[], object], said: str) -> None:
@@ -449,7 +455,7 @@ def test_wrong_options_are_one_sentence(make: Callable[[], object], said: str) -
 def test_a_gpu_finds_the_same(scored: bool) -> None:
     log_probs = emissions(4, 60, 29, blank=2.0)
     frames = torch.tensor([60, 0, 33, 59])
-    scorers = [Weighted(TableScorer(29), 0.5, "table")] if scored else []
+    scorers = [WeightedScorer(TableScorer(29), 0.5, "table")] if scored else []
     options = BeamOptions(beam_size=10, nbest=5)
     here = beam_search(log_probs, frames, scorers, options)
     there = beam_search(log_probs.cuda(), frames.cuda(), scorers, options)

@@ -13,7 +13,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.decoder import make_decoder, system_name
 from speechrnn.decoding.fusion import DecodingOptions, Weights
-from speechrnn.decoding.hypothesis import Decoded
+from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.decoding.tuned_weights import Tuned, read_tuned, write_tuned
@@ -25,7 +25,7 @@ DOUBTFUL = emission("THE CAT", {5: ("E", 0.6)})
 TEXTS = ["THE CAT", "THE CAT", "A CAT", "THE BAT", "A BED"]
 
 
-def decode(options: DecodingOptions, language_model: Path | None = None, **tuned: Tuned) -> Decoded:
+def decode(options: DecodingOptions, language_model: Path | None = None, **tuned: Tuned) -> DecodingResult:
     decoder = make_decoder(options, language_model, TOKENIZER, 0.03, tuned)
     (found,) = decoder(DOUBTFUL[None], torch.tensor([len(DOUBTFUL)]))
     return found

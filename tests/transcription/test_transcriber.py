@@ -19,7 +19,7 @@ from speechrnn.audio.io import AudioError
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import pad
-from speechrnn.decoding.hypothesis import Decoded
+from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.text.tokenizers import CharTokenizer
 from speechrnn.transcription.transcriber import Failure, Transcriber, Transcript
@@ -371,7 +371,7 @@ def test_windows_of_running_speech_are_as_the_whole_within_the_context() -> None
     class Watching:
         name = "watching"
 
-        def __call__(self, log_probs: Tensor, frames: Tensor) -> list[Decoded]:
+        def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
             rows.extend(log_probs)
             return decoder(log_probs, frames)
 

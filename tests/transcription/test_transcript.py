@@ -11,20 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn.audio.io import SHORTEST
-from speechrnn.decoding.hypothesis import Decoded, Reading, Word
-from speechrnn.transcription.transcript import Said, assemble, fit
+from speechrnn.decoding.hypothesis import DecodingResult, Reading, Word
+from speechrnn.transcription.transcript import DecodedSegment, assemble, fit
 
 
-def decoded(*words: Word, acoustic: float = -1.0, parts: dict[str, float] | None = None, frames: int = 10) -> Decoded:
+def decoded(
+    *words: Word, acoustic: float = -1.0, parts: dict[str, float] | None = None, frames: int = 10
+) -> DecodingResult:
     """What a decoder might have found."""
     reading = Reading((1,) * len(words), acoustic, acoustic, parts or {})
-    return Decoded(words, (" ".join(word.word for word in words),), (reading,), frames)
+    return DecodingResult(words, (" ".join(word.word for word in words),), (reading,), frames)
 
 
 def test_times_are_the_recordings() -> None:
-    first = Said(0.0, decoded(Word("A", 0.5, 0.8, 0.9), Word("B", 1.0, 1.2, 0.7)))
-    nothing = Said(5.0, decoded())
-    last = Said(61.25, decoded(Word("C", 0.0, 0.3, 0.4)))
+    first = DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, 0.9), Word("B", 1.0, 1.2, 0.7)))
+    nothing = DecodedSegment(5.0, decoded())
+    last = DecodedSegment(61.25, decoded(Word("C", 0.0, 0.3, 0.4)))
     transcript = assemble("long.wav", 70.0, [first, nothing, last], "model", "greedy")
     assert [(segment.text, segment.start, segment.end) for segment in transcript.segments] == [
         ("A B", 0.5, 1.2),
@@ -39,8 +41,8 @@ def test_times_are_the_recordings() -> None:
 
 def test_without_words_it_is_as_sure_as_all_frames_together() -> None:
     stretches = [
-        Said(0.0, decoded(acoustic=10 * math.log(0.9), frames=10)),
-        Said(9.0, decoded(acoustic=30 * math.log(0.5), frames=30)),
+        DecodedSegment(0.0, decoded(acoustic=10 * math.log(0.9), frames=10)),
+        DecodedSegment(9.0, decoded(acoustic=30 * math.log(0.5), frames=30)),
     ]
     transcript = assemble("a.wav", 20.0, stretches, "model", "greedy")
     assert transcript.segments == ()
@@ -53,15 +55,18 @@ def test_where_nobody_speaks_that_is_sure() -> None:
 
 
 def test_readings_of_one_stretch_are_the_transcripts_and_of_several_their_segments() -> None:
-    one = Said(0.0, decoded(Word("A", 0.5, 0.8, 0.9), parts={"lm": -2.0}))
-    two = Said(5.0, decoded(Word("B", 0.5, 0.8, 0.9), parts={"lm": -3.0}))
+    one = DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, 0.9), parts={"lm": -2.0}))
+    two = DecodedSegment(5.0, decoded(Word("B", 0.5, 0.8, 0.9), parts={"lm": -3.0}))
     alone = assemble("a.wav", 9.0, [one], "model", "beam")
     assert [(reading.text, reading.parts) for reading in alone.alternatives] == [("A", {"lm": -2.0})]
     both = assemble("a.wav", 9.0, [one, two], "model", "beam")
     assert both.alternatives == ()
     assert [[reading.text for reading in segment.alternatives] for segment in both.segments] == [["A"], ["B"]]
     # also where the reading that was preferred is that nothing was said
-    assert len(assemble("a.wav", 9.0, [Said(0.0, decoded(parts={"lm": -1.0}))], "model", "beam").alternatives) == 1
+    assert (
+        len(assemble("a.wav", 9.0, [DecodedSegment(0.0, decoded(parts={"lm": -1.0}))], "model", "beam").alternatives)
+        == 1
+    )
 
 
 def test_what_is_missing_is_said() -> None:
@@ -70,7 +75,10 @@ def test_what_is_missing_is_said() -> None:
 
 
 def test_a_word_that_ends_behind_the_audio_is_cut_there_and_the_one_before_stays() -> None:
-    stretches = [Said(0.0, decoded(Word("A", 0.5, 0.8, 0.9))), Said(0.9, decoded(Word("B", 0.0, 0.24, 0.9)))]
+    stretches = [
+        DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, 0.9))),
+        DecodedSegment(0.9, decoded(Word("B", 0.0, 0.24, 0.9))),
+    ]
     first, second = assemble("a.wav", 1.1, stretches, "model", "greedy").segments
     assert (first.start, first.end) == (0.5, 0.8)
     assert (second.start, second.end) == (0.9, 1.1)

@@ -34,7 +34,7 @@ def is_kenlm(path: str | Path) -> bool:
 
 
 class KenlmModel:
-    """A binary file of KenLM; implements `models.TokenModel`.
+    """A binary file of KenLM; implements `models.LanguageModelProtocol`.
 
     Takes about 3 microseconds for each state and token on one core: right for characters and for small vocabularies.
     For a vocabulary of words, the ARPA file is the faster one by far.

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers.lexicon import Spelling
-from speechrnn.decoding.scorers.token_model import TokenModel
+from speechrnn.decoding.scorers.token_model import LanguageModelProtocol
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text.tokenizers import Tokenizer, describe_counts
 
@@ -43,7 +43,7 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
-class Weighted:
+class WeightedScorer:
     """A scorer and how much it counts.
 
     Attributes:
@@ -68,7 +68,7 @@ class Weighted:
 class LabelScorer:
     """A language model whose tokens are the acoustic model's labels: characters, or the same subwords."""
 
-    def __init__(self, model: TokenModel, mapping: Tensor) -> None:
+    def __init__(self, model: LanguageModelProtocol, mapping: Tensor) -> None:
         """`mapping`: (symbols,) the model's token for each label, see `match_symbols`; on the device of the states."""
         self.model = model
         self.mapping = mapping
@@ -119,7 +119,7 @@ def _listed(symbols: Sequence[str], most: int = 8) -> str:
     return few + (f" and {len(symbols) - most} more" if len(symbols) > most else "")
 
 
-class Automaton:
+class TableScorer:
     """A scorer with few states, all of whose answers stand in tables.
 
     Attributes:
@@ -152,7 +152,7 @@ class Automaton:
         return self.ends[states]
 
 
-class Length(Automaton):
+class WordInsertionBonus(TableScorer):
     """Adds 1 for each label, or for each word as it begins: what a language model takes from long texts, given back."""
 
     def __init__(

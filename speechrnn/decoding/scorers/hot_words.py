@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.scorers.base import Automaton
+from speechrnn.decoding.scorers.base import TableScorer
 from speechrnn.decoding.scorers.lexicon import Spelling, check_spelling
 from speechrnn.text.tokenizers import Tokenizer
 
 
-class HotWords(Automaton):
+class HotWords(TableScorer):
     """Adds a boost for each hot word or phrase that a text holds as whole words (Aho & Corasick 1975).
 
     A boost is given letter by letter as the word is spelt, so that the beam keeps it, and taken back where the word

@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import Tensor
 
 
-class TokenModel(Protocol):
+class LanguageModelProtocol(Protocol):
     """A language model over its own tokens, whose states are numbers.
 
     Token 0 is END OF LINE: it ends an utterance, and the start state is that after one. What a state is, only the model

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers.lexicon import PrefixTree, Spelling
-from speechrnn.decoding.scorers.token_model import TokenModel
+from speechrnn.decoding.scorers.token_model import LanguageModelProtocol
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text.tokenizers import UNKNOWN, Tokenizer, describe_counts
 
@@ -36,7 +36,7 @@ class WordScorer:
 
     def __init__(
         self,
-        model: TokenModel,
+        model: LanguageModelProtocol,
         words: Sequence[str],
         tokenizer: Tokenizer,
         unknown_penalty: float | None = None,

@@ -16,7 +16,7 @@ from speechrnn.decoding.ngram import model as ngram
 from speechrnn.decoding.ngram.arpa import LN_10, Ngrams, write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.decoding.ngram.model import NgramModel, read_ngram
-from speechrnn.decoding.scorers.token_model import TokenModel
+from speechrnn.decoding.scorers.token_model import LanguageModelProtocol
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 
 TOKENIZER = CharTokenizer.build([], "ba ")  # blank 0, b 1, a 2, space 3
@@ -35,7 +35,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setattr(ngram, "DENSE", 0)
 
 
-def after(model: TokenModel, tokens: list[int]) -> torch.Tensor:
+def after(model: LanguageModelProtocol, tokens: list[int]) -> torch.Tensor:
     """(1,) the state after these tokens of a line."""
     states = torch.tensor([model.begin()])
     for token in tokens:
@@ -43,7 +43,7 @@ def after(model: TokenModel, tokens: list[int]) -> torch.Tensor:
     return states
 
 
-def of_line(model: TokenModel, tokens: list[int]) -> list[float]:
+def of_line(model: LanguageModelProtocol, tokens: list[int]) -> list[float]:
     """Log-probabilities of the tokens of a line and of its end."""
     return [model.log_probs(after(model, tokens[:place]))[0, token].item() for place, token in enumerate([*tokens, 0])]
 

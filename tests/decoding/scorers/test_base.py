@@ -15,7 +15,7 @@ from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers import word as word_scorer
-from speechrnn.decoding.scorers.base import LabelScorer, Length, Scorer, Weighted, match_symbols
+from speechrnn.decoding.scorers.base import LabelScorer, Scorer, WeightedScorer, WordInsertionBonus, match_symbols
 from speechrnn.decoding.scorers.hot_words import HotWords
 from speechrnn.decoding.scorers.lexicon import Lexicon
 from speechrnn.decoding.scorers.neural import NeuralModel
@@ -84,21 +84,21 @@ def state_of(scorer: Scorer, labels: Sequence[int]) -> Tensor:
     return state
 
 
-# Weighted -----------------------------------------------------------------------------------------------------------
+# WeightedScorer -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_weight_multiplies_what_is_possible_and_leaves_the_rest_impossible() -> None:
     values = torch.tensor([-2.0, -math.inf, 0.0])
-    weighted = Weighted(Length(CHARS), 0.5, "length")
+    weighted = WeightedScorer(WordInsertionBonus(CHARS), 0.5, "length")
     assert weighted.weigh(values).tolist() == [-1.0, -math.inf, 0.0]
     for weight in (0.0, -1.0):
-        assert Weighted(Length(CHARS), weight, "length").weigh(values)[1] == -math.inf
+        assert WeightedScorer(WordInsertionBonus(CHARS), weight, "length").weigh(values)[1] == -math.inf
 
 
 @pytest.mark.parametrize("weight", [math.nan, math.inf])
 def test_a_weight_that_is_no_number_is_refused_by_name(weight: float) -> None:
     with pytest.raises(UserError, match=r"weight of language is (nan|inf); give a finite number"):
-        Weighted(Length(CHARS), weight, "language")
+        WeightedScorer(WordInsertionBonus(CHARS), weight, "language")
 
 
 # LabelScorer --------------------------------------------------------------------------------------------------------
@@ -386,19 +386,19 @@ def test_hot_words_outside_the_alphabet_are_named() -> None:
         HotWords({}, CHARS)
 
 
-# Length and all of them ---------------------------------------------------------------------------------------------
+# WordInsertionBonus and all of them ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, SUBWORDS, WHOLE], ids=lambda tokenizer: tokenizer.kind)
 @pytest.mark.parametrize("text", ["", "the", "the cat a", "a a a a"])
 def test_length_counts_labels_or_words(tokenizer: Tokenizer, text: str) -> None:
     labels = tokenizer.encode(text)
-    assert total(Length(tokenizer, "label"), labels) == len(labels)
-    assert total(Length(tokenizer), labels) == len(text.split())
+    assert total(WordInsertionBonus(tokenizer, "label"), labels) == len(labels)
+    assert total(WordInsertionBonus(tokenizer), labels) == len(text.split())
 
 
 def test_length_counts_no_word_between_two_spaces() -> None:
-    assert total(Length(CHARS), CHARS.encode("  the   cat ")) == 2
+    assert total(WordInsertionBonus(CHARS), CHARS.encode("  the   cat ")) == 2
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, SUBWORDS, WHOLE], ids=lambda tokenizer: tokenizer.kind)
@@ -408,7 +408,7 @@ def test_no_hypotheses_are_no_rows(tokenizer: Tokenizer) -> None:
         WordScorer(*closed(), tokenizer),
         HotWords({"the": 1.0}, tokenizer),
         Lexicon(WORDS, tokenizer),
-        Length(tokenizer),
+        WordInsertionBonus(tokenizer),
     ]
     none = torch.zeros(0, dtype=torch.long)
     for scorer in scorers:
