@@ -30,5 +30,5 @@ $(STAMP): pyproject.toml constraints.txt
 	  || { echo "$(PYTHON) is not Python 3.10 to 3.13: name one that is, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	rm -f $@
 	$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install -e '.[dev,demo,vad,export,cluster,remote,sweep,peers]' -c constraints.txt
+	$(VENV)/bin/python -m pip install -e '.[dev,docs,demo,vad,export,cluster,remote,sweep,peers]' -c constraints.txt
 	touch $@

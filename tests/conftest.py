@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A time limit for an example fails tests on a busy machine.
+settings.register_profile("speechrnn", deadline=None)
+settings.load_profile("speechrnn")
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 

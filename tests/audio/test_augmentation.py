@@ -28,7 +28,7 @@ RATE = 16000
 PLAIN = WaveformOptions(speeds=(1.0,), padding=0.0, volume=(0.0, 0.0))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(lengths=st.lists(st.integers(1, 60), min_size=1, max_size=4), seed=st.integers(0, 99))
 def test_masks_stay_within_their_limits(lengths: list[int], seed: int) -> None:
     torch.manual_seed(seed)

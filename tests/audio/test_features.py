@@ -74,7 +74,7 @@ def test_mfcc_cepstra_are_librosas() -> None:
 
 @pytest.mark.parametrize("kind", ["log_mel", "mfcc", "kaldi"])
 @pytest.mark.parametrize("normalisation", ["utterance", "training", "none"])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(lengths=st.lists(st.integers(1, 6000), min_size=1, max_size=4), padding=st.integers(0, 3000))
 def test_padding_changes_nothing(kind: str, normalisation: str, lengths: list[int], padding: int) -> None:
     """Frame counts agree with the true length, and a row of a batch equals the utterance alone."""

@@ -31,7 +31,7 @@ def noise(samples: int, channels: int = 1, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).uniform(-0.9, 0.9, (samples, channels)).astype(np.float32)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     subtype=st.sampled_from(sorted(PRECISION)),
     rate=st.sampled_from(RATES),
@@ -53,7 +53,7 @@ def test_round_trip_at_any_depth_rate_and_channels(
         np.testing.assert_allclose(audio.load(path, channel=index)[0], written[:, index], atol=PRECISION[subtype])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     rate=st.sampled_from(RATES),
     wanted=st.sampled_from([None, 8000, 16000, 44100, 12345]),
@@ -73,7 +73,7 @@ def test_blocks_joined_equal_load(
     np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     rate=st.sampled_from(RATES),
     wanted=st.sampled_from([None, 8000, 16000, 44100, 12345]),

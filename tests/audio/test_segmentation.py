@@ -84,7 +84,7 @@ def check(cut: Sequence[Window], samples: np.ndarray, rate: int, step: int, opti
 recordings = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 700)), min_size=1, max_size=12)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(
     parts=recordings,
     rest=st.integers(0, 2000),
@@ -125,7 +125,7 @@ def assert_speech_is_kept(cut: Sequence[Window], parts: list[tuple[int, int]], t
     assert [(group[0].keep[0], group[-1].keep[1]) for group in stretches(cut)] == wanted
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(seconds=st.floats(6.01, 60), step=st.sampled_from([1, 10, 37]), ahead=st.sampled_from([8, 480]))
 def test_without_a_detector_all_is_one_stretch(seconds: float, step: int, ahead: int) -> None:
     samples = recording((round(seconds * RATE) // CHUNK, 0), rest=round(seconds * RATE) % CHUNK)

@@ -105,7 +105,7 @@ class TestTokenFile:
             TokenFile.open(tmp_path / "none.tokens")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     length=st.integers(1, 300),
     batch_size=st.integers(1, 7),
@@ -187,7 +187,7 @@ def test_random_lengths_are_those_of_awd_lstm() -> None:
     assert min(few[:-1]) == 5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 40), min_size=1, max_size=25),
     batch_size=st.integers(1, 6),

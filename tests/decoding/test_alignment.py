@@ -75,7 +75,7 @@ def test_a_text_that_is_not_the_loudest_is_found_where_it_is_most_probable() -> 
     assert word.confidence == pytest.approx(0.3, rel=1e-4)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.sampled_from(TOKENIZERS),
     st.sampled_from(TEXTS),
@@ -96,7 +96,7 @@ def test_labels_of_any_kind_become_the_words_of_their_text(
     assert words[0].start == 0.0 and words[-1].end <= len(path) * FRAME + 1e-9
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 25), st.integers(0, 10_000))
 def test_a_greedy_reading_is_aligned_with_its_own_best_path(frames: int, seed: int) -> None:
     tokenizer = CharTokenizer.build([], "AB ")

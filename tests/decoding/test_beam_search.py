@@ -144,7 +144,7 @@ small = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(small)
 def test_a_wide_beam_is_the_sum_over_all_paths(log_probs: Tensor) -> None:
     expected = all_readings(log_probs[0])
@@ -155,7 +155,7 @@ def test_a_wide_beam_is_the_sum_over_all_paths(log_probs: Tensor) -> None:
     assert all(reading.acoustic == reading.score and reading.parts == {} for reading in readings)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(small, st.floats(-1.0, 2.0), st.booleans())
 def test_so_it_is_with_scorers(log_probs: Tensor, weight: float, forbids: bool) -> None:
     symbols = log_probs.shape[2]
@@ -177,7 +177,7 @@ def test_so_it_is_with_scorers(log_probs: Tensor, weight: float, forbids: bool) 
     assert scores == sorted(scores, reverse=True)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.booleans())
 def test_a_narrow_beam_keeps_what_an_unhurried_one_does(seed: int, beam_size: int, scored: bool) -> None:
     log_probs = emissions(1, 8, 5, seed)
@@ -259,7 +259,7 @@ def test_an_utterance_does_not_depend_on_its_batch(scored: bool) -> None:
                 assert one.parts == pytest.approx(other.parts, abs=1e-5)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.lists(st.integers(-4, 5), min_size=1, max_size=20), st.integers(0, 10**6))
 def test_sure_blanks_may_be_left_out(symbols: list[int], seed: int) -> None:
     path = [max(symbol, 0) for symbol in symbols]  # half of it blanks

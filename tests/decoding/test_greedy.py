@@ -45,7 +45,7 @@ def test_repeats_are_joined_and_blanks_dropped(path: list[int], text: str) -> No
     assert reading.score == pytest.approx(len(path) * math.log(PEAK), rel=1e-5)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(paths, min_size=1, max_size=4), st.integers(0, 5))
 def test_a_batch_is_its_rows_whatever_the_padding_says(rows: list[list[int]], padding: int) -> None:
     frames = torch.tensor([len(path) for path in rows])

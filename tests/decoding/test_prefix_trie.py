@@ -20,7 +20,7 @@ def walk(trie: Trie, root: int, labels: list[int]) -> int:
     return int(node)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(sequences)
 def test_a_node_is_a_sequence(rows: list[list[int]]) -> None:
     trie = Trie(SYMBOLS, 2, limit=1000)
@@ -69,7 +69,7 @@ def test_growing_forgets_nothing() -> None:
     assert (int(trie.slot[far]), int(trie.row[far]), trie.states[far].tolist()) == (7, -1, [-1, -1])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(sequences, st.integers(1, 4))
 def test_what_is_kept_stays_what_it_was(rows: list[list[int]], count: int) -> None:
     trie = Trie(SYMBOLS, 1, limit=40, scorers=1)

@@ -12,7 +12,7 @@ from unittest import mock
 import jiwer
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
@@ -49,7 +49,6 @@ def fewest(reference: str, hypothesis: str) -> tuple[int, int]:
     return best(len(reference), len(hypothesis))
 
 
-@settings(deadline=None)
 @given(pairs)
 def test_rates_equal_jiwer(texts: list[tuple[str, str]]) -> None:
     references, hypotheses = [a for a, _ in texts], [b for _, b in texts]
@@ -65,7 +64,6 @@ def test_rates_equal_jiwer(texts: list[tuple[str, str]]) -> None:
         assert total.insertions - total.deletions == theirs.insertions - theirs.deletions
 
 
-@settings(deadline=None)
 @given(st.text("abc ", max_size=12), st.text("abc ", max_size=12))
 def test_the_alignment_has_the_fewest_errors_and_then_the_most_hits(reference: str, hypothesis: str) -> None:
     counts = count_errors(reference, hypothesis)
@@ -79,7 +77,6 @@ def of_alignment(edits: Sequence[Edit]) -> Errors:
     return Errors(ops.count("substitution"), ops.count("insertion"), ops.count("deletion"), ops.count("hit"))
 
 
-@settings(deadline=None)
 @given(st.text("abc ", max_size=30), st.text("abc ", max_size=30), st.sampled_from([1, 2, 64]))
 def test_the_alignment_spells_both_texts_and_has_the_counts_at_any_band(
     reference: str, hypothesis: str, band: int

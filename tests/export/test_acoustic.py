@@ -98,7 +98,7 @@ def test_equals_eager_alone_and_in_a_batch_at_any_padding(name: str) -> None:
     assert spread > 0.05  # the network does say different things at different times
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(150, 4000), min_size=1, max_size=5), st.integers(0, 100))
 def test_equals_eager_at_any_lengths(lengths: list[int], seed: int) -> None:
     for kind in ("log_mel", "kaldi"):

@@ -30,7 +30,7 @@ def read_alone(tokens: list[int]) -> Tensor:
     return state[0]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.lists(st.integers(0, 19), max_size=6), max_size=40))
 def test_states_are_those_of_texts_read_alone(texts: list[list[int]]) -> None:
     states = TILES.prime(texts)

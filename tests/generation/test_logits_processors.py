@@ -39,7 +39,7 @@ shapes = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.lists(shapes, min_size=1, max_size=5), st.integers(0, 1000))
 def test_the_draw_is_shaped_as_transformers_does_it(options: list[GenerationOptions], seed: int) -> None:
     values = scores(len(options), V, seed)
@@ -48,7 +48,7 @@ def test_the_draw_is_shaped_as_transformers_does_it(options: list[GenerationOpti
     np.testing.assert_allclose(draws(values), np.stack(expected), atol=1e-5)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(shapes, min_size=2, max_size=5), st.integers(0, 1000))
 def test_a_row_is_shaped_alike_in_any_company(options: list[GenerationOptions], seed: int) -> None:
     values = scores(len(options), V, seed)

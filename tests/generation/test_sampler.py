@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.generators import make, scores, shaped
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -53,7 +53,6 @@ def unlikely(tokens: Sequence[int], probabilities: np.ndarray) -> float:
     return float((square - freedom) / math.sqrt(2 * freedom))
 
 
-@settings(deadline=None)
 @given(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 1), st.sampled_from([1, 7, 256, 520, 5000]))
 def test_a_draw_is_where_the_cumulative_sum_passes_the_number(
     seed: int, never: float, number: float, columns: int

@@ -181,7 +181,7 @@ def test_an_output_that_is_a_file(tmp_path: Path) -> None:
         begin(tmp_path / "out", [])
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cut=st.integers(0, 10_000), order=st.permutations(range(5)))
 def test_a_record_cut_anywhere_goes_on_and_ends_the_same(
     tmp_path_factory: pytest.TempPathFactory, cut: int, order: Sequence[int]

@@ -29,7 +29,7 @@ def small(subsampling: str, stride: int = 3) -> AcousticModel:
 
 
 @pytest.mark.parametrize("subsampling", ["stack", "convolution"])
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(lengths=st.lists(st.integers(160, 9000), min_size=1, max_size=4), stride=st.integers(1, 4))
 def test_a_row_does_not_depend_on_its_batch(subsampling: str, lengths: list[int], stride: int) -> None:
     model = small(subsampling, stride).eval()
@@ -125,7 +125,6 @@ def test_speech_from_end_to_end_changes_nothing() -> None:
 
 
 @given(st.lists(st.integers(1, 3), min_size=1, max_size=4))
-@settings(deadline=None)
 def test_required_frames_is_the_least_with_a_finite_loss(labels: list[int]) -> None:
     needed = required_frames(labels)
     for frames, finite in ((needed, True), (needed - 1, False)):

@@ -22,7 +22,7 @@ def packed_reference(layer: RecurrentLayer, inputs: torch.Tensor, lengths: torch
 
 @pytest.mark.parametrize("cell", MODULES)
 @pytest.mark.parametrize("bidirectional", [True, False])
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(lengths=st.lists(st.integers(1, 12), min_size=1, max_size=5), seed=st.integers(0, 1000))
 def test_equals_torch_on_packed_sequences_with_gradients(
     cell: str, bidirectional: bool, lengths: list[int], seed: int

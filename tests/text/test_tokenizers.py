@@ -53,7 +53,7 @@ awkward = st.text(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(awkward, every_option)
 def test_normalising_again_changes_nothing(text: str, options: NormalisationOptions) -> None:
     once = normalise(text, options)
@@ -139,7 +139,7 @@ def test_words_round_trip(text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(sorted(set("".join(FOOD_CHAIN)))))
 def test_subwords_round_trip_whatever_the_spaces(text: str) -> None:
     assert SUBWORDS.decode(SUBWORDS.encode(text)) == text

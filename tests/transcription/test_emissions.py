@@ -38,7 +38,7 @@ def test_a_stretch_without_frames_is_none() -> None:
     assert list(Stretches(FRAME).add(0.0, numbered(0), True, True)) == []
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.integers(1, 4000), min_size=1, max_size=12), st.lists(st.integers(0, 40_000), max_size=20))
 def test_long_speech_is_cut_at_the_same_places_however_its_pieces_lie(sizes: list[int], pauses: list[int]) -> None:
     total = sum(sizes)

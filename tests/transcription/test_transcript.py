@@ -7,7 +7,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn.audio.io import SHORTEST
@@ -84,7 +84,6 @@ def test_a_word_that_ends_behind_the_audio_is_cut_there_and_the_one_before_stays
     assert (second.start, second.end) == (0.9, 1.1)
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 4), st.integers(1, 5)), min_size=1, max_size=8),
     st.sampled_from([0.01, 0.02, 0.03, 0.04]),

@@ -45,7 +45,7 @@ def test_lines_are_what_stands_between_line_ends(write: Write, content: bytes, l
     assert all(line.ended and not line.document for line in read_lines(path))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.text("ab é€𝄞\n", max_size=60), st.integers(1, 9), st.integers(4, 20))
 def test_lines_do_not_hang_on_how_much_is_read_at_once(
     tmp_path_factory: pytest.TempPathFactory, text: str, block: int, longest: int

@@ -87,7 +87,7 @@ def by_the_paper(lines: list[list[int]], symbols: int, order: int) -> dict[Gram,
     return {gram: probability(gram) for size in counts for gram in plain[size] if gram != (begin,)}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), order=st.integers(1, 4), lines=st.integers(1, 40))
 def test_equals_the_formulas_and_sums_to_one(seed: int, order: int, lines: int) -> None:
     draw = random.Random(seed)

@@ -131,7 +131,7 @@ def random_lines(seed: int, symbols: int, lines: int = 30, longest: int = 8) -> 
     ]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), order=st.integers(1, 5))
 def test_equals_plain_backing_off_and_does_not_depend_on_the_batch(seed: int, order: int) -> None:
     words = WordTokenizer.build(["a b c d e f"])

@@ -84,7 +84,7 @@ def state_of(scorer: Scorer, labels: Sequence[int]) -> Tensor:
     return state
 
 
-# WeightedScorer -----------------------------------------------------------------------------------------------------------
+# WeightedScorer ------------------------------------------------------------
 
 
 def test_a_weight_multiplies_what_is_possible_and_leaves_the_rest_impossible() -> None:
@@ -386,7 +386,7 @@ def test_hot_words_outside_the_alphabet_are_named() -> None:
         HotWords({}, CHARS)
 
 
-# WordInsertionBonus and all of them ---------------------------------------------------------------------------------------------
+# WordInsertionBonus and all of them ----------------------------------------
 
 
 @pytest.mark.parametrize("tokenizer", [CHARS, SUBWORDS, WHOLE], ids=lambda tokenizer: tokenizer.kind)

@@ -77,7 +77,7 @@ def test_beginning_anew_forgets_and_works_in_and_out_of_inference_mode() -> None
 
 
 @given(seed=st.integers(0, 1000), room=st.integers(2, 40))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_states_whose_rows_were_dropped_are_computed_anew(seed: int, room: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     model = toy_model(7)

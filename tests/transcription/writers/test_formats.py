@@ -192,7 +192,7 @@ def test_textgrid_is_praats_own_long_format(tmp_path: Path) -> None:
 
 
 words_of_any_kind = st.lists(st.one_of(st.sampled_from(AWKWARD), st.from_regex(r"[a-z']{1,14}", fullmatch=True)))
-on_files = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+on_files = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @on_files

@@ -114,7 +114,7 @@ recordings = st.lists(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     recordings,
     st.integers(1, 50),

@@ -68,7 +68,7 @@ def test_the_page_shows_every_kind_of_day() -> None:
     assert (days.subjects[1:, 0] != days.next()[:-1, 0]).nonzero().flatten().tolist() == [11]  # the change
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(2, 40), st.integers(1, 6), st.floats(0, 0.9), st.integers(0, 1000))
 def test_days_keep_to_the_timetable(days: int, students: int, missed: float, seed: int) -> None:
     torch.manual_seed(seed)

@@ -1,0 +1,132 @@
+"""The folders of speechrnn/ import only what stands before them in the order of docs/architecture.md."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "speechrnn"
+
+# Folders on one level do not import each other. The command line uses core only.
+LEVELS = (
+    ("core",),
+    ("text", "cli"),
+    ("audio",),
+    ("nn", "data"),
+    ("export", "evaluation"),
+    ("decoding",),
+    ("training", "generation"),
+    ("transcription",),
+    ("jobs", "reports"),
+    ("experiments",),
+    ("tutorials",),
+    ("serving",),
+    ("recipes",),
+)
+LEVEL = {folder: level for level, folders in enumerate(LEVELS) for folder in folders}
+
+
+def imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line, dotted module) of each import of speechrnn in a file: at the top, lazy, and for types only."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            # `from speechrnn.audio import io` names a module, `from speechrnn.audio.io import load` a function in one.
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "speechrnn":
+                yield node.lineno, name
+
+
+def module_of(name: str) -> str:
+    """The module that a dotted name is in: speechrnn.audio.io.load -> speechrnn.audio.io."""
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        place = ROOT.joinpath(*parts[:end])
+        if place.with_suffix(".py").is_file() or (place / "__init__.py").is_file():
+            return ".".join(parts[:end])
+    return name
+
+
+def folder_of(module: str) -> str | None:
+    """The folder below speechrnn/ of a module; None for the package itself and its version."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and (PACKAGE / parts[1]).is_dir() else None
+
+
+def files() -> list[Path]:
+    """All of the library."""
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    """The module of a file."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_every_folder_has_a_level() -> None:
+    folders = {path.name for path in PACKAGE.iterdir() if (path / "__init__.py").is_file()}
+    assert folders <= LEVEL.keys()
+    assert {path.stem for path in PACKAGE.glob("*.py")} <= {"__init__", "version"}
+
+
+@pytest.mark.parametrize("folder", [name for name in LEVEL if (PACKAGE / name).is_dir()])
+def test_a_folder_imports_only_folders_below_it(folder: str) -> None:
+    upward = []
+    for path in sorted((PACKAGE / folder).rglob("*.py")):
+        for line, name in imports(path):
+            other = folder_of(module_of(name))
+            if other is None:
+                allowed = module_of(name) == "speechrnn.version"
+            else:
+                allowed = other == folder or LEVEL[other] < LEVEL[folder]
+            if not allowed:
+                upward.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert not upward, "\n".join(upward)
+
+
+def test_the_command_line_uses_core_only() -> None:
+    others = {folder_of(module_of(name)) for path in (PACKAGE / "cli").rglob("*.py") for _, name in imports(path)}
+    assert others <= {"cli", "core", None}
+
+
+def test_modules_import_each_other_in_no_circle() -> None:
+    graph = {dotted(path): {module_of(name) for _, name in imports(path)} - {dotted(path)} for path in files()}
+    # A package's public face imports its modules; who imports one of these does not need the face.
+    faces = {dotted(path) for path in files() if path.name == "__init__.py"}
+    done: set[str] = set()
+
+    def visit(module: str, above: tuple[str, ...]) -> None:
+        assert module not in above, " -> ".join([*above[above.index(module) :], module])
+        if module in done:
+            return
+        for other in sorted(graph.get(module, set()) - faces):
+            visit(other, (*above, module))
+        done.add(module)
+
+    for module in sorted(graph):
+        visit(module, ())
+
+
+def test_the_import_reader_sees_lazy_and_type_only_imports(tmp_path: Path) -> None:
+    source = (
+        "from typing import TYPE_CHECKING\n"
+        "if TYPE_CHECKING:\n    from speechrnn.jobs.journal import Journal\n"
+        "def late() -> None:\n    import speechrnn.nn.softmax\n    from speechrnn.audio import io\n"
+    )
+    path = tmp_path / "module.py"
+    path.write_text(source)
+    assert [module_of(name) for _, name in imports(path)] == [
+        "speechrnn.jobs.journal",
+        "speechrnn.nn.softmax",
+        "speechrnn.audio.io",
+    ]
