@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn.audio.io import SHORTEST
-from speechrnn.decoding.hypothesis import DecodingResult, Reading, Word
+from speechrnn.decoding.hypothesis import DecodingResult, Hypothesis, Word
 from speechrnn.transcription.transcript import DecodedSegment, assemble, fit
 
 
@@ -19,7 +19,7 @@ def decoded(
     *words: Word, acoustic: float = -1.0, parts: dict[str, float] | None = None, frames: int = 10
 ) -> DecodingResult:
     """What a decoder might have found."""
-    reading = Reading((1,) * len(words), acoustic, acoustic, parts or {})
+    reading = Hypothesis((1,) * len(words), acoustic, acoustic, parts or {})
     return DecodingResult(words, (" ".join(word.word for word in words),), (reading,), frames)
 
 
