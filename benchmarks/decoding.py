@@ -254,13 +254,13 @@ def on_an4(given: argparse.Namespace) -> list[str]:
 def against_ngram(given: argparse.Namespace, emissions: Emissions, tokenizer: Tokenizer) -> list[str]:
     """The LSTM of --language against a 6-gram, both in our search; the peer's is the 6-gram's time."""
     from speechrnn.data.corpora.an4 import utterances
-    from speechrnn.decoding.fusion import language_scorer
+    from speechrnn.decoding.fusion import make_language_scorer
     from speechrnn.decoding.ngram.kneser_ney import kneser_ney
     from speechrnn.decoding.ngram.model import NgramModel
 
     texts = [tokenizer.encode(utterance.text) for utterance in utterances(given.root)["train"]]
     ngram = NgramModel(kneser_ney(texts, tokenizer.symbols, 6), tokenizer)
-    lstm, _ = language_scorer(given.language, tokenizer, None, "cpu")
+    lstm, _ = make_language_scorer(given.language, tokenizer, None, "cpu")
     both = {"ours": lstm, "peer": LabelScorer(ngram, torch.arange(len(tokenizer)))}
     batch = len(emissions[0])
     lines = []

@@ -105,7 +105,7 @@ def read(options: EvaluateOptions, hypotheses: Path, key: str) -> Matched:
 def predict(config: DictConfig) -> dict[str, Any]:
     """Prints how probable a language model finds a text; returns it."""
     # Here, because error rates need no torch and shall come at once.
-    from speechrnn.evaluation.language import TextEvaluation, evaluate_text
+    from speechrnn.evaluation.text_evaluation import TextEvaluation, evaluate_text
 
     if config.model is None or config.text.files is None:
         missing = "model=DIR, the one that reads" if config.model is None else "text=FILE, what it reads"

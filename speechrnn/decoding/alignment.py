@@ -19,10 +19,10 @@ from speechrnn.text.tokenizers import Tokenizer
 def align_words(
     log_probs: Tensor, tokens: Sequence[int], tokenizer: Tokenizer, seconds_per_frame: float
 ) -> tuple[Word, ...]:
-    """Places the words of a text in time, on its most probable CTC path (Kürzinger et al. 2020).
+    """Find the times of a text's words on its most probable CTC path (Kürzinger et al. 2020).
 
-    Takes a byte for each frame and label: for a recording of an hour, some GB. A greedy decoder's own reading needs no
-    search: no path of it is more probable than its own, so that one goes to `words_on_path`.
+    Takes a byte of memory for each frame and label: some GB for a recording of an hour. The path of a greedy hypothesis
+    is known without a search: give it to `words_on_path`.
 
     Args:
         log_probs: (frames, symbols) of one utterance, without padding.

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.candidates import Pairs
+from speechrnn.decoding.candidates import Candidates
 from speechrnn.decoding.frames import Frame, Frames
 from speechrnn.decoding.hypothesis import Hypothesis
-from speechrnn.decoding.prefix_trie import NOWHERE, Trie
+from speechrnn.decoding.prefix_trie import NOWHERE, PrefixTrie
 from speechrnn.decoding.score_cache import ScoreCache
 from speechrnn.decoding.scorers.base import WeightedScorer
 
@@ -40,7 +40,7 @@ class BeamOptions:
             probability; 0: always.
         beam_threshold: a hypothesis is kept that scores at most so much less (natural logarithm) than its utterance's
             best; null: however little.
-        nbest: readings of an utterance that are returned, if so many are found.
+        nbest: hypotheses of an utterance that are returned, if so many are found.
     """
 
     beam_size: int = field(default=20, metadata={"min": 1})
@@ -76,9 +76,9 @@ def beam_search(
         scorers: what is added to a label sequence's log-probability, each with a weight, and each with its own name.
 
     Returns:
-        for each utterance its readings, at least one, at most `options.nbest`, the best first. A reading that a scorer
-        forbids to end has the score -inf, and is there only if all have. Without frames there is one reading, that
-        nothing was said; so there is, with the score -inf, if nothing that the beam held could be said.
+        for each utterance its hypotheses, at least one, at most `options.nbest`, the best first. A hypothesis that a
+        scorer forbids to end has the score -inf, and is there only if all have. An utterance without
+        frames has one empty hypothesis; so has, with the score -inf, one whose beam died out.
 
     Raises:
         UserError: NaN or +inf in an utterance's log-probabilities or from a scorer; two scorers of one name.
@@ -92,7 +92,7 @@ def beam_search(
     with torch.inference_mode():
         search = Search(log_probs, frames.to(log_probs.device), scorers, options)
         search.run()
-        return search.readings()
+        return search.hypotheses()
 
 
 class Beam(NamedTuple):
@@ -136,11 +136,11 @@ class Search:
         thresholds = options.blank_threshold, options.symbol_threshold
         self.frames = Frames(log_probs, frames, *thresholds, labels=labels, stride=size + 1)
         limit = max(ENTRIES // self.symbols, SLACK * batch * size)
-        self.trie = Trie(self.symbols, batch, limit, size, len(scorers), self.device)
+        self.trie = PrefixTrie(self.symbols, batch, limit, size, len(scorers), self.device)
         self.answers = ScoreCache(scorers, self.trie) if scorers else None
         self.nothing = log_probs.new_full((batch, 1), NEVER, dtype=torch.float32)
         self.slots = torch.arange(size, device=self.device).expand(batch, size).contiguous()
-        self.pairs: dict[int, Pairs] = {}  # by how many labels are tried
+        self.pairs: dict[int, Candidates] = {}  # by how many labels are tried
         self.ended: list[Beam] = []  # of utterances that have no more frames
         nodes = torch.full((batch, size), NOWHERE, device=self.device)
         nodes[:, 0] = self.trie.roots
@@ -162,7 +162,7 @@ class Search:
                 self._make_room()
             self.beam = self._step(frame, self.beam)
 
-    def readings(self) -> list[list[Hypothesis]]:
+    def hypotheses(self) -> list[list[Hypothesis]]:
         """What was found, in the order of the utterances."""
         beams = [self.beam, *self.ended[::-1]]
         nodes = torch.cat([beam.nodes for beam in beams])
@@ -238,9 +238,9 @@ class Search:
         parents, last, repeats = trie.parent.take(nodes), trie.label.take(nodes), trie.repeats.take(nodes)
         return Beam(nodes, parents, last, repeats, blank, label, total, language)
 
-    def _pairs(self, tried: int) -> Pairs:
+    def _pairs(self, tried: int) -> Candidates:
         if tried not in self.pairs:
-            self.pairs[tried] = Pairs(self.size, tried, self.frames.labels, self.answers is not None, self.device)
+            self.pairs[tried] = Candidates(self.size, tried, self.frames.labels, self.answers is not None, self.device)
         return self.pairs[tried]
 
     def _make_room(self) -> None:
@@ -252,18 +252,18 @@ class Search:
             self.answers.compact()
 
     def _in_order(self, nodes: Tensor, acoustic: Tensor, scores: Tensor, parts: Tensor) -> list[list[Hypothesis]]:
-        """(batch, found), and for the parts (batch, found, scorers), as in `Frames` -> readings as in the batch."""
+        """(batch, found), and for the parts (batch, found, scorers), as in `Frames` -> hypotheses as in the batch."""
         offsets = self.frames.offsets.unsqueeze(1)
         names = [one.name for one in self.answers.scorers] if self.answers is not None else []
         sequences = iter(self.trie.sequences(nodes.reshape(-1)))
         columns = (nodes, scores.cpu() + offsets, acoustic.cpu() + offsets, parts)
-        readings: list[list[Hypothesis]] = [[] for _ in nodes]
+        hypotheses: list[list[Hypothesis]] = [[] for _ in nodes]
         for utterance, *rows in zip(self.frames.order.tolist(), *(column.tolist() for column in columns), strict=True):
             found = []
             for node, score, mass, values in zip(*rows, strict=True):
                 tokens = next(sequences)
                 if node != NOWHERE:
                     found.append(Hypothesis(tokens, score, mass, dict(zip(names, values, strict=True))))
-            possible = [reading for reading in found if reading.score > NEVER]
-            readings[utterance] = possible or found or [Hypothesis((), NEVER, NEVER, dict.fromkeys(names, 0.0))]
-        return readings
+            possible = [hypothesis for hypothesis in found if hypothesis.score > NEVER]
+            hypotheses[utterance] = possible or found or [Hypothesis((), NEVER, NEVER, dict.fromkeys(names, 0.0))]
+        return hypotheses

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 
-class Pairs:
+class Candidates:
     """What is tried in a frame: some hypotheses (by their slot in the beam) with some labels (by their rank).
 
     Candidates for the next beam are the pairs and behind them the hypotheses as they are. Behind the candidates' masses

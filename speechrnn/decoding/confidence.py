@@ -34,22 +34,22 @@ class Calibration:
         return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit))))
 
 
-def word_posteriors(readings: Sequence[Sequence[str]], scores: Sequence[float]) -> list[float]:
-    """How probable each word of the best reading is, all readings considered (Wessel et al. 2001, on an N-best list).
+def word_posteriors(hypotheses: Sequence[Sequence[str]], scores: Sequence[float]) -> list[float]:
+    """Compute the posterior probability of each word of the best hypothesis from the N-best list (Wessel et al. 2001).
 
     Args:
-        readings: words of each, the best first.
+        hypotheses: words of each, the best first.
         scores: natural logarithms, not normalised.
 
     Returns:
-        for each word of the first reading the share of the readings' probability that has the word in its place.
+        for each word of the first hypothesis the share of the hypotheses' probability that has the word in its place.
     """
-    best = readings[0]
+    best = hypotheses[0]
     highest = max(scores)
     shares = [math.exp(score - highest) for score in scores]
     total = sum(shares)
     sums = [0.0] * len(best)
-    for words, share in zip(readings, shares, strict=True):
+    for words, share in zip(hypotheses, shares, strict=True):
         place = 0
         for edit in align(best, words):
             if edit.op == HIT:

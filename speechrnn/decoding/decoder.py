@@ -19,7 +19,7 @@ from speechrnn.decoding.greedy import best_paths
 from speechrnn.decoding.hypothesis import DecodingResult, Hypothesis, Word
 from speechrnn.decoding.rescoring import rescore
 from speechrnn.decoding.scorers.base import WeightedScorer
-from speechrnn.decoding.tuned_weights import Tuned
+from speechrnn.decoding.tuned_weights import TunedDecoding
 from speechrnn.text.tokenizers import Tokenizer
 
 
@@ -45,9 +45,9 @@ class GreedyDecoder:
     def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
         """See `Decoder`."""
         found = []
-        for reading, path, scores in best_paths(log_probs, frames):
+        for hypothesis, path, scores in best_paths(log_probs, frames):
             words = words_on_path(path, scores, self.tokenizer, self.seconds_per_frame)
-            found.append(DecodingResult(words, (self.tokenizer.decode(reading.tokens),), (reading,), len(path)))
+            found.append(DecodingResult(words, (self.tokenizer.decode(hypothesis.tokens),), (hypothesis,), len(path)))
         return found
 
 
@@ -65,26 +65,31 @@ class BeamDecoder:
 
     def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
         """See `Decoder`."""
-        readings = beam_search(log_probs, frames, self.scorers, self.options)
+        hypotheses = beam_search(log_probs, frames, self.scorers, self.options)
         if self.rescorer is not None:
-            readings = rescore(readings, self.rescorer)
+            hypotheses = rescore(hypotheses, self.rescorer)
         log_probs = log_probs.cpu()
         return [
-            self._place(one, row[:count]) for one, row, count in zip(readings, log_probs, frames.tolist(), strict=True)
+            self._place(one, row[:count])
+            for one, row, count in zip(hypotheses, log_probs, frames.tolist(), strict=True)
         ]
 
-    def _place(self, readings: list[Hypothesis], log_probs: Tensor) -> DecodingResult:
-        texts = tuple(self.tokenizer.decode(reading.tokens) for reading in readings)
-        words = align_words(log_probs, readings[0].tokens, self.tokenizer, self.seconds_per_frame)
-        if len(readings) == 1:
-            posteriors = [1.0] * len(words)  # without an alignment of the reading with itself, which takes its square
+    def _place(self, hypotheses: list[Hypothesis], log_probs: Tensor) -> DecodingResult:
+        texts = tuple(self.tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses)
+        words = align_words(log_probs, hypotheses[0].tokens, self.tokenizer, self.seconds_per_frame)
+        if len(hypotheses) == 1:
+            posteriors = [1.0] * len(
+                words
+            )  # without an alignment of the hypothesis with itself, which takes its square
         else:
-            posteriors = word_posteriors([text.split() for text in texts], [reading.score for reading in readings])
+            posteriors = word_posteriors(
+                [text.split() for text in texts], [hypothesis.score for hypothesis in hypotheses]
+            )
         sure = tuple(
             Word(word.word, word.start, word.end, self.calibration(posterior, word.confidence))
             for word, posterior in zip(words, posteriors, strict=True)
         )
-        return DecodingResult(sure, texts, tuple(readings), len(log_probs))
+        return DecodingResult(sure, texts, tuple(hypotheses), len(log_probs))
 
 
 def system_name(options: DecodingOptions, language_model: str | Path | None) -> str:
@@ -101,7 +106,7 @@ def make_decoder(
     language_model: str | Path | None,
     tokenizer: Tokenizer,
     seconds_per_frame: float,
-    tuned: Mapping[str, Tuned],
+    tuned: Mapping[str, TunedDecoding],
     device: torch.device | str = "cpu",
 ) -> Decoder:
     """The decoder that the options ask for.
@@ -118,7 +123,7 @@ def make_decoder(
         if language_model is not None:
             raise UserError(f"language_model={language_model} is not asked by decoding=greedy; add decoding=beam.")
         return GreedyDecoder(tokenizer, seconds_per_frame)
-    found = tuned.get(system_name(options, language_model), Tuned())
+    found = tuned.get(system_name(options, language_model), TunedDecoding())
     folder = None if language_model is None else Path(language_model)
     scorers = make_scorers(options, folder, found.weights, tokenizer, device)
     rescorer = make_rescorer(options, tokenizer, device)

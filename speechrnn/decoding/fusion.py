@@ -78,11 +78,11 @@ def make_scorers(
     scorers = []
     known: Sequence[str] | None = None  # all words of a word model, if there is one
     if language_model is not None:
-        scorer, words = language_scorer(language_model, tokenizer, options.unknown_penalty, device)
+        scorer, words = make_language_scorer(language_model, tokenizer, options.unknown_penalty, device)
         known = words or known
         scorers.append(WeightedScorer(scorer, _first(options.language_weight, weights.language_weight), LANGUAGE))
     if options.ngram is not None:
-        scorer, words = ngram_scorer(options.ngram, tokenizer, options.unknown_penalty, device)
+        scorer, words = make_ngram_scorer(options.ngram, tokenizer, options.unknown_penalty, device)
         known = words or known
         scorers.append(WeightedScorer(scorer, _first(options.ngram_weight, weights.ngram_weight), NGRAM))
     if scorers or options.length_reward is not None:
@@ -112,11 +112,11 @@ def make_rescorer(
     """The language model that ranks the N-best anew, if there is one."""
     if options.rescoring_model is None:
         return None
-    scorer, _ = language_scorer(options.rescoring_model, tokenizer, options.unknown_penalty, device)
+    scorer, _ = make_language_scorer(options.rescoring_model, tokenizer, options.unknown_penalty, device)
     return WeightedScorer(scorer, options.rescoring_weight, RESCORING)
 
 
-def language_scorer(
+def make_language_scorer(
     folder: Path, tokenizer: Tokenizer, unknown_penalty: float | None, device: torch.device | str
 ) -> tuple[Scorer, Sequence[str] | None]:
     """The model of a language model directory, and its words if its tokens are words."""
@@ -127,7 +127,7 @@ def language_scorer(
     return LabelScorer(neural, match_symbols(tokenizer.symbols, own.symbols).to(device)), None
 
 
-def ngram_scorer(
+def make_ngram_scorer(
     path: Path, tokenizer: Tokenizer, unknown_penalty: float | None, device: torch.device | str
 ) -> tuple[Scorer, Sequence[str] | None]:
     """The model of an ARPA or KenLM file, of words, or of the acoustic model's labels where those are its tokens."""

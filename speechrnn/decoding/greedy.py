@@ -18,13 +18,13 @@ def greedy(log_probs: Tensor, frames: Tensor) -> list[Hypothesis]:
         frames: (batch,) true frames.
 
     Returns:
-        one reading an utterance; its score is the log-probability of its best path, which bounds its own from below.
+        one hypothesis an utterance; its score is the log-probability of its best path, which bounds its own from below.
     """
-    return [reading for reading, _, _ in best_paths(log_probs, frames)]
+    return [hypothesis for hypothesis, _, _ in best_paths(log_probs, frames)]
 
 
 def best_paths(log_probs: Tensor, frames: Tensor) -> list[tuple[Hypothesis, np.ndarray, np.ndarray]]:
-    """As `greedy`, with the path of each reading: (frames,) symbols, and (frames,) their log-probabilities."""
+    """As `greedy`, with the path of each hypothesis: (frames,) symbols, and (frames,) their log-probabilities."""
     values, symbols = log_probs.max(dim=2)
     inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
     scores = (values * inside).sum(1).tolist()

@@ -26,7 +26,7 @@ class Hypothesis:
 
     Attributes:
         tokens: label ids without blanks.
-        score: what readings are ranked by: `acoustic` plus each of `parts` times its scorer's weight.
+        score: what hypotheses are ranked by: `acoustic` plus each of `parts` times its scorer's weight.
         acoustic: log-probability that the acoustic model gives the labels, of all paths in the beam; decoded greedily,
             of the best path, which bounds it from below.
         parts: what each scorer, by its name, adds to it: natural logarithms, before they are weighted.
@@ -43,13 +43,13 @@ class DecodingResult:
     """What was said in an utterance.
 
     Attributes:
-        words: of the best reading.
-        texts: of each reading, the best first.
-        readings: at least one.
+        words: of the best hypothesis.
+        texts: of each hypothesis, the best first.
+        hypotheses: at least one.
         frames: of the utterance.
     """
 
     words: tuple[Word, ...]
     texts: tuple[str, ...]
-    readings: tuple[Hypothesis, ...]
+    hypotheses: tuple[Hypothesis, ...]
     frames: int

@@ -10,7 +10,7 @@ ABOVE = 1  # the parent of the roots
 COLUMNS = {"parent": 0, "label": 0, "repeats": 0, "slot": -1, "row": -1, "states": -1, "sums": 0}  # before they are set
 
 
-class Trie:
+class PrefixTrie:
     """Prefixes of all utterances of a batch: a node is a sequence of labels of one utterance, and an integer.
 
     Equal prefixes are one node, however a search comes to them. A node's child by the label 0, the blank, is the node

@@ -11,20 +11,20 @@ from speechrnn.decoding.hypothesis import Hypothesis
 from speechrnn.decoding.scorers.base import WeightedScorer
 
 
-def rescore(readings: Sequence[Sequence[Hypothesis]], scorer: WeightedScorer) -> list[list[Hypothesis]]:
-    """Adds what a scorer says of each whole reading, and ranks the readings of each utterance anew.
+def rescore(hypotheses: Sequence[Sequence[Hypothesis]], scorer: WeightedScorer) -> list[list[Hypothesis]]:
+    """Adds what a scorer says of each whole hypothesis, and ranks the hypotheses of each utterance anew.
 
-    All readings of all utterances are scored together, label by label.
+    All hypotheses of all utterances are scored together, label by label.
 
     Args:
-        readings: of each utterance, as `beam_search` returns them.
-        scorer: whose name is new among the readings' parts.
+        hypotheses: of each utterance, as `beam_search` returns them.
+        scorer: whose name is new among the hypotheses' parts.
     """
-    flat = [reading for utterance in readings for reading in utterance]
-    lengths = torch.tensor([len(reading.tokens) for reading in flat])
+    flat = [hypothesis for utterance in hypotheses for hypothesis in utterance]
+    lengths = torch.tensor([len(hypothesis.tokens) for hypothesis in flat])
     labels = torch.zeros(len(flat), int(lengths.max()) if flat else 0, dtype=torch.long)
-    for row, reading in enumerate(flat):
-        labels[row, : len(reading.tokens)] = torch.tensor(reading.tokens, dtype=torch.long)
+    for row, hypothesis in enumerate(flat):
+        labels[row, : len(hypothesis.tokens)] = torch.tensor(hypothesis.tokens, dtype=torch.long)
     states = torch.full((len(flat),), scorer.scorer.begin(), dtype=torch.long)
     totals = torch.zeros(len(flat), dtype=torch.float64)
     for place in range(labels.shape[1]):
@@ -35,11 +35,11 @@ def rescore(readings: Sequence[Sequence[Hypothesis]], scorer: WeightedScorer) ->
     totals += scorer.scorer.finish(states).double().cpu()
     added = iter(zip(totals.tolist(), scorer.weigh(totals).tolist(), strict=True))
     results = []
-    for utterance in readings:
+    for utterance in hypotheses:
         scored = []
-        for reading in utterance:
+        for hypothesis in utterance:
             part, weighted = next(added)
-            parts = {**reading.parts, scorer.name: part}
-            scored.append(replace(reading, score=reading.score + weighted, parts=parts))
-        results.append(sorted(scored, key=lambda reading: -reading.score))
+            parts = {**hypothesis.parts, scorer.name: part}
+            scored.append(replace(hypothesis, score=hypothesis.score + weighted, parts=parts))
+        results.append(sorted(scored, key=lambda hypothesis: -hypothesis.score))
     return results

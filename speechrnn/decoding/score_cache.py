@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.prefix_trie import NOWHERE, Trie
+from speechrnn.decoding.prefix_trie import NOWHERE, PrefixTrie
 from speechrnn.decoding.scorers.base import WeightedScorer
 
 NOTHING = 0  # the row of the node NOWHERE
@@ -19,10 +19,10 @@ class ScoreCache:
     """The scorers' answers to a trie's prefixes.
 
     Attributes:
-        table: (rows, symbols) float32: the weighted sum of what each next label adds; `Trie.row` holds the rows.
+        table: (rows, symbols) float32: the weighted sum of what each next label adds; `PrefixTrie.row` holds the rows.
     """
 
-    def __init__(self, scorers: Sequence[WeightedScorer], trie: Trie) -> None:
+    def __init__(self, scorers: Sequence[WeightedScorer], trie: PrefixTrie) -> None:
         self.scorers = scorers
         self.trie = trie
         device = trie.parent.device

@@ -18,7 +18,7 @@ FILE = "decoding.json"
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedDecoding:
     """What suits one system.
 
     Attributes:
@@ -30,7 +30,7 @@ class Tuned:
     figures: dict[str, float] = field(default_factory=dict)
 
 
-def read_tuned(folder: str | Path) -> dict[str, Tuned]:
+def read_tuned(folder: str | Path) -> dict[str, TunedDecoding]:
     """What lies in an acoustic model's directory, by system; nothing where nothing was tuned.
 
     Raises:
@@ -41,12 +41,12 @@ def read_tuned(folder: str | Path) -> dict[str, Tuned]:
         return {}
     try:
         systems = json.loads(path.read_text(encoding="utf-8"))
-        return {name: build(Tuned, one, name) for name, one in systems.items()}
+        return {name: build(TunedDecoding, one, name) for name, one in systems.items()}
     except (OSError, ValueError, AttributeError, UserError) as error:
         raise UserError(f"{path} is damaged ({error}); remove it, or run `speechrnn tune` again.") from error
 
 
-def write_tuned(folder: str | Path, tuned: Mapping[str, Tuned]) -> None:
+def write_tuned(folder: str | Path, tuned: Mapping[str, TunedDecoding]) -> None:
     """Writes them all, in place of what lay there."""
     systems: dict[str, Any] = {name: asdict(one) for name, one in tuned.items()}
     with atomic_write(Path(folder) / FILE) as file:

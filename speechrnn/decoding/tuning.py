@@ -16,7 +16,7 @@ from speechrnn.decoding.confidence import Calibration, expected_calibration_erro
 from speechrnn.decoding.decoder import BeamDecoder
 from speechrnn.decoding.fusion import LANGUAGE, NGRAM, DecodingOptions, Weights, reweigh
 from speechrnn.decoding.hypothesis import DecodingResult
-from speechrnn.decoding.tuned_weights import Tuned
+from speechrnn.decoding.tuned_weights import TunedDecoding
 from speechrnn.evaluation.metrics import HIT, Errors, align, character_errors, word_errors
 
 BATCH = 16  # utterances decoded together
@@ -39,7 +39,7 @@ class TuningOptions:
     rewards: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 
-def tune(decoder: BeamDecoder, emissions: Sequence[Emission], options: TuningOptions) -> Tuned:
+def tune(decoder: BeamDecoder, emissions: Sequence[Emission], options: TuningOptions) -> TunedDecoding:
     """Tries all weights, takes those with the fewest word errors, and calibrates the confidences with them.
 
     Among as many word errors, fewer character errors decide, and then smaller weights. What the decoder's own options
@@ -61,11 +61,11 @@ def tune(decoder: BeamDecoder, emissions: Sequence[Emission], options: TuningOpt
     calibration, error = calibrate(decoder, emissions)
     figures = {"wer": words.rate, "cer": letters.rate, "calibration_error": error, "utterances": len(emissions)}
     logger.info(
-        "Tuned on %d utterances: language %g, n-gram %g, reward %g a word: WER %.2f %%, CER %.2f %%",
+        "TunedDecoding on %d utterances: language %g, n-gram %g, reward %g a word: WER %.2f %%, CER %.2f %%",
         *(len(emissions), best.language_weight, best.ngram_weight, best.length_reward),
         *(100 * words.rate, 100 * letters.rate),
     )
-    return Tuned(best, calibration, figures)
+    return TunedDecoding(best, calibration, figures)
 
 
 def decode(decoder: BeamDecoder, emissions: Sequence[Emission]) -> list[DecodingResult]:
@@ -87,14 +87,14 @@ def calibrate(decoder: BeamDecoder, emissions: Sequence[Emission]) -> tuple[Cali
     right = [
         mark
         for one, emission in zip(found, emissions, strict=True)
-        for mark in right_words(emission.reference, one.texts[0])
+        for mark in correct_words(emission.reference, one.texts[0])
     ]
     calibration = fit_calibration(posteriors, alignments, right)
     confidences = [calibration(*both) for both in zip(posteriors, alignments, strict=True)]
     return calibration, expected_calibration_error(confidences, right)
 
 
-def right_words(reference: str, hypothesis: str) -> list[bool]:
+def correct_words(reference: str, hypothesis: str) -> list[bool]:
     """For each word of a hypothesis whether it was said."""
     edits = align(reference.split(), hypothesis.split())
     return [edit.op == HIT for edit in edits if edit.hypothesis is not None]

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from speechrnn.data.tokens import TokenBatch, TokenFile
-from speechrnn.evaluation.perplexity import PlainReader, score_text, target_log_probs
+from speechrnn.evaluation.perplexity import PlainScorer, score_text, target_log_probs
 from speechrnn.nn.language import LanguageModel
 
 OptionsT = TypeVar("OptionsT", "CacheOptions", "DynamicOptions")
@@ -61,7 +61,7 @@ class AdaptationOptions:
     dynamic: DynamicOptions = DynamicOptions()
 
 
-class CacheReader(PlainReader):
+class NeuralCache(PlainScorer):
     """A model mixed with a memory of the text (Grave, Joulin & Usunier 2017, https://arxiv.org/abs/1612.04426).
 
     The memory holds, for each of the last `window` tokens, the model's output before it, h_i, and the token itself. It
@@ -104,7 +104,7 @@ class CacheReader(PlainReader):
         return (shares * (words == targets.unsqueeze(1))).sum(1), remembers
 
 
-class DynamicReader:
+class DynamicEvaluation:
     """A model that learns on while it reads (Krause et al. 2018, https://arxiv.org/abs/1709.07432). Reads one row.
 
     After each segment, which it was tested on before, a copy of the model takes a gradient step on it, and goes a share
@@ -117,7 +117,7 @@ class DynamicReader:
         self.length = options.segment
         self.options = options
         self.trained = list(model.parameters())
-        self.model = undropped(model)
+        self.model = without_dropout(model)
         self.states = model.start(1)
         self.forget()
 
@@ -153,7 +153,7 @@ class DynamicReader:
             weight.lerp_(trained, self.options.decay)
 
 
-def undropped(model: LanguageModel) -> LanguageModel:
+def without_dropout(model: LanguageModel) -> LanguageModel:
     """A copy without any dropout, in training mode: cuDNN gives gradients in no other."""
     other = copy.deepcopy(model)
     other.options = replace(
@@ -165,16 +165,16 @@ def undropped(model: LanguageModel) -> LanguageModel:
     return other.train()
 
 
-def adapting_reader(model: LanguageModel, options: CacheOptions | DynamicOptions) -> CacheReader | DynamicReader:
+def adaptive_scorer(model: LanguageModel, options: CacheOptions | DynamicOptions) -> NeuralCache | DynamicEvaluation:
     """The reader that the options are of, for `score_text` and `token_log_probs`."""
-    return CacheReader(model, options) if isinstance(options, CacheOptions) else DynamicReader(model, options)
+    return NeuralCache(model, options) if isinstance(options, CacheOptions) else DynamicEvaluation(model, options)
 
 
 def adapted_figures(
     model: LanguageModel, text: TokenFile, options: CacheOptions | DynamicOptions, documents: bool = False
 ) -> dict[str, float]:
     """The row of an adapting model in `metrics.json`: its figures on the text, and the options that gave them."""
-    score = score_text(model, text, documents=documents, reader=adapting_reader(model, options))
+    score = score_text(model, text, documents=documents, reader=adaptive_scorer(model, options))
     return {**score.figures(), **asdict(options)}
 
 
@@ -187,6 +187,6 @@ def best_options(
     """
 
     def nats(options: OptionsT) -> float:
-        return score_text(model, text, documents=documents, reader=adapting_reader(model, options)).nats
+        return score_text(model, text, documents=documents, reader=adaptive_scorer(model, options)).nats
 
     return min(candidates, key=nats)

@@ -70,10 +70,10 @@ def read_texts(path: Path, names: Sequence[str], key: str) -> dict[str, str]:
     return texts
 
 
-Pairs = Iterator[tuple[str, str, str]]  # id, text, where it stands
+Candidates = Iterator[tuple[str, str, str]]  # id, text, where it stands
 
 
-def _text_files(folder: Path) -> Pairs:
+def _text_files(folder: Path) -> Candidates:
     for path in files_below(folder):
         if path.suffix == ".txt":
             yield (
@@ -97,7 +97,7 @@ def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield where, value
 
 
-def _records(rows: Iterable[tuple[str, Mapping[str, Any]]], names: Sequence[str]) -> Pairs:
+def _records(rows: Iterable[tuple[str, Mapping[str, Any]]], names: Sequence[str]) -> Candidates:
     for where, row in rows:
         id = _first(row, _IDS)
         if id is None and (path := _first(row, _PATHS)) is not None:
@@ -115,7 +115,7 @@ def _first(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
     return next((str(row[name]) for name in names if row.get(name) is not None), None)
 
 
-def _table(path: Path, delimiter: str, names: Sequence[str]) -> Pairs:
+def _table(path: Path, delimiter: str, names: Sequence[str]) -> Candidates:
     rows = read_table(path, delimiter, quoted=delimiter == ",")
     number, first = next(rows, (0, []))
     header = [cell.strip() for cell in first]
@@ -133,7 +133,7 @@ def _table(path: Path, delimiter: str, names: Sequence[str]) -> Pairs:
         number, first = next(rows, (0, []))
 
 
-def _lines(path: Path) -> Pairs:
+def _lines(path: Path) -> Candidates:
     """`TEXT (id)` where every line ends like that, else `id text`."""
     lines = [(f"{path}, line {number}", line) for number, line in read_lines(path)]
     matches = [_NIST.match(line) for _, line in lines]

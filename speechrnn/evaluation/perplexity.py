@@ -92,7 +92,7 @@ class Reader(Protocol):
         ...
 
 
-class PlainReader:
+class PlainScorer:
     """The model as it was trained, with its state carried from window to window."""
 
     length = WINDOW
@@ -135,7 +135,7 @@ def score_text(
     if batch_size == 1:
         nats = -sum(float(log_probs.sum()) for log_probs in token_log_probs(model, text, documents, reader))
     else:
-        rows = reader or PlainReader(model, batch_size)
+        rows = reader or PlainScorer(model, batch_size)
         with evaluating(model):
             batches = BpttBatches(text, batch_size, rows.length, documents=documents).batches(0)
             nats = -sum(float(rows.read(batch).double().sum()) for batch in batches)
@@ -146,7 +146,7 @@ def token_log_probs(
     model: LanguageModel, text: TokenFile, documents: bool = False, reader: Reader | None = None
 ) -> Iterator[np.ndarray]:
     """The log-probability of each token of a text in order, read as one stream; (tokens,) float64 a window."""
-    reader = reader or PlainReader(model)
+    reader = reader or PlainScorer(model)
     with evaluating(model):
         for batch in windows(text, reader.length, documents):
             yield reader.read(batch).squeeze(1).double().cpu().numpy()

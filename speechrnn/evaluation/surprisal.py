@@ -1,4 +1,4 @@
-"""How much each token of a text surprises a language model, and what the model expected instead."""
+"""How much each token of a text token_surprisals a language model, and what the model expected instead."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from speechrnn.data.tokens import TokenFile
-from speechrnn.evaluation.perplexity import PlainReader, evaluating, windows
+from speechrnn.evaluation.perplexity import PlainScorer, evaluating, windows
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
 from speechrnn.text.tokenizers import Tokenizer
 
@@ -19,7 +19,7 @@ SEEN = {" ": "␣", "▁": "␣", "\t": "⇥", "\u00a0": "⍽"}  # what stands f
 
 
 @dataclass(frozen=True)
-class Surprise:
+class TokenSurprisal:
     """One token of a text.
 
     Attributes:
@@ -39,10 +39,10 @@ class Surprise:
 
 
 @torch.inference_mode()
-def surprises(model: LanguageModel, text: TokenFile, most: int, documents: bool = False) -> list[Surprise]:
+def token_surprisals(model: LanguageModel, text: TokenFile, most: int, documents: bool = False) -> list[TokenSurprisal]:
     """The first `most` tokens of a text, read as one stream; with `documents` each of them from the start state."""
-    found: list[Surprise] = []
-    reader = PlainReader(model)
+    found: list[TokenSurprisal] = []
+    reader = PlainScorer(model)
     with evaluating(model):
         for batch in windows(text, min(reader.length, most), documents):
             outputs, targets = reader.advance(batch)
@@ -52,13 +52,13 @@ def surprises(model: LanguageModel, text: TokenFile, most: int, documents: bool 
             for token, logprob, names, chances in zip(
                 targets[:, 0].tolist(), own.tolist(), tokens.tolist(), best.exp().tolist(), strict=True
             ):
-                found.append(Surprise(token, logprob, tuple(zip(names, chances, strict=True))))
+                found.append(TokenSurprisal(token, logprob, tuple(zip(names, chances, strict=True))))
             if len(found) >= most:
                 break
     return found[:most]
 
 
-def surface(tokenizer: Tokenizer, token: int) -> str:
+def surface_form(tokenizer: Tokenizer, token: int) -> str:
     """A token as it stands in a text, with the space that it brings along; the end of a line is a line feed."""
     if token == END_OF_LINE:
         return "\n"
@@ -66,17 +66,17 @@ def surface(tokenizer: Tokenizer, token: int) -> str:
     return {"word": f"{symbol} ", "subword": symbol.replace("▁", " ")}.get(tokenizer.kind, symbol)
 
 
-def name(tokenizer: Tokenizer, token: int) -> str:
+def visible_form(tokenizer: Tokenizer, token: int) -> str:
     """A token as readers can see it when it stands alone."""
     if token == END_OF_LINE:
         return "↵"
     return "".join(SEEN.get(letter, letter) for letter in tokenizer.symbols[token])
 
 
-def passage(found: list[Surprise], tokenizer: Tokenizer, characters: int) -> slice:
+def select_passage(found: list[TokenSurprisal], tokenizer: Tokenizer, characters: int) -> slice:
     """About so many characters from the start of a line in the middle on, where the model has read itself in."""
     starts = [0, *(place + 1 for place, one in enumerate(found) if one.token == END_OF_LINE)]
-    sizes = list(itertools.accumulate(len(surface(tokenizer, one.token)) for one in found))
+    sizes = list(itertools.accumulate(len(surface_form(tokenizer, one.token)) for one in found))
     # In a short text, where enough follows.
     latest = bisect.bisect_left(sizes, sizes[-1] - characters) if found else 0
     start = max(place for place in starts if place <= min(len(found) // 2, latest))

@@ -25,8 +25,8 @@ from speechrnn.decoding.decoder import BeamDecoder, Decoder, make_decoder, syste
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
-from speechrnn.decoding.tuned_weights import Tuned, read_tuned, write_tuned
-from speechrnn.decoding.tuning import Emission, TuningOptions, right_words
+from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, write_tuned
+from speechrnn.decoding.tuning import Emission, TuningOptions, correct_words
 from speechrnn.decoding.tuning import tune as search_weights
 from speechrnn.evaluation.metrics import score
 from speechrnn.experiments import text_prediction as prediction
@@ -158,7 +158,7 @@ def tune_model(
     tuning: TuningOptions,
     device: str,
     batch_seconds: float,
-) -> Tuned:
+) -> TunedDecoding:
     """As `tune`, for one way of decoding and the folder of a run, whatever its configuration.
 
     Raises:
@@ -244,7 +244,7 @@ def report_errors(run: Run, name: str, rows: list[dict[str, Any]], split: str, e
     """The error rates of one way of decoding, into metrics.json and to whoever watches."""
     seconds = sum(one["duration"] for one in rows)
     sure = [word["confidence"] for one in rows for word in one["words"]]
-    right = [mark for one in rows for mark in right_words(one["reference"], one["hypothesis"])]
+    right = [mark for one in rows for mark in correct_words(one["reference"], one["hypothesis"])]
     figures = {
         **score(rows),
         "calibration_error": expected_calibration_error(sure, right),

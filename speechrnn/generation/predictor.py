@@ -13,7 +13,7 @@ from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import TokenBatch
-from speechrnn.evaluation.perplexity import PlainReader, perplexity
+from speechrnn.evaluation.perplexity import PlainScorer, perplexity
 from speechrnn.generation.beam_search import BeamEngine
 from speechrnn.generation.detokenizer import NEWLINE, Spelling
 from speechrnn.generation.engine import Engine
@@ -164,7 +164,7 @@ class TextPredictor:
             raise UserError("There is no text to score; give at least a line.")
         targets = torch.tensor([*self.spelling.encode(text.removesuffix(NEWLINE)), END_OF_LINE]).unsqueeze(1)
         inputs = torch.cat([torch.full_like(targets[:1], END_OF_LINE), targets[:-1]])
-        reader, nats = PlainReader(self.model), 0.0
+        reader, nats = PlainScorer(self.model), 0.0
         for some in zip(inputs.split(reader.length), targets.split(reader.length), strict=True):
             nats -= float(reader.read(TokenBatch(*some, torch.zeros(1, dtype=torch.bool))).double().sum())
         return perplexity(nats / len(targets))

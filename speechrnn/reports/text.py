@@ -12,7 +12,7 @@ from typing import Any
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.data.tokens import TokenFile
-from speechrnn.evaluation.surprisal import Surprise, name, passage, surface, surprises
+from speechrnn.evaluation.surprisal import TokenSurprisal, select_passage, surface_form, token_surprisals, visible_form
 from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.nn.language import load_language
 from speechrnn.reports import html as markup
@@ -137,10 +137,10 @@ def _surprises(run: TextResults) -> str:
         text = TokenFile.open(path)
     except UserError as error:
         return section("What surprises it", note(f"Nothing to see: {error}"))
-    found = surprises(model, text, READ, _documents(run))
+    found = token_surprisals(model, text, READ, _documents(run))
     if not found:
         return ""
-    shown = found[passage(found, tokenizer, SHOWN)]
+    shown = found[select_passage(found, tokenizer, SHOWN)]
     tokens = "".join(_token(tokenizer, one) for one in shown)
     steps = ["less than 1 bit", *(f"{low} to {high}" for low, high in pairwise(SHADES))]
     scale = "".join(
@@ -165,17 +165,17 @@ def _surprises(run: TextResults) -> str:
     )
 
 
-def _token(tokenizer: Tokenizer, one: Surprise) -> str:
+def _token(tokenizer: Tokenizer, one: TokenSurprisal) -> str:
     shade = bisect.bisect_right(SHADES, one.bits)
-    text = surface(tokenizer, one.token)
+    text = surface_form(tokenizer, one.token)
     # The space that a word brings along does not take its colour.
     shown, space = (text[:-1], " ") if len(text) > 1 and text.endswith(" ") else (text.replace("\n", "↵\n"), "")
     title = f"{one.bits:.1f} bits, {_chance(one.logprob)}. Expected: {_expected(tokenizer, one)}"
     return f'<span class="b{shade}" title="{escape(title)}">{escape(shown)}</span>{space}'
 
 
-def _expected(tokenizer: Tokenizer, one: Surprise) -> str:
-    return " · ".join(f"{name(tokenizer, token)} {100 * chance:.1f}\u00a0%" for token, chance in one.expected)
+def _expected(tokenizer: Tokenizer, one: TokenSurprisal) -> str:
+    return " · ".join(f"{visible_form(tokenizer, token)} {100 * chance:.1f}\u00a0%" for token, chance in one.expected)
 
 
 def _chance(logprob: float) -> str:
@@ -185,13 +185,13 @@ def _chance(logprob: float) -> str:
     return f"1 in {against:,.0f}" if against < 1e9 else f"1 in {against:.1e}"
 
 
-def _most_surprising(tokenizer: Tokenizer, found: Sequence[Surprise]) -> Iterable[tuple[str, str, str, str]]:
+def _most_surprising(tokenizer: Tokenizer, found: Sequence[TokenSurprisal]) -> Iterable[tuple[str, str, str, str]]:
     ranked = sorted(range(len(found)), key=lambda place: (found[place].logprob, place))
     for place in ranked[:SURPRISES]:
         one = found[place]
-        before = "".join(surface(tokenizer, other.token) for other in found[max(0, place - BEFORE - 1) : place])
+        before = "".join(surface_form(tokenizer, other.token) for other in found[max(0, place - BEFORE - 1) : place])
         shown = f"…{before[-BEFORE:]}" if len(before) > BEFORE else before
-        yield name(tokenizer, one.token), f"{one.bits:.1f}", shown.replace("\n", "↵"), _expected(tokenizer, one)
+        yield visible_form(tokenizer, one.token), f"{one.bits:.1f}", shown.replace("\n", "↵"), _expected(tokenizer, one)
 
 
 def _text(run: TextResults) -> str:

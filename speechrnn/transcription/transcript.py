@@ -160,16 +160,16 @@ def _mean(words: Sequence[Word]) -> float:
 
 def _sure_of_none(stretches: Sequence[DecodedSegment]) -> float:
     """The geometric mean of the frames' probabilities of the readings that found no word."""
-    acoustic = sum(one.decoded.readings[0].acoustic for one in stretches)
+    acoustic = sum(one.decoded.hypotheses[0].acoustic for one in stretches)
     return round(math.exp(acoustic / max(1, sum(one.decoded.frames for one in stretches))), 4)
 
 
 def _alternatives(decoded: DecodingResult) -> tuple[Alternative, ...]:
-    if len(decoded.readings) == 1 and not decoded.readings[0].parts:
+    if len(decoded.hypotheses) == 1 and not decoded.hypotheses[0].parts:
         return ()  # nothing was compared
     return tuple(
         Alternative(
             text, round(one.score, 4), round(one.acoustic, 4), {key: round(v, 4) for key, v in one.parts.items()}
         )
-        for text, one in zip(decoded.texts, decoded.readings, strict=True)
+        for text, one in zip(decoded.texts, decoded.hypotheses, strict=True)
     )

@@ -101,7 +101,7 @@ def test_labels_of_any_kind_become_the_words_of_their_text(
 def test_a_greedy_reading_is_aligned_with_its_own_best_path(frames: int, seed: int) -> None:
     tokenizer = CharTokenizer.build([], "AB ")
     log_probs = torch.randn(frames, 4, generator=torch.Generator().manual_seed(seed)).mul(3).log_softmax(1)
-    (reading,) = greedy(log_probs[None], torch.tensor([frames]))
+    (hypothesis,) = greedy(log_probs[None], torch.tensor([frames]))
     spans, frame = [], 0
     for symbol, run in groupby(log_probs.argmax(1).tolist()):
         length = len(list(run))
@@ -116,5 +116,5 @@ def test_a_greedy_reading_is_aligned_with_its_own_best_path(frames: int, seed: i
                 expected.append([start, end])
             expected[-1][1] = end
         previous = symbol
-    words = align_words(log_probs, reading.tokens, tokenizer, FRAME)
+    words = align_words(log_probs, hypothesis.tokens, tokenizer, FRAME)
     assert [[round(word.start / FRAME), round(word.end / FRAME)] for word in words] == expected

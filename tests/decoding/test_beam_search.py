@@ -148,11 +148,11 @@ small = st.builds(
 @given(small)
 def test_a_wide_beam_is_the_sum_over_all_paths(log_probs: Tensor) -> None:
     expected = all_readings(log_probs[0])
-    (readings,) = search(log_probs, EVERYTHING)
-    assert {reading.tokens: reading.score for reading in readings} == pytest.approx(expected, abs=1e-4)
-    scores = [reading.score for reading in readings]
+    (hypotheses,) = search(log_probs, EVERYTHING)
+    assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
+    scores = [hypothesis.score for hypothesis in hypotheses]
     assert scores == sorted(scores, reverse=True)
-    assert all(reading.acoustic == reading.score and reading.parts == {} for reading in readings)
+    assert all(hypothesis.acoustic == hypothesis.score and hypothesis.parts == {} for hypothesis in hypotheses)
 
 
 @settings(max_examples=25)
@@ -163,17 +163,17 @@ def test_so_it_is_with_scorers(log_probs: Tensor, weight: float, forbids: bool) 
     expected = all_readings(log_probs[0], scorers)
     expected = {labels: score for labels, score in expected.items() if score > -math.inf}
     weighted = [WeightedScorer(scorer, weight, f"table {scorer.seed}") for scorer, weight in scorers]
-    (readings,) = search(log_probs, EVERYTHING, weighted)
+    (hypotheses,) = search(log_probs, EVERYTHING, weighted)
     if not expected:
-        assert all(reading.score == -math.inf for reading in readings)
+        assert all(hypothesis.score == -math.inf for hypothesis in hypotheses)
         return
-    assert {reading.tokens: reading.score for reading in readings} == pytest.approx(expected, abs=1e-4)
+    assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
     acoustic = all_readings(log_probs[0])
-    for reading in readings:
-        assert reading.acoustic == pytest.approx(acoustic[reading.tokens], abs=1e-4)
-        parts = {f"table {scorer.seed}": scorer.total(reading.tokens) for scorer, _ in scorers}
-        assert reading.parts == pytest.approx(parts, abs=1e-4)
-    scores = [reading.score for reading in readings]
+    for hypothesis in hypotheses:
+        assert hypothesis.acoustic == pytest.approx(acoustic[hypothesis.tokens], abs=1e-4)
+        parts = {f"table {scorer.seed}": scorer.total(hypothesis.tokens) for scorer, _ in scorers}
+        assert hypothesis.parts == pytest.approx(parts, abs=1e-4)
+    scores = [hypothesis.score for hypothesis in hypotheses]
     assert scores == sorted(scores, reverse=True)
 
 
@@ -183,9 +183,9 @@ def test_a_narrow_beam_keeps_what_an_unhurried_one_does(seed: int, beam_size: in
     log_probs = emissions(1, 8, 5, seed)
     scorer = TableScorer(5, seed)
     options = BeamOptions(beam_size=beam_size, nbest=beam_size, **EXACT)
-    (readings,) = search(log_probs, options, [WeightedScorer(scorer, 0.7, "table")] if scored else [])
+    (hypotheses,) = search(log_probs, options, [WeightedScorer(scorer, 0.7, "table")] if scored else [])
     expected = by_dictionaries(log_probs[0], beam_size, scorer if scored else None, 0.7)
-    assert {reading.tokens: reading.score for reading in readings} == pytest.approx(expected, abs=1e-4)
+    assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
 
 
 def by_dictionaries(
@@ -252,9 +252,11 @@ def test_an_utterance_does_not_depend_on_its_batch(scored: bool) -> None:
         for place, number in enumerate(order):
             padded[place, : frames[number]] = log_probs[number, : frames[number]]
         again = search(padded, options, scorers, [frames[number] for number in order])
-        for number, readings in zip(order, again, strict=True):
-            assert [reading.tokens for reading in readings] == [reading.tokens for reading in together[number]]
-            for one, other in zip(readings, together[number], strict=True):
+        for number, hypotheses in zip(order, again, strict=True):
+            assert [hypothesis.tokens for hypothesis in hypotheses] == [
+                hypothesis.tokens for hypothesis in together[number]
+            ]
+            for one, other in zip(hypotheses, together[number], strict=True):
                 assert one.score == pytest.approx(other.score, abs=1e-5)
                 assert one.parts == pytest.approx(other.parts, abs=1e-5)
 
@@ -296,9 +298,9 @@ def test_a_threshold_of_1_leaves_out_no_frame() -> None:
 def test_unlikely_symbols_are_not_tried() -> None:
     log_probs = torch.tensor([[[0.6, 0.399, 0.001]]]).log()
     (found,) = search(log_probs, BeamOptions(symbol_threshold=0.01, nbest=9))
-    assert [reading.tokens for reading in found] == [(), (1,)]
+    assert [hypothesis.tokens for hypothesis in found] == [(), (1,)]
     (found,) = search(log_probs, BeamOptions(symbol_threshold=0.0, nbest=9))
-    assert [reading.tokens for reading in found] == [(), (1,), (2,)]
+    assert [hypothesis.tokens for hypothesis in found] == [(), (1,), (2,)]
 
 
 def test_hypotheses_far_behind_are_dropped_and_not_scored() -> None:
@@ -309,11 +311,11 @@ def test_hypotheses_far_behind_are_dropped_and_not_scored() -> None:
         options = BeamOptions(beam_size=20, nbest=20, **{**EXACT, "beam_threshold": threshold})
         (found,) = search(log_probs, options, [WeightedScorer(scorer, 0.5, "table")])
         asked.append(len(scorer.scored))
-        before_the_end = [reading.acoustic + 0.5 * scorer.total(reading.tokens) for reading in found]
+        before_the_end = [hypothesis.acoustic + 0.5 * scorer.total(hypothesis.tokens) for hypothesis in found]
         best = found[0].tokens
     assert asked[1] < 0.7 * asked[0]
-    ends = {reading.tokens: 0.5 * scorer.row(reading.tokens)[-1] for reading in found}
-    so_far = [score - ends[reading.tokens] for score, reading in zip(before_the_end, found, strict=True)]
+    ends = {hypothesis.tokens: 0.5 * scorer.row(hypothesis.tokens)[-1] for hypothesis in found}
+    so_far = [score - ends[hypothesis.tokens] for score, hypothesis in zip(before_the_end, found, strict=True)]
     assert max(so_far) - min(so_far) <= 3.0
     assert (
         best
@@ -350,12 +352,14 @@ def test_memory_is_bounded(scored: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     with torch.inference_mode():
         small_one = Search(log_probs, torch.tensor([400, 90]), scorers, options)
         small_one.run()
-        found = small_one.readings()
+        found = small_one.hypotheses()
     # a hypothesis is at most as long as its frames, and those of an utterance share most of their prefixes
     assert small_one.trie.limit <= 1000 and small_one.trie.size <= 1000
     if small_one.answers is not None:
         assert small_one.answers.size <= 1000
-    assert [[reading.tokens for reading in row] for row in found] == [[one.tokens for one in row] for row in expected]
+    assert [[hypothesis.tokens for hypothesis in row] for row in found] == [
+        [one.tokens for one in row] for row in expected
+    ]
     for row, other in zip(found, expected, strict=True):
         assert [one.score for one in row] == pytest.approx([one.score for one in other], abs=1e-3)
 
@@ -368,25 +372,25 @@ def test_no_frames_and_one_frame(scored: bool) -> None:
     ((nothing,),) = search(torch.zeros(1, 0, 3), BeamOptions(), scorers)
     assert (nothing.tokens, nothing.acoustic, nothing.score) == ((), 0.0, pytest.approx(end))
     log_probs = torch.tensor([[[0.1, 0.7, 0.2]]]).log()
-    (readings,) = search(log_probs, EVERYTHING, scorers)
+    (hypotheses,) = search(log_probs, EVERYTHING, scorers)
     expected = all_readings(log_probs[0], [(scorer, 2.0)] if scored else [])
-    assert {reading.tokens: reading.score for reading in readings} == pytest.approx(expected, abs=1e-5)
+    assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-5)
     assert beam_search(torch.zeros(0, 5, 3), torch.zeros(0, dtype=torch.int64)) == []
 
 
 def test_impossible_frames_and_symbols() -> None:
     log_probs = emissions(1, 5, 4)
     log_probs[0, 2] = -math.inf  # says nothing
-    (readings,) = search(log_probs, EVERYTHING)
+    (hypotheses,) = search(log_probs, EVERYTHING)
     expected = all_readings(log_probs[0, [0, 1, 3, 4]])
-    assert {reading.tokens: reading.score for reading in readings} == pytest.approx(expected, abs=1e-4)
+    assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
     log_probs = emissions(1, 4, 4)
     log_probs[0, 1, 0] = log_probs[0, 2, 2] = log_probs[0, 3, :2] = -math.inf
-    (readings,) = search(log_probs, EVERYTHING)
+    (hypotheses,) = search(log_probs, EVERYTHING)
     expected = all_readings(log_probs[0])
-    assert {reading.tokens: reading.score for reading in readings} == pytest.approx(expected, abs=1e-4)
-    (readings,) = search(torch.full((1, 3, 4), -math.inf), EVERYTHING)
-    assert [(reading.tokens, reading.score) for reading in readings] == [((), 0.0)]
+    assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
+    (hypotheses,) = search(torch.full((1, 3, 4), -math.inf), EVERYTHING)
+    assert [(hypothesis.tokens, hypothesis.score) for hypothesis in hypotheses] == [((), 0.0)]
 
 
 class Fixed(TableScorer):
@@ -402,9 +406,9 @@ class Fixed(TableScorer):
 
 def test_what_is_forbidden() -> None:
     log_probs = torch.tensor([[[0.2, 0.5, 0.3], [0.1, 0.8, 0.1]]]).log()
-    (readings,) = search(log_probs, EVERYTHING, [WeightedScorer(Fixed(-math.inf, -1.0), 0.0, "lexicon")])
-    assert [reading.tokens for reading in readings] == [()]
-    assert readings[0].score == pytest.approx(math.log(0.02), abs=1e-5)
+    (hypotheses,) = search(log_probs, EVERYTHING, [WeightedScorer(Fixed(-math.inf, -1.0), 0.0, "lexicon")])
+    assert [hypothesis.tokens for hypothesis in hypotheses] == [()]
+    assert hypotheses[0].score == pytest.approx(math.log(0.02), abs=1e-5)
     # where nothing may end, what comes nearest
     ((best,),) = search(log_probs, BeamOptions(), [WeightedScorer(Fixed(0.0, -math.inf), 1.0, "lexicon")])
     assert (best.tokens, best.score) == ((1,), -math.inf)
@@ -460,5 +464,7 @@ def test_a_gpu_finds_the_same(scored: bool) -> None:
     here = beam_search(log_probs, frames, scorers, options)
     there = beam_search(log_probs.cuda(), frames.cuda(), scorers, options)
     for row, other in zip(here, there, strict=True):
-        assert [reading.tokens for reading in row] == [reading.tokens for reading in other]
-        assert [reading.score for reading in row] == pytest.approx([reading.score for reading in other], abs=1e-3)
+        assert [hypothesis.tokens for hypothesis in row] == [hypothesis.tokens for hypothesis in other]
+        assert [hypothesis.score for hypothesis in row] == pytest.approx(
+            [hypothesis.score for hypothesis in other], abs=1e-3
+        )

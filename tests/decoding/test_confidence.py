@@ -11,9 +11,9 @@ from speechrnn.decoding.confidence import Calibration, expected_calibration_erro
 
 
 def test_a_word_is_as_probable_as_the_readings_that_have_it() -> None:
-    readings = [["THE", "CAT", "SAT"], ["THE", "CAT"], ["A", "CAT", "SAT"]]
+    hypotheses = [["THE", "CAT", "SAT"], ["THE", "CAT"], ["A", "CAT", "SAT"]]
     scores = [math.log(0.5) - 40, math.log(0.3) - 40, math.log(0.2) - 40]  # what is common to all does not count
-    assert word_posteriors(readings, scores) == pytest.approx([0.8, 1.0, 0.7])
+    assert word_posteriors(hypotheses, scores) == pytest.approx([0.8, 1.0, 0.7])
 
 
 def test_a_reading_that_is_impossible_says_nothing() -> None:

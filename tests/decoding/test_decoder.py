@@ -16,7 +16,7 @@ from speechrnn.decoding.fusion import DecodingOptions, Weights
 from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
-from speechrnn.decoding.tuned_weights import Tuned, read_tuned, write_tuned
+from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, write_tuned
 from speechrnn.nn.language import save_language
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
@@ -25,7 +25,7 @@ DOUBTFUL = emission("THE CAT", {5: ("E", 0.6)})
 TEXTS = ["THE CAT", "THE CAT", "A CAT", "THE BAT", "A BED"]
 
 
-def decode(options: DecodingOptions, language_model: Path | None = None, **tuned: Tuned) -> DecodingResult:
+def decode(options: DecodingOptions, language_model: Path | None = None, **tuned: TunedDecoding) -> DecodingResult:
     decoder = make_decoder(options, language_model, TOKENIZER, 0.03, tuned)
     (found,) = decoder(DOUBTFUL[None], torch.tensor([len(DOUBTFUL)]))
     return found
@@ -55,7 +55,7 @@ def test_greedy_and_a_beam_alone_believe_the_network() -> None:
     assert greedy.texts == ("THE CET",) and greedy.frames == len(DOUBTFUL)
     alone = decode(beam(nbest=3))
     assert alone.texts[0] == "THE CET" and alone.texts[1] == "THE CAT"
-    assert len(alone.readings) == 3 and alone.readings[0].parts == {}
+    assert len(alone.hypotheses) == 3 and alone.hypotheses[0].parts == {}
     assert [word.word for word in alone.words] == ["THE", "CET"]
     assert [(word.start, word.end) for word in alone.words] == [(word.start, word.end) for word in greedy.words]
 
@@ -64,7 +64,7 @@ def test_an_ngram_model_of_letters_or_words_knows_better(letters: Path, words: P
     for path in (letters, words):
         found = decode(beam(ngram=path, ngram_weight=1.0, length_reward=1.0))
         assert found.texts[0] == "THE CAT", path
-        best = found.readings[0]
+        best = found.hypotheses[0]
         assert best.parts.keys() == {"ngram", "length"} and best.parts["length"] == 2
         assert best.score == pytest.approx(best.acoustic + best.parts["ngram"] + best.parts["length"], abs=1e-4)
         assert found.words[0].end <= found.words[1].start
@@ -78,12 +78,12 @@ def test_a_language_model_is_asked(tmp_path: Path) -> None:
     states = model.start(1)
     log_probs, states = model.score(states, torch.tensor([0]))
     total = 0.0
-    for token in (*found.readings[0].tokens, 0):
+    for token in (*found.hypotheses[0].tokens, 0):
         total += float(log_probs[0, token])
         log_probs, states = model.score(states, torch.tensor([token]))
-    assert found.readings[0].parts["language"] == pytest.approx(total, abs=1e-3)
+    assert found.hypotheses[0].parts["language"] == pytest.approx(total, abs=1e-3)
     again = decode(beam(rescoring_model=tmp_path, rescoring_weight=0.0))
-    assert again.texts[0] == "THE CET" and "rescoring" in again.readings[0].parts
+    assert again.texts[0] == "THE CET" and "rescoring" in again.hypotheses[0].parts
 
 
 def test_hot_words_and_a_lexicon(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_hot_words_and_a_lexicon(tmp_path: Path) -> None:
 
 
 def test_what_was_tuned_is_used_where_the_options_say_nothing(letters: Path, tmp_path: Path) -> None:
-    write_tuned(tmp_path, {"ngram": Tuned(Weights(0.0, 0.0, 0.0), Calibration(0.0, 0.0, 0.0), {"wer": 0.5})})
+    write_tuned(tmp_path, {"ngram": TunedDecoding(Weights(0.0, 0.0, 0.0), Calibration(0.0, 0.0, 0.0), {"wer": 0.5})})
     tuned = read_tuned(tmp_path)
     assert tuned["ngram"].figures == {"wer": 0.5}
     found = decode(beam(ngram=letters), **tuned)

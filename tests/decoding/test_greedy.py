@@ -40,9 +40,9 @@ def emissions(path: list[int], frames: int | None = None) -> Tensor:
     ],
 )
 def test_repeats_are_joined_and_blanks_dropped(path: list[int], text: str) -> None:
-    (reading,) = greedy(emissions(path)[None], torch.tensor([len(path)]))
-    assert TOKENIZER.decode(reading.tokens) == text
-    assert reading.score == pytest.approx(len(path) * math.log(PEAK), rel=1e-5)
+    (hypothesis,) = greedy(emissions(path)[None], torch.tensor([len(path)]))
+    assert TOKENIZER.decode(hypothesis.tokens) == text
+    assert hypothesis.score == pytest.approx(len(path) * math.log(PEAK), rel=1e-5)
 
 
 @settings(max_examples=50)
@@ -51,12 +51,12 @@ def test_a_batch_is_its_rows_whatever_the_padding_says(rows: list[list[int]], pa
     frames = torch.tensor([len(path) for path in rows])
     longest = int(frames.max()) + padding
     batch = torch.stack([emissions(path, longest) for path in rows])
-    readings = greedy(batch, frames)
-    assert [reading.tokens for reading in readings] == [
+    hypotheses = greedy(batch, frames)
+    assert [hypothesis.tokens for hypothesis in hypotheses] == [
         tuple(symbol for symbol, _ in groupby(path) if symbol) for path in rows
     ]
-    for reading, path in zip(readings, rows, strict=True):
-        assert reading.score == pytest.approx(len(path) * math.log(PEAK), rel=1e-5)
+    for hypothesis, path in zip(hypotheses, rows, strict=True):
+        assert hypothesis.score == pytest.approx(len(path) * math.log(PEAK), rel=1e-5)
 
 
 def test_words_as_symbols_are_joined_by_spaces() -> None:
@@ -65,5 +65,5 @@ def test_words_as_symbols_are_joined_by_spaces() -> None:
     log_probs = torch.full((1, 8, len(tokenizer)), -5.0)
     for frame, symbol in enumerate(label for pair in zip(labels, [0] * 4, strict=True) for label in pair):
         log_probs[0, frame, symbol] = -0.1
-    (reading,) = greedy(log_probs, torch.tensor([8]))
-    assert tokenizer.decode(reading.tokens) == "sharks feed on tuna"
+    (hypothesis,) = greedy(log_probs, torch.tensor([8]))
+    assert tokenizer.decode(hypothesis.tokens) == "sharks feed on tuna"

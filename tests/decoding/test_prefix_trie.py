@@ -6,13 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn.decoding.prefix_trie import ABOVE, NOWHERE, Trie
+from speechrnn.decoding.prefix_trie import ABOVE, NOWHERE, PrefixTrie
 
 SYMBOLS = 4
 sequences = st.lists(st.lists(st.integers(1, SYMBOLS - 1), max_size=6), min_size=1, max_size=12)
 
 
-def walk(trie: Trie, root: int, labels: list[int]) -> int:
+def walk(trie: PrefixTrie, root: int, labels: list[int]) -> int:
     """The node of a label sequence."""
     node = trie.roots[root : root + 1]
     for label in labels:
@@ -23,7 +23,7 @@ def walk(trie: Trie, root: int, labels: list[int]) -> int:
 @settings(max_examples=50)
 @given(sequences)
 def test_a_node_is_a_sequence(rows: list[list[int]]) -> None:
-    trie = Trie(SYMBOLS, 2, limit=1000)
+    trie = PrefixTrie(SYMBOLS, 2, limit=1000)
     nodes = [walk(trie, 1, row) for row in rows]
     assert trie.sequences(torch.tensor(nodes)) == [tuple(row) for row in rows]
     prefixes = {tuple(row[:length]) for row in rows for length in range(len(row) + 1)}
@@ -32,12 +32,12 @@ def test_a_node_is_a_sequence(rows: list[list[int]]) -> None:
 
 
 def test_utterances_share_no_node() -> None:
-    trie = Trie(SYMBOLS, 2, limit=1000)
+    trie = PrefixTrie(SYMBOLS, 2, limit=1000)
     assert walk(trie, 0, [1, 2]) != walk(trie, 1, [1, 2])
 
 
 def test_many_at_once_are_as_one_by_one_and_the_blank_stays() -> None:
-    trie = Trie(SYMBOLS, 2, limit=1000)
+    trie = PrefixTrie(SYMBOLS, 2, limit=1000)
     known = walk(trie, 0, [1])
     nodes = trie.roots[:, None].expand(2, 3).contiguous()
     found = trie.extend(nodes, torch.tensor([[1, 2, 0], [0, 3, 1]]))
@@ -49,7 +49,7 @@ def test_many_at_once_are_as_one_by_one_and_the_blank_stays() -> None:
 
 
 def test_facts_of_a_node() -> None:
-    trie = Trie(SYMBOLS, 1, limit=1000)
+    trie = PrefixTrie(SYMBOLS, 1, limit=1000)
     once, twice = walk(trie, 0, [3]), walk(trie, 0, [3, 3])
     root = int(trie.roots[0])
     facts = [(int(trie.parent[node]), int(trie.label[node]), int(trie.repeats[node])) for node in (twice, once, root)]
@@ -57,7 +57,7 @@ def test_facts_of_a_node() -> None:
 
 
 def test_growing_forgets_nothing() -> None:
-    trie = Trie(SYMBOLS, 1, limit=10**6, absent=7, scorers=2)
+    trie = PrefixTrie(SYMBOLS, 1, limit=10**6, absent=7, scorers=2)
     node = walk(trie, 0, [2])
     trie.slot[node], trie.row[node] = 3, 5
     trie.states[node] = torch.tensor([8, 9])
@@ -72,7 +72,7 @@ def test_growing_forgets_nothing() -> None:
 @settings(max_examples=50)
 @given(sequences, st.integers(1, 4))
 def test_what_is_kept_stays_what_it_was(rows: list[list[int]], count: int) -> None:
-    trie = Trie(SYMBOLS, 1, limit=40, scorers=1)
+    trie = PrefixTrie(SYMBOLS, 1, limit=40, scorers=1)
     nodes = torch.tensor([walk(trie, 0, row) for row in rows])
     trie.states[nodes, 0] = nodes
     live, before = nodes[:count], trie.size
@@ -89,7 +89,7 @@ def test_what_is_kept_stays_what_it_was(rows: list[list[int]], count: int) -> No
 
 def test_children_of_what_is_live_are_kept_while_there_is_room() -> None:
     for limit, kept in ((100, True), (10, False)):
-        trie = Trie(SYMBOLS, 1, limit=limit)
+        trie = PrefixTrie(SYMBOLS, 1, limit=limit)
         live, child = walk(trie, 0, [1, 2]), walk(trie, 0, [1, 2, 3])
         other = walk(trie, 0, [2, 2])
         numbers = trie.keep(torch.tensor([live]))
@@ -98,7 +98,7 @@ def test_children_of_what_is_live_are_kept_while_there_is_room() -> None:
 
 
 def test_full_says_when_room_is_needed() -> None:
-    trie = Trie(SYMBOLS, 1, limit=10)
+    trie = PrefixTrie(SYMBOLS, 1, limit=10)
     assert not trie.full(7)
     assert trie.full(8)
     trie.keep(trie.roots)

@@ -22,24 +22,28 @@ def favours(label: int, forbidden: int | None = None) -> TableScorer:
     return TableScorer(follow, gains, torch.tensor([0.0, 10.0]), 0)
 
 
-def reading(*tokens: int, score: float = 0.0) -> Hypothesis:
+def hypothesis(*tokens: int, score: float = 0.0) -> Hypothesis:
     return Hypothesis(tokens, score, score, {"language": -1.0})
 
 
 def test_each_reading_is_scored_whole_and_the_best_comes_first() -> None:
-    first = [reading(1, 2, 2, score=3.0), reading(2, 1, score=1.0), reading(score=0.5)]
-    second = [reading(2, score=-5.0)]
+    first = [hypothesis(1, 2, 2, score=3.0), hypothesis(2, 1, score=1.0), hypothesis(score=0.5)]
+    second = [hypothesis(2, score=-5.0)]
     (one, other) = rescore([first, second], WeightedScorer(favours(2), 0.5, "rescoring"))
     assert [found.tokens for found in one] == [(1, 2, 2), (2, 1), ()]
     assert [found.score for found in one] == pytest.approx([3.0 + 6.0, 1.0 + 0.5, 0.5])
     assert one[0].parts == {"language": -1.0, "rescoring": 12.0} and one[0].acoustic == 3.0
     assert other[0].score == pytest.approx(-5.0 + 5.5)
-    ranked = rescore([[reading(1, score=4.0), reading(2, score=0.0)]], WeightedScorer(favours(2), 1.0, "rescoring"))[0]
+    ranked = rescore(
+        [[hypothesis(1, score=4.0), hypothesis(2, score=0.0)]], WeightedScorer(favours(2), 1.0, "rescoring")
+    )[0]
     assert [found.tokens for found in ranked] == [(2,), (1,)]
 
 
 def test_what_is_forbidden_comes_last_at_any_weight() -> None:
-    found = rescore([[reading(3, score=9.0), reading(1)]], WeightedScorer(favours(2, forbidden=3), 0.0, "rescoring"))[0]
+    found = rescore(
+        [[hypothesis(3, score=9.0), hypothesis(1)]], WeightedScorer(favours(2, forbidden=3), 0.0, "rescoring")
+    )[0]
     assert [(one.tokens, one.score) for one in found] == [((1,), 0.0), ((3,), -math.inf)]
 
 
@@ -58,7 +62,7 @@ def test_rows_do_not_depend_on_their_batch() -> None:
     base = favours(1)
     scorer = Noticing(base.follow, base.gains, base.ends, base.start)
     scorer.asked = []
-    long, short = [reading(1, 2, 1)], [reading(2), reading()]
+    long, short = [hypothesis(1, 2, 1)], [hypothesis(2), hypothesis()]
     together = rescore([long, short], WeightedScorer(scorer, 1.0, "rescoring"))
     assert scorer.asked == [2, 1, 1]  # what has ended is asked no more
     assert together == [rescore([one], WeightedScorer(favours(1), 1.0, "rescoring"))[0] for one in (long, short)]

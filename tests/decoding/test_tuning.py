@@ -9,7 +9,7 @@ from speechrnn.decoding.decoder import BeamDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
-from speechrnn.decoding.tuning import Emission, TuningOptions, decode, right_words, tune
+from speechrnn.decoding.tuning import Emission, TuningOptions, correct_words, decode, tune
 
 
 @pytest.fixture(scope="module")
@@ -48,5 +48,5 @@ def test_what_the_options_say_stays(decoder: BeamDecoder) -> None:
 
 
 def test_right_words() -> None:
-    assert right_words("THE CAT SAT", "THE BAT THAT SAT") == [True, False, False, True]
-    assert right_words("THE CAT", "") == []
+    assert correct_words("THE CAT SAT", "THE BAT THAT SAT") == [True, False, False, True]
+    assert correct_words("THE CAT", "") == []

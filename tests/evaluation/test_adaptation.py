@@ -12,12 +12,12 @@ from helpers.language_models import step_by_step, token_file, toy_model
 
 from speechrnn.evaluation.adaptation import (
     CacheOptions,
-    CacheReader,
+    DynamicEvaluation,
     DynamicOptions,
-    DynamicReader,
+    NeuralCache,
     adapted_figures,
     best_options,
-    undropped,
+    without_dropout,
 )
 from speechrnn.evaluation.perplexity import Reader, score_text, token_log_probs
 from speechrnn.nn.language import LanguageModel
@@ -33,8 +33,8 @@ def log_probs(model: LanguageModel, ids: list[int], reader: Reader, documents: l
     return np.concatenate(list(token_log_probs(model, text, documents is not None, reader)))
 
 
-def cache(model: LanguageModel, length: int, options: CacheOptions = CACHE) -> CacheReader:
-    reader = CacheReader(model, options)
+def cache(model: LanguageModel, length: int, options: CacheOptions = CACHE) -> NeuralCache:
+    reader = NeuralCache(model, options)
     reader.length = length
     return reader
 
@@ -108,7 +108,7 @@ def test_nothing_is_known_before_it_is_read(kind: str) -> None:
     model = toy_model(VOCABULARY)
 
     def reader() -> Reader:
-        return cache(model, 4) if kind == "cache" else DynamicReader(model, DYNAMIC)
+        return cache(model, 4) if kind == "cache" else DynamicEvaluation(model, DYNAMIC)
 
     whole = log_probs(model, IDS, reader())
     changed = log_probs(model, [*IDS[:9], *[(token + 1) % VOCABULARY for token in IDS[9:]]], reader())
@@ -121,7 +121,7 @@ def test_each_document_is_read_as_if_alone(kind: str) -> None:
     model = toy_model(VOCABULARY)
 
     def reader() -> Reader:
-        return cache(model, 4) if kind == "cache" else DynamicReader(model, DYNAMIC)
+        return cache(model, 4) if kind == "cache" else DynamicEvaluation(model, DYNAMIC)
 
     together = log_probs(model, IDS, reader(), documents=[0, 8])
     alone = [log_probs(model, ids, reader()) for ids in (IDS[:8], IDS[8:])]
@@ -131,9 +131,9 @@ def test_each_document_is_read_as_if_alone(kind: str) -> None:
 def test_a_step_of_dynamic_evaluation() -> None:
     """After one segment the mean square is the gradient's own: each weight goes `rate` against the gradient's sign."""
     model = toy_model(VOCABULARY)
-    reader = DynamicReader(model, DynamicOptions(rate=0.01, segment=len(IDS)))
+    reader = DynamicEvaluation(model, DynamicOptions(rate=0.01, segment=len(IDS)))
     log_probs(model, IDS, reader)
-    still = undropped(model)
+    still = without_dropout(model)
     outputs, _ = still(torch.tensor([[0], *([token] for token in IDS[:-1])]), still.start(1))
     loss = -still.target_log_probs(outputs, torch.tensor(IDS)[:, None]).mean()
     gradients = torch.autograd.grad(loss, list(still.parameters()))
@@ -146,7 +146,7 @@ def test_a_step_of_dynamic_evaluation() -> None:
 
 def test_a_copy_without_dropout_can_be_trained() -> None:
     model = toy_model(VOCABULARY, softmax="mixture", output_dropout=0.4)
-    copy = undropped(model)
+    copy = without_dropout(model)
     tokens = torch.tensor(IDS)[:, None]
     results = [net.log_probs(net(tokens, net.start(1))[0]) for net in (copy, copy, model.eval())]
     assert copy.training

@@ -1,4 +1,4 @@
-"""Perplexity as its definition says: each token after all those before it, however the text is cut for reading."""
+"""Perplexity as its definition says: each token after all those before it, however the text is cut for hypothesis."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from speechrnn.data.tokens import TokenFile
 from speechrnn.evaluation import perplexity as scoring
 from speechrnn.evaluation.perplexity import (
     LineScore,
-    PlainReader,
+    PlainScorer,
     TextScore,
     score_lines,
     score_text,
@@ -27,7 +27,7 @@ VOCABULARY = 7
 IDS = [3, 0, 1, 2, 6, 5, 0, 0, 4, 4, 1, 0, 2, 2, 2, 5, 0, 6, 1, 0]
 
 
-class Reader(PlainReader):
+class Reader(PlainScorer):
     """A plain reader that takes a few tokens at a time."""
 
     length = 3

@@ -14,7 +14,7 @@ from helpers.language_models import encoded, toy_model
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import Block, TokenFile, write_tokens
-from speechrnn.evaluation.surprisal import surprises
+from speechrnn.evaluation.surprisal import token_surprisals
 from speechrnn.nn.language import load_language, save_language
 from speechrnn.reports.text import write_text_report
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
@@ -141,7 +141,7 @@ def test_says_when_documents_are_read_apart(tmp_path: Path) -> None:
 
 def test_tints_each_token_by_what_it_was_worth(run: Path, page: Page) -> None:
     model, tokenizer = load_language(run / "language")
-    found = surprises(model, TokenFile.open(run / "prepared/text/valid.tokens"), 1000)
+    found = token_surprisals(model, TokenFile.open(run / "prepared/text/valid.tokens"), 1000)
     shown = tokens(page)
     assert "".join(text for _, _, text in shown).replace("↵", "") == VALID
     limits = (1, 2, 4, 6, 9, 12)
@@ -158,7 +158,7 @@ def test_tints_each_token_by_what_it_was_worth(run: Path, page: Page) -> None:
 
 def test_lists_the_most_surprising_tokens(run: Path, page: Page) -> None:
     model, _ = load_language(run / "language")
-    found = surprises(model, TokenFile.open(run / "prepared/text/valid.tokens"), 1000)
+    found = token_surprisals(model, TokenFile.open(run / "prepared/text/valid.tokens"), 1000)
     rows = table(page, "Expected")
     assert len(rows) == 15
     assert [row[1] for row in rows] == [

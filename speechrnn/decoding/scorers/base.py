@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.decoding.scorers.language_model import LanguageModelProtocol
 from speechrnn.decoding.scorers.lexicon import Spelling
-from speechrnn.decoding.scorers.token_model import LanguageModelProtocol
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text.tokenizers import Tokenizer, describe_counts
 

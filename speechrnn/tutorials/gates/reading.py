@@ -14,8 +14,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.data.texts.encode import normalised
 from speechrnn.data.texts.reader import Line, read_lines
 from speechrnn.data.tokens import TokenFile
-from speechrnn.evaluation.language import as_in_training
-from speechrnn.evaluation.surprisal import surface
+from speechrnn.evaluation.surprisal import surface_form
+from speechrnn.evaluation.text_evaluation import training_normalisation
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.tutorials.gates.cell import LstmCell, Step
@@ -56,7 +56,7 @@ def read(model: LanguageModel, tokenizer: Tokenizer, tokens: Sequence[int]) -> R
         steps: Step = LstmCell.from_lstm(layer.network)(inputs)  # type: ignore[arg-type]
         inputs = steps.hidden
         layers.append(Step(*(getattr(steps, field.name)[1:, 0] for field in fields(Step))))
-    return Reading([surface(tokenizer, token) for token in tokens], layers)
+    return Reading([surface_form(tokenizer, token) for token in tokens], layers)
 
 
 def encode(tokenizer: Tokenizer, lines: Iterable[str]) -> list[int]:
@@ -66,7 +66,7 @@ def encode(tokenizer: Tokenizer, lines: Iterable[str]) -> list[int]:
 
 def encode_sentence(text: str, tokenizer: Tokenizer, model: Path) -> list[int]:
     """What a user typed, normalised as the model's training text was. UserError for characters it does not know."""
-    lines = normalised(map(Line, text.split("\n")), as_in_training(model))
+    lines = normalised(map(Line, text.split("\n")), training_normalisation(model))
     tokens = encode(tokenizer, (line.text for line in lines))
     if not any(tokens):
         raise UserError("sentence is empty: give some text, as in sentence='Sharks feed on fish.'")
@@ -84,7 +84,7 @@ def held_out_tokens(model: Path, file: Path | None, tokenizer: Tokenizer, most: 
         UserError: there is no such file, or none beside the model.
     """
     if file is not None:
-        lines = normalised(read_lines(file), as_in_training(model))
+        lines = normalised(read_lines(file), training_normalisation(model))
         return list(islice((index for line in lines for index in encode(tokenizer, [line.text])), most))
     folder = model.resolve().parent / "prepared" / "text"
     for split in ("valid", "test"):

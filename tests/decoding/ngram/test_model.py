@@ -16,7 +16,7 @@ from speechrnn.decoding.ngram import model as ngram
 from speechrnn.decoding.ngram.arpa import LN_10, Ngrams, write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.decoding.ngram.model import NgramModel, read_ngram
-from speechrnn.decoding.scorers.token_model import LanguageModelProtocol
+from speechrnn.decoding.scorers.language_model import LanguageModelProtocol
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 
 TOKENIZER = CharTokenizer.build([], "ba ")  # blank 0, b 1, a 2, space 3

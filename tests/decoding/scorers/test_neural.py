@@ -1,4 +1,4 @@
-"""The recurrent model by numbered states, against its own reading of whole texts."""
+"""The recurrent model by numbered states, against its own hypothesis of whole texts."""
 
 from __future__ import annotations
 

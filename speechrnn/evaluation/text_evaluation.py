@@ -22,7 +22,7 @@ from speechrnn.data.texts.encode import normalised
 from speechrnn.data.texts.prepare import tokenize
 from speechrnn.data.texts.reader import Line, by_blank_lines, by_file, find
 from speechrnn.data.tokens import TokenFile
-from speechrnn.evaluation.adaptation import AdaptationOptions, CacheOptions, DynamicOptions, adapting_reader
+from speechrnn.evaluation.adaptation import AdaptationOptions, CacheOptions, DynamicOptions, adaptive_scorer
 from speechrnn.evaluation.perplexity import LineScore, Reader, TextScore, score_lines, token_log_probs
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import LanguageModel, load_language
@@ -66,7 +66,7 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
     """
     model, tokenizer = load_language(options.model)
     model = model.to(find_device(options.device))
-    normalisation = as_in_training(options.model)
+    normalisation = training_normalisation(options.model)
     part = part_of(options.text)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test.tokens"
@@ -83,7 +83,7 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
         if options.dynamic:
             adapting["dynamic"] = options.adaptation.dynamic
         for name, constants in adapting.items():
-            pieces = read(model, text, options.text.documents, adapting_reader(model, constants), name)
+            pieces = read(model, text, options.text.documents, adaptive_scorer(model, constants), name)
             score = TextScore(-math.fsum(float(piece.sum()) for piece in pieces), len(text), text.characters)
             figures[name] = {**score.figures(), **asdict(constants)}
     return figures
@@ -101,7 +101,7 @@ def part_of(text: TextFiles) -> Part:
     return Part(files, lines)
 
 
-def as_in_training(folder: Path) -> NormalisationOptions:
+def training_normalisation(folder: Path) -> NormalisationOptions:
     """What was done to the text that a model learnt from, as its directory says; nothing where it does not."""
     training = read_json(folder / DESCRIPTION).get("training") or {}
     return build(NormalisationOptions, training.get("normalisation") or asdict(AS_IT_STANDS), "normalisation")
