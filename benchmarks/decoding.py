@@ -226,7 +226,7 @@ def with_lstm(given: argparse.Namespace) -> list[str]:
 
 def on_an4(given: argparse.Namespace) -> list[str]:
     """Real emissions: against flashlight-text, and an LSTM against our own search with an n-gram."""
-    from speechrnn.audio import io as audio
+    from speechrnn.audio import load_audio
     from speechrnn.data.dataset import pad
     from speechrnn.nn.acoustic import load_acoustic
 
@@ -234,7 +234,7 @@ def on_an4(given: argparse.Namespace) -> list[str]:
     lines = []
     for batch in given.batches:
         rate = model.front_end.options.sampling_rate
-        padded, lengths = pad([audio.load(file, rate)[0] for file in test_files(given.root)[:batch]])
+        padded, lengths = pad([load_audio(file, rate)[0] for file in test_files(given.root)[:batch]])
         with torch.inference_mode():
             emissions = model(padded, lengths)
         for beam_size in given.beams:

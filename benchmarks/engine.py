@@ -29,7 +29,7 @@ from an4 import ROOT, save_untrained, test_files
 from timing import in_turn, machine, parser, result, share, stop
 from torch import Tensor
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import load_audio
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import by_length, pad
 from speechrnn.nn.acoustic import AcousticModel, ConvolutionalSubsampling, load_acoustic
@@ -228,7 +228,7 @@ def load_batches(
 ) -> list[tuple[tuple[int, ...], Batch]]:
     """Batches of like length, with the numbers of their files."""
     rate = model.front_end.options.sampling_rate
-    waveforms = [audio.load(file, rate)[0] for file in files]
+    waveforms = [load_audio(file, rate)[0] for file in files]
     lengths = {number: len(samples) / rate for number, samples in enumerate(waveforms)}
     return [
         (tuple(numbers), pad([waveforms[number] for number in numbers]))

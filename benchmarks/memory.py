@@ -47,10 +47,10 @@ def save_joined(path: Path, root: Path, seconds: float) -> None:
     import numpy as np
     import soundfile
 
-    from speechrnn.audio import io as audio
+    from speechrnn.audio import load_audio
 
     random = np.random.default_rng(0)
-    recordings = [audio.load(file, RATE)[0] for file in test_files(root)]
+    recordings = [load_audio(file, RATE)[0] for file in test_files(root)]
     left = round(seconds * RATE)
     with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
         while left > 0:

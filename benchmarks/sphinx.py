@@ -30,7 +30,7 @@ import torch
 from an4 import ROOT, save_untrained
 from timing import in_turn, line, machine, parser, result, stop
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import audio_info, load_audio
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import Utterance
 from speechrnn.data.corpora.an4 import utterances
@@ -63,7 +63,7 @@ def sphinx_words(decoder: Any, files: Sequence[Path]) -> list[str]:
     """What a pocketsphinx decoder hears in each file, one after the other as it is used."""
     texts = []
     for file in files:
-        samples, _ = audio.load(file, RATE)
+        samples, _ = load_audio(file, RATE)
         decoder.start_utt()
         decoder.process_raw((samples * 32767).astype("<i2").tobytes(), full_utt=True)
         decoder.end_utt()
@@ -115,7 +115,7 @@ def measure(
     test: Sequence[Utterance], our_sides: dict[str, Side], peer_sides: dict[str, Side], repeats: int
 ) -> list[str]:
     """Words and times of all sides; returns the result lines, errors first."""
-    seconds = sum(audio.info(one.audio).duration for one in test)
+    seconds = sum(audio_info(one.audio).duration for one in test)
     references = [one.text or "" for one in test]
     lengths = [len(text.split()) for text in references]
     heard: dict[str, list[str]] = {}

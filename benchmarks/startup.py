@@ -65,15 +65,15 @@ def save_recording(path: Path, root: Path, seconds: float) -> None:
     """Writes so many seconds of AN4's test recordings, one after the other and over again, or of noise."""
     import numpy as np
 
-    from speechrnn.audio import io as audio
+    from speechrnn.audio import load_audio, save_audio
 
     size = round(seconds * RATE)
     if root.is_dir():
-        samples = np.concatenate([audio.load(file, RATE)[0] for file in test_files(root)])
+        samples = np.concatenate([load_audio(file, RATE)[0] for file in test_files(root)])
         samples = np.resize(samples, size)
     else:
         samples = np.random.default_rng(0).normal(0.0, 0.1, size).astype(np.float32)
-    audio.save(path, samples, RATE)
+    save_audio(path, samples, RATE)
 
 
 def measure(model: Path, root: Path, folder: Path, threads: int, repeats: int, lengths: dict[str, float]) -> list[str]:

@@ -31,10 +31,11 @@ from an4 import ROOT, packed, save_untrained, test_files
 from timing import in_turn, machine, parser, result, share, stop
 from torchaudio.functional import edit_distance
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import audio_blocks, audio_info, load_audio
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
+from speechrnn.transcription import reader
 from speechrnn.transcription.transcriber import Failure, Transcriber
 from speechrnn.transcription.writers import find_writers
 
@@ -64,7 +65,7 @@ def peer(transcriber: Transcriber, files: Sequence[Path], threads: int) -> dict[
     with packed(transcriber.model), torch.inference_mode():
         for file in files:
             words: list[Word] = []
-            for samples in audio.blocks(file, PIECE, transcriber.sampling_rate):
+            for samples in audio_blocks(file, PIECE, transcriber.sampling_rate):
                 heard = transcriber.model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
                 words += transcriber.decoder(*heard)[0].words
             texts[str(file)] = " ".join(word.word for word in words)
@@ -96,9 +97,9 @@ class Stages:
         if inside is not None:
             self.seconds[inside] -= seconds
 
-    def read(self, *given: Any) -> Iterator[np.ndarray]:
-        """`audio.readable`, timed."""
-        blocks = self.readable(*given)
+    def read(self, *given: Any, **options: Any) -> Iterator[np.ndarray]:
+        """`audio_blocks`, timed."""
+        blocks = self.audio_blocks(*given, **options)
         while True:
             began = time.thread_time()
             block = next(blocks, None)
@@ -109,11 +110,11 @@ class Stages:
 
     def watch(self, transcriber: Transcriber, files: Sequence[Path], folder: Path) -> dict[str, float]:
         """Seconds of each stage in one run of ours, and of all of it."""
-        self.readable = audio.readable
+        self.audio_blocks = reader.audio_blocks
         kept = {name: getattr(transcriber, name) for name in ("engine", "decoder", "detector")}
         front_end = kept["engine"].front_end if hasattr(kept["engine"], "front_end") else kept["engine"].model.front_end
         names = {"engine": "network", "decoder": "decoding", "detector": "speech"}
-        audio.readable = self.read  # type: ignore[assignment]
+        reader.audio_blocks = self.read  # type: ignore[assignment]
         front_end.forward = self.timed("features", front_end.forward, inside="network")
         try:
             for name, stage in names.items():
@@ -122,7 +123,7 @@ class Stages:
             ours(transcriber, files, folder, self.timed("writing", find_writers(["json"])[0].write))
             whole = time.process_time() - began
         finally:
-            audio.readable = self.readable
+            reader.audio_blocks = self.audio_blocks
             del front_end.forward
             for name, value in kept.items():
                 setattr(transcriber, name, value)
@@ -147,7 +148,7 @@ def joined(files: Sequence[Path], hours: float, path: Path) -> Path:
         for one in cycle(files):
             if missing <= 0:
                 break
-            samples = audio.load(one, RATE)[0][:missing]
+            samples = load_audio(one, RATE)[0][:missing]
             file.write(samples)
             missing -= len(samples)
     return path
@@ -155,7 +156,7 @@ def joined(files: Sequence[Path], hours: float, path: Path) -> Path:
 
 def measure(name: str, transcriber: Transcriber, files: Sequence[Path], given: Namespace, folder: Path) -> list[str]:
     """Ours over all files against the peer over the first --peer-seconds; lines of results, in times real time."""
-    durations = [audio.info(file).duration for file in files]
+    durations = [audio_info(file).duration for file in files]
     seconds, few = 0.0, []
     for file, duration in zip(files, durations, strict=True):
         if seconds < given.peer_seconds:

@@ -10,7 +10,7 @@ import pytest
 from helpers.corpora import RATE, say
 from omegaconf import DictConfig, OmegaConf
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import save_audio
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.cli import help, overrides
 from speechrnn.core.config import build
@@ -127,7 +127,7 @@ def test_the_readmes_python_runs(code: str, tmp_path: Path, capsys: pytest.Captu
     letters = CharTokenizer.build(["ABCD"])
     model = AcousticModel(len(letters), FeatureOptions(bins=16), AcousticOptions(layers=1, units=8, channels=2))
     save_acoustic(tmp_path / "acoustic", model, letters, {})
-    audio.save(tmp_path / "talk.wav", say("ABC"), RATE)
+    save_audio(tmp_path / "talk.wav", say("ABC"), RATE)
     alphabet = CharTokenizer.build([" ABCDEFGHIJKLMNOPQRSTUVWXYZ"])
     save_language(
         tmp_path / "language", LanguageModel(len(alphabet), LanguageOptions(units=8, embedding=8)), alphabet, {}

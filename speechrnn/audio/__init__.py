@@ -1,1 +1,81 @@
-"""Audio files, features, augmentation, voice activity detection and segmentation."""
+"""Audio files, features, augmentation, voice activity detection and segmentation.
+
+>>> from speechrnn.audio import load_audio
+>>> samples, sampling_rate = load_audio("talk.mp3", 16000)  # doctest: +SKIP
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from speechrnn.audio.augmentation import SpecAugment, SpecAugmentOptions, WaveformAugment, WaveformOptions
+    from speechrnn.audio.backends import AudioError, TruncatedAudioError
+    from speechrnn.audio.features import FeatureOptions, FrontEnd
+    from speechrnn.audio.io import (
+        AUDIO_SUFFIXES,
+        MIN_SECONDS,
+        AudioInfo,
+        audio_blocks,
+        audio_info,
+        find_audio,
+        is_silent,
+        load_audio,
+        save_audio,
+    )
+    from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
+    from speechrnn.audio.vad import SpeechDetector, build_detector
+else:
+    # Reading a file must not load torch.
+    _MODULES = {
+        "augmentation": ("SpecAugment", "SpecAugmentOptions", "WaveformAugment", "WaveformOptions"),
+        "backends": ("AudioError", "TruncatedAudioError"),
+        "features": ("FeatureOptions", "FrontEnd"),
+        "io": (
+            "AUDIO_SUFFIXES",
+            "MIN_SECONDS",
+            "AudioInfo",
+            "audio_blocks",
+            "audio_info",
+            "find_audio",
+            "is_silent",
+            "load_audio",
+            "save_audio",
+        ),
+        "segmentation": ("SegmentationOptions", "Window", "cut_windows", "detect_speech"),
+        "vad": ("SpeechDetector", "build_detector"),
+    }
+
+    def __getattr__(name):
+        """Import the module of a public name when the name is first used."""
+        for module, names in _MODULES.items():
+            if name in names:
+                globals()[name] = value = getattr(import_module(f"speechrnn.audio.{module}"), name)
+                return value
+        raise AttributeError(f"module 'speechrnn.audio' has no attribute {name!r}")
+
+
+__all__ = [
+    "AUDIO_SUFFIXES",
+    "MIN_SECONDS",
+    "AudioError",
+    "AudioInfo",
+    "FeatureOptions",
+    "FrontEnd",
+    "SegmentationOptions",
+    "SpecAugment",
+    "SpecAugmentOptions",
+    "SpeechDetector",
+    "TruncatedAudioError",
+    "WaveformAugment",
+    "WaveformOptions",
+    "Window",
+    "audio_blocks",
+    "audio_info",
+    "build_detector",
+    "cut_windows",
+    "detect_speech",
+    "find_audio",
+    "is_silent",
+    "load_audio",
+    "save_audio",
+]

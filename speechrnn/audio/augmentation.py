@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchaudio.functional import add_noise, fftconvolve
 
-from speechrnn.audio import io as audio
+from speechrnn.audio.io import find_audio, load_audio
 from speechrnn.core.errors import UserError
 
 QUIET = 0.05  # seconds: short enough to lie between two words
@@ -135,10 +135,10 @@ class WaveformAugment:
     def _read(self, places: tuple[str, ...]) -> list[np.ndarray]:
         if not places:
             return []
-        paths: list[Path] = audio.find(list(places))
-        return [audio.load(path, self.sampling_rate)[0] for path in paths]
+        paths: list[Path] = find_audio(list(places))
+        return [load_audio(path, self.sampling_rate)[0] for path in paths]
 
-    def speed(self, generator: np.random.Generator) -> float:
+    def draw_speed(self, generator: np.random.Generator) -> float:
         """Draws a speed factor; apart from the rest because a changed speed can be kept for the next epochs."""
         return float(generator.choice(self.options.speeds))
 

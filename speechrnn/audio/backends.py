@@ -39,7 +39,7 @@ class AudioError(UserError):
     """A recording that cannot be read: one sentence with its path, the reason and what to do."""
 
 
-class BrokenOff(AudioError):  # noqa: N818 (said of a recording, which is no error of ours)
+class TruncatedAudioError(AudioError):
     """A recording that ends before it should.
 
     Attributes:
@@ -177,7 +177,7 @@ def open_audio(path: str | Path, strict: bool = True) -> Iterator[Reader]:
     """A reader at the first sample of `path`, or AudioError with the reason why there is none.
 
     Args:
-        strict: raise `BrokenOff` at once where the file is seen to hold less than its header states.
+        strict: raise `TruncatedAudioError` at once where the file is seen to hold less than its header states.
     """
     path = Path(path)
     try:
@@ -195,11 +195,11 @@ def open_audio(path: str | Path, strict: bool = True) -> Iterator[Reader]:
         yield reader
 
 
-def breaks_off(reader: Reader, frames: int) -> BrokenOff:
+def breaks_off(reader: Reader, frames: int) -> TruncatedAudioError:
     """The error for a recording of which only the first `frames` samples can be read."""
     states_more = reader.frames is not None and reader.frames > frames
     of = f" of {reader.frames / reader.rate:.2f} s" if reader.frames is not None and states_more else ""
-    return BrokenOff(
+    return TruncatedAudioError(
         f"{reader.path} breaks off at {frames / reader.rate:.2f} s{of}: it is truncated or damaged; {_COPY}, "
         f"or keep what is there with ffmpeg -i {reader.path} repaired.wav.",
         frames / reader.rate,

@@ -18,23 +18,32 @@ import numpy as np
 import soundfile
 import soxr
 
-from speechrnn.audio.backends import PIECE, SLACK, AudioError, BrokenOff, Reader, breaks_off, open_audio
+from speechrnn.audio.backends import PIECE, SLACK, AudioError, Reader, TruncatedAudioError, breaks_off, open_audio
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 
 __all__ = [
-    *("SUFFIXES", "AudioError", "AudioInfo", "BrokenOff"),
-    *("blocks", "find", "info", "is_silent", "load", "readable", "save"),
+    "AUDIO_SUFFIXES",
+    "MIN_SECONDS",
+    "AudioError",
+    "AudioInfo",
+    "TruncatedAudioError",
+    "audio_blocks",
+    "audio_info",
+    "find_audio",
+    "is_silent",
+    "load_audio",
+    "save_audio",
 ]
 
 # fmt: off
-SUFFIXES = frozenset([
+AUDIO_SUFFIXES = frozenset([
     ".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".flac", ".mp3",
     ".ogg", ".oga", ".opus", ".spx", ".sph", ".nist", ".wv1", ".wv2",
     ".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mka", ".mkv", ".aac", ".ac3", ".amr", ".wma",
 ])
 # fmt: on
-SHORTEST = 0.01  # seconds; less is not even one analysis window
+MIN_SECONDS = 0.01  # seconds; less is not even one analysis window
 SILENCE = 2.0**-13  # of full scale (-78 dB): four steps of a 16-bit sample
 
 _CONTEXT = 0.25  # seconds read before and after a resampled clip, more than the resampling filter reaches
@@ -55,17 +64,18 @@ class AudioInfo:
         return round(self.duration * self.sampling_rate)
 
 
-def info(path: str | Path, strict: bool = True) -> AudioInfo:
+def audio_info(path: str | Path, strict: bool = True) -> AudioInfo:
     """Rate, channels and duration, from the header wherever the header can be trusted.
 
-    They agree with `load` to the sample, but for mkv and webm (headers count in milliseconds there: within 20 ms).
+    They agree with `load_audio` to the sample, but for mkv and webm (their headers count in milliseconds: within
+    20 ms).
     Files that state no length (aac, live recordings, mp3 without a Xing header) are decoded once to count.
 
     Args:
         strict: refuse a file that is seen to be truncated; if not, the duration is the one that its header states.
 
     Raises:
-        AudioError: as `load`.
+        AudioError: as `load_audio`.
     """
     with open_audio(path, strict) as reader:
         frames = reader.frames
@@ -79,7 +89,7 @@ def info(path: str | Path, strict: bool = True) -> AudioInfo:
         return AudioInfo(reader.path, reader.rate, reader.channels, frames / reader.rate)
 
 
-def load(
+def load_audio(
     path: str | Path,
     sampling_rate: int | None = None,
     channel: int | str = "mix",
@@ -88,8 +98,9 @@ def load(
 ) -> tuple[np.ndarray, int]:
     """Read a recording, or a clip of it, as one channel.
 
-    A clip equals the same samples of the whole recording, resampled or not: `load(path, rate, start=s, duration=d)`
-    is `load(path, rate)` from sample round(s * rate) on, round(d * rate) samples long (halves round up).
+    A clip equals the same samples of the whole recording, resampled or not:
+    `load_audio(path, rate, start=s, duration=d)` is `load_audio(path, rate)` from
+    sample round(s * rate) on, round(d * rate) samples long (halves round up).
 
     Args:
         path: the recording; silence is valid audio (see `is_silent`).
@@ -103,7 +114,7 @@ def load(
 
     Raises:
         AudioError: the file is missing, a folder, unreadable, empty, no audio, truncated or damaged, without samples,
-            shorter than `SHORTEST`, holds NaN or infinite samples, or has no such channel or clip.
+            shorter than `MIN_SECONDS`, holds NaN or infinite samples, or has no such channel or clip.
     """
     with open_audio(path) as reader:
         rate = reader.rate if sampling_rate is None else sampling_rate
@@ -111,36 +122,56 @@ def load(
     return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), rate
 
 
-def blocks(
-    path: str | Path, seconds: float, sampling_rate: int | None = None, channel: int | str = "mix"
+def audio_blocks(
+    path: str | Path,
+    seconds: float,
+    sampling_rate: int | None = None,
+    channel: int | str = "mix",
+    strict: bool = True,
 ) -> Iterator[np.ndarray]:
     """Read a recording of any length in constant memory.
 
-    Yields:
-        float32 (samples,), round(seconds * rate) samples each but for a shorter last one; joined they equal `load`.
-
-    Raises:
-        AudioError: as `load`, when the reading gets there.
-    """
-    yield from _blocks(path, seconds, sampling_rate, channel, strict=True)
-
-
-def readable(
-    path: str | Path, seconds: float, sampling_rate: int | None = None, channel: int | str = "mix"
-) -> Iterator[np.ndarray]:
-    """As `blocks`, but of a file that is truncated or damaged it first gives what can be read.
+    Args:
+        path: the recording.
+        seconds: length of a block.
+        sampling_rate: Hz; None keeps the recording's own.
+        channel: as for `load_audio`.
+        strict: refuse a truncated file at once; if not, yield what can be read of it before the error.
 
     Yields:
-        float32 (samples,), round(seconds * rate) samples each but for a shorter last one.
+        float32 (samples,), round(seconds * rate) samples each but for a shorter last one; joined they equal
+        `load_audio`.
 
     Raises:
-        BrokenOff: after the last block, if the recording ends before it should.
-        AudioError: as `load`, when the reading gets there.
+        TruncatedAudioError: the recording ends before it should.
+        AudioError: as `load_audio`, when the reading gets there.
     """
-    yield from _blocks(path, seconds, sampling_rate, channel, strict=False)
+    with open_audio(path, strict) as reader:
+        rate = reader.rate if sampling_rate is None else sampling_rate
+        size = _round(seconds * rate)
+        if size < 1:
+            raise AudioError(f"Blocks of {seconds} s hold no sample at {rate} Hz; ask for longer ones.")
+        held: list[np.ndarray] = []
+        missing = size
+        broken = None
+        try:
+            for piece in _clip(reader, rate, channel, 0.0, None):
+                while len(piece):
+                    held.append(piece[:missing])
+                    piece = piece[missing:]
+                    missing -= len(held[-1])
+                    if not missing:
+                        yield np.concatenate(held)
+                        held, missing = [], size
+        except TruncatedAudioError as error:
+            broken = error
+        if held:
+            yield np.concatenate(held)
+        if broken is not None:
+            raise broken
 
 
-def save(path: str | Path, samples: np.ndarray, sampling_rate: int) -> None:
+def save_audio(path: str | Path, samples: np.ndarray, sampling_rate: int) -> None:
     """Write mono float samples (samples,) as 16-bit wav or flac, by suffix; beyond full scale they are clipped.
 
     Raises:
@@ -159,10 +190,10 @@ def save(path: str | Path, samples: np.ndarray, sampling_rate: int) -> None:
         soundfile.write(file, samples, sampling_rate, format=formats[path.suffix.lower()], subtype="PCM_16")
 
 
-def find(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
+def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
     """Audio files from files, folders (searched through, links followed) and globs, sorted, each once.
 
-    A file named outright is taken whatever its suffix; folders and globs give those with a suffix in `SUFFIXES`,
+    A file named outright is taken whatever its suffix; folders and globs give those with a suffix in `AUDIO_SUFFIXES`,
     without hidden ones.
 
     Raises:
@@ -182,9 +213,9 @@ def find(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
             if not matches:
                 raise UserError(f"Nothing matches {name}; check the pattern.")
             files = [file for match in matches for file in (_walk(match) if match.is_dir() else [match])]
-            files = [file for file in files if file.suffix.lower() in SUFFIXES]
+            files = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES]
         if not files:
-            raise UserError(f"{name} holds no audio; files count by suffix there: {' '.join(sorted(SUFFIXES))}.")
+            raise UserError(f"{name} holds no audio; files count by suffix there: {' '.join(sorted(AUDIO_SUFFIXES))}.")
         for file in files:
             found.setdefault(os.path.abspath(file), file)  # noqa: PTH100 (two links are two recordings)
     return sorted(found.values())
@@ -196,34 +227,6 @@ def is_silent(samples: np.ndarray) -> bool:
     That is digital silence, also under dither or a constant offset. A quiet room is not: its noise is louder.
     """
     return samples.size == 0 or bool(np.ptp(samples) <= SILENCE)
-
-
-def _blocks(
-    path: str | Path, seconds: float, sampling_rate: int | None, channel: int | str, strict: bool
-) -> Iterator[np.ndarray]:
-    with open_audio(path, strict) as reader:
-        rate = reader.rate if sampling_rate is None else sampling_rate
-        size = _round(seconds * rate)
-        if size < 1:
-            raise AudioError(f"Blocks of {seconds} s hold no sample at {rate} Hz; ask for longer ones.")
-        held: list[np.ndarray] = []
-        missing = size
-        broken = None
-        try:
-            for piece in _clip(reader, rate, channel, 0.0, None):
-                while len(piece):
-                    held.append(piece[:missing])
-                    piece = piece[missing:]
-                    missing -= len(held[-1])
-                    if not missing:
-                        yield np.concatenate(held)
-                        held, missing = [], size
-        except BrokenOff as error:
-            broken = error
-        if held:
-            yield np.concatenate(held)
-        if broken is not None:
-            raise broken
 
 
 def _clip(reader: Reader, rate: int, channel: int | str, start: float, duration: float | None) -> Iterator[np.ndarray]:
@@ -293,7 +296,7 @@ def _round(samples: float) -> int:
 def _check_length(path: Path, frames: int, rate: int) -> None:
     if frames == 0:
         raise AudioError(f"{path} holds no samples, only a header; record or export it again.")
-    if frames < SHORTEST * rate:
+    if frames < MIN_SECONDS * rate:
         count = "1 sample" if frames == 1 else f"{frames} samples"
         raise AudioError(f"{path} holds only {count} at {rate} Hz, too short to hold speech; leave it out.")
 
@@ -316,5 +319,5 @@ def _walk(folder: Path) -> list[Path]:
         here = Path(root)
         seen.add(here.resolve())
         folders[:] = [name for name in sorted(folders) if name[0] != "." and (here / name).resolve() not in seen]
-        files += [here / name for name in names if name[0] != "." and Path(name).suffix.lower() in SUFFIXES]
+        files += [here / name for name in names if name[0] != "." and Path(name).suffix.lower() in AUDIO_SUFFIXES]
     return files

@@ -15,11 +15,11 @@ from typing import Literal
 
 import numpy as np
 
-from speechrnn.audio.io import SILENCE, BrokenOff, is_silent
+from speechrnn.audio.io import SILENCE, TruncatedAudioError, is_silent
 from speechrnn.audio.vad import CHUNK, CHUNKS_PER_SECOND, WARM_UP, SpeechDetector, count_chunks
 from speechrnn.core.errors import UserError
 
-__all__ = ["SegmentationOptions", "Window", "hear_speech", "pieces"]
+__all__ = ["SegmentationOptions", "Window", "cut_windows", "detect_speech"]
 
 AHEAD = 480  # seconds of audio that are read, and searched for speech, at a time
 SHORTEST = 0.2  # seconds that speech lasts at least; what Silero takes for speech in noise is shorter
@@ -32,7 +32,7 @@ class SegmentationOptions:
     """How long recordings are cut.
 
     Attributes:
-        vad: what finds the silences, see `speechrnn.vad.find_detector`; "none" takes everything for speech.
+        vad: what finds the silences, see `speechrnn.vad.build_detector`; "none" takes everything for speech.
         threshold: probability from which a chunk is speech, 0 to 1.
         silence: seconds; a shorter pause does not end a stretch of speech.
         padding: seconds kept around speech, at most half of the silence.
@@ -66,19 +66,19 @@ class Window:
     Attributes:
         samples: float32 (samples,), margins included.
         start: where `samples` begins, in samples of the recording.
-        keep: from where to where the answer counts, in samples of the recording; margins lie outside.
+        valid: from where to where the answer counts, in samples of the recording; margins lie outside.
         first: whether a stretch of running speech begins here.
         last: whether it ends here.
     """
 
     samples: np.ndarray
     start: int
-    keep: tuple[int, int]
+    valid: tuple[int, int]
     first: bool
     last: bool
 
 
-def pieces(
+def cut_windows(
     blocks: Iterable[np.ndarray],
     sampling_rate: int,
     step: int,
@@ -91,8 +91,8 @@ def pieces(
     a longer stretch are of equal length, to a step, where its end has been seen before the first of them is cut.
 
     Args:
-        blocks: float32 (samples,) each, of any lengths. A `BrokenOff` from it is raised once the pieces of what came
-            before are out.
+        blocks: float32 (samples,) each, of any lengths. A `TruncatedAudioError` from it is raised once the pieces of
+            what came before are out.
         sampling_rate: Hz.
         step: samples to a frame of the network: each piece of a stretch starts, and is kept from, a whole multiple of
             it after the beginning of the stretch, so that the kept frames joined are those of the whole stretch.
@@ -106,13 +106,13 @@ def pieces(
     begun = source.peek(window + 1)
     if len(begun) > window:
         yield from _Cutter(sampling_rate, step, options, detector).cut(source)
-    elif hear_speech([begun], sampling_rate, options, detector)[0]:
+    elif detect_speech([begun], sampling_rate, options, detector)[0]:
         yield Window(begun, 0, (0, len(begun)), True, True)
     if source.broken is not None:
         raise source.broken
 
 
-def hear_speech(
+def detect_speech(
     waveforms: Sequence[np.ndarray], sampling_rate: int, options: SegmentationOptions, detector: SpeechDetector | None
 ) -> list[bool]:
     """In which of many clips, float32 (samples,) each, somebody speaks; with no detector: which are not silent."""
@@ -132,7 +132,7 @@ class _Source:
     def __init__(self, blocks: Iterable[np.ndarray]) -> None:
         self._blocks = iter(blocks)
         self._held: np.ndarray = np.empty(0, np.float32)
-        self.broken: BrokenOff | None = None
+        self.broken: TruncatedAudioError | None = None
 
     def peek(self, samples: int) -> np.ndarray:
         """The next (samples,), shorter only at the end."""
@@ -141,7 +141,7 @@ class _Source:
             while missing > 0 and (block := next(self._blocks, None)) is not None:
                 parts.append(block)
                 missing -= len(block)
-        except BrokenOff as error:
+        except TruncatedAudioError as error:
             self.broken = error
             self._blocks = iter(())
         self._held = np.concatenate(parts, dtype=np.float32)

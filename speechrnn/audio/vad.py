@@ -33,7 +33,7 @@ class SpeechDetector(Protocol):
     """What tells speech from everything else.
 
     Attributes:
-        name: as `find_detector` calls it.
+        name: as `build_detector` calls it.
     """
 
     name: str
@@ -188,7 +188,7 @@ class EnergyDetector:
         return 10 * np.log10(np.add.reduceat(power, edges) / sizes + 1e-10)
 
 
-def find_detector(name: str) -> SpeechDetector | None:
+def build_detector(name: str) -> SpeechDetector | None:
     """A detector by its name.
 
     Args:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import AudioError, load_audio
 from speechrnn.audio.augmentation import AugmentedWaveform, WaveformAugment, change_speed
 from speechrnn.text.tokenizers import Tokenizer
 
@@ -49,7 +49,7 @@ class Example:
 
     def load(self, sampling_rate: int) -> np.ndarray:
         """Its (samples,) float32 at a rate in Hz. AudioError where the file cannot be read."""
-        samples, _ = audio.load(self.audio, sampling_rate, self.channel, self.start, self.duration)
+        samples, _ = load_audio(self.audio, sampling_rate, self.channel, self.start, self.duration)
         return samples
 
 
@@ -141,7 +141,7 @@ def load_all(utterances: Sequence[Example], load: Callable[[Example], LoadedT]) 
         try:
             waveforms.append(load(utterance))
             kept.append(utterance)
-        except audio.AudioError as error:
+        except AudioError as error:
             logger.warning("Left out %s: %s", utterance.id, error)
     return kept, waveforms
 
@@ -173,9 +173,7 @@ class Utterances(Dataset[Batch]):
         epoch, requested = request
         utterances, heard = load_all(requested, lambda utterance: self.waveform(utterance, epoch))
         if not heard:
-            raise audio.AudioError(
-                f"No file of a batch can be read, {requested[0].audio} among them; repair the corpus."
-            )
+            raise AudioError(f"No file of a batch can be read, {requested[0].audio} among them; repair the corpus.")
         waveforms, lengths = pad([sound.samples for sound in heard])
         labels = [self.tokenizer.encode(utterance.text) for utterance in utterances]
         return Batch(
@@ -198,7 +196,7 @@ class Utterances(Dataset[Batch]):
             samples = self.load(utterance, speed=1.0)
             return AugmentedWaveform(samples, 0, len(samples))
         generator = np.random.default_rng([self.seed, epoch, zlib.crc32(utterance.id.encode())])
-        samples = self.load(utterance, self.augment.speed(generator))
+        samples = self.load(utterance, self.augment.draw_speed(generator))
         return self.augment(samples, generator)
 
     def load(self, utterance: Example, speed: float) -> np.ndarray:

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import AUDIO_SUFFIXES, find_audio
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.storage import is_remote, list_remote, on_the_web
 
@@ -110,7 +110,7 @@ def _find(name: str, spool: Path | None, stdin: BinaryIO | None) -> Iterable[Inp
     base = _base(path)
     return (
         Input(found.relative_to(base).with_suffix("").as_posix() if base else found.stem, str(found))
-        for found in audio.find(path)
+        for found in find_audio(path)
     )
 
 
@@ -128,7 +128,7 @@ def _remote(address: str) -> Iterator[Input]:
     if on_the_web(address):
         yield Input(PurePosixPath(_path_of(address)).stem or "index", address)
         return
-    base, addresses = list_remote(address, audio.SUFFIXES)
+    base, addresses = list_remote(address, AUDIO_SUFFIXES)
     for found in addresses:
         inner = PurePosixPath(_path_of(found)).relative_to(_path_of(base)) if base else PurePosixPath(found)
         yield Input(inner.with_suffix("").as_posix() if base else inner.stem, found)

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from speechrnn.audio.backends import AudioError
+from speechrnn.audio import AudioError
 from speechrnn.core.errors import UserError
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
-from speechrnn.audio.backends import AudioError
+from speechrnn.audio import AudioError
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.jobs.inputs import Input

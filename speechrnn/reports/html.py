@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import Template
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import AudioError, load_audio
 from speechrnn.evaluation.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit
 
 PLAYER_RATE = 16000  # Hz; every browser plays mp3 at this rate
@@ -134,10 +134,10 @@ def player(path: Path, start: float, duration: float) -> str:
     import soundfile
 
     try:
-        samples, rate = audio.load(
+        samples, rate = load_audio(
             path, PLAYER_RATE, start=start, duration=min(duration or PLAYER_SECONDS, PLAYER_SECONDS)
         )
-    except audio.AudioError as error:
+    except AudioError as error:
         return note(f"No recording to play: {error}")
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.5)

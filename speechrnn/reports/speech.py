@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import AudioError, load_audio
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.evaluation.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Errors, character_errors
@@ -157,9 +157,9 @@ def _examples(run: Results) -> str:
         row, drawing = item.row, ""
         try:
             span = {"start": row.get("start", 0.0), "duration": item.duration or None}
-            samples, _ = audio.load(row["audio"], model.front_end.options.sampling_rate, **span)
+            samples, _ = load_audio(row["audio"], model.front_end.options.sampling_rate, **span)
             drawing = picture(hear(model, tokenizer, samples, row["hypothesis"]), tokenizer.symbols, f"heard{place}")
-        except audio.AudioError:
+        except AudioError:
             pass  # the player's line says why
         drawn.append(_utterance(item, title, f'<div class="picture">{drawing}</div>' if drawing else ""))
     explained = note(

@@ -108,8 +108,8 @@ class State:
             one, frames = self.ahead.pop(self.taken)
             self.taken += 1
             piece = one.piece
-            frames = kept(frames, piece.start, piece.keep, step, piece.last)
-            yield from self.stretches.add(piece.keep[0] / sampling_rate, frames, piece.first, piece.last)
+            frames = kept(frames, piece.start, piece.valid, step, piece.last)
+            yield from self.stretches.add(piece.valid[0] / sampling_rate, frames, piece.first, piece.last)
 
     @property
     def complete(self) -> bool:

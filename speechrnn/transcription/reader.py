@@ -10,10 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from speechrnn.audio import io as audio
-from speechrnn.audio.backends import BrokenOff
-from speechrnn.audio.io import AudioError
-from speechrnn.audio.segmentation import SegmentationOptions, Window, hear_speech, pieces
+from speechrnn.audio import MIN_SECONDS, AudioError, TruncatedAudioError, audio_blocks
+from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
 from speechrnn.audio.vad import SpeechDetector
 from speechrnn.core.errors import UserError
 from speechrnn.transcription.transcript import Failure
@@ -140,7 +138,7 @@ class Recording:
                 self.room.check()
                 self.samples += len(block)
                 yield block
-        except BrokenOff as error:
+        except TruncatedAudioError as error:
             if not self.samples:
                 raise
             self.incomplete = str(error)
@@ -183,7 +181,7 @@ class Reader:
             second = next(blocks, None)
             if second is not None:
                 self._hear_clips()  # which must not wait for the end of a long recording
-                self._give(recording, pieces(chain([head, second], blocks), *self._cutting, self.detector))
+                self._give(recording, cut_windows(chain([head, second], blocks), *self._cutting, self.detector))
                 return
         except UserError as error:
             self.give(Unreadable(number, Failure(name, str(error))))
@@ -200,7 +198,7 @@ class Reader:
     def _open(self, source: Source) -> Iterator[np.ndarray]:
         """Blocks of which the first one is all of a short clip."""
         if not isinstance(source, tuple):
-            yield from audio.readable(source, self.options.window, self.sampling_rate)
+            yield from audio_blocks(source, self.options.window, self.sampling_rate, strict=False)
             return
         samples = resampled(*source, self.sampling_rate)
         size = max(1, round(self.options.window * self.sampling_rate))
@@ -211,7 +209,7 @@ class Reader:
         """Gives the short clips on; one without speech has no piece."""
         clips, self._clips, self._held = self._clips, [], 0.0
         waveforms = [samples for _, samples in clips]
-        spoken = hear_speech(waveforms, self.sampling_rate, self.options, self.detector) if clips else []
+        spoken = detect_speech(waveforms, self.sampling_rate, self.options, self.detector) if clips else []
         for (recording, samples), speech in zip(clips, spoken, strict=True):
             whole = Window(samples, 0, (0, len(samples)), first=True, last=True)
             self._give(recording, iter([whole] if speech else []))
@@ -236,7 +234,7 @@ def resampled(samples: np.ndarray, rate: int, sampling_rate: int) -> np.ndarray:
         raise AudioError(
             "Samples must be a float or integer array of the shape (samples,), one channel of a recording."
         )
-    if rate < 1 or len(samples) < audio.SHORTEST * rate:
+    if rate < 1 or len(samples) < MIN_SECONDS * rate:
         raise AudioError(f"{len(samples)} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
     if samples.dtype.kind == "i":
         samples = samples / -float(np.iinfo(samples.dtype).min)

@@ -10,10 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechrnn.audio import io as audio
-from speechrnn.audio.io import AudioError
+from speechrnn.audio import AudioError, is_silent
 from speechrnn.audio.segmentation import SegmentationOptions
-from speechrnn.audio.vad import SpeechDetector, find_detector
+from speechrnn.audio.vad import SpeechDetector, build_detector
 from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
@@ -113,8 +112,8 @@ class Transcriber:
 
     @cached_property
     def detector(self) -> SpeechDetector | None:
-        """What finds the silences; see `find_detector`."""
-        return find_detector(self.segmentation.vad)
+        """What finds the silences; see `build_detector`."""
+        return build_detector(self.segmentation.vad)
 
     def __call__(self, source: Source) -> Transcript:
         """Transcribes one recording.
@@ -160,12 +159,12 @@ class Transcriber:
 
         Args:
             waveforms: float32 (samples,) each, at `sampling_rate`. The network is not asked about silence
-                (`audio.is_silent`), since it has learnt to find words: silence has no frames.
+                (`is_silent`), since it has learnt to find words: silence has no frames.
 
         Returns:
             (batch, frames, symbols) log-probabilities and (batch,) true frames, on the model's device.
         """
-        spoken = [number for number, samples in enumerate(waveforms) if not audio.is_silent(samples)]
+        spoken = [number for number, samples in enumerate(waveforms) if not is_silent(samples)]
         frames = torch.zeros(len(waveforms), dtype=torch.long, device=self.device)
         if not spoken:
             return torch.zeros(len(waveforms), 0, len(self.tokenizer), device=self.device), frames

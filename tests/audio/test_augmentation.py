@@ -116,7 +116,7 @@ def test_plain_options_change_nothing() -> None:
     wave = np.sin(np.arange(500)).astype(np.float32)
     augment = WaveformAugment(PLAIN, RATE)
     generator = np.random.default_rng(0)
-    assert augment.speed(generator) == 1.0
+    assert augment.draw_speed(generator) == 1.0
     heard = augment(wave, generator)
     np.testing.assert_array_equal(heard.samples, wave)
     assert (heard.start, heard.end) == (0, len(wave))

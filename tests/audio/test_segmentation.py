@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import TruncatedAudioError, load_audio
 from speechrnn.audio import segmentation as module
-from speechrnn.audio.io import BrokenOff
-from speechrnn.audio.segmentation import SegmentationOptions, Window, hear_speech, pieces
+from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
 from speechrnn.audio.vad import EnergyDetector, SileroDetector, count_chunks
 from speechrnn.core.errors import UserError
 
@@ -73,11 +72,11 @@ def check(cut: Sequence[Window], samples: np.ndarray, rate: int, step: int, opti
             assert piece.samples.dtype == np.float32
             np.testing.assert_array_equal(piece.samples, samples[piece.start : stop])
             assert len(piece.samples) <= options.window * rate
-            assert piece.keep[0] == behind < piece.keep[1]
-            assert (piece.start - begin) % step == (piece.keep[0] - begin) % step == 0
-            assert piece.start == begin or piece.keep[0] - piece.start >= options.context * rate
-            assert stop == end or stop - piece.keep[1] >= options.context * rate
-            behind = piece.keep[1]
+            assert piece.valid[0] == behind < piece.valid[1]
+            assert (piece.start - begin) % step == (piece.valid[0] - begin) % step == 0
+            assert piece.start == begin or piece.valid[0] - piece.start >= options.context * rate
+            assert stop == end or stop - piece.valid[1] >= options.context * rate
+            behind = piece.valid[1]
         assert behind == end
 
 
@@ -100,9 +99,9 @@ def test_pieces_tile_each_stretch(
     samples = recording(*parts, rest=rest)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "AHEAD", ahead)
-        cut = list(pieces(in_blocks(samples, size), RATE, step, options, Oracle()))
+        cut = list(cut_windows(in_blocks(samples, size), RATE, step, options, Oracle()))
     if len(samples) <= options.window * RATE:
-        assert len(cut) == hear_speech([samples], RATE, options, Oracle())[0]
+        assert len(cut) == detect_speech([samples], RATE, options, Oracle())[0]
         assert all(len(piece.samples) == len(samples) for piece in cut)
         return
     check(cut, samples, RATE, step, options)
@@ -122,7 +121,7 @@ def assert_speech_is_kept(cut: Sequence[Window], parts: list[tuple[int, int]], t
     wanted = [
         (max(0, first * CHUNK - 200), min(total, last * CHUNK + 200)) for first, last, speech in runs if speech >= 6
     ]
-    assert [(group[0].keep[0], group[-1].keep[1]) for group in stretches(cut)] == wanted
+    assert [(group[0].valid[0], group[-1].valid[1]) for group in stretches(cut)] == wanted
 
 
 @settings(max_examples=60)
@@ -131,9 +130,9 @@ def test_without_a_detector_all_is_one_stretch(seconds: float, step: int, ahead:
     samples = recording((round(seconds * RATE) // CHUNK, 0), rest=round(seconds * RATE) % CHUNK)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "AHEAD", ahead)
-        cut = list(pieces([samples], RATE, step, SMALL, None))
+        cut = list(cut_windows([samples], RATE, step, SMALL, None))
     check(cut, samples, RATE, step, SMALL)
-    assert len(stretches(cut)) == 1 and cut[0].keep[0] == 0 and cut[-1].keep[1] == len(samples)
+    assert len(stretches(cut)) == 1 and cut[0].valid[0] == 0 and cut[-1].valid[1] == len(samples)
     if ahead == 480:
         lengths = [len(piece.samples) for piece in cut]
         assert max(lengths) - min(lengths) <= 2 * step
@@ -145,43 +144,43 @@ def test_any_rate_has_its_grid() -> None:
     for rate in (8000, 11025, 22050):
         samples = np.tile(np.array([0.9, -0.9], np.float32), 10 * rate)
         samples[7 * rate : 8 * rate] /= 100
-        cut = list(pieces(in_blocks(samples, 3001), rate, rate // 100, options, Oracle()))
+        cut = list(cut_windows(in_blocks(samples, 3001), rate, rate // 100, options, Oracle()))
         check(cut, samples, rate, rate // 100, options)
         (first, second) = stretches(cut)
-        assert (first[0].keep[0], second[-1].keep[1]) == (0, len(samples))
-        assert first[-1].keep[1] == pytest.approx(7.2 * rate, abs=0.04 * rate)
-        assert second[0].keep[0] == pytest.approx(7.8 * rate, abs=0.04 * rate)
+        assert (first[0].valid[0], second[-1].valid[1]) == (0, len(samples))
+        assert first[-1].valid[1] == pytest.approx(7.2 * rate, abs=0.04 * rate)
+        assert second[0].valid[0] == pytest.approx(7.8 * rate, abs=0.04 * rate)
 
 
 def test_a_short_recording_stays_whole() -> None:
     spoken = recording((40, 20), (40, 20), rest=11)
-    (piece,) = pieces(in_blocks(spoken, 100), RATE, 10, SMALL, Oracle())
+    (piece,) = cut_windows(in_blocks(spoken, 100), RATE, 10, SMALL, Oracle())
     np.testing.assert_array_equal(piece.samples, spoken)
-    assert (piece.start, piece.keep, piece.first, piece.last) == (0, (0, len(spoken)), True, True)
+    assert (piece.start, piece.valid, piece.first, piece.last) == (0, (0, len(spoken)), True, True)
     for detector in (Oracle(), None):
-        assert not list(pieces([np.zeros(5000, np.float32)], RATE, 10, SMALL, detector))
-        assert not list(pieces([], RATE, 10, SMALL, detector))
-    assert not list(pieces([recording((150, 0))], RATE, 10, SMALL, Oracle()))
-    assert len(list(pieces([recording((150, 0))], RATE, 10, SMALL, None))) == 1
+        assert not list(cut_windows([np.zeros(5000, np.float32)], RATE, 10, SMALL, detector))
+        assert not list(cut_windows([], RATE, 10, SMALL, detector))
+    assert not list(cut_windows([recording((150, 0))], RATE, 10, SMALL, Oracle()))
+    assert len(list(cut_windows([recording((150, 0))], RATE, 10, SMALL, None))) == 1
 
 
 def test_no_piece_where_nothing_is_heard() -> None:
     silence = np.zeros(100 * RATE, np.float32)
     for detector in (Oracle(), None):
-        assert not list(pieces([silence], RATE, 10, SMALL, detector))
-    assert not list(pieces([recording((1000, 5), (500, 5), (500, 5))], RATE, 10, SMALL, Oracle()))  # knocks
+        assert not list(cut_windows([silence], RATE, 10, SMALL, detector))
+    assert not list(cut_windows([recording((1000, 5), (500, 5), (500, 5))], RATE, 10, SMALL, Oracle()))  # knocks
     noise = recording((1000, 0))
-    cut = list(pieces([noise, silence, noise], RATE, 10, SMALL, None))
+    cut = list(cut_windows([noise, silence, noise], RATE, 10, SMALL, None))
     check(cut, np.concatenate([noise, silence, noise]), RATE, 10, SMALL)
-    assert [group[0].keep[0] for group in stretches(cut)] == [0, pytest.approx(132000 - 200, abs=CHUNK)]
+    assert [group[0].valid[0] for group in stretches(cut)] == [0, pytest.approx(132000 - 200, abs=CHUNK)]
 
 
 def test_hear_speech_of_many_clips() -> None:
     spoken, empty = recording((10, 20)), np.zeros(0, np.float32)
     clips = [spoken, recording((30, 0)), np.zeros(1000, np.float32), empty, recording((10, 5)), spoken]
-    assert hear_speech(clips, RATE, SMALL, Oracle()) == [True, False, False, False, False, True]
-    assert hear_speech(clips, RATE, SMALL, None) == [True, True, False, False, True, True]
-    assert hear_speech([], RATE, SMALL, Oracle()) == []
+    assert detect_speech(clips, RATE, SMALL, Oracle()) == [True, False, False, False, False, True]
+    assert detect_speech(clips, RATE, SMALL, None) == [True, True, False, False, True, True]
+    assert detect_speech([], RATE, SMALL, Oracle()) == []
 
 
 def test_speech_goes_on_down_to_a_lower_probability() -> None:
@@ -192,22 +191,22 @@ def test_speech_goes_on_down_to_a_lower_probability() -> None:
             return heard
 
     samples = recording((300, 0))
-    (piece,) = pieces([samples], RATE, 10, SMALL, Wavering())
-    assert piece.keep == (100 * CHUNK - 200, 150 * CHUNK + 200)
+    (piece,) = cut_windows([samples], RATE, 10, SMALL, Wavering())
+    assert piece.valid == (100 * CHUNK - 200, 150 * CHUNK + 200)
     options = SegmentationOptions(silence=0.5, window=6.0, context=1.0, threshold=0.65)
-    assert not list(pieces([samples], RATE, 10, options, Wavering()))
+    assert not list(cut_windows([samples], RATE, 10, options, Wavering()))
 
 
 def test_what_breaks_off_gives_its_pieces_first() -> None:
     def broken(samples: np.ndarray) -> Iterator[np.ndarray]:
         yield samples
-        raise BrokenOff("talk.wav breaks off.", len(samples) / RATE)
+        raise TruncatedAudioError("talk.wav breaks off.", len(samples) / RATE)
 
     for samples in (recording((10, 40)), recording((10, 40), (50, 300), (50, 30))):
-        cut = pieces(broken(samples), RATE, 10, SMALL, Oracle())
-        whole = list(pieces([samples], RATE, 10, SMALL, Oracle()))
-        assert [next(cut).keep for _ in whole] == [piece.keep for piece in whole]
-        with pytest.raises(BrokenOff, match="breaks off"):
+        cut = cut_windows(broken(samples), RATE, 10, SMALL, Oracle())
+        whole = list(cut_windows([samples], RATE, 10, SMALL, Oracle()))
+        assert [next(cut).valid for _ in whole] == [piece.valid for piece in whole]
+        with pytest.raises(TruncatedAudioError, match="breaks off"):
             next(cut)
 
 
@@ -217,8 +216,8 @@ def test_five_hours_cost_no_memory(detector: Oracle | None) -> None:
     minute = recording((20, 900), (20, 935))
     tracemalloc.start()
     peaks, kept = [], 0
-    for piece in pieces((minute for _ in range(300)), RATE, 10, SegmentationOptions(), detector):
-        kept += piece.keep[1] - piece.keep[0]
+    for piece in cut_windows((minute for _ in range(300)), RATE, 10, SegmentationOptions(), detector):
+        kept += piece.valid[1] - piece.valid[0]
         if piece.start > RATE * 1000 * (len(peaks) + 1):
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.reset_peak()
@@ -248,17 +247,17 @@ def test_options_that_make_no_sense(key: str, value: float, sentence: str) -> No
 def test_real_speech_is_found_in_long_silence_and_noise(shared: Path) -> None:
     pytest.importorskip("silero_vad", reason="the extra [vad] is not installed")
     files = sorted((shared / "an4/wav/an4_clstk").glob("*/*.opus"))[::60]
-    clips = [audio.load(path, 16000)[0] for path in files]
-    assert all(hear_speech(clips, 16000, SegmentationOptions(), SileroDetector()))
-    assert all(hear_speech(clips, 16000, SegmentationOptions(), EnergyDetector()))
+    clips = [load_audio(path, 16000)[0] for path in files]
+    assert all(detect_speech(clips, 16000, SegmentationOptions(), SileroDetector()))
+    assert all(detect_speech(clips, 16000, SegmentationOptions(), EnergyDetector()))
     noise = 0.001 * np.random.default_rng(0).standard_normal(16000 * 8).astype(np.float32)
     samples = np.concatenate([part for clip in clips for part in (noise, clip)] + [noise])
-    cut = list(pieces(in_blocks(samples, 16000), 16000, 160, SegmentationOptions(), SileroDetector()))
+    cut = list(cut_windows(in_blocks(samples, 16000), 16000, 160, SegmentationOptions(), SileroDetector()))
     check(cut, samples, 16000, 160, SegmentationOptions())
     at = 0
     for clip in clips:
         inside = [
-            p for p in cut if at + len(noise) - 8000 < p.keep[0] and p.keep[1] < at + len(noise) + len(clip) + 8000
+            p for p in cut if at + len(noise) - 8000 < p.valid[0] and p.valid[1] < at + len(noise) + len(clip) + 8000
         ]
         assert inside
         cut = cut[len(inside) :]

@@ -11,16 +11,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechrnn.audio import io as audio
-from speechrnn.audio import vad
+from speechrnn.audio import load_audio, vad
 from speechrnn.audio.vad import (
     CHUNK,
     WARM_UP,
     EnergyDetector,
     SileroDetector,
     SpeechDetector,
+    build_detector,
     count_chunks,
-    find_detector,
 )
 from speechrnn.core.errors import UserError
 
@@ -60,7 +59,7 @@ def sequential(samples: np.ndarray) -> np.ndarray:
 
 def speakers(shared: Path, count: int) -> list[np.ndarray]:
     files = sorted((shared / "an4/wav/an4_clstk").glob("*/*.opus"))
-    return [audio.load(path, RATE)[0] for path in files[:: len(files) // count][:count]]
+    return [load_audio(path, RATE)[0] for path in files[:: len(files) // count][:count]]
 
 
 @given(st.integers(0, 10**6), st.sampled_from([1000, 8000, 11025, 16000, 22050, 44100, 48000]))
@@ -92,7 +91,7 @@ def test_silero_hears_speech_in_real_speech(silero: SileroDetector, shared: Path
 
 def test_silero_hears_none_in_silence_noise_and_music(silero: SileroDetector, shared: Path) -> None:
     recordings = [np.zeros(10 * RATE, np.float32), noise(10, 0.1), noise(10, 0.003), music(20)]
-    recordings += [audio.load(path, RATE)[0] for path in sorted((shared / "noise").glob("*.flac"))]
+    recordings += [load_audio(path, RATE)[0] for path in sorted((shared / "noise").glob("*.flac"))]
     for row in silero(recordings, RATE):
         assert row.max() < 0.7 and (row > 0.5).sum() < 6  # by chance in a chunk, never for as long as a word takes
 
@@ -176,15 +175,15 @@ def test_detectors_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     def name(detector: SpeechDetector | None) -> str:
         return "none" if detector is None else detector.name
 
-    assert name(find_detector("energy")) == "energy" and find_detector("none") is None
+    assert name(build_detector("energy")) == "energy" and build_detector("none") is None
     with pytest.raises(UserError, match="vad=loud is unknown; choose auto, silero, energy or none"):
-        find_detector("loud")
+        build_detector("loud")
     monkeypatch.setitem(sys.modules, "silero_vad", None)  # as if it were not installed
-    assert name(find_detector("auto")) == "energy"
+    assert name(build_detector("auto")) == "energy"
     with pytest.raises(UserError, match=r"pip install 'speechrnn\[vad\]'"):
-        find_detector("silero")
+        build_detector("silero")
 
 
 def test_auto_is_silero_where_it_is_installed(silero: SileroDetector) -> None:
-    found = find_detector("auto")
+    found = build_detector("auto")
     assert found is not None and found.name == silero.name

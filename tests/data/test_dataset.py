@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lhotse import CutSet
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import AudioError, load_audio
 from speechrnn.audio.augmentation import WaveformAugment, WaveformOptions
 from speechrnn.data.corpora import corpus_options
 from speechrnn.data.corpora.prepare import prepare
@@ -121,7 +121,7 @@ def test_a_batch_is_padded_and_labelled(cuts: CutSet) -> None:
     for row, length, count, example in zip(
         batch.waveforms, batch.lengths.tolist(), batch.label_lengths.tolist(), chosen, strict=True
     ):
-        expected, _ = audio.load(example.audio, RATE)
+        expected, _ = load_audio(example.audio, RATE)
         np.testing.assert_allclose(row[:length].numpy(), expected, atol=1 / 32000)
         assert not row[length:].any()
         assert TOKENIZER.decode(batch.labels[start : start + count].tolist()) == example.text
@@ -151,7 +151,7 @@ def test_damaged_audio_is_reported_and_left_out(cuts: CutSet, tmp_path: Path, ca
     assert batch.ids == tuple(example.id for example in examples(cuts)[:2])
     assert len(batch.waveforms) == len(batch.label_lengths) == 2
     assert "Left out bad" in caplog.text
-    with pytest.raises(audio.AudioError, match="repair the corpus"):
+    with pytest.raises(AudioError, match="repair the corpus"):
         Utterances(TOKENIZER, RATE)[0, [bad]]
 
 

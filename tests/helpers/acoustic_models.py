@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import save_audio
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.text.tokenizers import CharTokenizer
@@ -36,7 +36,7 @@ def record(folder: Path, count: int, seconds: float = 0.3) -> Path:
         path = folder / f"{number // 100}" / f"{number:04}.wav"
         path.parent.mkdir(parents=True, exist_ok=True)
         length = round(generator.uniform(0.5, 1.5) * seconds * RATE)
-        audio.save(path, (generator.standard_normal(length) * 0.1).astype(np.float32), RATE)
+        save_audio(path, (generator.standard_normal(length) * 0.1).astype(np.float32), RATE)
     return folder
 
 

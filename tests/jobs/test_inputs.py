@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import save_audio
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.inputs import Input, find_inputs
 
@@ -18,7 +18,7 @@ from speechrnn.jobs.inputs import Input, find_inputs
 def recordings(tmp_path: Path) -> Path:
     for name in ("wav/f/one.wav", "wav/m/one.flac", "wav/two.wav", "else/three.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        audio.save(tmp_path / name, np.zeros(1600, np.float32), 16000)
+        save_audio(tmp_path / name, np.zeros(1600, np.float32), 16000)
     return tmp_path
 
 
@@ -52,7 +52,7 @@ def test_ids_from_the_working_folder(recordings: Path, monkeypatch: pytest.Monke
 def test_two_recordings_with_one_id_are_an_error_that_names_both(recordings: Path) -> None:
     with pytest.raises(UserError, match=r"f/one\.wav and .*m/one\.flac would both be written as 'one'"):
         ids(recordings / "wav" / "f", recordings / "wav" / "m")
-    audio.save(recordings / "wav" / "two.flac", np.zeros(1600, np.float32), 16000)
+    save_audio(recordings / "wav" / "two.flac", np.zeros(1600, np.float32), 16000)
     with pytest.raises(UserError, match=r"two\.flac and .*two\.wav would both be written as 'two'"):
         ids(recordings / "wav")
 
@@ -61,7 +61,7 @@ def test_a_mark_tells_a_changed_file(recordings: Path) -> None:
     (one,) = find_inputs(recordings / "wav" / "two.wav")
     before = one.mark()
     assert before == one.mark() and before is not None and before[0] == 44 + 2 * 1600
-    audio.save(one.source, np.zeros(3200, np.float32), 16000)
+    save_audio(one.source, np.zeros(3200, np.float32), 16000)
     assert one.mark() != before
     Path(one.source).unlink()
     assert one.mark() is None

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from helpers import servers
 
-from speechrnn.audio import io as audio
-from speechrnn.audio.io import AudioError
+from speechrnn.audio import AudioError, save_audio
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.inputs import find_inputs
 from speechrnn.jobs.storage import fetched, is_remote, list_remote, local_copy
@@ -24,7 +23,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generator = np.random.default_rng(0)
     for name in ("a/one.wav", "a/b/two.flac", "three.wav"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        audio.save(folder / name, generator.uniform(-0.5, 0.5, 8000).astype(np.float32), 16000)
+        save_audio(folder / name, generator.uniform(-0.5, 0.5, 8000).astype(np.float32), 16000)
     (folder / "a" / "notes.txt").write_text("no audio")
     (folder / "half.wav").write_bytes((folder / "three.wav").read_bytes() * 20)
     return folder

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from helpers.acoustic_models import save_listener
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import save_audio
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.cli import main as cli
 from speechrnn.transcription.transcriber import Transcriber
@@ -53,8 +53,8 @@ def recordings(tmp_path: Path) -> Path:
     for name, seconds in (("a/one.wav", 0.7), ("b/two.flac", 1.3)):
         (folder / name).parent.mkdir(parents=True)
         noise = generator.standard_normal(round(seconds * RATE)) * 0.1
-        audio.save(folder / name, noise.astype(np.float32), RATE)
-    audio.save(folder / "silence.wav", np.zeros(RATE, np.float32), RATE)
+        save_audio(folder / name, noise.astype(np.float32), RATE)
+    save_audio(folder / "silence.wav", np.zeros(RATE, np.float32), RATE)
     return folder
 
 

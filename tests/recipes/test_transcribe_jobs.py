@@ -19,11 +19,11 @@ import pytest
 from helpers import servers
 from helpers.acoustic_models import ALONE, RATE, record, save_listener, written
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import audio_blocks, save_audio
 from speechrnn.cli import main as cli
 from speechrnn.jobs.outputs import Outputs
 from speechrnn.jobs.transcription_job import Job
-from speechrnn.transcription import pipeline
+from speechrnn.transcription import pipeline, reader
 from speechrnn.transcription import reader as intake
 from speechrnn.transcription.transcript import Transcript
 
@@ -299,21 +299,21 @@ def test_a_full_disk_that_is_no_real_one(run: Run, few: Path, tmp_path: Path, mo
 def test_a_file_that_changes_while_it_is_read(
     run: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    readable = audio.readable
+    read = audio_blocks
 
     def and_change(path: str, *arguments: Any, **keys: Any) -> Iterator[np.ndarray]:
-        yield from readable(path, *arguments, **keys)
+        yield from read(path, *arguments, **keys)
         if "0001" in str(path):
             with Path(path).open("ab") as file:
                 file.write(b"\0\0")
 
     command = (f"inputs={few}", f"output={tmp_path}/out")
     with monkeypatch.context() as patch:
-        patch.setattr(audio, "readable", and_change)
+        patch.setattr(reader, "audio_blocks", and_change)
         status, _, err = run(*command)
     assert status == 1 and f"{few}/0/0001.wav was changed while it was read; give the command again" in err
     assert "0/0001.txt" not in written(tmp_path / "out")
-    audio.save(few / "0" / "0001.wav", np.zeros(RATE, np.float32), RATE)
+    save_audio(few / "0" / "0001.wav", np.zeros(RATE, np.float32), RATE)
     status, out, _ = run(*command)  # it is not the file that has failed
     assert status == 0 and out.startswith("1 file (3 were there already)")
 
@@ -321,7 +321,7 @@ def test_a_file_that_changes_while_it_is_read(
 def test_a_changed_recording_is_transcribed_again(run: Run, few: Path, tmp_path: Path) -> None:
     command = (f"inputs={few}", f"output={tmp_path}/out")
     assert run(*command)[0] == 0
-    audio.save(few / "0" / "0001.wav", np.zeros(RATE, np.float32), RATE)
+    save_audio(few / "0" / "0001.wav", np.zeros(RATE, np.float32), RATE)
     assert run(*command)[1].startswith("1 file (3 were there already), 1.0 s of audio")
     rows = [json.loads(line) for line in (tmp_path / "out" / "hypotheses.jsonl").read_text().splitlines()]
     assert [row["id"] for row in rows] == [f"0/{number:04}" for number in range(4)]

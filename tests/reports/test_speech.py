@@ -16,7 +16,7 @@ import soundfile
 import torch
 from helpers.html_page import Page, table
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import save_audio
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.evaluation.metrics import score
@@ -46,7 +46,7 @@ def make_run(
     for number, (reference, hypothesis) in enumerate(texts):
         path, duration = folder / "audio" / f"{number}.wav", seconds + number / 4
         time = np.arange(round(duration * RATE)) / RATE
-        audio.save(path, 0.5 * np.sin(2 * np.pi * 300 * (number + 1) * time), RATE)
+        save_audio(path, 0.5 * np.sin(2 * np.pi * 300 * (number + 1) * time), RATE)
         row = {"id": f"utterance-{number}", "audio": str(path), "duration": duration, "confidence": 0.875}
         rows.append({**row, "reference": reference, "hypothesis": hypothesis, "words": [], "decoding": "greedy"})
     write_rows(folder, rows)
@@ -194,7 +194,7 @@ def test_plays_each_utterance(page: Page) -> None:
 def test_plays_and_draws_only_the_part_of_the_file(tmp_path: Path) -> None:
     [row] = make_run(tmp_path, [("ab", "ab")])
     silence_then_tone = np.concatenate([np.zeros(RATE), 0.5 * np.sin(np.arange(RATE))])
-    audio.save(tmp_path / "long.wav", silence_then_tone, RATE)
+    save_audio(tmp_path / "long.wav", silence_then_tone, RATE)
     write_rows(tmp_path, [{**row, "audio": str(tmp_path / "long.wav"), "start": 1.0, "duration": 0.5}])
     [player] = Page(write_report(tmp_path)).all("audio")
     samples, rate = soundfile.read(io.BytesIO(base64.b64decode(player["src"].split(",")[1])))

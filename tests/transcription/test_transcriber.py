@@ -13,9 +13,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import MIN_SECONDS, AudioError, find_audio, load_audio, save_audio
 from speechrnn.audio.features import FeatureOptions
-from speechrnn.audio.io import AudioError
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import pad
@@ -129,7 +128,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Seven recordings of different lengths, and three files that are none."""
     folder = tmp_path_factory.mktemp("recordings")
     for number, seconds in enumerate((0.4, 2.0, 0.9, 1.4, 3.1, 0.5, 1.1)):
-        audio.save(folder / f"good{number}.wav", noise(seconds, number), RATE)
+        save_audio(folder / f"good{number}.wav", noise(seconds, number), RATE)
     (folder / "empty.wav").touch()
     (folder / "text.wav").write_text("I am not a recording.\n")
     (folder / "cut.wav").write_bytes((folder / "good4.wav").read_bytes()[:40_000])
@@ -185,7 +184,7 @@ def test_silence_is_an_empty_transcript_of_which_the_network_is_not_asked(sample
 
 
 def test_a_batch_of_silence_alone(tmp_path: Path) -> None:
-    audio.save(tmp_path / "silence.wav", np.zeros(RATE, np.float32), RATE)
+    save_audio(tmp_path / "silence.wav", np.zeros(RATE, np.float32), RATE)
     assert scripted("AB")(tmp_path / "silence.wav").text == ""
 
 
@@ -207,11 +206,11 @@ def test_of_a_file_that_breaks_off_there_is_what_can_be_read(transcriber: Transc
     whole, cut = transcriber(folder / "good4.wav"), transcriber(folder / "cut.wav")
     assert cut.duration == pytest.approx((40_000 - 44) / 2 / RATE, abs=1e-3)
     assert str(folder / "cut.wav") in str(cut.incomplete) and whole.incomplete is None
-    assert cut.text == transcriber((audio.load(folder / "good4.wav")[0][:19_978], RATE)).text
+    assert cut.text == transcriber((load_audio(folder / "good4.wav")[0][:19_978], RATE)).text
 
 
 def test_of_a_long_file_that_breaks_off_there_is_what_can_be_read(tmp_path: Path) -> None:
-    audio.save(tmp_path / "long.wav", np.concatenate([played("AB CC"), pause(60), played("B A"), pause(9)]), RATE)
+    save_audio(tmp_path / "long.wav", np.concatenate([played("AB CC"), pause(60), played("B A"), pause(9)]), RATE)
     whole = (tmp_path / "long.wav").read_bytes()
     (tmp_path / "cut.wav").write_bytes(whole[: 50 * RATE * 2])
     assert speller()(tmp_path / "long.wav").text == "AB CC B A"
@@ -224,7 +223,7 @@ def test_a_file_that_is_damaged_behind_its_header_leaves_the_batch(transcriber: 
     import soundfile
 
     samples = noise(1).astype(np.float32)
-    audio.save(tmp_path / "good.wav", samples, RATE)
+    save_audio(tmp_path / "good.wav", samples, RATE)
     samples[RATE // 2] = np.nan
     soundfile.write(tmp_path / "nan.wav", samples, RATE, subtype="FLOAT")
     first, second = transcriber.transcribe([tmp_path / "good.wav", tmp_path / "nan.wav"])
@@ -234,7 +233,7 @@ def test_a_file_that_is_damaged_behind_its_header_leaves_the_batch(transcriber: 
 
 def test_files_and_samples_give_the_same_words_and_times(transcriber: Transcriber, folder: Path) -> None:
     path = folder / "good4.wav"
-    samples, rate = audio.load(path)
+    samples, rate = load_audio(path)
     read, given = transcriber(path), transcriber((samples, rate))
     integers = transcriber(((samples * 32768).astype(np.int16), rate))
     assert read.words == given.words == integers.words and read.words
@@ -243,8 +242,8 @@ def test_files_and_samples_give_the_same_words_and_times(transcriber: Transcribe
 
 def test_another_rate_is_resampled_to_the_models(transcriber: Transcriber, tmp_path: Path) -> None:
     samples = noise(2, rate=44_100)
-    audio.save(tmp_path / "high.wav", samples, 44_100)
-    expected = transcriber.decode([audio.load(tmp_path / "high.wav", RATE)[0]])[0]
+    save_audio(tmp_path / "high.wav", samples, 44_100)
+    expected = transcriber.decode([load_audio(tmp_path / "high.wav", RATE)[0]])[0]
     from_file = transcriber(tmp_path / "high.wav")
     assert from_file.words == expected.words and from_file.words
     assert from_file.duration == 2.0
@@ -274,7 +273,7 @@ def test_a_bad_source_is_one_sentence(
 def test_the_shortest_audio_there_can_be(kind: str, subsampling: str) -> None:
     model = talkative(noise(1), kind, subsampling=subsampling)
     transcriber = Transcriber(model, TOKENIZER, "talkative", "cpu", segmentation=ALL)
-    shortest = noise(audio.SHORTEST)
+    shortest = noise(MIN_SECONDS)
     alone = transcriber((shortest, RATE))
     assert transcriber.decode([shortest, noise(2)])[0] == alone
     assert all(0 <= word.start < word.end <= alone.duration for word in alone.words)
@@ -284,8 +283,8 @@ def test_the_shortest_audio_there_can_be(kind: str, subsampling: str) -> None:
 def test_the_same_words_at_batch_sizes_1_8_and_32_on_all_of_an4s_test_files(
     shared: Path, kind: str, subsampling: str
 ) -> None:
-    paths = audio.find(shared / "an4" / "wav" / "an4test_clstk")
-    waveforms = [audio.load(path, RATE)[0] for path in paths]
+    paths = find_audio(shared / "an4" / "wav" / "an4test_clstk")
+    waveforms = [load_audio(path, RATE)[0] for path in paths]
     model = talkative(waveforms[0], kind, subsampling=subsampling)
     transcriber = Transcriber(model, TOKENIZER, "talkative", "cpu", segmentation=ALL)
 

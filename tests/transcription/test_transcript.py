@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechrnn.audio.io import SHORTEST
+from speechrnn.audio import MIN_SECONDS
 from speechrnn.decoding.hypothesis import DecodingResult, Hypothesis, Word
 from speechrnn.transcription.transcript import DecodedSegment, assemble, fit
 
@@ -96,7 +96,7 @@ def test_times_lie_in_the_audio_in_order_and_take_time(layout: list[tuple[int, i
         frames = start + length
         words.append(Word(f"w{number}", start * frame, frames * frame, 0.5))
     # The audio ends within the last frame, perhaps where it begins.
-    duration = round(max((frames - 1 + cut) * frame, SHORTEST), 3)
+    duration = round(max((frames - 1 + cut) * frame, MIN_SECONDS), 3)
     fitted = fit(words, duration)
     assert [word.word for word in fitted] == [word.word for word in words]
     assert fitted[0].start >= 0 and fitted[-1].end <= duration

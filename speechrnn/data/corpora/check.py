@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import AudioError, AudioInfo, audio_info
 from speechrnn.data.corpora import CorpusOptions, Utterance
 from speechrnn.text.normalisation import NormalisationOptions, normalise
 
@@ -30,7 +30,7 @@ class Accepted:
     """An utterance that has passed all checks: its text is normalised and its duration known."""
 
     utterance: Utterance
-    info: audio.AudioInfo
+    info: AudioInfo
     text: str
     duration: float  # seconds
 
@@ -93,12 +93,10 @@ def check(
     return accepted, rejected
 
 
-def _infos(
-    utterances: Sequence[Utterance], stamps: Sequence[Stamp | None]
-) -> Iterator[audio.AudioInfo | audio.AudioError | None]:
+def _infos(utterances: Sequence[Utterance], stamps: Sequence[Stamp | None]) -> Iterator[AudioInfo | AudioError | None]:
     """What each utterance's audio file is, in order; None where there is none. Each file is opened once."""
     paths = list(dict.fromkeys(u.audio for u, stamp in zip(utterances, stamps, strict=True) if stamp is not None))
-    known: dict[Path, audio.AudioInfo | audio.AudioError] = {}
+    known: dict[Path, AudioInfo | AudioError] = {}
     pool = ThreadPoolExecutor(_READERS)
     try:
         found = zip(paths, pool.map(_info, paths), strict=True)
@@ -114,16 +112,16 @@ def _infos(
         pool.shutdown(wait=False, cancel_futures=True)  # interrupted, it would go through all the rest first
 
 
-def _info(path: Path) -> audio.AudioInfo | audio.AudioError:
+def _info(path: Path) -> AudioInfo | AudioError:
     try:
-        return audio.info(path)
-    except audio.AudioError as error:
+        return audio_info(path)
+    except AudioError as error:
         return error
 
 
 def _judge(
     utterance: Utterance,
-    info: audio.AudioInfo | audio.AudioError | None,
+    info: AudioInfo | AudioError | None,
     options: CorpusOptions,
     normalisation: NormalisationOptions,
     seen: set[tuple[Path, float, int | None]],
@@ -136,7 +134,7 @@ def _judge(
     text = normalise(utterance.text, normalisation)
     if not text.strip():
         return Rejected(utterance, EMPTY_TRANSCRIPT, f"the transcript is {utterance.text!r}")
-    if isinstance(info, audio.AudioError):
+    if isinstance(info, AudioError):
         return Rejected(utterance, UNREADABLE, str(info))
     key = (utterance.audio, utterance.start, utterance.channel)
     if key in seen:

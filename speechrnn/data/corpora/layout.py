@@ -61,11 +61,11 @@ def audio_files(folder: Path) -> dict[str, Path]:
 
     Of several files that differ only in the suffix (a corpus kept as .sph and .wav), the first by name is taken.
     """
-    from speechrnn.audio.io import SUFFIXES
+    from speechrnn.audio import AUDIO_SUFFIXES
 
     files: dict[str, Path] = {}
     for path in files_below(folder):
-        if path.suffix.lower() in SUFFIXES:
+        if path.suffix.lower() in AUDIO_SUFFIXES:
             files.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
     return files
 

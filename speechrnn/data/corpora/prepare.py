@@ -1,6 +1,6 @@
 """A corpus on disk -> `cuts_{train,dev,test}.jsonl.gz` (lhotse) and `summary.json` in a folder.
 
-The audio is not copied: the cuts name it. Read it with `speechrnn.audio.load(source, start=cut.start,
+The audio is not copied: the cuts name it. Read it with `speechrnn.audio.load_audio(source, start=cut.start,
 duration=cut.duration, channel=...)`, where a MonoCut stands for the one channel `cut.channel` and a MultiCut for all
 channels mixed; that reads formats which lhotse's own reader does not.
 """

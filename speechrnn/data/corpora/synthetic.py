@@ -191,7 +191,7 @@ def _make(root: Path, counts: dict[str, int], settings: Settings, fingerprint: d
     from rich.console import Console
     from rich.progress import track
 
-    from speechrnn.audio import io as audio
+    from speechrnn.audio import save_audio
     from speechrnn.data.corpora.synthesis import draw, record
 
     # First, so that a folder that an interruption left unfinished is known as ours.
@@ -205,7 +205,7 @@ def _make(root: Path, counts: dict[str, int], settings: Settings, fingerprint: d
     for split, each in track(drawn, "Speaking", console=console, transient=True, disable=not console.is_terminal):
         speech = record(each, settings.sampling_rate)
         name = f"{split}/{each.id}.flac"
-        audio.save(root / name, speech.samples, settings.sampling_rate)
+        save_audio(root / name, speech.samples, settings.sampling_rate)
         seconds = len(speech.samples) / settings.sampling_rate
         entries.append({"split": split, "audio": name, "duration": round(seconds, 4), **asdict(each)})
         if speech.words:

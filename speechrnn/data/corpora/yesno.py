@@ -83,14 +83,14 @@ def cut(whole: Utterance, sizes: tuple[int, ...]) -> list[Utterance]:
     A file in which other than the named number of words is heard comes back without its text, so that the summary lists
     it: in 0_1_0_1_0_0_0_0 seven are spoken.
     """
-    from speechrnn.audio import io as audio
+    from speechrnn.audio import AudioError, load_audio
 
     words = (whole.text or "").split()
     if len(words) != sum(sizes):
         return [whole]
     try:
-        samples, rate = audio.load(whole.audio)
-    except audio.AudioError:  # which the summary will tell
+        samples, rate = load_audio(whole.audio)
+    except AudioError:  # which the summary will tell
         return [whole]
     sounds = find_sounds(samples, rate, len(words))
     if sounds is None:

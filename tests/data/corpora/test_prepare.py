@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import load_audio
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions, corpus_options
 from speechrnn.data.corpora.prepare import prepare
@@ -42,7 +42,7 @@ def test_the_cuts_are_lhotses_and_the_summary_counts_them(corpus: Path, tmp_path
     assert (supervision.text, supervision.speaker) == ("SHARKS FEED FISH FEED", "anna")
     assert supervision.id == first.id
     assert len(rest) == 3
-    samples, _ = audio.load(first.recording.sources[0].source, start=first.start, duration=first.duration)
+    samples, _ = load_audio(first.recording.sources[0].source, start=first.start, duration=first.duration)
     assert samples.shape == (4000,)
     for split in ("train", "dev", "test"):
         part = prepared.summary["splits"][split]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 pytest.importorskip("espeakng_loader", reason="espeak-ng is not installed (pip install 'speechrnn[demo]')")
 
-from speechrnn.audio import io as audio
+from speechrnn.audio import audio_info
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import SPLITS, corpus_options, espeak, grammar
 from speechrnn.data.corpora.prepare import prepare
@@ -271,7 +271,7 @@ def test_what_is_written(made: Path) -> None:
     words = {entry["id"]: entry["words"] for entry in map(json.loads, (made / "words.jsonl").read_text().splitlines())}
     for split, voices in (("train", TRAIN_VOICES), ("dev", DEV_VOICES), ("test", TEST_VOICES)):
         for index, found in enumerate(splits[split]):
-            info = audio.info(found.audio)
+            info = audio_info(found.audio)
             assert (info.sampling_rate, info.channels) == (16000, 1)
             assert found.speaker == voices[index]
             entry = entries[found.id]
