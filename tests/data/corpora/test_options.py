@@ -81,7 +81,7 @@ def test_every_corpus_says_what_it_looks_for(name: str) -> None:
 
 def test_nothing_heavy_is_imported_to_look_at_options() -> None:
     code = (
-        "import sys; from speechrnn.corpora import corpus_options; "
+        "import sys; from speechrnn.data.corpora import corpus_options; "
         "corpus_options({'name': 'librispeech', 'root': '.'}); "
         "print([m for m in ('torch', 'lhotse', 'numpy') if m in sys.modules])"
     )

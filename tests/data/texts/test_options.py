@@ -80,7 +80,7 @@ def test_the_page_for_text_as_it_is_changes_nothing() -> None:
 
 def test_nothing_heavy_is_imported_to_look_at_options() -> None:
     code = (
-        "import sys; from speechrnn.texts import text_options; "
+        "import sys; from speechrnn.data.texts import text_options; "
         "[text_options({'name': name, 'root': '.'}) for name in "
         f"{list(TEXTS)}]; print([m for m in ('torch', 'lhotse', 'numpy') if m in sys.modules])"
     )

@@ -88,7 +88,7 @@ SCRIPT = """
     import itertools, sys
     sys.path.insert(0, sys.argv[1])
     from helpers.workers import Squares
-    from speechrnn.executors import ExecutorOptions, make_executor
+    from speechrnn.jobs.executors import ExecutorOptions, make_executor
 
     if __name__ == "__main__":
         executor = make_executor(ExecutorOptions("processes", workers=2, chunk=4), "cpu")
