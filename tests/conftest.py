@@ -1,10 +1,12 @@
-"""What many tests share: the real data, when it is at hand."""
+"""Settings and fixtures that all tests share: real data when it is at hand, threads, hypothesis."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 # A time limit for an example fails tests on a busy machine.
@@ -16,7 +18,15 @@ SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder of real recordings and texts beside the project."""
+    """Return the folder of real recordings and texts beside the project; skip where there is none."""
     if not SHARED.is_dir():
         pytest.skip("the real recordings (../shared/data) are not on this machine")
     return SHARED.resolve()
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """Restore torch's number of threads: to import silero_vad sets it to 1, and sums depend on it in the last bit."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
