@@ -88,7 +88,8 @@ def mfcc(graph: Graph, module: MFCC, features: str, frames: str) -> str:
         last = graph("Unsqueeze", graph("Sub", frames, graph.integers(1)), graph.integers(1))
         places = graph("Min", graph.positions(count, -(len(DELTA) // 2)), last)
         index = graph("Unsqueeze", graph("Max", places, graph.integers(0)), graph.integers(2))
-        weights = np.zeros((module.dct.shape[1], 1, len(DELTA), 1), np.float32) + np.float32(DELTA)[:, None]
+        delta = np.array(DELTA, np.float32)[:, None]
+        weights = np.zeros((module.dct.shape[1], 1, len(DELTA), 1), np.float32) + delta
         kernel = graph.constant(weights[:1])
     for _ in range(module.deltas):
         repeated = graph("GatherND", order, index, batch_dims=1)
