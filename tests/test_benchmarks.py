@@ -23,6 +23,7 @@ SCRIPTS = [
     "generation",
     "language",
     "memory",
+    "metrics",
     "mixture",
     "recurrent",
     "sphinx",

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from statistics import NormalDist
-from unittest import mock
 
 import jiwer
 import numpy as np
@@ -16,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
-from speechrnn.evaluation import metrics
 from speechrnn.evaluation.metrics import (
     Comparison,
     Edit,
@@ -35,18 +33,17 @@ sentences = st.lists(st.sampled_from(["a", "b", "cc", "feed", "on"]), max_size=9
 pairs = st.lists(st.tuples(sentences, sentences), min_size=1, max_size=5)
 
 
-def fewest(reference: str, hypothesis: str) -> tuple[int, int]:
-    """(errors, substitutions), the fewest of each in this order, straight from the definition."""
+def fewest_errors(reference: str, hypothesis: str) -> int:
+    """Return the edit distance, straight from its definition."""
 
     @cache
-    def best(i: int, j: int) -> tuple[int, int]:
+    def distance(i: int, j: int) -> int:
         if i == 0 or j == 0:
-            return i + j, 0
+            return i + j
         wrong = int(reference[i - 1] != hypothesis[j - 1])
-        options = [(best(i - 1, j - 1), wrong, wrong), (best(i - 1, j), 1, 0), (best(i, j - 1), 1, 0)]
-        return min((errors + more, substitutions + one) for (errors, substitutions), more, one in options)
+        return min(distance(i - 1, j - 1) + wrong, distance(i - 1, j) + 1, distance(i, j - 1) + 1)
 
-    return best(len(reference), len(hypothesis))
+    return distance(len(reference), len(hypothesis))
 
 
 @given(pairs)
@@ -58,16 +55,13 @@ def test_rates_equal_jiwer(texts: list[tuple[str, str]]) -> None:
     ):
         total = sum(ours, Errors())
         assert total.rate == pytest.approx(getattr(theirs, rate), abs=1e-12)
-        assert total.errors == theirs.substitutions + theirs.insertions + theirs.deletions
-        assert total.reference_length == theirs.hits + theirs.substitutions + theirs.deletions
-        assert total.hits >= theirs.hits
-        assert total.insertions - total.deletions == theirs.insertions - theirs.deletions
+        assert total == Errors(theirs.substitutions, theirs.insertions, theirs.deletions, theirs.hits)
 
 
 @given(st.text("abc ", max_size=12), st.text("abc ", max_size=12))
-def test_the_alignment_has_the_fewest_errors_and_then_the_most_hits(reference: str, hypothesis: str) -> None:
+def test_the_alignment_has_the_fewest_errors(reference: str, hypothesis: str) -> None:
     counts = count_errors(reference, hypothesis)
-    assert (counts.errors, counts.substitutions) == fewest(reference, hypothesis)
+    assert counts.errors == fewest_errors(reference, hypothesis)
     assert counts.reference_length == len(reference)
     assert counts.hits + counts.substitutions + counts.insertions == len(hypothesis)
 
@@ -77,30 +71,33 @@ def of_alignment(edits: Sequence[Edit]) -> Errors:
     return Errors(ops.count("substitution"), ops.count("insertion"), ops.count("deletion"), ops.count("hit"))
 
 
-@given(st.text("abc ", max_size=30), st.text("abc ", max_size=30), st.sampled_from([1, 2, 64]))
-def test_the_alignment_spells_both_texts_and_has_the_counts_at_any_band(
-    reference: str, hypothesis: str, band: int
-) -> None:
-    with mock.patch.object(metrics, "BAND", band):
-        edits = align(reference, hypothesis)
-        counts = count_errors(reference, hypothesis)
+@given(st.text("abc ", max_size=30), st.text("abc ", max_size=30))
+def test_the_alignment_spells_both_texts_and_has_the_counts(reference: str, hypothesis: str) -> None:
+    edits = align(reference, hypothesis)
+    counts = count_errors(reference, hypothesis)
     assert "".join(edit.reference or "" for edit in edits) == reference
     assert "".join(edit.hypothesis or "" for edit in edits) == hypothesis
     for op, ref, hyp in edits:
         assert op == (
             "deletion" if hyp is None else "insertion" if ref is None else "hit" if ref == hyp else "substitution"
         )
-    assert of_alignment(edits) == counts == count_errors(reference, hypothesis)
+    assert of_alignment(edits) == counts
 
 
-def test_an_alignment_told_step_by_step() -> None:
-    assert align(["sharks", "feed", "on", "the", "tuna"], ["shark", "feed", "on", "tuna", "now"]) == [
+def test_an_alignment_step_by_step() -> None:
+    assert align(["sharks", "feed", "on", "the", "tuna"], ["shark", "feed", "on", "now", "and", "then", "tuna"]) == [
         ("substitution", "sharks", "shark"),
         ("hit", "feed", "feed"),
         ("hit", "on", "on"),
+        ("insertion", None, "now"),
+        ("insertion", None, "and"),
+        ("substitution", "the", "then"),
+        ("hit", "tuna", "tuna"),
+    ]
+    assert align(["on", "the", "tuna"], ["on", "tuna"]) == [
+        ("hit", "on", "on"),
         ("deletion", "the", None),
         ("hit", "tuna", "tuna"),
-        ("insertion", None, "now"),
     ]
 
 
@@ -266,9 +263,9 @@ def test_the_interval_of_a_difference_is_paired() -> None:
 
 def test_runs_that_do_not_belong_together_are_refused() -> None:
     run = rows(("a", "a"), ("b", "b"))
-    with pytest.raises(UserError, match=r"1 utterances stand in one run only \(first: u1\)"):
+    with pytest.raises(UserError, match=r"1 utterances .*one run only .*u1"):
         compare(run, run[:1])
-    with pytest.raises(UserError, match="second run names an utterance twice"):
+    with pytest.raises(UserError, match="second run has an utterance twice"):
         compare(run, [*run, run[0]])
     with pytest.raises(UserError, match="reference of u1 differs"):
         compare(run, rows(("a", "a"), ("c", "b")))
