@@ -122,7 +122,7 @@ def train_language(options: SpeechOptions, run: Run) -> None:
     if is_first_process():
         tokenizer = load_acoustic(run.acoustic)[1]
         texts = (line.text for line in normalised(text_parts(source)["train"].lines(), options.normalisation))
-        lines = [tokenizer.encode(text) for text in texts if not tokenizer.unknown(text)]
+        lines = [tokenizer.encode(text) for text in texts if not tokenizer.count_unknown(text)]
         write_arpa(run.ngram, kneser_ney(lines, tokenizer.symbols, options.ngram_order))
     if options.language_model is None:
         prediction.train(options.prediction, source, run)

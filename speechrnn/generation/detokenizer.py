@@ -30,7 +30,7 @@ class Spelling:
             UserError: characters that the model does not know. Words it does not know are `<unk>` to it.
         """
         lines = text.split(NEWLINE)
-        if self.tokenizer.kind != "word" and (unknown := set().union(*map(self.tokenizer.unknown, lines))):
+        if self.tokenizer.kind != "word" and (unknown := set().union(*map(self.tokenizer.count_unknown, lines))):
             names = ", ".join(f"{one!r} (U+{ord(one):04X})" for one in sorted(unknown)[:5])
             raise UserError(f"The text {text[:40]!r} holds {names}, which the model does not know; leave it out.")
         tokens: list[int] = []
@@ -40,7 +40,7 @@ class Spelling:
 
     def words(self, words: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
         """The tokens of each word that can be written; the others need no ban."""
-        known = [word for word in words if not self.tokenizer.unknown(word)]
+        known = [word for word in words if not self.tokenizer.count_unknown(word)]
         return tuple(tuple(self.tokenizer.encode(word)) for word in known)
 
     def piece(self, token: int, before: str) -> str:

@@ -1,7 +1,7 @@
-"""Text in and out of the networks: normalisation, and tokenizers of characters, words and subwords.
+"""Tokenizers of characters, words and subwords.
 
-Index 0 of each tokenizer is `"<blank>"`: the blank of CTC, which never stands in a text. A language model uses the same
-index for the boundary between lines.
+Index 0 of each tokenizer is `"<blank>"`: the blank of CTC, which no text contains. A language model uses the same index
+for the boundary between lines.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import io
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,38 +16,53 @@ from typing import Any, Protocol
 
 from speechrnn.core.config import check_choice
 from speechrnn.core.errors import UserError
-
-BLANK = "<blank>"  # index 0 of every tokenizer
-UNKNOWN = "<unk>"  # index 1 of word and subword tokenizers, and of a character tokenizer that has it
+from speechrnn.text.symbols import BLANK, UNKNOWN, describe_symbol
 
 
 class Tokenizer(Protocol):
-    """What the three tokenizers have in common; `tokenizer_from_json` reads one back."""
+    """A mapping between texts and indices; see `build_tokenizer` and `tokenizer_from_json`.
+
+    Attributes:
+        kind: "char", "word" or "subword".
+        symbols: the symbol of each index.
+    """
 
     kind: str
     symbols: list[str]
 
+    @property
+    def unknown_index(self) -> int | None:
+        """Return the index of `<unk>`, or None where `encode` refuses unknown characters."""
+
     def __len__(self) -> int:
-        """The number of symbols, the blank included."""
+        """Return the number of symbols, the blank included."""
 
     def encode(self, text: str) -> list[int]:
-        """The indices of a text, never 0. UserError for characters outside a CharTokenizer that has no `<unk>`."""
+        """Return the indices of a text, none of them 0.
+
+        Raises:
+            UserError: the text has unknown characters and `unknown_index` is None.
+        """
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of indices without blanks (ValueError): `encode` undone, but for what was unknown."""
+        """Return the text of indices: `encode` undone, except where `<unk>` stands.
 
-    def unknown(self, text: str) -> Counter[str]:
-        """The characters (of a WordTokenizer: the words) of `text` that have no index of their own."""
+        Raises:
+            ValueError: an index is the blank or negative.
+        """
+
+    def count_unknown(self, text: str) -> Counter[str]:
+        """Count the characters (of a WordTokenizer: the words) of a text that have no index of their own."""
 
     def to_json(self) -> dict[str, Any]:
-        """All that is needed to make the tokenizer again, as plain JSON values."""
+        """Return plain JSON values from which `tokenizer_from_json` makes the tokenizer again."""
 
 
 class _SymbolTable:
-    """What characters and words share: a list of symbols and its index."""
+    """A list of symbols and its index: the common base of CharTokenizer and WordTokenizer."""
 
     kind: str
-    joint: str
+    separator: str
 
     def __init__(self, symbols: Iterable[str]) -> None:
         self.symbols = list(symbols)
@@ -56,68 +70,96 @@ class _SymbolTable:
         if self.symbols[:1] != [BLANK] or len({BLANK, *self._index}) != len(self.symbols):
             raise UserError(f"A tokenizer's list of symbols begins with {BLANK!r} and names each symbol once.")
 
+    @property
+    def unknown_index(self) -> int | None:
+        """Return the index of `<unk>`, or None where `encode` refuses unknown characters."""
+        return 1 if self.symbols[1:2] == [UNKNOWN] else None
+
     def __len__(self) -> int:
         return len(self.symbols)
 
     def decode(self, ids: Sequence[int]) -> str:
-        return self.joint.join([self.symbols[index] for index in _without_blanks(ids)])
+        """Return the text of indices above 0."""
+        return self.separator.join([self.symbols[index] for index in _without_blanks(ids)])
 
     def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values from which `tokenizer_from_json` makes the tokenizer again."""
         return {"kind": self.kind, "symbols": self.symbols}
 
 
 def _without_blanks(ids: Sequence[int]) -> Sequence[int]:
     # Negative indices would silently count from the end of the list.
     if any(index < 1 for index in ids):
-        raise ValueError("decode() takes indices above 0: take out the blanks first")
+        raise ValueError("decode() takes indices above 0: remove the blanks first")
     return ids
 
 
 class CharTokenizer(_SymbolTable):
-    """One index a Unicode character, the space included; the alphabet is closed, unless index 1 is `<unk>`.
+    """One index for each Unicode character, the space included.
 
-    CTC needs it closed: `<unk>` is no sound. A language model may read text with rare characters that it never writes.
+    Characters outside the alphabet are an error, unless index 1 is `<unk>`. CTC needs the closed alphabet, since
+    `<unk>` is no sound; a language model may read rare characters as `<unk>`, which it never writes.
+
+    >>> CharTokenizer.build(["tuna"]).encode("nut")
+    [2, 4, 3]
     """
 
     kind = "char"
-    joint = ""
+    separator = ""
 
     @classmethod
     def build(
         cls, texts: Iterable[str], alphabet: str | None = None, min_count: int = 1, unknown: bool = False
     ) -> CharTokenizer:
-        """The characters of `alphabet` in its order, or those that stand `min_count` times in `texts`, sorted.
+        """Build a tokenizer from the characters of `alphabet`, or from those of the texts.
 
-        With `unknown`, all others are `<unk>`, index 1.
+        Args:
+            texts: (normalised) texts, read only if `alphabet` is None.
+            alphabet: the characters in the order of their indices.
+            min_count: how often a character occurs in the texts at least.
+            unknown: add `<unk>`, index 1, for all other characters.
+
+        Raises:
+            UserError: no character occurs `min_count` times.
         """
         if alphabet is None:
             alphabet = "".join(sorted(_frequent(texts, min_count)))
         return cls([BLANK, *[UNKNOWN] * unknown, *alphabet])
 
     def encode(self, text: str) -> list[int]:
+        """Return the index of each character.
+
+        Raises:
+            UserError: a character is outside the alphabet and there is no `<unk>`.
+        """
         index = self._index
         try:
             return [index[character] for character in text]
         except KeyError:
-            if UNKNOWN in index:
-                return [index.get(character, 1) for character in text]
+            if (unknown := self.unknown_index) is not None:
+                return [index.get(character, unknown) for character in text]
+            unknown_names = ", ".join(map(describe_symbol, self.count_unknown(text)))
             raise UserError(
-                f"The text {text[:40]!r} holds {', '.join(map(_name, self.unknown(text)))}, outside the alphabet of "
-                f"{len(self) - 1} characters; normalise the text or set tokenizer.alphabet."
+                f"The text {text[:40]!r} holds {unknown_names}, outside the alphabet of {len(self) - 1} characters; "
+                "normalise the text or set tokenizer.alphabet."
             ) from None
 
-    def unknown(self, text: str) -> Counter[str]:
+    def count_unknown(self, text: str) -> Counter[str]:
+        """Count the characters outside the alphabet."""
         return Counter(character for character in text if character not in self._index)
 
 
 class WordTokenizer(_SymbolTable):
-    """One index a word, words being what white space separates; all others share `<unk>`, index 1.
+    """One index for each word between white space; words outside the vocabulary share `<unk>`, index 1.
 
-    Corpora that come with `<unk>` in place of rare words (Penn Treebank, WikiText-2) mean the same symbol by it.
+    The `<unk>` that corpora such as Penn Treebank and WikiText-2 contain in place of rare words is the same symbol.
+
+    >>> WordTokenizer.build(["tuna feed on herring"]).encode("sharks feed on tuna")
+    [1, 2, 4, 5]
     """
 
     kind = "word"
-    joint = " "
+    separator = " "
 
     def __init__(self, symbols: Iterable[str]) -> None:
         super().__init__(symbols)
@@ -125,16 +167,27 @@ class WordTokenizer(_SymbolTable):
 
     @classmethod
     def build(cls, texts: Iterable[str], vocabulary_size: int | None = None, min_count: int = 1) -> WordTokenizer:
-        """The words that stand `min_count` times, the frequent first; at most `vocabulary_size` symbols in all."""
+        """Build a tokenizer from the words of (normalised) texts, the most frequent first.
+
+        Args:
+            texts: read once.
+            vocabulary_size: symbols at most, `<blank>` and `<unk>` included; None: no limit.
+            min_count: how often a word occurs in the texts at least.
+
+        Raises:
+            UserError: no word occurs `min_count` times.
+        """
         counts = _frequent((text.split() for text in texts), min_count)
         words = sorted(counts.keys() - {BLANK, UNKNOWN}, key=lambda word: (-counts[word], word))
         return cls([BLANK, UNKNOWN, *words][:vocabulary_size])
 
     def encode(self, text: str) -> list[int]:
+        """Return the index of each word, 1 for those outside the vocabulary."""
         get, unknown = self._index.get, self._unknown
         return [get(word, unknown) for word in text.split()]
 
-    def unknown(self, text: str) -> Counter[str]:
+    def count_unknown(self, text: str) -> Counter[str]:
+        """Count the words outside the vocabulary."""
         return Counter(word for word in text.split() if word not in self._index)
 
 
@@ -144,17 +197,15 @@ def _frequent(texts: Iterable[Iterable[str]], min_count: int) -> dict[str, int]:
         counts.update(text)
     frequent = {symbol: count for symbol, count in counts.items() if count >= min_count}
     if not frequent:
-        raise UserError(
-            f"The text to learn from is empty, or nothing stands tokenizer.min_count={min_count} times in it."
-        )
+        raise UserError(f"The training text is empty, or nothing occurs tokenizer.min_count={min_count} times in it.")
     return frequent
 
 
 class SubwordTokenizer:
-    """Pieces of words from a sentencepiece unigram model (Kudo 2018, https://arxiv.org/abs/1804.10959).
+    """Subwords from a sentencepiece unigram model (Kudo 2018, https://arxiv.org/abs/1804.10959).
 
-    Each character of the training text is a piece of its own, so that only unseen characters become `<unk>`, index 1.
-    "▁" stands for the space inside pieces, and so can't be told from it in a text.
+    Each character of the training text is a subword of its own, so that only unseen characters become `<unk>`, index 1.
+    "▁" stands for the space in `symbols`; a "▁" in a text counts as unknown.
     """
 
     kind = "subword"
@@ -173,7 +224,15 @@ class SubwordTokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocabulary_size: int) -> SubwordTokenizer:
-        """Learn `vocabulary_size` pieces, `<blank>` and `<unk>` included; the same texts give the same bytes."""
+        """Train a tokenizer; the same texts give the same bytes.
+
+        Args:
+            texts: (normalised) texts, read once.
+            vocabulary_size: exact number of subwords, `<blank>` and `<unk>` included.
+
+        Raises:
+            UserError: the texts are empty, or allow no vocabulary of this size; the message names the limit.
+        """
         import sentencepiece
 
         model = io.BytesIO()
@@ -205,24 +264,40 @@ class SubwordTokenizer:
             raise UserError(f"No subwords with {name} can be learnt from an empty text ({error}).") from error
         return cls(model.getvalue())
 
+    @property
+    def unknown_index(self) -> int | None:
+        """Return the index of `<unk>`."""
+        return 1
+
     def __len__(self) -> int:
         return len(self.symbols)
 
     def encode(self, text: str) -> list[int]:
+        """Return the indices of the subwords, 1 for unseen characters."""
         return self._processor.encode(text)
 
     def decode(self, ids: Sequence[int]) -> str:
+        """Return the text of indices above 0."""
         return self._processor.decode([int(index) for index in _without_blanks(ids)])
 
-    def unknown(self, text: str) -> Counter[str]:
+    def count_unknown(self, text: str) -> Counter[str]:
+        """Count the characters that the training text lacked."""
         return Counter(character for character in text if character not in self._characters)
 
     def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values from which `tokenizer_from_json` makes the tokenizer again."""
         return {"kind": self.kind, "model": base64.b64encode(self._model).decode("ascii")}
 
 
 def tokenizer_from_json(data: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer that `to_json` described. UserError where the description is damaged."""
+    """Make a tokenizer from the result of its `to_json`.
+
+    Raises:
+        UserError: the description is damaged.
+
+    >>> tokenizer_from_json({"kind": "char", "symbols": ["<blank>", "a", "b"]}).encode("ba")
+    [2, 1]
+    """
     kind = data.get("kind")
     check_choice("The tokenizer's kind", kind, "char", "word", "subword")
     try:
@@ -235,13 +310,13 @@ def tokenizer_from_json(data: Mapping[str, Any]) -> Tokenizer:
 
 @dataclass(frozen=True)
 class TokenizerOptions:
-    """How a tokenizer is made from texts.
+    """Options of `build_tokenizer`.
 
     Attributes:
         kind: "char", "word" or "subword".
         vocabulary_size: the number of words (at most; None: all) or subwords (exactly), `<blank>` and `<unk>` included.
-        min_count: characters or words that stand more rarely are left out.
-        alphabet: the characters of a CharTokenizer instead of those found in the texts.
+        min_count: how often a character or word occurs in the texts at least.
+        alphabet: the characters of a CharTokenizer instead of those in the texts.
         unknown: whether a CharTokenizer has `<unk>` for all other characters.
 
     Raises:
@@ -267,65 +342,22 @@ class TokenizerOptions:
         applies = {"char": ("min_count", "alphabet", "unknown"), "word": ("vocabulary_size", "min_count")}
         for key, unset in (("vocabulary_size", None), ("min_count", 1), ("alphabet", None), ("unknown", False)):
             if getattr(self, key) != unset and key not in applies.get(self.kind, ("vocabulary_size",)):
-                raise UserError(f"tokenizer.{key} means nothing for tokenizer={self.kind}; leave it out.")
+                raise UserError(f"tokenizer.{key} has no effect with tokenizer={self.kind}; leave it out.")
         if self.kind == "subword" and self.vocabulary_size is None:
             raise UserError("tokenizer=subword needs tokenizer.vocabulary_size, for example 500.")
 
 
 def build_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> Tokenizer:
-    """Make the tokenizer that the options ask for from (normalised) training texts; `texts` is read once."""
+    """Build a tokenizer from (normalised) training texts, which are read once.
+
+    Raises:
+        UserError: the texts are empty or do not fit the options.
+
+    >>> build_tokenizer(TokenizerOptions("char", alphabet="ab"), []).symbols
+    ['<blank>', 'a', 'b']
+    """
     if options.kind == "char":
         return CharTokenizer.build(texts, options.alphabet, options.min_count, options.unknown)
     if options.kind == "word":
         return WordTokenizer.build(texts, options.vocabulary_size, options.min_count)
     return SubwordTokenizer.train(texts, options.vocabulary_size or 0)
-
-
-@dataclass(frozen=True)
-class UnknownSymbol:
-    """A character or word that a tokenizer lacks: its count, in how many utterances, and the ids of the first few."""
-
-    symbol: str
-    count: int
-    utterances: int
-    examples: tuple[str, ...]
-
-
-def unknown_report(tokenizer: Tokenizer, texts: Iterable[tuple[str, str]], examples: int = 3) -> list[UnknownSymbol]:
-    """The symbols outside the tokenizer in (utterance id, text) pairs, the most frequent first."""
-    counts: Counter[str] = Counter()
-    places: dict[str, list[str]] = {}
-    for identity, text in texts:
-        unknown = tokenizer.unknown(text)
-        counts.update(unknown)
-        for symbol in unknown:
-            places.setdefault(symbol, []).append(identity)
-    return [
-        UnknownSymbol(symbol, counts[symbol], len(ids), tuple(ids[:examples]))
-        for symbol, ids in sorted(places.items(), key=lambda item: (-counts[item[0]], item[0]))
-    ]
-
-
-def describe_unknown(report: Sequence[UnknownSymbol], most: int = 10) -> str:
-    """The report as one sentence, the `most` frequent symbols spelt out; "" for an empty report."""
-    parts = []
-    for item in report[:most]:
-        more = f" and {item.utterances - len(item.examples)} more" if item.utterances > len(item.examples) else ""
-        parts.append(f"{_name(item.symbol)} {item.count}× in {', '.join(item.examples)}{more}")
-    if len(report) > most:
-        parts.append(f"and {len(report) - most} others")
-    return f"Unknown to the tokenizer: {'; '.join(parts)}." if parts else ""
-
-
-def describe_counts(counts: Mapping[str, int], most: int = 10) -> str:
-    """Symbols with their counts, the frequent first, the `most` frequent spelt out: "'é' (U+00E9 ...) 4×, ..."."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    parts = [f"{_name(symbol)} {count:,}×" for symbol, count in ordered[:most]]
-    return ", ".join(parts) + (f" and {len(ordered) - most} others" if len(ordered) > most else "")
-
-
-def _name(symbol: str) -> str:
-    # A character is often one that looks like another or can't be seen.
-    if len(symbol) > 1:
-        return repr(symbol)
-    return f"{symbol!r} (U+{ord(symbol):04X} {unicodedata.name(symbol, 'without a name')})"

@@ -19,7 +19,8 @@ from speechrnn.data.dataset import Batch, BucketedBatches, Utterances, loader
 from speechrnn.decoding.greedy import greedy
 from speechrnn.evaluation.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
-from speechrnn.text.tokenizers import Tokenizer, describe_unknown, unknown_report
+from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.text.unknown_symbols import count_unknown_symbols, describe_unknown
 from speechrnn.training.fabric import TrainerOptions, precision, total
 from speechrnn.training.loop import Loop
 
@@ -185,10 +186,10 @@ class AcousticTask:
 
 def readable(cuts: CutSet, tokenizer: Tokenizer) -> CutSet:
     """The cuts whose text the tokenizer can write; unknown characters are reported with counts and utterance ids."""
-    report = unknown_report(tokenizer, ((cut.id, cut.supervisions[0].text) for cut in cuts))
+    report = count_unknown_symbols(tokenizer, ((cut.id, cut.supervisions[0].text) for cut in cuts))
     if not report:
         return cuts
-    kept = cuts.filter(lambda cut: not tokenizer.unknown(cut.supervisions[0].text)).to_eager()
+    kept = cuts.filter(lambda cut: not tokenizer.count_unknown(cut.supervisions[0].text)).to_eager()
     logger.warning("%s Left out %d utterances.", describe_unknown(report), len(cuts) - len(kept))
     return kept
 

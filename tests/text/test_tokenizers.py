@@ -1,4 +1,4 @@
-"""Normalisation and tokenizers: round trips, closed alphabets, and what is said about the unknown."""
+"""Tokenizers: round trips, closed and open alphabets, options, and damaged descriptions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,72 +20,17 @@ from speechrnn.text.tokenizers import (
     SubwordTokenizer,
     Tokenizer,
     TokenizerOptions,
-    UnknownSymbol,
     WordTokenizer,
     build_tokenizer,
-    describe_counts,
-    describe_unknown,
     tokenizer_from_json,
-    unknown_report,
 )
+from speechrnn.text.unknown_symbols import count_unknown_symbols
 
 CONF = Path(__file__).parents[2] / "conf" / "tokenizer"
 FOOD_CHAIN = ["sharks feed on tuna", "tuna feed on herring", "herring feed on plankton", "don't feed the sharks"]
 ANIMALS = ["sharks", "tuna", "herring", "plankton", "whales", "seals", "squid"]
 FEEDING = [f"{eater} feed on {eaten}" for eater in ANIMALS for eaten in ANIMALS] + FOOD_CHAIN
 SUBWORDS = SubwordTokenizer.train(FEEDING, 32)
-
-every_option = st.builds(
-    NormalisationOptions,
-    case=st.sampled_from(["upper", "lower", "keep"]),
-    unicode=st.sampled_from(["NFC", "NFKC", "none"]),
-    punctuation=st.sampled_from(["keep", "remove"]),
-    keep=st.sampled_from(["", "'", "'-·"]),
-    straight_quotes=st.booleans(),
-    collapse_spaces=st.booleans(),
-)
-# Where the steps of a normalisation get into each other's way: accents, ligatures, dots, quotes, odd spaces, letters
-# whose cases differ in number, as well as any character at all.
-awkward = st.text(
-    st.sampled_from("aéİıßſΐŉΣςΩKÅǅᾳŉﬁ…´’“-' .\u0301\u0307\u0345\u00a0\u2028\t")
-    | st.characters(exclude_categories=["Cs"])
-)
-
-
-@settings(max_examples=300)
-@given(awkward, every_option)
-def test_normalising_again_changes_nothing(text: str, options: NormalisationOptions) -> None:
-    once = normalise(text, options)
-    assert normalise(once, options) == once
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "expected"),
-    [
-        ("Hello,  world!\n", NormalisationOptions(), "HELLO WORLD"),
-        ("“Don’t,” she said: well-known", NormalisationOptions(case="lower"), "don't she said well known"),
-        ("rock ’n’ roll", NormalisationOptions(keep=""), "ROCK N ROLL"),
-        ("don’t", NormalisationOptions(straight_quotes=False, keep="’"), "DON’T"),
-        ("l·l, 50 €", NormalisationOptions(case="keep", keep="·"), "l·l 50"),
-        ("e\u0301 ﬁ", NormalisationOptions(case="keep"), "é ﬁ"),
-        ("e\u0301 ﬁ", NormalisationOptions(case="keep", unicode="NFKC"), "é fi"),
-        ("e\u0301", NormalisationOptions(case="keep", unicode="none"), "e\u0301"),
-        ("A  <unk> B", NormalisationOptions("keep", "NFC", "keep", collapse_spaces=False), "A  <unk> B"),
-        ("straße", NormalisationOptions(), "STRASSE"),
-        # The upper case is a letter with two accents, of which the first composes in a second round.
-        ("\u0390", NormalisationOptions(), "\u03aa\u0301"),
-        ("", NormalisationOptions(), ""),
-        ("...", NormalisationOptions(), ""),
-    ],
-)
-def test_each_option_does_what_it_says(text: str, options: NormalisationOptions, expected: str) -> None:
-    assert normalise(text, options) == expected
-
-
-@pytest.mark.parametrize("wrong", [{"case": "uper"}, {"unicode": "nfc"}, {"punctuation": "strip"}])
-def test_a_wrong_choice_names_its_key(wrong: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match=rf"normalisation\.{next(iter(wrong))} is .*choose one of"):
-        NormalisationOptions(**wrong)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +66,7 @@ class TestEveryTokenizer:
             tokenizer.decode([len(tokenizer)])
 
     def test_its_own_text_holds_nothing_unknown(self, tokenizer: Tokenizer) -> None:
-        assert not tokenizer.unknown(" ".join(FOOD_CHAIN))
+        assert not tokenizer.count_unknown(" ".join(FOOD_CHAIN))
 
 
 @given(st.text("abc 'é\n"))
@@ -161,7 +105,8 @@ def test_an_open_alphabet_has_an_index_for_all_other_characters() -> None:
     assert tokenizer.symbols == [BLANK, UNKNOWN, "a", "b"]
     assert tokenizer.encode("a<é>b") == [2, 1, 1, 1, 3]
     assert tokenizer.decode([2, 1, 3]) == "a<unk>b"
-    assert tokenizer.unknown("abéé") == {"é": 2}
+    assert tokenizer.count_unknown("abéé") == {"é": 2}
+    assert tokenizer.unknown_index == 1
     copy = tokenizer_from_json(json.loads(json.dumps(tokenizer.to_json())))
     assert copy.to_json() == tokenizer.to_json()
     assert copy.encode("aéb") == [2, 1, 3]
@@ -171,7 +116,8 @@ def test_an_open_alphabet_has_an_index_for_all_other_characters() -> None:
         "b",
         "a",
     ]
-    # A text in which "<", "u", ... stand is no open alphabet.
+    # A text that contains "<", "u", ... does not open the alphabet.
+    assert CharTokenizer.build(["<unk>"]).unknown_index is None
     with pytest.raises(UserError, match="outside the alphabet"):
         CharTokenizer.build(["<unk>"]).encode("a")
 
@@ -190,7 +136,7 @@ def test_words_outside_the_vocabulary_share_one_index() -> None:
     # A text's own "<unk>" is that symbol, and its "<blank>" is a word like another, never index 0.
     assert tokenizer.encode("the whale <unk> <blank>") == [3, 1, 1, 1]
     assert tokenizer.decode([3, 1]) == "the <unk>"
-    assert tokenizer.unknown("the whale whale <unk> <blank>") == {"whale": 2, "<blank>": 1}
+    assert tokenizer.count_unknown("the whale whale <unk> <blank>") == {"whale": 2, "<blank>": 1}
 
 
 def test_subwords_have_the_asked_size_and_are_deterministic() -> None:
@@ -204,7 +150,7 @@ def test_subwords_are_fewer_than_characters() -> None:
 
 
 def test_unseen_characters_are_unknown_to_subwords_but_not_silent() -> None:
-    assert SUBWORDS.unknown("tuna ▁ 7") == {"▁": 1, "7": 1}
+    assert SUBWORDS.count_unknown("tuna ▁ 7") == {"▁": 1, "7": 1}
     assert 1 in SUBWORDS.encode("tuna 7")
     assert SUBWORDS.decode(SUBWORDS.encode("tuna 7")) == "tuna <unk>"
 
@@ -216,7 +162,7 @@ def test_a_corpus_with_its_own_unk_keeps_it() -> None:
 
 
 def test_long_lines_are_learnt_from() -> None:
-    assert not SubwordTokenizer.train(["ab " * 5000 + "z", "ab"], 7).unknown("z")
+    assert not SubwordTokenizer.train(["ab " * 5000 + "z", "ab"], 7).count_unknown("z")
 
 
 def test_a_vocabulary_too_large_names_the_largest_which_works() -> None:
@@ -245,7 +191,7 @@ def test_a_vocabulary_too_small_names_the_smallest_which_works() -> None:
     ids=lambda options: options.kind,
 )
 @pytest.mark.parametrize("texts", [[], [""]], ids=["nothing", "an empty line"])
-def test_an_empty_text_is_said_to_be_empty(options: TokenizerOptions, texts: list[str]) -> None:
+def test_an_empty_text_is_refused(options: TokenizerOptions, texts: list[str]) -> None:
     with pytest.raises(UserError, match="empty"):
         build_tokenizer(options, texts)
 
@@ -255,17 +201,17 @@ def test_an_empty_text_is_said_to_be_empty(options: TokenizerOptions, texts: lis
     [
         ({"kind": "bpe"}, r"tokenizer\.kind is 'bpe'; choose one of char, word, subword"),
         ({"kind": "subword"}, r"needs tokenizer\.vocabulary_size"),
-        ({"kind": "char", "vocabulary_size": 50}, r"vocabulary_size means nothing for tokenizer=char"),
-        ({"kind": "subword", "vocabulary_size": 50, "min_count": 2}, r"min_count means nothing for tokenizer=subword"),
-        ({"kind": "word", "alphabet": "abc"}, r"alphabet means nothing for tokenizer=word"),
+        ({"kind": "char", "vocabulary_size": 50}, r"vocabulary_size has no effect with tokenizer=char"),
+        ({"kind": "subword", "vocabulary_size": 50, "min_count": 2}, r"min_count has no effect with tokenizer=subword"),
+        ({"kind": "word", "alphabet": "abc"}, r"alphabet has no effect with tokenizer=word"),
         ({"kind": "word", "vocabulary_size": 2}, r"vocabulary_size is 2; give a whole number from 3 up"),
         ({"kind": "word", "vocabulary_size": "many"}, r"vocabulary_size is 'many'"),
         ({"kind": "char", "min_count": 0}, r"min_count is 0"),
         ({"kind": "char", "alphabet": 123}, r"alphabet is 123; give the characters as one quoted string"),
         ({"kind": "char", "alphabet": ""}, r"alphabet is ''"),
         ({"kind": "char", "unknown": 1}, r"tokenizer\.unknown is 1; give true or false"),
-        ({"kind": "word", "unknown": True}, r"unknown means nothing for tokenizer=word"),
-        ({"kind": "subword", "vocabulary_size": 9, "unknown": True}, r"unknown means nothing for tokenizer=subword"),
+        ({"kind": "word", "unknown": True}, r"unknown has no effect with tokenizer=word"),
+        ({"kind": "subword", "vocabulary_size": 9, "unknown": True}, r"unknown has no effect with tokenizer=subword"),
     ],
 )
 def test_wrong_options_name_their_key(options: dict, message: str) -> None:
@@ -321,40 +267,13 @@ def test_a_damaged_description_is_one_sentence(damage: Callable[[], dict]) -> No
         tokenizer_from_json(damage())
 
 
-def test_the_unknown_is_reported_with_counts_and_utterances() -> None:
-    texts = [("u1", "naïve café"), ("u2", "cafés"), ("u3", "plain"), ("u4", "éé\u200b")]
-    tokenizer = CharTokenizer.build([], alphabet="abcdefghijklmnopqrstuvwxyz ")
-    report = unknown_report(tokenizer, texts, examples=2)
-    assert report == [
-        UnknownSymbol("é", 4, 3, ("u1", "u2")),
-        UnknownSymbol("ï", 1, 1, ("u1",)),
-        UnknownSymbol("\u200b", 1, 1, ("u4",)),
-    ]
-    assert describe_unknown(report, most=2) == (
-        "Unknown to the tokenizer: 'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE) 4× in u1, u2 and 1 more; "
-        "'ï' (U+00EF LATIN SMALL LETTER I WITH DIAERESIS) 1× in u1; and 1 others."
-    )
-    assert "U+200B ZERO WIDTH SPACE" in describe_unknown(report)
-    assert describe_unknown(unknown_report(tokenizer, [("u3", "plain")])) == ""
-    assert describe_unknown(unknown_report(WordTokenizer.build(["a"]), [("u", "a whale")])).endswith("'whale' 1× in u.")
-
-
-def test_counts_are_spelt_out_the_frequent_first() -> None:
-    counts = {"b": 2, "é": 1_000, "whale": 2, "a": 2}
-    assert describe_counts(counts, most=3) == (
-        "'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE) 1,000×, 'a' (U+0061 LATIN SMALL LETTER A) 2×, "
-        "'b' (U+0062 LATIN SMALL LETTER B) 2× and 1 others"
-    )
-    assert describe_counts({"whale": 2}) == "'whale' 2×"
-
-
 def test_the_vocabulary_of_wikitext_2_has_its_published_size(shared: Path) -> None:
     lines = (shared / "wikitext-2" / "wiki.train.tokens").read_text(encoding="utf-8").splitlines()
     tokenizer = WordTokenizer.build(lines)
     # The blank stands where others count their end-of-line token.
     assert len(tokenizer) == 33_278
     assert sum(len(tokenizer.encode(line)) + 1 for line in lines) == 2_088_628
-    assert not tokenizer.unknown((shared / "wikitext-2" / "wiki.test.tokens").read_text(encoding="utf-8"))
+    assert not tokenizer.count_unknown((shared / "wikitext-2" / "wiki.test.tokens").read_text(encoding="utf-8"))
 
 
 def test_an4_is_spelt_with_its_training_letters(shared: Path) -> None:
@@ -370,6 +289,6 @@ def test_an4_is_spelt_with_its_training_letters(shared: Path) -> None:
     train, test = transcripts("train"), transcripts("test")
     characters = CharTokenizer.build(text for _, text in train)
     assert set(characters.symbols[1:]) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZ' ")
-    assert unknown_report(characters, test) == []
+    assert count_unknown_symbols(characters, test) == []
     subwords = SubwordTokenizer.train([text for _, text in train], 100)
     assert [subwords.decode(subwords.encode(text)) for _, text in test] == [text for _, text in test]

@@ -11,7 +11,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.data.texts.reader import Line
 from speechrnn.data.tokens import Block
 from speechrnn.text.normalisation import NormalisationOptions, normalise
-from speechrnn.text.tokenizers import UNKNOWN, CharTokenizer, Tokenizer, describe_counts
+from speechrnn.text.symbols import describe_counts
+from speechrnn.text.tokenizers import UNKNOWN, CharTokenizer, Tokenizer
 
 _BLOCK = 1 << 20  # characters encoded at once, about
 
@@ -48,7 +49,7 @@ class Encoder:
             ids = None if foreign else self._encode(chunk)
             if ids is None:
                 for line in chunk:
-                    foreign += self.tokenizer.unknown(line.text)
+                    foreign += self.tokenizer.count_unknown(line.text)
                 continue
             self.lines += sum(line.ended for line in chunk)
             self.unknown += int((ids == 1).sum()) if self._open else 0

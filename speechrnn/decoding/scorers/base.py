@@ -18,7 +18,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers.language_model import LanguageModelProtocol
 from speechrnn.decoding.scorers.lexicon import Spelling
 from speechrnn.nn.language import END_OF_LINE
-from speechrnn.text.tokenizers import Tokenizer, describe_counts
+from speechrnn.text.symbols import describe_counts
+from speechrnn.text.tokenizers import Tokenizer
 
 IMPOSSIBLE = -math.inf
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.text.tokenizers import UNKNOWN, Tokenizer, describe_counts
+from speechrnn.text.symbols import describe_counts
+from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
 SPACE_MARK = "▁"  # sentencepiece's sign for a space
 
@@ -226,7 +227,7 @@ def check_spelling(texts: Sequence[str], tokenizer: Tokenizer, name: str) -> Non
     """
     if not any(text.strip() for text in texts):
         raise UserError(f"There are no {name}; give some, or leave them out.")
-    wrong = {text: unknown for text in texts if (unknown := tokenizer.unknown(text))}
+    wrong = {text: unknown for text in texts if (unknown := tokenizer.count_unknown(text))}
     if wrong:
         symbols = describe_counts(sum(wrong.values(), Counter()))
         few = ", ".join(map(repr, list(wrong)[:3])) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")

@@ -13,7 +13,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers.language_model import LanguageModelProtocol
 from speechrnn.decoding.scorers.lexicon import PrefixTree, Spelling
 from speechrnn.nn.language import END_OF_LINE
-from speechrnn.text.tokenizers import UNKNOWN, Tokenizer, describe_counts
+from speechrnn.text.symbols import describe_counts
+from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
 TINY = 1e-30  # probability of a node whose words are lost in the rounding of the sums
 ROWS_BYTES = 2**28  # memory for the contexts' sums; when it is full, all are dropped, and made anew where needed
@@ -55,7 +56,7 @@ class WordScorer:
         spelling = Spelling(tokenizer, device)
         tokens = [number for number, word in enumerate(words) if number != END_OF_LINE and word != UNKNOWN]
         spelt = [number for number in tokens if words[number].split() == [words[number]]]
-        spelt = [number for number in spelt if not tokenizer.unknown(words[number])]
+        spelt = [number for number in spelt if not tokenizer.count_unknown(words[number])]
         if 2 * len(spelt) < len(tokens) or not spelt:
             self._refuse([words[number] for number in tokens], len(spelt), tokenizer)
         self.left_out = sorted({words[number] for number in tokens} - {words[number] for number in spelt})
@@ -84,7 +85,7 @@ class WordScorer:
 
     @staticmethod
     def _refuse(words: list[str], spelt: int, tokenizer: Tokenizer) -> None:
-        unknown = sum((tokenizer.unknown(word) for word in words), Counter())
+        unknown = sum((tokenizer.count_unknown(word) for word in words), Counter())
         raise UserError(
             f"The acoustic model can write only {spelt:,} of the language model's {len(words):,} words; the others "
             f"hold {describe_counts(unknown, 5)}. Train the language model on text normalised like the transcripts."
