@@ -3,8 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 STAMP := $(VENV)/.installed
+EXTRAS := dev,docs,demo,vad,export,cluster,remote,sweep,peers
 
-.PHONY: demo test lint bench .venv
+.PHONY: demo test lint docs bench .venv
 
 demo: $(STAMP)
 	$(VENV)/bin/speechrnn demo
@@ -17,6 +18,11 @@ lint: $(STAMP)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 
+# The guides, the results and the API pages as HTML: build/docs/index.html. A broken link is an error.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(VENV)/bin/mkdocs build --quiet
+	@echo "build/docs/index.html"
+
 # Every claim of docs/results.md that a minute can show; the whole of each runs without --quick.
 bench: $(STAMP)
 	set -e; for name in recurrent training language generation decoding startup transcribe engine memory sphinx cluster; do \
@@ -24,11 +30,16 @@ bench: $(STAMP)
 
 .venv: $(STAMP)
 
+# On a terminal, pip's progress is one line that changes; its log is shown only where it fails.
 # The stamp comes last, so that an interrupted installation is taken up again.
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
 	  || { echo "$(PYTHON) is not Python 3.10 to 3.13: name one that is, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	rm -f $@
-	$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
-	$(VENV)/bin/python -m pip install -e '.[dev,docs,demo,vad,export,cluster,remote,sweep,peers]' -c constraints.txt
-	touch $@
+	@rm -f $@
+	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@echo "Installing into $(VENV): about 6 GB, some minutes (log: $(VENV)/pip.log)"
+	@{ $(VENV)/bin/python -m pip install -e '.[$(EXTRAS)]' -c constraints.txt 2>&1 || touch $@.failed; } | tee $(VENV)/pip.log \
+	  | if [ -t 1 ]; then awk '/^ *(Collecting|Downloading|Using|Building|Installing)/ { sub(/^ */, ""); printf "\r\033[K%.76s", $$0; fflush() } \
+	    END { printf "\r\033[K" }'; else cat >/dev/null; fi
+	@if [ -e $@.failed ]; then rm $@.failed; cat $(VENV)/pip.log; exit 1; fi
+	@touch $@
