@@ -69,8 +69,8 @@ class Mogrifier(nn.Module):
         )
         self.state_size = 2 * units
 
-    def carry(self, inputs: Tensor, states: Tensor, weight_drop: float) -> tuple[Tensor, Tensor]:
-        """As `RecurrentLayer.carry`; without DropConnect."""
+    def forward_from(self, inputs: Tensor, states: Tensor, weight_drop: float) -> tuple[Tensor, Tensor]:
+        """As `RecurrentLayer.forward_from`; without DropConnect."""
         hidden, cell = states.chunk(2, 1)
         outputs = []
         for seen in inputs:

@@ -3,7 +3,7 @@
 Ours is `Transcriber.transcribe` as `speechrnn transcribe` calls it: speech found, pieces batched, the engine that suits
 the machine, a JSON file for each recording at the end. It gets --clips short recordings (the AN4 test files again and
 again) and one recording of --hours (the same files one after the other). The peer is the same network as plain float32
-nn.LSTM on packed sequences (`RecurrentLayer.packed`), as most tools for single files run it: clip by clip, and the long
+nn.LSTM on packed sequences (`RecurrentLayer.forward_packed`), as most tools for single files run it: clip by clip, and the long
 recording by 30 seconds at a time, on all threads, without looking for speech and without writing. It gets a part of
 the audio, since it is slow.
 

@@ -184,7 +184,7 @@ def directions(layer: RecurrentLayer) -> tuple[Tensor, Tensor, Tensor]:
     units = layer.network.hidden_size
     found = []
     for suffix in ("_l0", "_l0_reverse") if layer.network.bidirectional else ("_l0",):
-        parameters = [tensor.detach().cpu().split(units) for tensor in layer.parameters_of(suffix)]
+        parameters = [tensor.detach().cpu().split(units) for tensor in layer.direction_parameters(suffix)]
         weight, recurrent, *biases = [torch.cat([gates[number] for number in order]) for gates in parameters]
         found.append((weight, recurrent, torch.cat(biases)))
     weights, recurrents, both = zip(*found, strict=True)

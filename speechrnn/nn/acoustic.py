@@ -1,4 +1,4 @@
-"""The acoustic model: waveforms in, per-frame log-probabilities of characters out (CTC, Graves et al. 2006)."""
+"""Acoustic model: waveforms to log-probabilities of symbols in each frame (CTC, Graves et al. 2006)."""
 
 from __future__ import annotations
 
@@ -24,14 +24,17 @@ BLANK = 0  # index of CTC's blank in every alphabet
 
 @dataclass(frozen=True)
 class AcousticOptions(RecurrentOptions):
-    """Shape of the acoustic model.
+    """Configure the acoustic model.
+
+    >>> AcousticOptions(layers=1, units=64, subsampling="stack").stride
+    3
 
     Attributes:
-        subsampling: how the frame rate is lowered before the recurrent layers: `stack` joins neighbouring frames,
-            `convolution` learns two 3 x 3 convolutions.
-        stride: feature frames for each frame of the network.
-        channels: of the convolutions.
-        input_dropout: share of the recurrent layers' inputs set to zero in training.
+        subsampling: method that lowers the frame rate before the recurrent layers: `stack` concatenates neighbouring
+            frames, `convolution` learns two 3 x 3 convolutions.
+        stride: feature frames for each network frame.
+        channels: channels of the convolutions.
+        input_dropout: share of the recurrent layers' inputs that are set to zero in training.
     """
 
     subsampling: Literal["stack", "convolution"] = "convolution"
@@ -41,7 +44,7 @@ class AcousticOptions(RecurrentOptions):
 
 
 class StackFrames(nn.Module):
-    """Joins each `stride` neighbouring frames into one; the last one is filled with zeros."""
+    """Concatenate each `stride` neighbouring frames into one; the last one is filled up with zeros."""
 
     def __init__(self, dimensions: int, stride: int) -> None:
         super().__init__()
@@ -49,11 +52,11 @@ class StackFrames(nn.Module):
         self.dimensions = dimensions * stride
 
     def frames(self, frames: Tensor) -> Tensor:
-        """Number of frames after subsampling."""
+        """Return the number of frames after subsampling: (batch,) -> (batch,)."""
         return torch.div(frames + self.stride - 1, self.stride, rounding_mode="floor")
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, frames, dimensions), (batch,) -> (batch, ceil(frames / stride), dimensions * stride), (batch,)."""
+        """Subsample: (batch, frames, dimensions), (batch,) -> (batch, frames / stride, dimensions * stride), (batch,)."""
         features = F.pad(features, (0, 0, 0, -features.shape[1] % self.stride))
         batch, frames, _ = features.shape
         return features.reshape(batch, frames // self.stride, self.dimensions), self.frames(lengths)
@@ -62,7 +65,7 @@ class StackFrames(nn.Module):
 class ConvolutionalSubsampling(nn.Module):
     """Two 3 x 3 convolutions over time and frequency; the first strides in time, both halve the frequencies.
 
-    Frames beyond an utterance's length are zeroed before each convolution, so that padding never reaches it.
+    Frames beyond an utterance's length are set to zero before each convolution, so padding does not change it.
     """
 
     def __init__(self, dimensions: int, stride: int, channels: int) -> None:
@@ -74,11 +77,11 @@ class ConvolutionalSubsampling(nn.Module):
         self.dimensions = channels * ((((dimensions + 1) // 2) + 1) // 2)
 
     def frames(self, frames: Tensor) -> Tensor:
-        """Number of frames after subsampling."""
+        """Return the number of frames after subsampling: (batch,) -> (batch,)."""
         return torch.div(frames - 1, self.stride, rounding_mode="floor") + 1
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, frames, dimensions), (batch,) -> (batch, strided frames, channels * dimensions / 4), (batch,)."""
+        """Subsample: (batch, frames, dimensions), (batch,) -> (batch, frames / stride, channels * dims / 4), (batch,)."""
         outputs = F.relu(self.first(features.unsqueeze(1)))  # (batch, channels, frames, dimensions / 2)
         lengths = self.frames(lengths)
         outputs = outputs * frame_mask(lengths, outputs.shape[2])[:, None, :, None]
@@ -89,14 +92,26 @@ class ConvolutionalSubsampling(nn.Module):
 class AcousticModel(nn.Module):
     """Front end, subsampling, bidirectional recurrent layers and a linear CTC head.
 
+    >>> model = AcousticModel(5, FeatureOptions(bins=20), AcousticOptions(layers=1, units=8))
+    >>> log_probs, frames = model(torch.zeros(2, 16000), torch.tensor([16000, 8000]))
+    >>> log_probs.shape, frames.tolist()
+    (torch.Size([2, 34, 5]), [34, 17])
+
     Attributes:
-        seconds_per_frame: time between the network's frames.
+        seconds_per_frame: seconds between two network frames.
     """
 
     def __init__(
         self, symbols: int, features: FeatureOptions, options: AcousticOptions, masks: SpecAugmentOptions | None = None
     ) -> None:
-        """`symbols`: size of the alphabet with the blank; `masks`: SpecAugment in training."""
+        """Build an untrained model.
+
+        Args:
+            symbols: size of the alphabet, blank included.
+            features: acoustic features.
+            options: architecture.
+            masks: SpecAugment in training; None: none.
+        """
         super().__init__()
         self.options = options
         self.front_end = FrontEnd(features)
@@ -114,11 +129,19 @@ class AcousticModel(nn.Module):
         self.seconds_per_frame = self.front_end.seconds_per_frame * options.stride
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Number of network frames of utterances of so many samples."""
+        """Return the number of network frames of utterances: (batch,) samples -> (batch,) frames."""
         return self.subsampling.frames(self.front_end.frames(samples))
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, samples), (batch,) samples -> (batch, frames, symbols) log-probabilities, (batch,) frames."""
+        """Compute log-probabilities of symbols.
+
+        Args:
+            waveforms: (batch, samples), padded with zeros.
+            lengths: (batch,) valid samples.
+
+        Returns:
+            (batch, frames, symbols) natural log-probabilities, (batch,) valid frames.
+        """
         features, lengths = self.front_end(waveforms, lengths)
         if self.masks is not None:
             features = self.masks(features, lengths)
@@ -132,24 +155,31 @@ class AcousticModel(nn.Module):
 def ctc_loss(
     log_probs: Tensor, frames: Tensor, labels: Tensor, label_lengths: Tensor, spoken: Tensor | None = None
 ) -> Tensor:
-    """Mean over the batch of each utterance's negative log-likelihood in nats per label (Graves et al. 2006, eq. 8).
+    """Return the mean over the batch of each utterance's negative log-likelihood in nats a label.
 
-    CTC leaves it to the network when it writes a label, and one that hears both directions may write the first word at
-    the first frame, before it is said. Where the speech lies is known when training has added the pauses around it
-    itself: there, only paths of blanks count.
+    CTC does not say at which frame a label is written, and a bidirectional network may write the first word at the first
+    frame, before it is spoken. Where training has added silence around the speech, the place of the speech is known:
+    outside it, only paths of blanks count.
+
+    >>> log_probs = torch.full((1, 2, 3), 1 / 3).log()
+    >>> round(ctc_loss(log_probs, torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1])).item(), 3)  # 3 of 9 paths
+    1.099
 
     Args:
         log_probs: (batch, frames, symbols).
-        frames: (batch,) true frames.
-        labels: (batch, labels) padded, or all labels in one row after the other.
-        label_lengths: (batch,) true labels.
-        spoken: (batch, 2), for how many frames each utterance goes on until the speech begins and until it ends; None:
-            labels may stand anywhere.
+        frames: (batch,) valid frames.
+        labels: (batch, labels) padded, or (all labels of the batch,) one utterance after the other.
+        label_lengths: (batch,) labels of each utterance.
+        spoken: (batch, 2), the number of frames until the speech begins and until it ends; None: labels may stand
+            anywhere.
+
+    Source:
+        Graves et al. 2006, equation 8.
     """
     pauses = torch.zeros_like(frames, dtype=log_probs.dtype)
     if spoken is not None:
         position = torch.arange(log_probs.shape[1], device=log_probs.device)
-        # A frame to spare on both sides: the frames of a part may be one fewer than those of the part alone.
+        # One frame of tolerance on both sides: rounding may place the speech a frame earlier or later.
         inside = (position >= spoken[:, :1] - 1) & (position <= spoken[:, 1:])
         pauses = -log_probs[:, :, BLANK].masked_fill(inside | (position >= frames[:, None]), 0.0).sum(1)
         blank = torch.full_like(log_probs[0, 0], IMPOSSIBLE)
@@ -160,12 +190,28 @@ def ctc_loss(
 
 
 def required_frames(labels: list[int]) -> int:
-    """Fewest frames that can carry these labels: one each, and a blank between equal neighbours."""
+    """Return the least number of frames that CTC needs for labels: one each, and a blank between equal neighbours.
+
+    >>> required_frames([1, 2, 2])
+    4
+    """
     return len(labels) + sum(first == second for first, second in pairwise(labels))
 
 
 def save_acoustic(folder: str | Path, model: AcousticModel, tokenizer: Tokenizer, training: dict[str, Any]) -> None:
-    """Writes an acoustic model directory; `training` is a summary in JSON values for whoever finds it."""
+    """Write an acoustic model directory.
+
+    >>> save_acoustic("models/mine", model, tokenizer, {"epochs": 3})  # doctest: +SKIP
+
+    Args:
+        folder: the directory; it is made.
+        model: the model.
+        tokenizer: its alphabet.
+        training: summary of the training, in JSON values.
+
+    Raises:
+        UserError: the directory cannot be written.
+    """
     description = {
         "features": asdict(model.front_end.options),
         "acoustic": asdict(model.options),
@@ -176,10 +222,15 @@ def save_acoustic(folder: str | Path, model: AcousticModel, tokenizer: Tokenizer
 
 
 def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
-    """Reads an acoustic model directory: the model, in evaluation mode, and its tokenizer.
+    """Read an acoustic model directory.
+
+    >>> model, tokenizer = load_acoustic("outputs/demo/acoustic")  # doctest: +SKIP
+
+    Returns:
+        the model, in evaluation mode, and its tokenizer.
 
     Raises:
-        UserError: see `checkpoint.load_model`; or the parts do not belong together.
+        UserError: see `checkpoint.load_model`; or the files do not belong together.
     """
     description, weights = load_model(folder, "acoustic")
     try:

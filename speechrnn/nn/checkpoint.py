@@ -1,7 +1,7 @@
-"""Model directories: `model.safetensors` with the numbers, `model.json` with all else that is needed to use them.
+"""Model directories: `model.safetensors` holds the weights, `model.json` all else that is needed to use them.
 
-Loading never executes code from a file: tensors come through safetensors, the rest is plain JSON, and the kind of
-model is looked up among ours.
+Loading never executes code from a file: tensors are read by safetensors, the rest is plain JSON, and the kind of
+model is a name that this package knows.
 """
 
 from __future__ import annotations
@@ -22,10 +22,13 @@ DESCRIPTION = "model.json"
 
 
 def save_model(folder: str | Path, kind: str, description: dict[str, Any], weights: dict[str, Tensor]) -> None:
-    """Writes a model directory; the description goes last, so that a directory with one is whole.
+    """Write a model directory; the description is written last, so that a directory with a description is whole.
+
+    >>> save_model("models/mine", "acoustic", {"training": {}}, model.state_dict())  # doctest: +SKIP
 
     Args:
-        kind: what the model is, such as "acoustic".
+        folder: the directory; it is made.
+        kind: "acoustic" or "language".
         description: JSON values: architecture, front end, alphabet, training summary.
         weights: the model's `state_dict()`.
 
@@ -43,7 +46,16 @@ def save_model(folder: str | Path, kind: str, description: dict[str, Any], weigh
 
 
 def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Reads a model directory: its description and its weights.
+    """Read a model directory.
+
+    >>> description, weights = load_model("outputs/demo/acoustic", "acoustic")  # doctest: +SKIP
+
+    Args:
+        folder: the directory.
+        kind: the kind of model that is needed.
+
+    Returns:
+        the description (`model.json`) and the weights by name.
 
     Raises:
         UserError: the directory, or one of its files, is missing, damaged, or holds a model of another kind.
@@ -74,7 +86,7 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
 
 
 def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], folder: str | Path) -> None:
-    """Puts loaded weights into a module built from the same directory's description.
+    """Copy loaded weights into a module that was built from the same directory's description.
 
     Raises:
         UserError: names or shapes differ, so the two files do not belong together.

@@ -1,9 +1,9 @@
-"""Recurrent layers: over padded batches in one or both directions, from a carried state, and one step at a time.
+"""Recurrent layers over padded batches: in one or both directions, from a given state, and one step at a time.
 
-On a CPU a packed sequence costs an LSTM three to five times a padded one: the fused kernels take whole
-rectangles. Padding does no harm to the forward direction, whose kept outputs come before it, and is kept out of
-the backward direction by reversing each row by its own length. The result equals `nn.LSTM` on a packed
-sequence to float precision, with the same parameters under the same names.
+On a CPU a packed sequence costs an LSTM three to five times as much as a padded one, because the fused kernels take
+rectangular inputs. Padding cannot reach the forward direction, whose valid outputs come before it; for the backward
+direction each row is reversed by its own length. The result equals `nn.LSTM` on a packed sequence to float precision,
+with the same parameters under the same names.
 """
 
 from __future__ import annotations
@@ -21,16 +21,19 @@ MODULES: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {"lstm": nn.LSTM, "gru": n
 
 @dataclass(frozen=True)
 class RecurrentOptions:
-    """Shape of a recurrent stack.
+    """Configure a recurrent stack.
+
+    >>> RecurrentOptions(layers=2, units=128).cell
+    'lstm'
 
     Attributes:
-        cell: lstm, gru or rnn_tanh (Elman's).
-        layers: how many.
-        units: hidden units a direction; the two directions are summed, so this is also the output size.
-        bidirectional: whether a second network reads each utterance from its end.
+        cell: lstm (Hochreiter & Schmidhuber 1997), gru (Cho et al. 2014) or rnn_tanh (Elman 1990).
+        layers: number of layers.
+        units: hidden units of each direction; the two directions are summed, so this is also the output size.
+        bidirectional: whether a second network reads each utterance from its end (Schuster & Paliwal 1997).
         layer_norm: whether each layer's output is normalised (Ba et al. 2016).
         residual: whether each layer but the first adds its input to its output.
-        dropout: share of each layer's outputs set to zero in training.
+        dropout: share of each layer's outputs that are set to zero in training.
     """
 
     cell: Literal["lstm", "gru", "rnn_tanh"] = "lstm"
@@ -42,22 +45,37 @@ class RecurrentOptions:
     dropout: float = field(default=0.3, metadata={"min": 0.0, "max": 0.95})
 
 
-def reversal(lengths: Tensor, frames: int) -> Tensor:
-    """Index that reverses each row's first `length` frames and leaves its padding where it is.
+def reversal_index(lengths: Tensor, frames: int) -> Tensor:
+    """Return the index that reverses the first `length` frames of each row and leaves its padding in place.
 
-    (batch,) -> (frames, batch). Applying it twice gives the original back.
+    Applying it twice gives the original back.
+
+    >>> reversal_index(torch.tensor([3, 2]), 3).T.tolist()
+    [[2, 1, 0], [1, 0, 2]]
+
+    Args:
+        lengths: (batch,) valid frames of each row.
+        frames: frames of the padded batch.
+
+    Returns:
+        (frames, batch) int64, for `gather` along the frames.
     """
     time = torch.arange(frames, device=lengths.device)[:, None]
     return torch.where(time < lengths, lengths - 1 - time, time)
 
 
 class RecurrentLayer(nn.Module):
-    """One recurrent layer; two directions are summed.
+    """One recurrent layer; the outputs of its two directions are summed.
 
-    Holds one stock `nn.LSTM`, `nn.GRU` or `nn.RNN` for its parameters, so these are interchangeable with it.
+    Holds one `nn.LSTM`, `nn.GRU` or `nn.RNN` of torch for its parameters, so these are interchangeable with it.
+
+    >>> layer = RecurrentLayer(4, 8)
+    >>> layer(torch.zeros(5, 2, 4), torch.tensor([5, 3])).shape
+    torch.Size([5, 2, 8])
 
     Attributes:
-        state_size: numbers in the state of one row: output and cell of an lstm, side by side, or the output alone.
+        cell: lstm, gru or rnn_tanh.
+        state_size: size of a row's state: hidden and cell state of an lstm, concatenated, or the hidden state.
     """
 
     def __init__(self, input_size: int, units: int, cell: str = "lstm", bidirectional: bool = True) -> None:
@@ -68,7 +86,7 @@ class RecurrentLayer(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Orthogonal recurrent weights (Saxe et al. 2014), and forget gates that start open (Gers et al. 2000)."""
+        """Initialise recurrent weights as orthogonal (Saxe et al. 2014) and forget gates as open (Gers et al. 2000)."""
         units = self.network.hidden_size
         for name, parameter in self.network.named_parameters():
             if name.startswith("weight_hh"):
@@ -83,65 +101,91 @@ class RecurrentLayer(nn.Module):
                     nn.init.ones_(parameter.data[units : 2 * units])
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """(frames, batch, input_size), (batch,) -> (frames, batch, units); frames beyond a length are arbitrary."""
+        """Run the layer over a padded batch.
+
+        Args:
+            inputs: (frames, batch, input_size).
+            lengths: (batch,) valid frames of each row.
+
+        Returns:
+            (frames, batch, units); frames beyond a row's length hold arbitrary numbers.
+        """
         if inputs.is_cuda:
-            return self.packed(inputs, lengths)
-        outputs = self.direction(inputs, reverse=False)
+            return self.forward_packed(inputs, lengths)
+        outputs = self._forward_direction(inputs, reverse=False)
         if self.network.bidirectional:
-            index = reversal(lengths, inputs.shape[0]).unsqueeze(2)
-            backward = self.direction(inputs.gather(0, index.expand_as(inputs)), reverse=True)
+            index = reversal_index(lengths, inputs.shape[0]).unsqueeze(2)
+            backward = self._forward_direction(inputs.gather(0, index.expand_as(inputs)), reverse=True)
             outputs = outputs + backward.gather(0, index.expand_as(backward))
         return outputs
 
-    def direction(self, inputs: Tensor, reverse: bool) -> Tensor:
-        """Runs the parameters of one direction over (frames, batch, input_size), from the first frame to the last."""
-        start = inputs.new_zeros(inputs.shape[1], self.state_size)
-        return self.run(inputs, start, self.parameters_of("_l0_reverse" if reverse else "_l0"))[0]
-
-    def carry(self, inputs: Tensor, states: Tensor, weight_drop: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Goes on from a state: (frames, batch, input_size), (batch, state_size) -> (frames, batch, units), new state.
-
-        Args:
-            weight_drop: share of the recurrent weights set to zero in training, the same ones for the whole of
-                `inputs` (DropConnect, Wan et al. 2013, as in AWD-LSTM, Merity et al. 2018). The raw weight stays the
-                parameter and gets the gradients.
-        """
-        parameters = self.parameters_of("_l0")
-        parameters[1] = F.dropout(parameters[1], weight_drop, self.training)
-        return self.run(inputs, states, parameters)
-
-    def step(self, inputs: Tensor, states: Tensor) -> Tensor:
-        """One frame: (batch, input_size), (batch, state_size) -> new state, whose first `units` are the output."""
-        cell = getattr(torch, f"{self.cell}_cell")
-        if self.cell == "lstm":
-            return torch.cat(cell(inputs, states.chunk(2, 1), *self.parameters_of("_l0")), 1)
-        return cast(Tensor, cell(inputs, states, *self.parameters_of("_l0")))
-
-    def parameters_of(self, suffix: str) -> list[Tensor]:
-        """Input weight, recurrent weight and the two biases of a direction."""
-        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-        return [getattr(self.network, name + suffix) for name in names]
-
-    def run(self, inputs: Tensor, states: Tensor, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """torch's fused layer in one direction: (frames, batch, input_size), (batch, state_size) -> outputs, state."""
-        kernel = getattr(torch, self.cell)
-        whole = states.unsqueeze(0)
-        start = tuple(part.contiguous() for part in whole.chunk(2, 2)) if self.cell == "lstm" else whole
-        # arguments after the state: parameters, has_biases, layers, dropout, train, bidirectional, batch_first
-        outputs, *end = kernel(inputs, start, parameters, True, 1, 0.0, self.training, False, False)
-        return outputs, torch.cat(end, 2).squeeze(0)
-
-    def packed(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """The same through cuDNN's own packed path, which on a GPU is the fastest there is."""
+    def forward_packed(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Run the layer over a packed sequence; see `forward`. On a GPU cuDNN's packed path is the fastest."""
         packed = pack_padded_sequence(inputs, lengths.cpu(), enforce_sorted=False)
         outputs, _ = pad_packed_sequence(self.network(packed)[0], total_length=inputs.shape[0])
         if self.network.bidirectional:
             outputs = outputs.unflatten(2, (2, self.network.hidden_size)).sum(2)
         return outputs
 
+    def forward_from(self, inputs: Tensor, states: Tensor, weight_drop: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Run the forward direction from given states.
+
+        Args:
+            inputs: (frames, batch, input_size).
+            states: (batch, state_size).
+            weight_drop: share of the recurrent weights that are set to zero in training, the same ones for all frames
+                (DropConnect, Wan et al. 2013, as in AWD-LSTM, Merity et al. 2018). The parameter itself stays as it is
+                and gets the gradients.
+
+        Returns:
+            (frames, batch, units) outputs, (batch, state_size) states after the last frame.
+        """
+        parameters = self.direction_parameters("_l0")
+        parameters[1] = F.dropout(parameters[1], weight_drop, self.training)
+        return self._run_kernel(inputs, states, parameters)
+
+    def step(self, inputs: Tensor, states: Tensor) -> Tensor:
+        """Run the forward direction over one frame.
+
+        Args:
+            inputs: (batch, input_size).
+            states: (batch, state_size).
+
+        Returns:
+            (batch, state_size) new states, whose first `units` numbers are the output.
+        """
+        cell = getattr(torch, f"{self.cell}_cell")
+        if self.cell == "lstm":
+            return torch.cat(cell(inputs, states.chunk(2, 1), *self.direction_parameters("_l0")), 1)
+        return cast(Tensor, cell(inputs, states, *self.direction_parameters("_l0")))
+
+    def direction_parameters(self, suffix: str) -> list[Tensor]:
+        """Return input weight, recurrent weight and the two biases of a direction ("_l0" or "_l0_reverse")."""
+        names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+        return [getattr(self.network, name + suffix) for name in names]
+
+    def _forward_direction(self, inputs: Tensor, reverse: bool) -> Tensor:
+        """Run the parameters of one direction over (frames, batch, input_size), from the first frame to the last."""
+        start = inputs.new_zeros(inputs.shape[1], self.state_size)
+        return self._run_kernel(inputs, start, self.direction_parameters("_l0_reverse" if reverse else "_l0"))[0]
+
+    def _run_kernel(self, inputs: Tensor, states: Tensor, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Run torch's fused layer in one direction: see `forward_from`."""
+        kernel = getattr(torch, self.cell)
+        batched = states.unsqueeze(0)
+        start = tuple(part.contiguous() for part in batched.chunk(2, 2)) if self.cell == "lstm" else batched
+        # arguments after the state: parameters, has_biases, layers, dropout, train, bidirectional, batch_first
+        outputs, *end = kernel(inputs, start, parameters, True, 1, 0.0, self.training, False, False)
+        return outputs, torch.cat(end, 2).squeeze(0)
+
 
 class RecurrentStack(nn.Module):
-    """Recurrent layers on top of each other, each followed by layer norm and dropout, with residual connections."""
+    """Recurrent layers on top of each other, each followed by layer norm and dropout, with residual connections.
+
+    >>> stack = RecurrentStack(4, RecurrentOptions(layers=2, units=8))
+    >>> stack(torch.zeros(5, 2, 4), torch.tensor([5, 3])).shape
+    torch.Size([5, 2, 8])
+    """
 
     def __init__(self, input_size: int, options: RecurrentOptions) -> None:
         super().__init__()
@@ -156,7 +200,7 @@ class RecurrentStack(nn.Module):
         self.dropout = nn.Dropout(options.dropout)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
-        """(frames, batch, input_size), (batch,) -> (frames, batch, units)."""
+        """Run all layers: (frames, batch, input_size), (batch,) valid frames -> (frames, batch, units)."""
         outputs = inputs
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             new = self.dropout(norm(layer(outputs, lengths)))

@@ -86,8 +86,8 @@ def test_a_large_vocabulary_is_read_in_small_portions(monkeypatch: pytest.Monkey
     model = toy_model(VOCABULARY)
     whole = score_text(model, token_file(IDS)).nats
     asked: list[int] = []
-    of_targets = model.softmax.of_targets
-    monkeypatch.setattr(model.softmax, "of_targets", lambda o, t: asked.append(len(t)) or of_targets(o, t))
+    of_targets = model.softmax.target_log_probs
+    monkeypatch.setattr(model.softmax, "target_log_probs", lambda o, t: asked.append(len(t)) or of_targets(o, t))
     monkeypatch.setattr(scoring, "LOGITS", 4 * VOCABULARY)
     assert score_text(model, token_file(IDS)).nats == pytest.approx(whole)
     assert asked == [4] * 5

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from speechrnn.nn.recurrent import MODULES, RecurrentLayer, RecurrentOptions, RecurrentStack, reversal
+from speechrnn.nn.recurrent import MODULES, RecurrentLayer, RecurrentOptions, RecurrentStack, reversal_index
 
 
 def packed_reference(layer: RecurrentLayer, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -55,13 +55,13 @@ def test_packed_path_is_the_same_computation() -> None:
     layer = RecurrentLayer(4, 5)
     inputs, lengths = torch.randn(7, 3, 4), torch.tensor([7, 2, 5])
     inside = (torch.arange(7)[:, None] < lengths).unsqueeze(2)
-    torch.testing.assert_close(layer(inputs, lengths) * inside, layer.packed(inputs, lengths) * inside)
+    torch.testing.assert_close(layer(inputs, lengths) * inside, layer.forward_packed(inputs, lengths) * inside)
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=6), st.integers(0, 5))
 def test_reversal_undoes_itself_and_keeps_padding(lengths: list[int], padding: int) -> None:
     frames = max(lengths) + padding
-    index = reversal(torch.tensor(lengths), frames)
+    index = reversal_index(torch.tensor(lengths), frames)
     values = torch.arange(frames)[:, None].expand(frames, len(lengths))
     once = values.gather(0, index)
     for column, length in enumerate(lengths):

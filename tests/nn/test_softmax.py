@@ -23,7 +23,7 @@ def test_blocks_give_the_cross_entropy_and_its_gradients(vocabulary: int, monkey
     weights[3] = 0.0  # a place without a target
     parts = (outputs, full.weight, full.bias)
 
-    found = full.of_targets(outputs, targets)
+    found = full.target_log_probs(outputs, targets)
     expected = -F.cross_entropy(F.linear(outputs, full.weight, full.bias), targets, reduction="none")
     torch.testing.assert_close(found, expected)
     assert type(found.grad_fn).__name__ == "BlockedLogProbsBackward"
@@ -35,5 +35,5 @@ def test_blocks_give_the_cross_entropy_and_its_gradients(vocabulary: int, monkey
 
 def test_a_small_vocabulary_needs_no_blocks() -> None:
     full = FullSoftmax(nn.Parameter(torch.randn(9, 4)), 4)
-    found = full.of_targets(torch.randn(3, 4), torch.tensor([0, 1, 2]))
+    found = full.target_log_probs(torch.randn(3, 4), torch.tensor([0, 1, 2]))
     assert type(found.grad_fn).__name__ != "BlockedLogProbsBackward"

@@ -56,7 +56,7 @@ class Recall(nn.Module):
     def forward(self, inputs: Tensor) -> Tensor:
         """(length, rows, 2 * letters + 1) -> (rows, letters) scores."""
         start = inputs.new_zeros(inputs.shape[1], self.layer.state_size)
-        outputs, _ = self.layer.carry(inputs, start)
+        outputs, _ = self.layer.forward_from(inputs, start)
         return self.choose(outputs[-1])
 
 
