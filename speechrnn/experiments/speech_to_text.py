@@ -35,7 +35,7 @@ from speechrnn.experiments.text_prediction import LanguageModelOptions
 from speechrnn.nn.acoustic import AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import TokenizerOptions, build_tokenizer
-from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, readable, train_acoustic
+from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, select_encodable, train_acoustic
 from speechrnn.training.fabric import make_fabric
 from speechrnn.transcription.hypotheses import row, write_rows
 from speechrnn.transcription.transcriber import Transcriber
@@ -98,7 +98,7 @@ def train(options: SpeechOptions, source: CorpusOptions, run: Run) -> Prepared:
     training = CutSet.from_file(corpus.train).to_eager()
     held_out = CutSet.from_file(corpus.dev).to_eager() if corpus.dev else None
     tokenizer = build_tokenizer(options.tokenizer, (cut.supervisions[0].text for cut in training))
-    training, held_out = readable(training, tokenizer), held_out and readable(held_out, tokenizer)
+    training, held_out = select_encodable(training, tokenizer), held_out and select_encodable(held_out, tokenizer)
     settings = AcousticSettings(
         options.features, options.acoustic, options.augmentation.masks, options.augmentation.waveform, options.trainer
     )

@@ -1,4 +1,4 @@
-"""The acoustic training task: CTC on a corpus, judged by the word errors of greedy decoding."""
+"""The acoustic model's training task: CTC on a corpus, judged by the word error rate of greedy decoding."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from speechrnn.evaluation.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.text.unknown_symbols import count_unknown_symbols, describe_unknown
-from speechrnn.training.fabric import TrainerOptions, precision, total
+from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.loop import Loop
 
 if TYPE_CHECKING:
@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 logger = logging.getLogger("speechrnn")
-UNREADABLE = 100.0  # nats a label at most for a dev batch, one of whose utterances may be too short for its labels
+LARGEST_DEV_LOSS = 100.0  # nats a label; an utterance that is too short for its labels has an infinite loss
 
 
 @dataclass(frozen=True)
 class AcousticTrainerOptions(TrainerOptions):
-    """How an acoustic model is trained; conf/trainer/acoustic.yaml explains each key."""
+    """Options of an acoustic model's training; the pages of conf/trainer explain each key.
+
+    >>> AcousticTrainerOptions(batch_seconds=20.0).workers
+    0
+    """
 
     batch_seconds: float = field(default=45.0, metadata={"min": 0.1})
     workers: int = field(default=0, metadata={"min": 0})
@@ -43,7 +47,13 @@ class AcousticTrainerOptions(TrainerOptions):
 
 @dataclass(frozen=True)
 class AcousticSettings:
-    """Everything that shapes an acoustic training, one record a config group."""
+    """Options of an acoustic training: a record for each config group.
+
+    >>> AcousticSettings(
+    ...     FeatureOptions(), AcousticOptions(), SpecAugmentOptions(), WaveformOptions(), AcousticTrainerOptions()
+    ... ).trainer.epochs
+    60
+    """
 
     features: FeatureOptions
     acoustic: AcousticOptions
@@ -53,8 +63,8 @@ class AcousticSettings:
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """An utterance that CTC cannot learn from: it has fewer frames than its labels need."""
+class TooShort:
+    """An utterance that has fewer frames than CTC needs for its labels."""
 
     id: str
     frames: int
@@ -62,10 +72,10 @@ class LeftOut:
 
 
 class AcousticTask:
-    """A corpus and a model, as the training loop sees them.
+    """A corpus and an acoustic model, as the training loop needs them; see `task.Task`.
 
     Attributes:
-        left_out: utterances too short for their labels, at the fastest speed that augmentation may give them.
+        left_out: utterances too short for their labels at the fastest speed of the augmentation.
     """
 
     criterion = "dev_wer"
@@ -74,23 +84,35 @@ class AcousticTask:
     def __init__(
         self, fabric: Fabric, settings: AcousticSettings, tokenizer: Tokenizer, train: CutSet, dev: CutSet | None
     ) -> None:
+        """Build an untrained model and the batches of the corpus.
+
+        Args:
+            fabric: from `make_fabric`.
+            settings: options of the training.
+            tokenizer: the alphabet.
+            train: the training part.
+            dev: the held-out part; None: there is none.
+
+        Raises:
+            UserError: no utterance is long enough for its labels.
+        """
         self.fabric = fabric
         self.tokenizer = tokenizer
-        self.carried = torch.empty(0)  # every utterance begins anew
+        self.carried = torch.empty(0)  # there is no state between utterances
         trainer = settings.trainer
-        self.advice = f"trainer.batch_seconds (now {trainer.batch_seconds:g}) or corpus.max_seconds"
+        self.memory_keys = f"trainer.batch_seconds (now {trainer.batch_seconds:g}) or corpus.max_seconds"
         self.sampling_rate = settings.features.sampling_rate
         torch.manual_seed(trainer.seed)
         self.model = AcousticModel(len(tokenizer), settings.features, settings.acoustic, settings.masks)
-        train, self.left_out = fitting(train, self.model, tokenizer, max(settings.waveform.speeds))
+        train, self.left_out = select_long_enough(train, self.model, tokenizer, max(settings.waveform.speeds))
         if len(train) == 0:
             raise UserError(
                 f"No training utterance has enough frames for its labels; lower acoustic.stride "
                 f"(now {settings.acoustic.stride})."
             )
         rate = settings.features.sampling_rate
-        place = {"rank": fabric.global_rank, "world_size": fabric.world_size}
-        self.batches = BucketedBatches(train, trainer.batch_seconds, trainer.seed, shuffle=True, **place)
+        process = {"rank": fabric.global_rank, "world_size": fabric.world_size}
+        self.batches = BucketedBatches(train, trainer.batch_seconds, trainer.seed, shuffle=True, **process)
         cache = int(trainer.cache_gigabytes * (1 << 30))
         augment = WaveformAugment(settings.waveform, rate)
         self.slowest = min(settings.waveform.speeds)
@@ -99,35 +121,35 @@ class AcousticTask:
         self.train = loader(self.utterances, self.batches, trainer.workers)
         self.dev = None
         if dev is not None and len(dev) > 0:
-            unshuffled = BucketedBatches(dev, trainer.batch_seconds, trainer.seed, shuffle=False, **place)
+            unshuffled = BucketedBatches(dev, trainer.batch_seconds, trainer.seed, shuffle=False, **process)
             self.dev = loader(Utterances(tokenizer, rate, cache_bytes=cache), unshuffled, workers=0)
         if settings.features.normalisation == "training":
             self.fit_normalisation()
 
     def fit_normalisation(self) -> None:
-        """Gives the front end the mean and variance of the training set as it is, without augmentation."""
+        """Set the front end's mean and variance to those of the training part, without augmentation."""
         front_end = self.model.front_end
-        added = torch.zeros(front_end.dimensions, dtype=torch.float64)
-        squares, frames = added.clone(), 0
+        summed = torch.zeros(front_end.dimensions, dtype=torch.float64)
+        squares, frames = summed.clone(), 0
         plain = self.utterances.plain()
         for utterances in self.batches.plan(epoch=0):
             batch = plain[0, utterances]
             features, lengths = front_end.extract(batch.waveforms, batch.lengths)
             for row, length in zip(features.double(), lengths, strict=True):
-                added += row[:length].sum(0)
+                summed += row[:length].sum(0)
                 squares += row[:length].square().sum(0)
             frames += int(lengths.sum())
-        sums = torch.stack([added, squares, torch.full_like(added, frames)])
-        sums = total(self.fabric, sums.to(self.fabric.device)).cpu()
+        sums = torch.stack([summed, squares, torch.full_like(summed, frames)])
+        sums = sum_over_processes(self.fabric, sums.to(self.fabric.device)).cpu()
         front_end.normalise.fit(sums[0], sums[1], int(sums[2, 0]))
 
     def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[Batch]]:
-        """See `loop.Task`."""
+        """Return the number of batches of an epoch, and its batches from number `start` on."""
         self.batches.epoch, self.batches.start = epoch, start
         return len(self.batches.plan(epoch)), self.train
 
-    def hardest(self) -> Batch:
-        """See `loop.Task`."""
+    def largest_batch(self) -> Batch:
+        """Return the batch that needs the most memory, with the longest utterances that augmentation may make."""
         batch = self.utterances.plain()[0, self.batches.longest(self.padding)]
         slowest = min(self.slowest, 1.0)  # augmentation may make them longer than they are
         lengths = (batch.lengths / slowest).long() + int(self.padding * self.sampling_rate)
@@ -135,34 +157,34 @@ class AcousticTask:
         return replace(batch, waveforms=F.pad(batch.waveforms, (0, longer)), lengths=lengths)
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
-        """See `loop.Task`."""
+        """Return the CTC loss in nats a label."""
         batch = batch.to(self.fabric.device)
         log_probs, frames = model(batch.waveforms, batch.lengths)
         return ctc_loss(log_probs, frames, batch.labels, batch.label_lengths, self.model.frames(batch.spoken))
 
     def amount(self, batch: Batch) -> float:
-        """See `loop.Task`: seconds of audio, padding apart."""
+        """Return the seconds of audio of a batch, without padding."""
         return float(batch.lengths.sum()) / self.sampling_rate
 
-    def rate(self, batch: Batch) -> float:
-        """See `loop.Task`."""
+    def rate_factor(self, batch: Batch) -> float:
+        """Return 1: all batches have the same learning rate."""
         return 1.0
 
-    def headline(self, loss: float) -> str:
-        """See `loop.Task`."""
+    def format_loss(self, loss: float) -> str:
+        """Return a mean training loss in nats a label."""
         return f"loss {loss:.3f}"
 
     @torch.inference_mode()
     def evaluate(self, model: AcousticModel) -> dict[str, float]:
-        """See `loop.Task`: loss in nats a label, WER and CER on dev, each process taking its share of the batches."""
+        """Return the loss in nats a label, WER and CER on dev; each process decodes its share of the batches."""
         if self.dev is None:
             return {}
         sums = torch.zeros(6, dtype=torch.float64)
         for batch in self.dev:
             batch = batch.to(self.fabric.device)
             log_probs, frames = model(batch.waveforms, batch.lengths)
-            loss = ctc_loss(log_probs, frames, batch.labels, batch.label_lengths).clamp_max(UNREADABLE)
-            texts = [self.tokenizer.decode(reading.tokens) for reading in greedy(log_probs, frames)]
+            loss = ctc_loss(log_probs, frames, batch.labels, batch.label_lengths).clamp_max(LARGEST_DEV_LOSS)
+            texts = [self.tokenizer.decode(result.tokens) for result in greedy(log_probs, frames)]
             words, characters = word_errors(batch.texts, texts), character_errors(batch.texts, texts)
             sums += torch.tensor(
                 [
@@ -175,7 +197,7 @@ class AcousticTask:
                 ],
                 dtype=torch.float64,
             )
-        sums = total(self.fabric, sums.to(self.fabric.device)).cpu()
+        sums = sum_over_processes(self.fabric, sums.to(self.fabric.device)).cpu()
         loss_sum, utterances, word_sum, word_count, character_sum, character_count = sums.tolist()
         return {
             "dev_loss": loss_sum / utterances,
@@ -184,18 +206,24 @@ class AcousticTask:
         }
 
 
-def readable(cuts: CutSet, tokenizer: Tokenizer) -> CutSet:
-    """The cuts whose text the tokenizer can write; unknown characters are reported with counts and utterance ids."""
+def select_encodable(cuts: CutSet, tokenizer: Tokenizer) -> CutSet:
+    """Return the cuts whose text the tokenizer can encode, and log the unknown characters with their utterances."""
     report = count_unknown_symbols(tokenizer, ((cut.id, cut.supervisions[0].text) for cut in cuts))
     if not report:
         return cuts
-    kept = cuts.filter(lambda cut: not tokenizer.count_unknown(cut.supervisions[0].text)).to_eager()
-    logger.warning("%s Left out %d utterances.", describe_unknown(report), len(cuts) - len(kept))
-    return kept
+    encodable = cuts.filter(lambda cut: not tokenizer.count_unknown(cut.supervisions[0].text)).to_eager()
+    logger.warning("%s Left out %d utterances.", describe_unknown(report), len(cuts) - len(encodable))
+    return encodable
 
 
-def fitting(cuts: CutSet, model: AcousticModel, tokenizer: Tokenizer, fastest: float) -> tuple[CutSet, list[LeftOut]]:
-    """The cuts whose frames can carry their labels even when played `fastest` times as fast, and the others."""
+def select_long_enough(
+    cuts: CutSet, model: AcousticModel, tokenizer: Tokenizer, fastest: float
+) -> tuple[CutSet, list[TooShort]]:
+    """Split cuts by whether their frames suffice for their labels when played `fastest` times as fast.
+
+    Returns:
+        the cuts that are long enough, and a record of each of the others.
+    """
     rate = model.front_end.options.sampling_rate
     left_out = []
     for cut in cuts:
@@ -203,7 +231,7 @@ def fitting(cuts: CutSet, model: AcousticModel, tokenizer: Tokenizer, fastest: f
         frames = int(model.frames(samples))
         needed = required_frames(tokenizer.encode(cut.supervisions[0].text))
         if frames < needed:
-            left_out.append(LeftOut(cut.id, frames, needed))
+            left_out.append(TooShort(cut.id, frames, needed))
     short = {utterance.id for utterance in left_out}
     return cuts.filter(lambda cut: cut.id not in short).to_eager(), left_out
 
@@ -211,14 +239,23 @@ def fitting(cuts: CutSet, model: AcousticModel, tokenizer: Tokenizer, fastest: f
 def train_acoustic(
     fabric: Fabric, settings: AcousticSettings, tokenizer: Tokenizer, train: CutSet, dev: CutSet | None, folder: Path
 ) -> tuple[AcousticModel, dict[str, Any]]:
-    """Trains an acoustic model, or goes on with the training that `folder` holds.
+    """Train an acoustic model, or resume the training whose checkpoints are in `folder`.
+
+    >>> model, summary = train_acoustic(fabric, settings, tokenizer, train, dev, folder)  # doctest: +SKIP
 
     Args:
-        fabric: from `fabric.make_fabric`.
-        folder: for checkpoints.
+        fabric: from `make_fabric`.
+        settings: options of the training.
+        tokenizer: the alphabet.
+        train: the training part.
+        dev: the held-out part; None: there is none.
+        folder: folder for checkpoints.
 
     Returns:
         the averaged model, and a summary of its training in JSON values.
+
+    Raises:
+        UserError: see `AcousticTask` and `Loop.run`.
     """
     task = AcousticTask(fabric, settings, tokenizer, train, dev)
     if task.left_out and fabric.is_global_zero:

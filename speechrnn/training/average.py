@@ -1,4 +1,4 @@
-"""Averages of a model's weights, which predict better than any single step's."""
+"""Averages of a model's weights, which predict better than the weights of any single step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 class Average(Generic[ModelT]):
-    """A copy of a model that follows it slowly (Polyak & Juditsky 1992, with exponential weights).
+    """Exponential moving average of a model's weights (Polyak & Juditsky 1992, with exponential weights).
 
     Attributes:
         model: the averaged copy, in evaluation mode.
@@ -21,44 +21,54 @@ class Average(Generic[ModelT]):
     """
 
     def __init__(self, model: ModelT, decay: float) -> None:
-        """`decay`: share of the old average kept at each step; 0 is the model itself."""
+        """Copy the model; `decay` is the share of the old average at each step, 0 for the model itself."""
         self.decay = decay
         self.since = 0
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
 
     @torch.no_grad()
     def update(self, model: ModelT, step: int) -> None:
-        """Moves towards the model after optimiser step `step`, counted from 1; early steps fade sooner."""
+        """Add the weights after optimiser step `step`, counted from 1; the decay is smaller in the first steps."""
         torch._foreach_lerp_(list(self.model.parameters()), list(model.parameters()), self.weight(step))
 
     def weight(self, step: int) -> float:
-        """Share of the model in the average after a step."""
+        """Return the share of the model in the average after a step."""
         return 1.0 - min(self.decay, (1 + step) / (10 + step))
 
-    def look_back(self, figures: Sequence[float], step: int) -> bool:
-        """After each epoch, with the criterion of all so far: whether averaging begins now. Here it always has."""
+    def end_epoch(self, criteria: Sequence[float], step: int) -> bool:
+        """Return whether averaging begins after an epoch; an exponential average begins with the training.
+
+        Args:
+            criteria: the criterion after each epoch so far.
+            step: optimiser steps taken.
+        """
         return False
 
 
 class TriggeredAverage(Average[ModelT]):
-    """The plain mean of all steps since training stopped getting better: ASGD, non-monotonically triggered.
+    """The mean of all steps since the criterion stopped improving: ASGD, non-monotonically triggered.
 
-    NT-ASGD of Merity et al. 2018, algorithm 1 (https://arxiv.org/abs/1708.02182). Until then it is the model itself.
+    Before that it is the model itself.
+
+    Source:
+        NT-ASGD of Merity et al. 2018, algorithm 1 (https://arxiv.org/abs/1708.02182).
     """
 
-    def __init__(self, model: ModelT, patience: int) -> None:
-        """`patience`: averaging begins when an epoch is worse than the best of all but the last so many."""
+    def __init__(self, model: ModelT, nonmonotone: int) -> None:
+        """Copy the model; averaging begins when an epoch is worse than the best one before the last `nonmonotone`."""
         super().__init__(model, 0.0)
-        self.patience = patience
+        self.nonmonotone = nonmonotone
         self.since = -1
 
     def weight(self, step: int) -> float:
-        """See `Average`."""
+        """Return the share of the model in the average after a step: all of it, then that of a plain mean."""
         return 1.0 if self.since < 0 else 1.0 / (step - self.since)
 
-    def look_back(self, figures: Sequence[float], step: int) -> bool:
-        """See `Average`."""
-        begins = self.since < 0 and len(figures) > self.patience and figures[-1] > min(figures[: -self.patience])
+    def end_epoch(self, criteria: Sequence[float], step: int) -> bool:
+        """Return whether averaging begins after an epoch; see `Average.end_epoch`."""
+        begins = (
+            self.since < 0 and len(criteria) > self.nonmonotone and criteria[-1] > min(criteria[: -self.nonmonotone])
+        )
         if begins:
             self.since = step
         return begins

@@ -1,4 +1,4 @@
-"""Where and how any model is trained: the options that all trainings share, and lightning's Fabric made from them."""
+"""Options that all trainings share, and lightning's Fabric for them: devices, precision and processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainerOptions:
-    """How any model is trained; the pages of conf/trainer explain each key."""
+    """Options of any training; the pages of conf/trainer explain each key.
+
+    >>> TrainerOptions(epochs=3, accelerator="cpu").device
+    'cpu'
+    """
 
     epochs: int = field(default=60, metadata={"min": 1})
     min_steps: int = field(default=0, metadata={"min": 0})
@@ -42,17 +46,23 @@ class TrainerOptions:
 
     @property
     def device(self) -> str:
-        """Where the trained model is used afterwards, in one process: "auto" or "cpu"."""
+        """Return the device on which the trained model is evaluated: "auto" or "cpu"."""
         return "cpu" if self.accelerator == "cpu" else "auto"
 
 
 def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
-    """lightning's Fabric for these options, with TensorBoard events in `folder`, launched."""
+    """Return lightning's Fabric for the options, launched, with TensorBoard events in `folder`.
+
+    >>> fabric = make_fabric(TrainerOptions(accelerator="cpu"), Path("outputs/mine"))  # doctest: +SKIP
+
+    Raises:
+        UserError: more GPUs are asked for than there are.
+    """
     from lightning.fabric import Fabric
     from lightning.fabric.loggers import TensorBoardLogger
 
     found = torch.cuda.device_count()
-    accelerator = "cuda" if options.accelerator != "cpu" and found else "cpu"  # CTC is not to be had on MPS
+    accelerator = "cuda" if options.accelerator != "cpu" and found else "cpu"  # torch has no CTC loss on MPS
     if options.accelerator == "cuda" and found < options.devices:
         raise UserError(f"trainer.devices={options.devices} with accelerator=cuda, but this machine has {found} GPUs.")
     fabric = Fabric(
@@ -68,9 +78,9 @@ def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
 
 
 def precision(options: TrainerOptions) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
-    """The numbers' width: as asked, or what is fast here without a loss of accuracy.
+    """Return Fabric's name of the precision: the chosen one, or with "auto" the fastest that loses no accuracy.
 
-    float32 on a CPU even where it has bfloat16 instructions: oneDNN's bfloat16 LSTM gradient is slower than its
+    That is float32 on a CPU, even on one with bfloat16 instructions: oneDNN's bfloat16 LSTM gradient is slower than its
     float32 one (docs/results.md).
     """
     if options.precision == "auto":
@@ -83,6 +93,6 @@ def precision(options: TrainerOptions) -> Literal["32-true", "bf16-mixed", "16-m
     return widths[options.precision]
 
 
-def total(fabric: Fabric, values: Tensor) -> Tensor:
-    """The element-wise sum over all processes."""
+def sum_over_processes(fabric: Fabric, values: Tensor) -> Tensor:
+    """Return the element-wise sum of a tensor over all processes."""
     return cast(Tensor, fabric.all_reduce(values, reduce_op="sum")) if fabric.world_size > 1 else values

@@ -1,7 +1,6 @@
-"""What training a language model is: windows of a text in turn, their loss, and perplexity on held-out text.
+"""The language model's training task: truncated back-propagation through time, judged by perplexity on held-out text.
 
-Truncated back-propagation through time (Williams & Peng 1990): the state goes on from window to window, the gradient
-does not.
+The recurrent state goes on from window to window, the gradient does not (Williams & Peng 1990).
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import BpttBatches, TokenBatch, TokenFile
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.text.tokenizers import Tokenizer
-from speechrnn.training.fabric import TrainerOptions, precision, total
+from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.loop import Loop
 
 if TYPE_CHECKING:
@@ -29,7 +29,11 @@ VALID_ROWS = 10  # of validation text read side by side while training; AWD-LSTM
 
 @dataclass(frozen=True)
 class LanguageTrainerOptions(TrainerOptions):
-    """How a language model is trained; conf/trainer/language.yaml explains each key."""
+    """Options of a language model's training; the pages of conf/trainer explain each key.
+
+    >>> LanguageTrainerOptions(batch_size=32).bptt
+    40
+    """
 
     batch_size: int = field(default=64, metadata={"min": 1})
     bptt: int = field(default=40, metadata={"min": 1})
@@ -39,10 +43,10 @@ class LanguageTrainerOptions(TrainerOptions):
 
 
 class LanguageTask:
-    """A text and a model, as the training loop sees them.
+    """A text and a language model, as the training loop needs them; see `task.Task`.
 
     Attributes:
-        carried: (batch, state_size), what the model remembers of each row.
+        carried: (batch, state_size) recurrent state of each row.
     """
 
     criterion = "valid_perplexity"
@@ -58,35 +62,56 @@ class LanguageTask:
         valid: TokenFile | None,
         documents: bool,
     ) -> None:
-        """`documents`: whether the texts are documents that know nothing of each other."""
+        """Build an untrained model and the batches of the text.
+
+        Args:
+            fabric: from `make_fabric`.
+            language: architecture.
+            trainer: options of the training.
+            vocabulary: number of tokens.
+            train: the training text.
+            valid: the validation text; None: there is none.
+            documents: whether the state is reset where a document begins.
+        """
         self.fabric = fabric
         self.options = trainer
         torch.manual_seed(trainer.seed)
         self.model = LanguageModel(vocabulary, language)
-        place = fabric.global_rank, fabric.world_size
+        rank, world_size = fabric.global_rank, fabric.world_size
         self.train = BpttBatches(
-            train, trainer.batch_size, trainer.bptt, trainer.seed, trainer.random_bptt, documents, *place
+            train,
+            trainer.batch_size,
+            trainer.bptt,
+            seed=trainer.seed,
+            random_length=trainer.random_bptt,
+            documents=documents,
+            rank=rank,
+            world_size=world_size,
         )
-        rows = max(1, min(VALID_ROWS, len(valid) // trainer.bptt)) if valid else 0
-        self.valid = BpttBatches(valid, rows, trainer.bptt, 0, False, documents, *place) if valid and rows else None
+        self.valid = None
+        if valid is not None and len(valid):
+            rows = max(1, min(VALID_ROWS, len(valid) // trainer.bptt))
+            self.valid = BpttBatches(
+                valid, rows, trainer.bptt, documents=documents, rank=rank, world_size=world_size
+            )
         self.carried = self.model.start(trainer.batch_size).to(fabric.device)
-        self.advice = f"trainer.batch_size (now {trainer.batch_size}) or trainer.bptt (now {trainer.bptt})"
+        self.memory_keys = f"trainer.batch_size (now {trainer.batch_size}) or trainer.bptt (now {trainer.bptt})"
 
     def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[TokenBatch]]:
-        """See `loop.Task`."""
+        """Return the number of batches of an epoch, and its batches from number `start` on."""
         return self.train.number(epoch), self.train.batches(epoch, start)
 
-    def hardest(self) -> TokenBatch:
-        """See `loop.Task`."""
+    def largest_batch(self) -> TokenBatch:
+        """Return a batch of random tokens in the longest window."""
         length = self.options.bptt + (20 if self.options.random_bptt else 0)  # four standard deviations
         tokens = torch.randint(self.model.vocabulary, (length, self.options.batch_size))
         return TokenBatch(tokens, tokens, torch.ones(self.options.batch_size, dtype=torch.bool))
 
     def loss(self, model: nn.Module, batch: TokenBatch) -> Tensor:
-        """See `loop.Task`: nats a token, and AWD-LSTM's penalties on the last layer (Merity et al. 2017).
+        """Return nats a token, plus AWD-LSTM's penalties on the last layer (Merity et al. 2017).
 
-        Activation regularisation is on what the softmax sees, after dropout; temporal activation regularisation on the
-        differences between neighbouring outputs before it.
+        Activation regularisation acts on the softmax's inputs, after dropout; temporal activation regularisation on the
+        differences between neighbouring outputs before dropout.
         """
         batch = batch.to(self.fabric.device)
         states = self.carried.detach().masked_fill(batch.fresh.unsqueeze(1), 0.0)
@@ -95,7 +120,7 @@ class LanguageTask:
         with self.fabric.autocast():
             nats = -self.model.target_log_probs(dropped, batch.targets)
         loss = nats.sum() / (batch.targets >= 0).sum()
-        # A state that is no number would stay with its row for good.
+        # A state that is not finite would never leave its row.
         self.carried = states.detach() if bool(torch.isfinite(loss)) else torch.zeros_like(states)
         if self.options.activation:
             loss = loss + self.options.activation * dropped.square().mean()
@@ -104,20 +129,20 @@ class LanguageTask:
         return loss
 
     def amount(self, batch: TokenBatch) -> float:
-        """See `loop.Task`."""
+        """Return the number of target tokens of a batch."""
         return float((batch.targets >= 0).sum())
 
-    def rate(self, batch: TokenBatch) -> float:
-        """See `loop.Task`: a short window makes a short step, since each window counts as much (Merity et al. 2018)."""
+    def rate_factor(self, batch: TokenBatch) -> float:
+        """Return the factor of the learning rate: a short window makes a short step (Merity et al. 2018)."""
         return len(batch.inputs) / self.options.bptt if self.options.random_bptt else 1.0
 
-    def headline(self, loss: float) -> str:
-        """See `loop.Task`."""
+    def format_loss(self, loss: float) -> str:
+        """Return a mean training loss as perplexity."""
         return f"perplexity {math.exp(min(loss, 50.0)):.1f}"
 
     @torch.inference_mode()
     def evaluate(self, model: LanguageModel) -> dict[str, float]:
-        """See `loop.Task`: nats a token and perplexity of the validation text, read in rows with carried states."""
+        """Return nats a token and perplexity of the validation text, read in rows with carried states."""
         if self.valid is None:
             return {}
         states = model.start(self.valid.batch_size)
@@ -128,9 +153,23 @@ class LanguageTask:
             outputs, states = model(batch.inputs, states)
             sums[0] -= model.target_log_probs(outputs, batch.targets).double().sum().cpu()
             sums[1] += (batch.targets >= 0).sum().cpu()
-        sums = total(self.fabric, sums.to(self.fabric.device)).cpu()
+        sums = sum_over_processes(self.fabric, sums.to(self.fabric.device)).cpu()
         loss = float(sums[0] / sums[1])
         return {"valid_loss": loss, "valid_perplexity": math.exp(min(loss, 50.0))}
+
+
+def check_units(language: LanguageOptions) -> None:
+    """Check that `units` has an effect: a single layer with a tied softmax is as wide as the embedding.
+
+    Raises:
+        UserError: it has none. Models that were trained before still load, so this is not checked in `LanguageOptions`.
+    """
+    single = language.layers == 1 and language.tied and language.softmax != "mixture"
+    if single and language.units != language.embedding:
+        raise UserError(
+            f"language.units={language.units} has no effect on a single layer with a tied softmax, which is as wide as "
+            f"the embedding; give language.units={language.embedding} (language.embedding), or language.tied=false."
+        )
 
 
 def train_language(
@@ -143,15 +182,29 @@ def train_language(
     documents: bool,
     folder: Path,
 ) -> tuple[LanguageModel, dict[str, Any]]:
-    """Trains a language model, or goes on with the training that `folder` holds.
+    """Train a language model, or resume the training whose checkpoints are in `folder`.
+
+    >>> model, summary = train_language(
+    ...     fabric, LanguageOptions(), LanguageTrainerOptions(), tokenizer, train, valid, False, folder
+    ... )  # doctest: +SKIP
 
     Args:
-        fabric: from `fabric.make_fabric`.
-        folder: for checkpoints.
+        fabric: from `make_fabric`.
+        language: architecture.
+        trainer: options of the training.
+        tokenizer: the tokenizer of the texts.
+        train: the training text.
+        valid: the validation text; None: there is none.
+        documents: whether the state is reset where a document begins.
+        folder: folder for checkpoints.
 
     Returns:
         the averaged model, and a summary of its training in JSON values.
+
+    Raises:
+        UserError: an option that has no effect, or see `Loop.run`.
     """
+    check_units(language)
     task = LanguageTask(fabric, language, trainer, len(tokenizer), train, valid, documents)
     fingerprint = {
         **{f"language.{key}": value for key, value in asdict(language).items()},

@@ -1,9 +1,8 @@
-"""The training loop: epochs of steps, an evaluation after each epoch, and a checkpoint that everything can go on from.
+"""The training loop: epochs of steps, an evaluation after each epoch, and checkpoints to resume from.
 
-The loop is on lightning's Fabric, which brings devices, precision, processes and loggers. All state is in one record,
-and nothing else is remembered: the batches of an epoch, the random numbers of a step and the learning rate are
-functions of (seed, epoch, batch). A training that is killed and started again therefore ends where an
-uninterrupted one ends, on a CPU bit for bit.
+The loop uses lightning's Fabric for devices, precision, processes and loggers. All state is in one record: the batches
+of an epoch, the random numbers of a step and the learning rate are functions of (seed, epoch, batch). A training that
+is killed and started again therefore ends with the same weights as an uninterrupted one, on a CPU bit for bit.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from torch import Tensor
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.training.average import Average, TriggeredAverage
-from speechrnn.training.fabric import TrainerOptions, precision, total
+from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.optimiser import make_optimiser, rate_at
 from speechrnn.training.progress import Progress
 from speechrnn.training.task import BatchT, ModelT, State, Task
@@ -33,7 +32,10 @@ logger = logging.getLogger("speechrnn")
 
 
 class Loop(Generic[BatchT, ModelT]):
-    """Trains the model of a task, from wherever the checkpoint folder says that it was."""
+    """Train the model of a task, from its last checkpoint where there is one.
+
+    >>> model = Loop(fabric, task, options, Path("checkpoints"), {"layers": 3}).run()  # doctest: +SKIP
+    """
 
     def __init__(
         self,
@@ -43,9 +45,14 @@ class Loop(Generic[BatchT, ModelT]):
         folder: Path,
         fingerprint: dict[str, Any],
     ) -> None:
-        """Args:
-        folder: for `last.ckpt`, `best.ckpt` and batches without a finite loss.
-        fingerprint: plain values that a checkpoint must agree with to be gone on from: model, data, options.
+        """Set up model, average and optimiser.
+
+        Args:
+            fabric: from `make_fabric`.
+            task: the model and its data.
+            options: of the training.
+            folder: folder for `last.ckpt`, `best.ckpt` and batches without a finite loss.
+            fingerprint: plain values that a checkpoint must have too to be resumed: model, data, options.
         """
         self.fabric = fabric
         self.task = task
@@ -65,26 +72,39 @@ class Loop(Generic[BatchT, ModelT]):
         self.model, self.optimiser = fabric.setup(task.model, optimiser)
 
     def run(self) -> ModelT:
-        """Trains to the end and returns the averaged model, the best or the last as the options say."""
-        if not self.restore(self.folder / "last.ckpt"):
-            self.rehearse()
+        """Train to the end.
+
+        Returns:
+            the averaged model, of the best or of the last epoch as the options say.
+
+        Raises:
+            UserError: a batch does not fit into memory, too many losses in a row were not finite, or the checkpoint is
+                damaged or of another configuration.
+        """
+        resumed = self.restore(self.folder / "last.ckpt")
         first_batches, _ = self.task.epoch(0, 0)
         epochs = max(self.options.epochs, math.ceil(self.options.min_steps / max(first_batches, 1)))
+        if not resumed:
+            self.try_largest_batch()
+        elif self.is_finished(epochs):
+            logger.info("The training has finished before, after %d epochs.", self.state.epoch)
+        else:
+            logger.info("Going on from epoch %d, step %d.", self.state.epoch + 1, self.state.step)
         with Progress(epochs, self.state, self.task, visible=self.fabric.is_global_zero) as progress:
-            while self.state.epoch < epochs and not self.out_of_patience():
+            while not self.is_finished(epochs):
                 self.run_epoch(epochs, progress)
         if self.options.keep == "best" and (self.folder / "best.ckpt").exists():
             self.restore(self.folder / "best.ckpt", only_average=True)
         return self.average.model
 
     def run_epoch(self, epochs: int, progress: Progress) -> None:
-        """The rest of the current epoch, its evaluation and its checkpoint."""
+        """Train for the rest of the current epoch, then evaluate and save."""
         state = self.state
         size, batches = self.task.epoch(state.epoch, state.batch)
         if size == 0:
             raise UserError("There is nothing left to train on; the prepared folder's summary.json says why.")
         self.model.train()
-        for batch in self.timed(batches):
+        for batch in self.time_batches(batches):
             began = time.monotonic()
             self.step(batch, (state.epoch + state.batch / size) / epochs)
             state.batch += 1
@@ -94,8 +114,8 @@ class Loop(Generic[BatchT, ModelT]):
                 self.save("last.ckpt")
         self.finish_epoch(size, progress)
 
-    def timed(self, batches: Iterable[BatchT]) -> Iterator[BatchT]:
-        """The same batches, with the time spent waiting for them on record."""
+    def time_batches(self, batches: Iterable[BatchT]) -> Iterator[BatchT]:
+        """Yield the batches, and add the time spent waiting for them to the state."""
         iterator = iter(batches)
         while True:
             began = time.monotonic()
@@ -106,10 +126,10 @@ class Loop(Generic[BatchT, ModelT]):
             yield batch
 
     def step(self, batch: BatchT, done: float) -> None:
-        """One optimiser step; `done` is the share of the training behind it."""
+        """Take one optimiser step; `done` is the share of the training before it, 0 to 1."""
         state, options = self.state, self.options
         torch.manual_seed((options.seed << 40) + (state.epoch * 1_000_003 + state.batch) * 64 + self.fabric.global_rank)
-        rate = options.learning_rate * self.task.rate(batch)
+        rate = options.learning_rate * self.task.rate_factor(batch)
         if options.optimiser == "adamw":
             rate *= rate_at(done, options.warmup)
         for group in self.optimiser.param_groups:
@@ -124,7 +144,7 @@ class Loop(Generic[BatchT, ModelT]):
             self.model, self.optimiser, max_norm=options.gradient_clip or math.inf, error_if_nonfinite=False
         )
         if norm is not None and not self.all_finite(norm) and precision(options) != "16-mixed":
-            self.skip(batch, norm)  # in 16 bits the loss scaler does as much, and lowers its scale
+            self.skip(batch, norm)  # in 16 bits the loss scaler skips the step, and lowers its scale
             return
         state.nonfinite = 0
         self.optimiser.step()
@@ -137,12 +157,15 @@ class Loop(Generic[BatchT, ModelT]):
             self.fabric.log_dict({"train/loss": loss.item(), "train/rate": rate}, state.step)
 
     def all_finite(self, value: Tensor) -> bool:
-        """Whether a value is a number in every process, so that all of them step or none does."""
-        return total(self.fabric, (~torch.isfinite(value.detach())).float()).item() == 0
+        """Return whether a value is finite in every process, so that all processes take a step or none does."""
+        return sum_over_processes(self.fabric, (~torch.isfinite(value.detach())).float()).item() == 0
 
     def skip(self, batch: BatchT, value: Tensor) -> None:
-        """Leaves out a batch whose loss or gradient norm is not finite in some process, keeps it for inspection, and
-        stops at too many in a row."""
+        """Skip a batch whose loss or gradient norm is not finite in some process, and save it for inspection.
+
+        Raises:
+            UserError: there were too many of them in a row.
+        """
         state = self.state
         state.nonfinite += 1
         self.optimiser.zero_grad(set_to_none=True)
@@ -150,8 +173,11 @@ class Loop(Generic[BatchT, ModelT]):
         with atomic_write(path, "wb") as file:
             torch.save(vars(batch), file)
         logger.warning(
-            "Batch %d of epoch %d is left out: its loss or gradient is no finite number (here %s); saved to %s.",
-            *(state.batch + 1, state.epoch + 1, value.item(), path),
+            "Batch %d of epoch %d is skipped: its loss or gradient is not finite (%s); the batch is saved to %s.",
+            state.batch + 1,
+            state.epoch + 1,
+            value.item(),
+            path,
         )
         if state.nonfinite >= self.options.nonfinite_patience:
             raise UserError(
@@ -160,48 +186,53 @@ class Loop(Generic[BatchT, ModelT]):
             )
 
     def finish_epoch(self, size: int, progress: Progress) -> None:
-        """Evaluates the averaged model, remembers the figures, and saves."""
+        """Evaluate the averaged model, record the figures, and save."""
         state, options = self.state, self.options
         began = time.monotonic()
         figures = self.task.evaluate(self.average.model)
         state.seconds["evaluation"] += time.monotonic() - began
-        # The mean over processes, which must agree on what is best, or one would wait for the others for ever.
-        sums = total(self.fabric, torch.tensor([state.loss_sum, float(state.counted)], device=self.fabric.device))
+        # The mean over processes: they must agree on the best epoch, or one would wait for the others for ever.
+        sums = sum_over_processes(self.fabric, torch.tensor([state.loss_sum, float(state.counted)], device=self.fabric.device))
         train_loss = float(sums[0] / sums[1].clamp_min(1))
         record = {"epoch": state.epoch + 1, "step": state.step, "train_loss": train_loss, **figures}
         state.history.append(record)
         state.epoch, state.batch, state.loss_sum, state.counted = state.epoch + 1, 0, 0.0, 0
         criterion = record.get(self.task.criterion, record["train_loss"])
         state.stale = 0 if criterion < state.best else state.stale + 1
-        better = criterion <= state.best  # of equals the later one, whose loss is mostly smaller
+        better = criterion <= state.best  # of equal epochs the later one, whose loss is mostly smaller
         if better:
             state.best, state.best_epoch = criterion, state.epoch
             self.save("best.ckpt")
-        figures_so_far = [past.get(self.task.criterion, past["train_loss"]) for past in state.history]
-        if self.average.look_back(figures_so_far, state.step):
+        criteria = [past.get(self.task.criterion, past["train_loss"]) for past in state.history]
+        if self.average.end_epoch(criteria, state.step):
             logger.info(
-                "No better for %d epochs: from here on the mean of all steps is the model.", options.nonmonotone
+                "No improvement for %d epochs: from here on the model is the mean of all steps.", options.nonmonotone
             )
         self.save("last.ckpt")
         self.fabric.log_dict({f"epoch/{name}": value for name, value in record.items()}, state.step)
         progress.epoch(state, better)
 
-    def out_of_patience(self) -> bool:
-        """Whether the criterion has not improved for `patience` epochs."""
-        return self.options.patience is not None and self.state.stale >= self.options.patience
+    def is_finished(self, epochs: int) -> bool:
+        """Return whether all epochs are done, or the criterion has not improved for `patience` epochs."""
+        stopped = self.options.patience is not None and self.state.stale >= self.options.patience
+        return stopped or self.state.epoch >= epochs
 
-    def rehearse(self) -> None:
-        """Tries the hardest batch once, so that memory runs out now or not at all; nothing of it is kept."""
+    def try_largest_batch(self) -> None:
+        """Compute the gradient of the largest batch once, so that memory runs out at the start or not at all.
+
+        Raises:
+            UserError: it does not fit into memory.
+        """
         try:
-            self.fabric.backward(self.task.loss(self.model, self.task.hardest()))
+            self.fabric.backward(self.task.loss(self.model, self.task.largest_batch()))
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
                 raise
-            raise UserError(f"The largest batch does not fit into memory; lower {self.task.advice}.") from error
+            raise UserError(f"The largest batch does not fit into memory; lower {self.task.memory_keys}.") from error
         self.optimiser.zero_grad(set_to_none=True)
 
     def save(self, name: str) -> None:
-        """Writes the whole state, by the first process, under a temporary name first."""
+        """Write a checkpoint of the whole training, in the first process."""
         carried = self.fabric.all_gather(self.task.carried) if self.fabric.world_size > 1 else self.task.carried[None]
         if self.fabric.is_global_zero:
             with atomic_write(self.folder / name, "wb") as file:
@@ -221,7 +252,14 @@ class Loop(Generic[BatchT, ModelT]):
         self.fabric.barrier()
 
     def restore(self, path: Path, only_average: bool = False) -> bool:
-        """Goes on from a checkpoint, if there is one.
+        """Restore the training from a checkpoint.
+
+        Args:
+            path: the checkpoint.
+            only_average: restore the averaged weights and nothing else.
+
+        Returns:
+            whether there is a checkpoint.
 
         Raises:
             UserError: it is damaged, or comes from another configuration.
@@ -237,7 +275,7 @@ class Loop(Generic[BatchT, ModelT]):
         if saved["fingerprint"] != self.fingerprint:
             raise UserError(
                 f"The checkpoint {path} comes from another configuration "
-                f"({difference(saved['fingerprint'], self.fingerprint)}); use another name= or restart=true."
+                f"({describe_changes(saved['fingerprint'], self.fingerprint)}); use another name= or restart=true."
             )
         self.average.model.load_state_dict(saved["average"])
         if not only_average:
@@ -247,12 +285,15 @@ class Loop(Generic[BatchT, ModelT]):
             self.task.carried = saved["carried"][self.fabric.global_rank]
             self.fabric.strategy.precision.load_state_dict(saved["scaler"])
             self.state = State(**saved["state"])
-            logger.info("Going on from epoch %d, step %d.", self.state.epoch + 1, self.state.step)
         return True
 
 
-def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """The first few entries in which two fingerprints differ, in words."""
+def describe_changes(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Return the first three entries in which two fingerprints differ, as text.
+
+    >>> describe_changes({"layers": 3, "units": 8}, {"layers": 4, "units": 8})
+    'layers was 3, is 4'
+    """
     changes = [
         f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
         for key in sorted(old.keys() | new.keys())

@@ -1,4 +1,4 @@
-"""Optimisers and the learning rate."""
+"""Optimisers and the learning rate schedule."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from torch import nn
 def make_optimiser(
     model: nn.Module, kind: str, learning_rate: float, betas: tuple[float, float], weight_decay: float
 ) -> torch.optim.Optimizer:
-    """What takes the steps: AdamW or plain SGD.
+    """Build an optimiser: AdamW or plain SGD.
+
+    >>> make_optimiser(nn.Linear(2, 3), "adamw", 1e-3, betas=(0.9, 0.98), weight_decay=0.01).defaults["lr"]
+    0.001
 
     Args:
-        kind: "adamw" (Loshchilov & Hutter 2019), which decays matrices only, since biases and norms have no reason to
-            be small; or "nt_asgd", SGD that decays everything, whose averaging is not its own affair (average.py).
-        betas: AdamW's: how much of its means of the gradients and of their squares a step keeps. A first one of 0 takes
-            each gradient as it comes, as Melis et al. 2018 do for language models; rare words' squares, which come once
-            in many steps, need a second one near 1.
+        model: the parameters that have gradients.
+        kind: "adamw" (Loshchilov & Hutter 2019), whose weight decay acts on matrices only, not on biases and norms; or
+            "nt_asgd", SGD whose weight decay acts on all parameters; `average.TriggeredAverage` does its averaging.
+        learning_rate: the first learning rate.
+        betas: AdamW's decay of the means of gradients and of their squares. A first beta of 0 has no momentum, as in
+            Melis et al. 2018; the gradients of rare words, which come once in many steps, need a second beta near 1.
+        weight_decay: coefficient of the weight decay.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    # In one pass over memory a step of a large vocabulary takes a fifth of the time; on a GPU the fused step would take
-    # the gradients before they are clipped, in 16 bits.
+    # A fused step goes through memory once: a fifth of the time with a large vocabulary. On a GPU in 16 bits it would
+    # use the gradients before they are clipped.
     fused = all(parameter.device.type == "cpu" for parameter in parameters)
     if kind == "nt_asgd":
         return torch.optim.SGD(parameters, lr=learning_rate, weight_decay=weight_decay, fused=fused)
@@ -34,14 +39,17 @@ def make_optimiser(
 
 
 def rate_at(progress: float, warmup: float, final: float = 0.001) -> float:
-    """Factor of the peak rate: a straight line up, then a cosine down (one cycle; Smith & Topin 2019).
+    """Return the factor of the peak learning rate: a linear warm-up, then a cosine decay (Smith & Topin 2019).
+
+    It depends on the progress alone, so a resumed training has no schedule to restore.
+
+    >>> rate_at(0.05, warmup=0.1), round(rate_at(1.0, warmup=0.1), 4)
+    (0.5, 0.001)
 
     Args:
         progress: share of the training that is done, 0 to 1.
         warmup: share of the training in which the rate rises.
         final: factor at the end.
-
-    A function of progress alone, so a resumed training has no schedule to restore.
     """
     if progress < warmup:
         return max(progress / warmup, final)

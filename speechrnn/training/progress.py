@@ -1,4 +1,4 @@
-"""What a training shows while it runs: a bar in a terminal, and a line an epoch in the log."""
+"""Progress of a training: a bar in a terminal, and a line for each epoch in the log."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from speechrnn.core.progress import in_words
+
 if TYPE_CHECKING:
     from speechrnn.training.task import State, Task
 
@@ -15,16 +17,23 @@ logger = logging.getLogger("speechrnn")
 
 
 class Progress:
-    """A bar with epoch, loss, speed, the last dev figure and the time left. Use as a context manager."""
+    """Show epoch, loss, speed, the last dev figure and the time left. Use as a context manager."""
 
     def __init__(self, epochs: int, state: State, task: Task[Any, Any], visible: bool) -> None:
-        """`visible`: whether this process talks at all; the bar needs a terminal besides."""
+        """Prepare the bar.
+
+        Args:
+            epochs: of the whole training.
+            state: from which the training starts.
+            task: how its figures are shown.
+            visible: whether this process shows anything; the bar needs a terminal besides.
+        """
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
         from rich.progress import Progress as Bar
 
         self.epochs = epochs
-        self.of = task
+        self.training_task = task
         self.visible = visible
         self.began = time.monotonic()
         self.done_before = float(state.epoch)
@@ -37,7 +46,7 @@ class Progress:
             console=Console(stderr=True),
             disable=not (visible and sys.stderr.isatty()),
         )
-        self.task = self.bar.add_task("", total=epochs, completed=state.epoch, epoch="", loss="", speed="", dev="-")
+        self.bar_task = self.bar.add_task("", total=epochs, completed=state.epoch, epoch="", loss="", speed="", dev="-")
 
     def __enter__(self) -> Progress:
         self.bar.start()
@@ -49,30 +58,35 @@ class Progress:
         self.bar.stop()
 
     def step(self, state: State, size: int) -> None:
-        """After each batch; `size` is the number of batches of the epoch."""
+        """Update the bar after a batch; `size` is the number of batches of the epoch."""
         self.bar.update(
-            self.task,
+            self.bar_task,
             completed=state.epoch + state.batch / size,
             epoch=f"{state.epoch + 1}/{self.epochs}",
-            loss=self.of.headline(state.loss_sum / max(state.counted, 1)),
+            loss=self.training_task.format_loss(state.loss_sum / max(state.counted, 1)),
             speed=self.speed(state),
         )
 
     def speed(self, state: State) -> str:
-        """How much training data goes through, evaluation apart."""
+        """Return the amount of training data a second, without evaluations, as text."""
         seconds = state.seconds["data"] + state.seconds["step"]
-        return f"{state.amount / max(seconds, 1e-9):,.0f} {self.of.unit}/s"
+        return f"{state.amount / max(seconds, 1e-9):,.0f} {self.training_task.unit}/s"
 
     def epoch(self, state: State, better: bool) -> None:
-        """After each evaluation."""
+        """Log the figures of an epoch; `better` marks the best one so far."""
         record = state.history[-1]
         figures = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name not in ("epoch", "step"))
         elapsed = time.monotonic() - self.began
         left = elapsed / (state.epoch - self.done_before) * (self.epochs - state.epoch)
-        self.bar.update(self.task, dev=f"{record.get(self.of.criterion, float('nan')):.4f}")
+        self.bar.update(self.bar_task, dev=f"{record.get(self.training_task.criterion, float('nan')):.4f}")
         if self.visible:
             best = "  (best)" if better else ""
             logger.info(
-                "epoch %d/%d  %s  %s  %.0f s left%s",
-                *(state.epoch, self.epochs, figures, self.speed(state), left, best),
+                "epoch %d/%d  %s  %s  %s left%s",
+                state.epoch,
+                self.epochs,
+                figures,
+                self.speed(state),
+                in_words(left),
+                best,
             )

@@ -10,71 +10,78 @@ from typing import Protocol, TypeVar
 from torch import Tensor, nn
 
 BatchT = TypeVar("BatchT")
-
-
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
 
 class Task(Protocol[BatchT, ModelT]):
-    """What the loop needs to know of a kind of model.
+    """A model and its data, as the training loop needs them.
+
+    >>> task: Task = AcousticTask(fabric, settings, tokenizer, train, dev)  # doctest: +SKIP
+    >>> Loop(fabric, task, settings.trainer, folder, fingerprint).run()  # doctest: +SKIP
 
     Attributes:
         model: the network that is trained.
-        criterion: the evaluation figure that should become small.
-        unit: of what `amount` counts, for the speed on display.
-        advice: what to lower when a batch does not fit into memory.
-        carried: what goes from batch to batch besides the weights, in this process, such as a recurrent state.
+        criterion: name of the evaluation figure that should become small.
+        unit: unit of `amount`, for the speed that is displayed.
+        memory_keys: keys to lower when a batch does not fit into memory, with their values.
+        carried: (rows, size) state that goes from batch to batch besides the weights, in this process.
     """
 
     model: ModelT
     criterion: str
     unit: str
-    advice: str
+    memory_keys: str
     carried: Tensor
 
     def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[BatchT]]:
-        """The number of batches of an epoch, and those from the `start`-th on."""
+        """Return the number of batches of an epoch, and its batches from number `start` on."""
         ...
 
-    def hardest(self) -> BatchT:
-        """The batch that needs the most memory."""
+    def largest_batch(self) -> BatchT:
+        """Return the batch that needs the most memory."""
         ...
 
     def loss(self, model: nn.Module, batch: BatchT) -> Tensor:
-        """The scalar to minimise; `model` is this task's model, perhaps wrapped for several processes."""
+        """Return the scalar to minimise; `model` is this task's model, perhaps wrapped for several processes."""
         ...
 
     def amount(self, batch: BatchT) -> float:
-        """How much a batch holds, in units."""
+        """Return how much training data a batch holds, in units."""
         ...
 
-    def rate(self, batch: BatchT) -> float:
-        """Factor of the learning rate for a batch."""
+    def rate_factor(self, batch: BatchT) -> float:
+        """Return the factor of the learning rate for a batch."""
         ...
 
-    def headline(self, loss: float) -> str:
-        """A mean training loss as people of the field want to read it."""
+    def format_loss(self, loss: float) -> str:
+        """Return a mean training loss as text, as people of the field read it."""
         ...
 
     def evaluate(self, model: ModelT) -> dict[str, float]:
-        """Figures on held-out data, the criterion among them; {} where there is no such data."""
+        """Return figures on held-out data, the criterion among them; {} where there is no such data."""
         ...
 
 
 @dataclass
 class State:
-    """All that a training is: saved whole, restored whole.
+    """The state of a training besides weights and optimiser: saved and restored as a whole.
+
+    >>> State().step
+    0
 
     Attributes:
-        epoch, batch: where to go on: the next batch of which epoch.
+        epoch: the current epoch, from 0.
+        batch: the next batch of it.
         step: optimiser steps taken.
-        loss_sum, counted: sum and number of this epoch's finite losses so far, in this process.
-        amount: units of training data seen, in this process.
-        nonfinite: losses in a row that were no number.
-        history: one record of figures an epoch.
-        best, best_epoch: smallest criterion so far, and the last epoch that had it.
-        stale: epochs since it became smaller.
-        seconds: wall time by what it went to.
+        loss_sum: sum of this epoch's finite losses so far, in this process.
+        counted: number of this epoch's finite losses so far, in this process.
+        amount: units of training data read, in this process.
+        nonfinite: losses in a row that were no finite number.
+        history: one record of figures for each epoch.
+        best: smallest criterion so far.
+        best_epoch: the last epoch that had it, from 1.
+        stale: epochs since the criterion became smaller.
+        seconds: wall time by purpose.
     """
 
     epoch: int = 0

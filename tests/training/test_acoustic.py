@@ -25,8 +25,8 @@ from speechrnn.training.acoustic import (
     AcousticSettings,
     AcousticTask,
     AcousticTrainerOptions,
-    fitting,
-    readable,
+    select_long_enough,
+    select_encodable,
     train_acoustic,
 )
 from speechrnn.training.fabric import make_fabric
@@ -86,6 +86,7 @@ train(cuts, Path({run!r}))
 """
 
 
+@pytest.mark.integration
 def test_sigkill_in_the_middle_of_an_epoch_changes_nothing(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
     prepared = tmp_path / "prepared"
     prepared.mkdir()
@@ -116,14 +117,15 @@ def test_the_batch_tried_first_has_room_for_pauses_and_the_slowest_speed(
 ) -> None:
     options = settings()
     task = AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)
-    hardest = task.hardest()
-    assert hardest.waveforms.shape[1] == hardest.lengths.max()
+    largest = task.largest_batch()
+    assert largest.waveforms.shape[1] == largest.lengths.max()
     _, batches = task.epoch(0, 0)
     longest = max(batch.waveforms.numel() for batch in batches)
-    assert hardest.waveforms.numel() >= longest - hardest.waveforms.shape[1]
-    assert torch.isfinite(task.loss(task.model, hardest))
+    assert largest.waveforms.numel() >= longest - largest.waveforms.shape[1]
+    assert torch.isfinite(task.loss(task.model, largest))
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("dev_fraction", [0.1, 0.0])
 def test_two_processes_train_one_model(tmp_path: Path, dev_fraction: float) -> None:
     """Two CPU processes over gloo, by the command that a user types; they agree on the best, also without dev."""
@@ -157,7 +159,7 @@ def test_utterances_with_too_few_frames_are_listed_and_left_out(cuts: tuple[CutS
     first = next(iter(cuts[0]))
     crammed = first.truncate(duration=0.2)
     crammed.supervisions[0].text = "AABBCCDDAABBCCDD"
-    kept, left_out = fitting(CutSet.from_cuts([first, crammed.with_id("crammed")]), task.model, TOKENIZER, 1.05)
+    kept, left_out = select_long_enough(CutSet.from_cuts([first, crammed.with_id("crammed")]), task.model, TOKENIZER, 1.05)
     assert [cut.id for cut in kept] == [first.id]
     assert [(short.id, short.needed) for short in left_out] == [("crammed", 24)]
     assert left_out[0].frames < 24
@@ -167,7 +169,7 @@ def test_unknown_characters_are_reported_and_left_out(
     cuts: tuple[CutSet, CutSet], caplog: pytest.LogCaptureFixture
 ) -> None:
     tokenizer = CharTokenizer.build([], "ABC")
-    kept = readable(cuts[0], tokenizer)
+    kept = select_encodable(cuts[0], tokenizer)
     lost = [cut for cut in cuts[0] if "D" in cut.supervisions[0].text]
     assert len(kept) == len(cuts[0]) - len(lost) < len(cuts[0])
     count = sum(cut.supervisions[0].text.count("D") for cut in lost)

@@ -26,17 +26,17 @@ def test_the_exponential_average_follows_slowly() -> None:
 
 
 def test_the_triggered_average_is_the_plain_mean_since_its_trigger() -> None:
-    average = TriggeredAverage(number(0.0), patience=2)
+    average = TriggeredAverage(number(0.0), nonmonotone=2)
     average.update(number(7.0), 1)
     assert average.model.weight.item() == 7.0  # until then the model itself
-    assert not average.look_back(
+    assert not average.end_epoch(
         [5.0, 4.0, 4.5], 1
     )  # worse than the one before, but that is no earlier than the last 2
-    assert average.look_back([5.0, 4.0, 4.5, 4.6], 1)
+    assert average.end_epoch([5.0, 4.0, 4.5, 4.6], 1)
     for step, value in enumerate([1.0, 2.0, 6.0], start=2):
         average.update(number(value), step)
     assert average.model.weight.item() == pytest.approx(3.0)
-    assert not average.look_back([5.0, 4.0, 4.5, 4.6, 9.0], 4)  # it begins once
+    assert not average.end_epoch([5.0, 4.0, 4.5, 4.6, 9.0], 4)  # it begins once
     assert average.since == 1
 
 

@@ -6,17 +6,19 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import Block, TokenBatch, TokenFile, write_tokens
 from speechrnn.nn.language import LanguageOptions
 from speechrnn.text.tokenizers import CharTokenizer
 from speechrnn.training.fabric import make_fabric
-from speechrnn.training.language import LanguageTask, LanguageTrainerOptions, train_language
+from speechrnn.training.language import LanguageTask, LanguageTrainerOptions, check_units, train_language
 
 ROOT = Path(__file__).parents[2]
 TOKENIZER = CharTokenizer.build(["abcdefgh"])
@@ -65,6 +67,14 @@ def test_it_learns_what_only_a_memory_of_the_last_line_tells(tmp_path: Path) -> 
     assert summary["tokens"] == 120 / 3 * 11
 
 
+def test_units_without_an_effect_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"language\.units=24 has no effect.*language\.units=12.*language\.tied=false"):
+        train(tmp_path, replace(LANGUAGE, layers=1))
+    check_units(replace(LANGUAGE, layers=1, units=12))
+    check_units(replace(LANGUAGE, layers=1, tied=False))
+    check_units(replace(LANGUAGE, layers=1, softmax="mixture"))
+
+
 KILLER = """
 import os, signal, sys
 from pathlib import Path
@@ -81,6 +91,7 @@ test_language.train(Path({run!r}), **{options!r})
 """
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("options", [{}, {"optimiser": "nt_asgd", "learning_rate": 1.0, "nonmonotone": 1, "epochs": 6}])
 def test_a_killed_training_ends_with_the_same_bits(tmp_path: Path, options: dict[str, Any]) -> None:
     """State, windows, dropout and averages included; killed in the middle of an epoch."""
@@ -165,10 +176,11 @@ def test_penalties_and_the_rate_of_short_windows(tmp_path: Path) -> None:
     nats = -task.model.target_log_probs(outputs, batch.targets).mean()
     expected = nats + 2 * outputs.square().mean() + (outputs[1:] - outputs[:-1]).square().mean()
     torch.testing.assert_close(task.loss(task.model, batch), expected)
-    assert task.rate(batch) == len(batch.inputs) / 10
-    assert make_task(tmp_path, random_bptt=False).rate(batch) == 1.0
+    assert task.rate_factor(batch) == len(batch.inputs) / 10
+    assert make_task(tmp_path, random_bptt=False).rate_factor(batch) == 1.0
 
 
+@pytest.mark.integration
 def test_two_processes_train_one_model(tmp_path: Path) -> None:
     """Two CPU processes over gloo, by the command that a user types."""
     (tmp_path / "train.txt").write_text("\n".join(LINES * 40), encoding="utf-8")

@@ -46,7 +46,7 @@ class Task:
     model: Number = field(default_factory=Number)
     criterion: str = "dev_wer"
     unit: str = "numbers"
-    advice: str = "trainer.batch_seconds (now 45)"
+    memory_keys: str = "trainer.batch_seconds (now 45)"
     carried: Tensor = field(default_factory=lambda: torch.zeros(1))
     seen: list[tuple[int, int]] = field(default_factory=list)
     now: int = 0
@@ -59,7 +59,7 @@ class Task:
         self.seen.append((epoch, batch))
         return Target(math.nan if (epoch, batch) in self.broken else 1.0 + batch)
 
-    def hardest(self) -> Target:
+    def largest_batch(self) -> Target:
         return Target(1.0)
 
     def loss(self, model: nn.Module, batch: Target) -> Tensor:
@@ -68,10 +68,10 @@ class Task:
     def amount(self, batch: Target) -> float:
         return 1.0
 
-    def rate(self, batch: Target) -> float:
+    def rate_factor(self, batch: Target) -> float:
         return 1.0
 
-    def headline(self, loss: float) -> str:
+    def format_loss(self, loss: float) -> str:
         return f"loss {loss:.3f}"
 
     def evaluate(self, model: Number) -> dict[str, float]:
@@ -115,11 +115,24 @@ def test_a_resumed_training_ends_where_an_uninterrupted_one_does(tmp_path: Path,
     assert len(resumed.state.history) == 3
 
 
-def test_the_same_command_again_does_nothing_more(tmp_path: Path) -> None:
+def test_the_same_command_again_does_nothing_more(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     make_loop(Task(), tmp_path).run()
+    caplog.clear()
     again = Task()
     make_loop(again, tmp_path).run()
     assert again.seen == []
+    assert "Going on" not in caplog.text
+    assert "finished before, after 3 epochs" in caplog.text
+
+
+def test_a_training_that_is_not_finished_says_where_it_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    make_loop(Task(), tmp_path).run()
+    make_loop(Task(), tmp_path, replace(PLAIN, epochs=4)).run()
+    assert "Going on from epoch 4, step 12" in caplog.text
 
 
 def test_best_epoch_is_kept_or_the_last(tmp_path: Path) -> None:
@@ -133,7 +146,7 @@ def test_best_epoch_is_kept_or_the_last(tmp_path: Path) -> None:
     assert averages["last"] != averages["best"]
 
 
-def test_of_equal_epochs_the_last_is_kept_but_patience_runs_out(tmp_path: Path) -> None:
+def test_of_equal_epochs_the_last_is_saved_but_the_training_stops(tmp_path: Path) -> None:
     loop = make_loop(Task(figures=[0.5, 0.0, 0.0, 0.0]), tmp_path, replace(PLAIN, epochs=9, patience=2))
     loop.run()
     assert (loop.state.epoch, loop.state.best_epoch) == (4, 4)
@@ -192,7 +205,7 @@ def test_memory_runs_out_at_the_start_with_a_sentence(tmp_path: Path) -> None:
     assert task.seen == []
 
 
-def test_an_error_in_the_rehearsal_that_is_not_about_memory_is_not_hidden(tmp_path: Path) -> None:
+def test_an_error_in_the_largest_batch_that_is_not_about_memory_is_not_hidden(tmp_path: Path) -> None:
     class Buggy(Task):
         def loss(self, model: nn.Module, batch: Target) -> Tensor:
             raise RuntimeError("shape mismatch")
@@ -201,9 +214,9 @@ def test_an_error_in_the_rehearsal_that_is_not_about_memory_is_not_hidden(tmp_pa
         make_loop(Buggy(), tmp_path).run()
 
 
-def test_rehearsal_leaves_no_trace(tmp_path: Path) -> None:
+def test_trying_the_largest_batch_changes_nothing(tmp_path: Path) -> None:
     loop = make_loop(Task(), tmp_path)
-    loop.rehearse()
+    loop.try_largest_batch()
     assert loop.task.model.value.item() == 0.0
     assert loop.task.model.value.grad is None
 
