@@ -11,6 +11,7 @@ an untrained one of the AN4 experiment's shape.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import socket
@@ -31,7 +32,7 @@ from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.transcription_worker import TranscribeWorker
 
 STORE = 150_000_000  # bytes of each node's object store
-PATIENCE = 60.0  # s for the cluster to come up
+STARTUP_TIMEOUT = 60.0  # s for the cluster to come up
 
 
 def start(*arguments: str) -> subprocess.Popen[bytes]:
@@ -59,8 +60,8 @@ def cluster() -> Iterator[str]:
             with contextlib.suppress(ConnectionError, RuntimeError, OSError):
                 if not ray.is_initialized():
                     reachable(address)
-                    ray.init(address, log_to_driver=False, logging_level="CRITICAL")
-            if time.monotonic() - began > PATIENCE:
+                    ray.init(address, log_to_driver=False, logging_level=logging.CRITICAL)
+            if time.monotonic() - began > STARTUP_TIMEOUT:
                 stop("the two nodes have not found each other.")
             time.sleep(0.2)
         yield address

@@ -258,7 +258,7 @@ def against_ngram(given: argparse.Namespace, emissions: Emissions, tokenizer: To
     from speechrnn.decoding.ngram.kneser_ney import kneser_ney
     from speechrnn.decoding.ngram.model import NgramModel
 
-    texts = [tokenizer.encode(utterance.text) for utterance in utterances(given.root)["train"]]
+    texts = [tokenizer.encode(utterance.text or "") for utterance in utterances(given.root)["train"]]
     ngram = NgramModel(kneser_ney(texts, tokenizer.symbols, 6), tokenizer)
     lstm, _ = make_language_scorer(given.language, tokenizer, None, "cpu")
     both = {"ours": lstm, "peer": LabelScorer(ngram, torch.arange(len(tokenizer)))}

@@ -27,6 +27,7 @@ from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.results import Prompt
 from speechrnn.nn.language import LanguageModel, LanguageOptions
+from speechrnn.nn.softmax import AdaptiveSoftmax
 from speechrnn.text.tokenizers import WordTokenizer
 
 UNITS, LAYERS = 200, 2  # word_language_model's defaults
@@ -47,10 +48,11 @@ def make_predictor(vocabulary: int, softmax: str) -> TextPredictor:
     options = LanguageOptions(layers=LAYERS, units=UNITS, embedding=UNITS, softmax=softmax, cutoffs=CUTOFFS)  # type: ignore[arg-type]
     model = LanguageModel(vocabulary, options)
     if softmax == "adaptive":
+        assert isinstance(model.softmax, AdaptiveSoftmax)
         frequent = (1 - sum(SHARES)) / CUTOFFS[0]
         with torch.no_grad():
-            model.softmax.clusters.weight.zero_()  # type: ignore[union-attr]
-            model.softmax.clusters.bias.copy_((torch.tensor(SHARES) / frequent).log())  # type: ignore[union-attr]
+            model.softmax.clusters.weight.zero_()
+            model.softmax.clusters.bias.copy_((torch.tensor(SHARES) / frequent).log())
     symbols = ["<blank>", "<unk>", *(f"w{number}" for number in range(vocabulary - 2))]
     return TextPredictor(model, WordTokenizer(symbols), "cpu")
 
@@ -125,6 +127,7 @@ def generation(name: str, ours: TextPredictor, words: int, repeats: int) -> list
     if not worst <= TOLERANCE:
         stop(f"the two sides differ by {worst:.1e}, more than {TOLERANCE:.0e}, so their times cannot be compared.")
     matrices = torch.randn(2, PEAK_SIZE, PEAK_SIZE)
+    streams: dict[str, tuple[int, Sequence[int], int]]
     streams = {f"batch_{size}": (size, [words], size) for size in (1, 16, 256)}
     streams["waiting_4096"] = (4096, range(1, 2 * words), 256)
     sides: dict[str, Callable[[], object]] = {"loop": partial(loop, peer, words * 4)}
@@ -165,6 +168,7 @@ def priming(ours: TextPredictor, repeats: int) -> list[str]:
     lines = []
     for name, tokens in (("priming_1000x200", different), ("priming_sharing_180", alike)):
         texts = tokens.tolist()
+        sides: dict[str, Callable[[], object]]
         sides = {"ours": partial(ours.tiles.prime, texts), "peer": partial(one_by_one, tokens[:PEER_PROMPTS])}
         seconds = in_turn(sides, repeats, warm_up=False)
         speeds = tokens.numel() / seconds["ours"], PEER_PROMPTS * LENGTH / seconds["peer"]

@@ -6,7 +6,8 @@ forward and backward, then optimiser, clipping and average. The time to load a b
 reads and resamples the files, `warm` takes them from memory as all epochs but the first few do.
 
 `data` is the warm share of an epoch for which steps wait for the loader (ours: that wait, peer: the whole epoch).
-`training_step` compares whole steps with the same model on packed sequences (`RecurrentLayer.forward_packed`). CPU only.
+`training_step` compares whole steps with the same model on packed sequences (`RecurrentLayer.forward_packed`).
+CPU only.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Ours is `Transcriber.transcribe` as `speechrnn transcribe` calls it: speech found, pieces batched, the engine that suits
 the machine, a JSON file for each recording at the end. It gets --clips short recordings (the AN4 test files again and
 again) and one recording of --hours (the same files one after the other). The peer is the same network as plain float32
-nn.LSTM on packed sequences (`RecurrentLayer.forward_packed`), as most tools for single files run it: clip by clip, and the long
-recording by 30 seconds at a time, on all threads, without looking for speech and without writing. It gets a part of
+nn.LSTM on packed sequences (`RecurrentLayer.forward_packed`), as most tools for single files run it: clip by clip, and
+the long recording by 30 seconds at a time, on all threads, without looking for speech and without writing. It gets a part of
 the audio, since it is slow.
 
 Printed first: how many words of the clips differ from the peer's, and the share of each stage in the processor time of
@@ -114,7 +114,7 @@ class Stages:
         kept = {name: getattr(transcriber, name) for name in ("engine", "decoder", "detector")}
         front_end = kept["engine"].front_end if hasattr(kept["engine"], "front_end") else kept["engine"].model.front_end
         names = {"engine": "network", "decoder": "decoding", "detector": "speech"}
-        reader.audio_blocks = self.read  # type: ignore[assignment]
+        reader.audio_blocks = self.read
         front_end.forward = self.timed("features", front_end.forward, inside="network")
         try:
             for name, stage in names.items():

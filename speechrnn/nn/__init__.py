@@ -1,6 +1,6 @@
 """Neural networks: recurrent layers, the acoustic model, the language model, and model directories.
 
-The names below are imported when they are first used, so that reading a model directory's name costs no import of torch.
+The names below are imported when they are first used, since torch takes seconds to import.
 """
 
 from __future__ import annotations

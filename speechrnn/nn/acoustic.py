@@ -56,7 +56,7 @@ class StackFrames(nn.Module):
         return torch.div(frames + self.stride - 1, self.stride, rounding_mode="floor")
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Subsample: (batch, frames, dimensions), (batch,) -> (batch, frames / stride, dimensions * stride), (batch,)."""
+        """Subsample: (batch, frames, dims), (batch,) -> (batch, frames / stride, dims * stride), (batch,)."""
         features = F.pad(features, (0, 0, 0, -features.shape[1] % self.stride))
         batch, frames, _ = features.shape
         return features.reshape(batch, frames // self.stride, self.dimensions), self.frames(lengths)
@@ -81,7 +81,7 @@ class ConvolutionalSubsampling(nn.Module):
         return torch.div(frames - 1, self.stride, rounding_mode="floor") + 1
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Subsample: (batch, frames, dimensions), (batch,) -> (batch, frames / stride, channels * dims / 4), (batch,)."""
+        """Subsample: (batch, frames, dims), (batch,) -> (batch, frames / stride, channels * dims / 4), (batch,)."""
         outputs = F.relu(self.first(features.unsqueeze(1)))  # (batch, channels, frames, dimensions / 2)
         lengths = self.frames(lengths)
         outputs = outputs * frame_mask(lengths, outputs.shape[2])[:, None, :, None]
@@ -157,8 +157,8 @@ def ctc_loss(
 ) -> Tensor:
     """Return the mean over the batch of each utterance's negative log-likelihood in nats a label.
 
-    CTC does not say at which frame a label is written, and a bidirectional network may write the first word at the first
-    frame, before it is spoken. Where training has added silence around the speech, the place of the speech is known:
+    CTC leaves it to the network at which frame it writes a label, and a bidirectional network may write the first word
+    at the first frame, before it is spoken. Where training has added silence around the speech, the place of the speech is known:
     outside it, only paths of blanks count.
 
     >>> log_probs = torch.full((1, 2, 3), 1 / 3).log()

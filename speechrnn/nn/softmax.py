@@ -95,7 +95,7 @@ class AdaptiveSoftmax(nn.Module):
         Args:
             weight: (vocabulary, embedding) token vectors.
             dimensions: of the inputs.
-            cutoffs: first tokens of the clusters: with (2000, 10000) the frequent tokens are 0 to 1999, and the clusters
+            cutoffs: first tokens of the clusters: with (2000, 10000) the frequent tokens are 0 to 1999, the clusters
                 2000 to 9999 and the rest. Cutoffs beyond the vocabulary are ignored.
 
         Raises:

@@ -91,9 +91,7 @@ class LanguageTask:
         self.valid = None
         if valid is not None and len(valid):
             rows = max(1, min(VALID_ROWS, len(valid) // trainer.bptt))
-            self.valid = BpttBatches(
-                valid, rows, trainer.bptt, documents=documents, rank=rank, world_size=world_size
-            )
+            self.valid = BpttBatches(valid, rows, trainer.bptt, documents=documents, rank=rank, world_size=world_size)
         self.carried = self.model.start(trainer.batch_size).to(fabric.device)
         self.memory_keys = f"trainer.batch_size (now {trainer.batch_size}) or trainer.bptt (now {trainer.bptt})"
 

@@ -192,7 +192,9 @@ class Loop(Generic[BatchT, ModelT]):
         figures = self.task.evaluate(self.average.model)
         state.seconds["evaluation"] += time.monotonic() - began
         # The mean over processes: they must agree on the best epoch, or one would wait for the others for ever.
-        sums = sum_over_processes(self.fabric, torch.tensor([state.loss_sum, float(state.counted)], device=self.fabric.device))
+        sums = sum_over_processes(
+            self.fabric, torch.tensor([state.loss_sum, float(state.counted)], device=self.fabric.device)
+        )
         train_loss = float(sums[0] / sums[1].clamp_min(1))
         record = {"epoch": state.epoch + 1, "step": state.step, "train_loss": train_loss, **figures}
         state.history.append(record)

@@ -25,8 +25,8 @@ from speechrnn.training.acoustic import (
     AcousticSettings,
     AcousticTask,
     AcousticTrainerOptions,
-    select_long_enough,
     select_encodable,
+    select_long_enough,
     train_acoustic,
 )
 from speechrnn.training.fabric import make_fabric
@@ -159,7 +159,9 @@ def test_utterances_with_too_few_frames_are_listed_and_left_out(cuts: tuple[CutS
     first = next(iter(cuts[0]))
     crammed = first.truncate(duration=0.2)
     crammed.supervisions[0].text = "AABBCCDDAABBCCDD"
-    kept, left_out = select_long_enough(CutSet.from_cuts([first, crammed.with_id("crammed")]), task.model, TOKENIZER, 1.05)
+    kept, left_out = select_long_enough(
+        CutSet.from_cuts([first, crammed.with_id("crammed")]), task.model, TOKENIZER, 1.05
+    )
     assert [cut.id for cut in kept] == [first.id]
     assert [(short.id, short.needed) for short in left_out] == [("crammed", 24)]
     assert left_out[0].frames < 24
