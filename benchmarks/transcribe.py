@@ -4,8 +4,8 @@ Ours is `Transcriber.transcribe` as `speechrnn transcribe` calls it: speech foun
 the machine, a JSON file for each recording at the end. It gets --clips short recordings (the AN4 test files again and
 again) and one recording of --hours (the same files one after the other). The peer is the same network as plain float32
 nn.LSTM on packed sequences (`RecurrentLayer.forward_packed`), as most tools for single files run it: clip by clip, and
-the long recording by 30 seconds at a time, on all threads, without looking for speech and without writing. It gets a part of
-the audio, since it is slow.
+the long recording by 30 seconds at a time, on all threads, without looking for speech and without writing. It gets a
+part of the audio, since it is slow.
 
 Printed first: how many words of the clips differ from the peer's, and the share of each stage in the processor time of
 one run. Without --language-model, only greedy decoding is timed; without --model, an untrained network of the AN4

@@ -158,8 +158,8 @@ def ctc_loss(
     """Return the mean over the batch of each utterance's negative log-likelihood in nats a label.
 
     CTC leaves it to the network at which frame it writes a label, and a bidirectional network may write the first word
-    at the first frame, before it is spoken. Where training has added silence around the speech, the place of the speech is known:
-    outside it, only paths of blanks count.
+    at the first frame, before it is spoken. Where training has added silence around the speech, the place of the speech
+    is known: outside it, only paths of blanks count.
 
     >>> log_probs = torch.full((1, 2, 3), 1 / 3).log()
     >>> round(ctc_loss(log_probs, torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1])).item(), 3)  # 3 of 9 paths
