@@ -31,7 +31,8 @@ from torch import Tensor
 
 from speechrnn.audio import load_audio
 from speechrnn.core.errors import UserError
-from speechrnn.data.dataset import by_length, pad
+from speechrnn.data.batching import group_by_length
+from speechrnn.data.dataset import pad
 from speechrnn.nn.acoustic import AcousticModel, ConvolutionalSubsampling, load_acoustic
 from speechrnn.transcription.runtime import Engine, choose, make_engine, onnx_is_here
 
@@ -232,7 +233,7 @@ def load_batches(
     lengths = {number: len(samples) / rate for number, samples in enumerate(waveforms)}
     return [
         (tuple(numbers), pad([waveforms[number] for number in numbers]))
-        for numbers in by_length(lengths, batch_seconds)
+        for numbers in group_by_length(lengths, batch_seconds)
     ]
 
 

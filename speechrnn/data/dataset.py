@@ -7,10 +7,9 @@ remember two numbers to see exactly the batches that it would have seen.
 from __future__ import annotations
 
 import logging
-import warnings
 import zlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -22,6 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from speechrnn.audio import AudioError, load_audio
 from speechrnn.audio.augmentation import AugmentedWaveform, WaveformAugment, change_speed
+from speechrnn.data.batching import group_by_length, largest_batch, plan_batches
 from speechrnn.text.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -111,27 +111,10 @@ def pad(waveforms: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     return padded, lengths
 
 
-def by_length(lengths: Mapping[int, float], batch_seconds: float) -> list[list[int]]:
-    """Keys of like length together, the longest first; a batch times its longest is at most `batch_seconds`.
-
-    Args:
-        lengths: seconds by key; one that is longer than `batch_seconds` gets a batch of its own.
-    """
-    groups: list[list[int]] = []
-    longest = 0.0
-    for number in sorted(lengths, key=lambda number: -lengths[number]):
-        if groups and (len(groups[-1]) + 1) * longest <= batch_seconds:
-            groups[-1].append(number)
-        else:
-            groups.append([number])
-            longest = lengths[number]
-    return groups
-
-
-def batches_of(utterances: Sequence[Example], batch_seconds: float) -> list[list[Example]]:
-    """Utterances of like length together; see `by_length`."""
-    lengths = {number: utterance.duration for number, utterance in enumerate(utterances)}
-    return [[utterances[number] for number in batch] for batch in by_length(lengths, batch_seconds)]
+def batch_by_length(utterances: Sequence[Example], batch_seconds: float) -> list[list[Example]]:
+    """Return utterances of similar duration together, the longest first; see `group_by_length`."""
+    durations = {number: utterance.duration for number, utterance in enumerate(utterances)}
+    return [[utterances[number] for number in batch] for batch in group_by_length(durations, batch_seconds)]
 
 
 def load_all(utterances: Sequence[Example], load: Callable[[Example], LoadedT]) -> tuple[list[Example], list[LoadedT]]:
@@ -215,19 +198,36 @@ class Utterances(Dataset[Batch]):
         return kept.astype(np.float32) / 32767
 
 
-class BucketedBatches(Sampler[tuple[int, list[Example]]]):
-    """Batches of like durations for one epoch after the other, through lhotse's bucketing.
+class PlannedBatches(Sampler[tuple[int, list[Example]]]):
+    """Sample the batches of one epoch after the other, as `batching.plan_batches` plans them.
 
     Attributes:
-        epoch: which epoch the next iteration gives.
-        start: how many of its batches to leave out, for a resumption.
+        examples: all utterances.
+        epoch: the epoch that the next iteration samples.
+        start: number of its batches that the next iteration leaves out, for a resumption.
     """
 
     def __init__(
-        self, cuts: CutSet, batch_seconds: float, seed: int, shuffle: bool, rank: int = 0, world_size: int = 1
+        self,
+        examples: Iterable[Example],
+        batch_seconds: float,
+        seed: int,
+        shuffle: bool,
+        rank: int = 0,
+        world_size: int = 1,
     ) -> None:
-        """`batch_seconds`: most audio a batch holds, padding included; a longer utterance is a batch of its own."""
-        self.cuts = cuts
+        """Prepare a sampler for one of `world_size` processes.
+
+        Args:
+            examples: the utterances.
+            batch_seconds: most padded seconds of a batch; a longer utterance is a batch of its own.
+            seed: of the plans.
+            shuffle: False gives each epoch the same batches, the longest utterances first; processes may then have
+                different numbers of batches.
+            rank: this process, from 0.
+            world_size: number of processes; each has its own batches.
+        """
+        self.examples = list(examples)
         self.batch_seconds = batch_seconds
         self.seed = seed
         self.shuffle = shuffle
@@ -235,55 +235,32 @@ class BucketedBatches(Sampler[tuple[int, list[Example]]]):
         self.world_size = world_size
         self.epoch = 0
         self.start = 0
+        self._durations = np.array([example.duration for example in self.examples], np.float64)
         self._planned: tuple[int, list[list[Example]]] | None = None
 
     def plan(self, epoch: int) -> list[list[Example]]:
-        """All batches of an epoch for this rank, in order; every rank has the same number of training batches."""
+        """Return all batches of an epoch for this process; each process has the same number of training batches."""
         if self._planned is None or self._planned[0] != epoch:
             self._planned = epoch, self._plan(epoch)
         return self._planned[1]
 
     def _plan(self, epoch: int) -> list[list[Example]]:
         if not self.shuffle:
-            return batches_of(examples(self.cuts), self.batch_seconds)[self.rank :: self.world_size]
-        from lhotse.dataset import DynamicBucketingSampler
+            return batch_by_length(self.examples, self.batch_seconds)[self.rank :: self.world_size]
+        batches = plan_batches(self._durations, self.batch_seconds, self.seed, epoch, self.world_size)
+        return [[self.examples[number] for number in batch] for batch in batches[self.rank :: self.world_size]]
 
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "You are using DynamicBucketingSampler with an eagerly read CutSet")
-            sampler = DynamicBucketingSampler(
-                self.cuts,
-                max_duration=self.batch_seconds,
-                num_buckets=max(2, min(10, len(self.cuts) // 8)),
-                shuffle=True,
-                seed=self.seed,
-                rank=self.rank,
-                world_size=self.world_size,
-            )
-        sampler.set_epoch(epoch)
-        return [examples(cuts) for cuts in sampler]
-
-    def longest(self, added: float = 0.0) -> list[Example]:
-        """The batch that needs the most memory: as many utterances of like length as one batch may hold.
-
-        Args:
-            added: seconds by which augmentation may lengthen each utterance; with 0 they are the longest, and the more
-                it is, the more a batch of many short ones weighs.
-        """
-        utterances = examples(self.cuts.sort_by_duration())
-        counts = [
-            min(max(1.0, self.batch_seconds / utterance.duration), len(utterances) - start)
-            for start, utterance in enumerate(utterances)
-        ]
-        sizes = [count * (one.duration + added) for count, one in zip(counts, utterances, strict=True)]
-        start = sizes.index(max(sizes))
-        return utterances[start : start + int(counts[start])]
+    def largest(self, slowest: float = 1.0, added: float = 0.0) -> list[Example]:
+        """Return the training batch with the most padded audio of all epochs; see `batching.largest_batch`."""
+        batch = largest_batch(self._durations, self.batch_seconds, slowest, added)
+        return [self.examples[number] for number in batch]
 
     def __iter__(self) -> Iterator[tuple[int, list[Example]]]:
         for utterances in self.plan(self.epoch)[self.start :]:
             yield self.epoch, utterances
 
 
-def loader(dataset: Utterances, batches: BucketedBatches, workers: int) -> DataLoader[Batch]:
+def loader(dataset: Utterances, batches: PlannedBatches, workers: int) -> DataLoader[Batch]:
     """A torch loader whose workers, and so their caches, live on from epoch to epoch."""
     return DataLoader(
         dataset,

@@ -17,7 +17,7 @@ from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions
 from speechrnn.data.corpora.prepare import Prepared, prepare
-from speechrnn.data.dataset import batches_of, examples, load_all
+from speechrnn.data.dataset import batch_by_length, examples, load_all
 from speechrnn.data.texts import TextOptions, text_options, text_parts
 from speechrnn.data.texts.prepare import normalised
 from speechrnn.decoding.confidence import expected_calibration_error
@@ -183,7 +183,7 @@ def tune_model(
 def emit(transcriber: Transcriber, cuts: Path, batch_seconds: float) -> list[Emission]:
     """What the acoustic model gives for each utterance of a prepared part."""
     emissions = []
-    for batch in batches_of(examples(CutSet.from_file(cuts)), batch_seconds):
+    for batch in batch_by_length(examples(CutSet.from_file(cuts)), batch_seconds):
         heard, waveforms = load_all(batch, lambda example: example.load(transcriber.sampling_rate))
         log_probs, frames = transcriber.compute_emissions(waveforms)
         rows = zip(heard, log_probs, frames.tolist(), strict=True)
@@ -217,7 +217,7 @@ def decode(options: SpeechOptions, corpus: Prepared, run: Run) -> None:
     systems = decoders(options, run, transcriber)
     rows: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
     listening, deciding = 0.0, dict.fromkeys(systems, 0.0)  # seconds
-    for batch in batches_of(examples(CutSet.from_file(path)), options.decode.batch_seconds):
+    for batch in batch_by_length(examples(CutSet.from_file(path)), options.decode.batch_seconds):
         began = time.monotonic()
         heard, waveforms = load_all(batch, lambda example: example.load(transcriber.sampling_rate))
         log_probs, frames = transcriber.compute_emissions(waveforms)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
-from speechrnn.data.dataset import Batch, BucketedBatches, Utterances, loader
+from speechrnn.data.dataset import Batch, PlannedBatches, Utterances, examples, loader
 from speechrnn.decoding.greedy import greedy
 from speechrnn.evaluation.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
@@ -112,7 +112,7 @@ class AcousticTask:
             )
         rate = settings.features.sampling_rate
         process = {"rank": fabric.global_rank, "world_size": fabric.world_size}
-        self.batches = BucketedBatches(train, trainer.batch_seconds, trainer.seed, shuffle=True, **process)
+        self.batches = PlannedBatches(examples(train), trainer.batch_seconds, trainer.seed, shuffle=True, **process)
         cache = int(trainer.cache_gigabytes * (1 << 30))
         augment = WaveformAugment(settings.waveform, rate)
         self.slowest = min(settings.waveform.speeds)
@@ -121,7 +121,7 @@ class AcousticTask:
         self.train = loader(self.utterances, self.batches, trainer.workers)
         self.dev = None
         if dev is not None and len(dev) > 0:
-            unshuffled = BucketedBatches(dev, trainer.batch_seconds, trainer.seed, shuffle=False, **process)
+            unshuffled = PlannedBatches(examples(dev), trainer.batch_seconds, trainer.seed, shuffle=False, **process)
             self.dev = loader(Utterances(tokenizer, rate, cache_bytes=cache), unshuffled, workers=0)
         if settings.features.normalisation == "training":
             self.fit_normalisation()
@@ -150,7 +150,7 @@ class AcousticTask:
 
     def largest_batch(self) -> Batch:
         """Return the batch that needs the most memory, with the longest utterances that augmentation may make."""
-        batch = self.utterances.plain()[0, self.batches.longest(self.padding)]
+        batch = self.utterances.plain()[0, self.batches.largest(self.slowest, self.padding)]
         slowest = min(self.slowest, 1.0)  # augmentation may make them longer than they are
         lengths = (batch.lengths / slowest).long() + int(self.padding * self.sampling_rate)
         longer = int(lengths.max()) - batch.waveforms.shape[1]
@@ -264,7 +264,7 @@ def train_acoustic(
     fingerprint = {
         **{f"features.{key}": value for key, value in asdict(settings.features).items()},
         **{f"acoustic.{key}": value for key, value in asdict(settings.acoustic).items()},
-        "utterances": len(task.batches.cuts),
+        "utterances": len(task.batches.examples),
         "tokenizer": tokenizer.symbols[:1000],
         "processes": fabric.world_size,
     }
@@ -276,7 +276,7 @@ def train_acoustic(
         "best_epoch": loop.state.best_epoch,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "precision": precision(settings.trainer),
-        "utterances": len(task.batches.cuts),
+        "utterances": len(task.batches.examples),
         "left_out": [asdict(short) for short in task.left_out],
         "seconds": loop.state.seconds,
         "history": loop.state.history,

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import Tensor
 
-from speechrnn.data.dataset import by_length, pad
+from speechrnn.data.batching import group_by_length
+from speechrnn.data.dataset import pad
 from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.transcription.emissions import Stretch, Stretches, kept
 from speechrnn.transcription.reader import End, Numbered, Part, Reader, Room, Source, Unreadable
@@ -282,7 +283,7 @@ class Pipeline:
         """The pool in batches of like length."""
         lengths = {number: self._seconds(part) for number, part in enumerate(self._pooled)}
         # No batch so large that other threads have nothing to do.
-        for batch in by_length(lengths, min(self._batch_seconds, self._pooled_seconds / self._threads)):
+        for batch in group_by_length(lengths, min(self._batch_seconds, self._pooled_seconds / self._threads)):
             parts = -(-len(batch) // ROWS) if self._transcriber.device.type == "cpu" else 1
             for start in range(parts):
                 yield [self._pooled[number] for number in batch[start::parts]]
@@ -307,7 +308,7 @@ class Pipeline:
 
         lengths = {number: float(one.stretch.log_probs.numel()) for number, one in enumerate(ready)}
         found: list[DecodingResult | None] = [None] * len(ready)
-        for batch in by_length(lengths, NUMBERS):
+        for batch in group_by_length(lengths, NUMBERS):
             for number, one in zip(batch, what_fits(decoded, [ready[number] for number in batch]), strict=True):
                 found[number] = one
         return Found(ready, found)

@@ -62,7 +62,7 @@ def train(cuts: tuple[CutSet, CutSet], folder: Path, **trainer: object) -> tuple
 
 def test_it_learns(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
     """Down to the labels' own entropy a network falls without listening; below it, it has heard the tones."""
-    _, summary = train(cuts, tmp_path, epochs=40, learning_rate=0.02)
+    _, summary = train(cuts, tmp_path, epochs=80, learning_rate=0.02)
     losses = [record["train_loss"] for record in summary["history"]]
     assert min(losses) < math.log(4) < losses[0]  # nats a label, of which there are four kinds
     assert list(tmp_path.glob("events.*"))
