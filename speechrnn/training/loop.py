@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +30,23 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 logger = logging.getLogger("speechrnn")
+
+
+def step_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
+    """Return the seed of the random numbers of one step: dropout, and masks that are drawn with torch.
+
+    torch's generator on a CPU (mt19937) takes the lower 32 bits of a seed and drops the others, so all parts are hashed
+    into 32 bits.
+
+    Args:
+        seed: of the training.
+        epoch, batch: of the step, from 0.
+        rank: of the process.
+
+    >>> step_seed(0, 0, 0, 0) == step_seed(1, 0, 0, 0)
+    False
+    """
+    return int(np.random.SeedSequence([seed, epoch, batch, rank]).generate_state(1)[0])
 
 
 class Loop(Generic[BatchT, ModelT]):
@@ -128,7 +146,7 @@ class Loop(Generic[BatchT, ModelT]):
     def step(self, batch: BatchT, done: float) -> None:
         """Take one optimiser step; `done` is the share of the training before it, 0 to 1."""
         state, options = self.state, self.options
-        torch.manual_seed((options.seed << 40) + (state.epoch * 1_000_003 + state.batch) * 64 + self.fabric.global_rank)
+        torch.manual_seed(step_seed(options.seed, state.epoch, state.batch, self.fabric.global_rank))
         rate = options.learning_rate * self.task.rate_factor(batch)
         if options.optimiser == "adamw":
             rate *= rate_at(done, options.warmup)
