@@ -1,7 +1,7 @@
-"""Training speech made more varied: masks on features, and what rooms and microphones do to a waveform.
+"""Augmentation of training speech: masks on features (SpecAugment), and speed, pauses, rooms, noise and volume.
 
-Every function draws from a generator that the caller seeds for one utterance of one epoch, so that a draw depends
-on nothing else: not on the batch, not on the number of workers, not on a resumption.
+The waveform functions take the random generator of one utterance in one epoch, so that a draw depends neither on the
+batch nor on the number of workers nor on a resumption.
 """
 
 from __future__ import annotations
@@ -17,19 +17,20 @@ from torchaudio.functional import add_noise, fftconvolve
 from speechrnn.audio.io import find_audio, load_audio
 from speechrnn.core.errors import UserError
 
-QUIET = 0.05  # seconds: short enough to lie between two words
-QUIETER = 60.0  # dB below the room tone: for speech at a usual level as good as digital silence
+QUIET_SECONDS = 0.05  # short enough to lie between two words
+PAUSE_RANGE = 60.0  # dB below the room tone: for speech at a usual level as good as digital silence
 
 
 @dataclass(frozen=True)
 class SpecAugmentOptions:
-    """Masks of Park et al. 2019, "SpecAugment".
+    """Masks of SpecAugment (Park et al. 2019, https://arxiv.org/abs/1904.08779).
 
     Attributes:
-        frequency_masks, frequency_width: number of masked bands, and their greatest width in bins.
-        time_masks: number of masked stretches.
-        time_width: greatest width of a stretch in seconds.
-        time_share: greatest share of an utterance that one stretch may take, so that short ones keep their words.
+        frequency_masks: number of masked bands.
+        frequency_width: greatest width of a band in bins.
+        time_masks: number of masked intervals.
+        time_width: greatest width of an interval in seconds.
+        time_share: greatest share of an utterance in one interval, so that short utterances keep their words.
     """
 
     frequency_masks: int = field(default=2, metadata={"min": 0})
@@ -40,33 +41,48 @@ class SpecAugmentOptions:
 
 
 class SpecAugment(nn.Module):
-    """Sets bands and stretches of normalised features to 0, their mean; each row draws its own. Rests in evaluation."""
+    """Set bands and intervals of normalised features to 0, their mean, in training; each row has its own masks.
+
+    >>> augment = SpecAugment(SpecAugmentOptions(), hop=0.01).eval()
+    >>> augment(torch.ones(1, 100, 80), torch.tensor([100])).sum().item()
+    8000.0
+    """
 
     def __init__(self, options: SpecAugmentOptions, hop: float) -> None:
-        """`hop`: seconds between frames."""
+        """Take the seconds between frames as `hop`."""
         super().__init__()
         self.options = options
         self.time_frames = round(options.time_width / hop)
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(batch, frames, bins), (batch,) -> the same shape."""
+        """Mask features (batch, frames, bins) with true lengths (batch,) in frames."""
         if not self.training:
             return features
         options = self.options
         _, frames, bins = features.shape
         widest = (lengths * options.time_share).floor().clamp_max(self.time_frames)
-        stretches = self.masks(options.time_masks, frames, lengths, widest)
-        bands = self.masks(
+        intervals = self.draw_masks(options.time_masks, frames, lengths, widest)
+        bands = self.draw_masks(
             options.frequency_masks,
             bins,
             torch.full_like(lengths, bins),
             torch.full_like(lengths, min(options.frequency_width, bins)),
         )
-        return features.masked_fill(stretches.unsqueeze(2) | bands.unsqueeze(1), 0.0)
+        return features.masked_fill(intervals.unsqueeze(2) | bands.unsqueeze(1), 0.0)
 
     @staticmethod
-    def masks(count: int, size: int, lengths: Tensor, widest: Tensor) -> Tensor:
-        """`count` random intervals a row within its length: (batch,), (batch,) -> (batch, size) booleans."""
+    def draw_masks(count: int, size: int, lengths: Tensor, widest: Tensor) -> Tensor:
+        """Draw `count` intervals for each row.
+
+        Args:
+            count: intervals of a row.
+            size: length of the padded rows.
+            lengths: (batch,) the interval ends before it.
+            widest: (batch,) greatest width.
+
+        Returns:
+            (batch, size) booleans.
+        """
         draws = torch.rand(2, len(lengths), count, device=lengths.device)
         widths = (draws[0] * (widest[:, None] + 1)).floor()
         starts = (draws[1] * (lengths[:, None] - widths + 1)).floor()
@@ -77,17 +93,19 @@ class SpecAugment(nn.Module):
 
 @dataclass(frozen=True)
 class WaveformOptions:
-    """What happens to a training waveform.
+    """Options of `WaveformAugment`.
 
     Attributes:
-        speeds: factors of which one is drawn: 1.1 is faster and higher (Ko et al. 2015).
-        padding: most seconds of the utterance's own room tone that either end gets; how many is drawn for each end.
-        volume: range of gain in dB.
-        noise: files or folders with noise; none of it when empty.
-        noise_share: share of utterances that get noise.
+        speeds: factors of which one is drawn: 1.1 is faster and higher (Ko et al. 2015, "Audio augmentation for speech
+            recognition").
+        padding: greatest length in seconds of the pause that is added at either end, filled with the utterance's own
+            room tone.
+        volume: range of the gain in dB.
+        noise: files or folders with noise; empty: no noise is added.
+        noise_share: share of utterances with noise.
         snr: range of the signal-to-noise ratio in dB.
-        rooms: files or folders with room impulse responses.
-        room_share: share of utterances heard in a room.
+        rooms: files or folders with room impulse responses; empty: none are applied.
+        room_share: share of utterances with reverberation.
     """
 
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
@@ -102,26 +120,40 @@ class WaveformOptions:
 
 @dataclass(frozen=True)
 class AugmentedWaveform:
-    """A recording as a network hears it in training.
+    """A training waveform, and where the recording lies in it.
 
     Attributes:
         samples: (samples,) float32.
-        start, end: the samples between which the recording lies. Before and after there is only room tone.
+        start: first sample of the recording; before it there is only room tone.
+        end: the sample behind its last one; from there on there is only room tone.
+
+    Raises:
+        ValueError: the recording lies outside the samples. (CTC would then allow labels nowhere.)
     """
 
     samples: np.ndarray
     start: int
     end: int
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.start <= self.end <= len(self.samples):
+            raise ValueError(f"start={self.start} and end={self.end} must lie within {len(self.samples)} samples")
+
 
 class WaveformAugment:
-    """Speed, pauses before and after, room, noise and volume, in the order in which nature applies them."""
+    """Add pauses, reverberation, noise and gain to a waveform, in the order in which nature applies them.
+
+    >>> augment = WaveformAugment(WaveformOptions(), 16000)
+    >>> sound = augment(np.ones(16000, np.float32), np.random.default_rng(0))
+    >>> sound.end - sound.start
+    16000
+    """
 
     def __init__(self, options: WaveformOptions, sampling_rate: int) -> None:
-        """Reads the noises and rooms once, at the model's rate.
+        """Read the noises and impulse responses at the model's sampling rate in Hz.
 
         Raises:
-            UserError: a speed that is not positive, or a noise or room file that cannot be read.
+            UserError: a speed is not positive, or a noise or room file cannot be read.
         """
         if not options.speeds or min(options.speeds) <= 0:
             raise UserError(
@@ -139,45 +171,50 @@ class WaveformAugment:
         return [load_audio(path, self.sampling_rate)[0] for path in paths]
 
     def draw_speed(self, generator: np.random.Generator) -> float:
-        """Draws a speed factor; apart from the rest because a changed speed can be kept for the next epochs."""
+        """Draw a speed factor, for `change_speed`; apart from the rest since its result is cached between epochs."""
         return float(generator.choice(self.options.speeds))
 
     def __call__(self, samples: np.ndarray, generator: np.random.Generator) -> AugmentedWaveform:
-        """(samples,) float32 -> as many, and up to `padding` seconds more at either end."""
+        """Augment samples (samples,) float32; the result is up to `padding` seconds longer at either end."""
         options = self.options
-        start, end = 0, len(samples)
+        speech_start, speech_end = 0, len(samples)
         if options.padding > 0:
-            before, after = self.pauses(samples, generator)
-            start, end = len(before), len(before) + len(samples)
+            before, after = self.draw_pauses(samples, generator)
+            speech_start, speech_end = len(before), len(before) + len(samples)
             samples = np.concatenate([before, samples, after])
         wave = torch.from_numpy(samples)
         if self.rooms and generator.random() < options.room_share:
             wave = reverberate(wave, torch.from_numpy(self.rooms[generator.integers(len(self.rooms))]))
         if self.noises and generator.random() < options.noise_share:
             noise = self.noises[generator.integers(len(self.noises))]
-            start = int(generator.integers(len(noise)))
-            noise = np.resize(np.roll(noise, -start), len(samples))  # repeated where it is shorter than the speech
+            noise_offset = int(generator.integers(len(noise)))
+            noise = np.resize(np.roll(noise, -noise_offset), len(samples))  # repeated if shorter than the speech
             snr = torch.tensor(generator.uniform(*options.snr), dtype=torch.float32)
-            if noise.any():  # a stretch of digital silence can be brought to no ratio
+            if noise.any():  # digital silence has no signal-to-noise ratio
                 wave = add_noise(wave, torch.from_numpy(noise), snr)
         gain = 10.0 ** (generator.uniform(*options.volume) / 20.0)
-        return AugmentedWaveform((wave * gain).numpy(), start, end)
+        return AugmentedWaveform((wave * gain).numpy(), speech_start, speech_end)
 
-    def pauses(self, samples: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Room tone of (samples,), 0 to `padding` seconds of it to stand before them, and as much drawn anew for after.
+    def draw_pauses(self, samples: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Draw a pause before and one after samples (samples,), each 0 to `padding` seconds of their own room tone.
 
-        Recordings of a corpus tend to begin and end alike, and a network that hears all of one at once can then learn
-        to write the first word at the first frame, before it is said. For every second utterance the pauses are quieter
-        than its room, since recordings are gated and edited, and normalisation then shifts what is heard.
+        Without pauses, recordings of a corpus begin and end alike, and a bidirectional network can learn to write the
+        first word at the first frame, before it is spoken. For every second utterance the pauses are quieter than the
+        room, as in gated or edited recordings.
         """
         lengths = generator.uniform(0.0, self.options.padding * self.sampling_rate, size=2).round().astype(int)
-        tone = room_tone(quietest(samples, round(QUIET * self.sampling_rate)), lengths.sum(), generator)
-        tone *= 10.0 ** (min(0.0, generator.uniform(-QUIETER, QUIETER)) / 20.0)
+        quiet = find_quietest(samples, round(QUIET_SECONDS * self.sampling_rate))
+        tone = make_room_tone(quiet, lengths.sum(), generator)
+        tone *= 10.0 ** (min(0.0, generator.uniform(-PAUSE_RANGE, PAUSE_RANGE)) / 20.0)
         return tone[: lengths[0]], tone[lengths[0] :]
 
 
 def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
-    """Plays (samples,) `factor` times as fast, pitch and formants with it; the length is divided by `factor`."""
+    """Resample (samples,) to `factor` times the speed, which scales pitch and formants too.
+
+    >>> len(change_speed(np.zeros(1100, np.float32), 1.1))
+    1000
+    """
     if factor == 1.0:
         return samples
     import soxr
@@ -186,31 +223,31 @@ def change_speed(samples: np.ndarray, factor: float) -> np.ndarray:
 
 
 def reverberate(wave: Tensor, room: Tensor) -> Tensor:
-    """Convolves (samples,) with an impulse response; the direct sound stays where it was, so labels stay in time."""
+    """Convolve (samples,) with a room impulse response; the direct sound, and so the labels, stay in place."""
     direct = int(room.abs().argmax())
     return fftconvolve(wave, room)[direct : direct + len(wave)]
 
 
-def quietest(samples: np.ndarray, width: int) -> np.ndarray:
-    """The `width` neighbouring samples with the least energy, their mean taken off; all samples if they are fewer."""
+def find_quietest(samples: np.ndarray, width: int) -> np.ndarray:
+    """Return the `width` neighbouring samples with the least energy (or all, if fewer), minus their mean."""
     energy = np.cumsum(np.r_[0.0, np.square(samples, dtype=np.float64)])
     width = min(width, len(samples))
     start = int((energy[width:] - energy[:-width]).argmin())
     return samples[start : start + width] - samples[start : start + width].mean()
 
 
-def room_tone(stretch: np.ndarray, length: int, generator: np.random.Generator) -> np.ndarray:
-    """(length,) samples that sound like a short stretch of background, without the buzz of its repetition.
+def make_room_tone(background: np.ndarray, length: int, generator: np.random.Generator) -> np.ndarray:
+    """Make (length,) samples that sound like a short recording of background, without the buzz of its repetition.
 
-    Copies overlap by half, each rotated at random and with a random sign, under a sine window: they are not
-    correlated, so that their powers add up to that of the stretch at every moment.
+    Copies overlap by half under a sine window, each rotated at random and with a random sign: they are uncorrelated, so
+    that their powers add up to that of the background at every moment (granular synthesis).
     """
-    half = (len(stretch) + 1) // 2
-    stretch = np.resize(stretch, 2 * half)
+    half = (len(background) + 1) // 2
+    background = np.resize(background, 2 * half)
     window = np.sin(np.pi * (np.arange(2 * half) + 0.5) / (2 * half))
     grains = length // half + 2
     tone: np.ndarray = np.zeros((grains + 1) * half, np.float32)
     for grain in range(grains):
-        turned = np.roll(stretch, generator.integers(2 * half)) * generator.choice((-1.0, 1.0))
+        turned = np.roll(background, generator.integers(2 * half)) * generator.choice((-1.0, 1.0))
         tone[grain * half : (grain + 2) * half] += window * turned
     return tone[half : half + length]  # from where two copies overlap

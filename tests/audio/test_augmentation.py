@@ -13,14 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn.audio.augmentation import (
+    AugmentedWaveform,
     SpecAugment,
     SpecAugmentOptions,
     WaveformAugment,
     WaveformOptions,
     change_speed,
-    quietest,
+    find_quietest,
+    make_room_tone,
     reverberate,
-    room_tone,
 )
 from speechrnn.core.errors import UserError
 
@@ -35,10 +36,10 @@ def test_masks_stay_within_their_limits(lengths: list[int], seed: int) -> None:
     options = SpecAugmentOptions(1, 3, 1, time_width=0.1, time_share=0.5)
     masked = SpecAugment(options, hop=0.01)(torch.ones(len(lengths), 60, 12), torch.tensor(lengths)) == 0
     for row, length in zip(masked, lengths, strict=True):
-        stretches = row.all(dim=1)
-        bands = row[~stretches].all(dim=0) if not stretches.all() else torch.zeros(12)
-        assert int(stretches.sum()) <= min(10, 0.5 * length)
-        assert not stretches[length:].any()
+        intervals = row.all(dim=1)
+        bands = row[~intervals].all(dim=0) if not intervals.all() else torch.zeros(12)
+        assert int(intervals.sum()) <= min(10, 0.5 * length)
+        assert not intervals[length:].any()
         assert int(bands.sum()) <= 3
 
 
@@ -67,7 +68,7 @@ def test_noise_comes_at_the_drawn_ratio(tmp_path: Path) -> None:
     assert ratio == pytest.approx(12.0, abs=0.05)
 
 
-def test_silent_stretches_of_noise_add_nothing(tmp_path: Path) -> None:
+def test_silent_intervals_of_noise_add_nothing(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "noise.wav", np.r_[np.zeros(3 * RATE), 0.1 * np.ones(100)], RATE)
     options = replace(PLAIN, noise=(str(tmp_path),), noise_share=1.0)
     augment = WaveformAugment(options, RATE)
@@ -87,10 +88,10 @@ def test_a_room_keeps_the_direct_sound_in_place() -> None:
     room[40], room[240] = 1.0, 0.5
     wave = torch.zeros(1000)
     wave[100] = 1.0
-    heard = reverberate(wave, room)
-    assert heard.shape == wave.shape
-    assert heard[100] == pytest.approx(1.0, abs=1e-5)
-    assert heard[300] == pytest.approx(0.5, abs=1e-5)
+    sound = reverberate(wave, room)
+    assert sound.shape == wave.shape
+    assert sound[100] == pytest.approx(1.0, abs=1e-5)
+    assert sound[300] == pytest.approx(0.5, abs=1e-5)
 
 
 def test_rooms_are_scaled_to_unit_energy_and_used(tmp_path: Path) -> None:
@@ -100,8 +101,8 @@ def test_rooms_are_scaled_to_unit_energy_and_used(tmp_path: Path) -> None:
     assert np.linalg.norm(augment.rooms[0]) == pytest.approx(1.0, abs=1e-6)
     wave = np.zeros(400, np.float32)
     wave[0] = 1.0
-    heard = augment(wave, np.random.default_rng(0)).samples
-    assert heard[100] / heard[0] == pytest.approx(0.5, abs=1e-4)
+    sound = augment(wave, np.random.default_rng(0)).samples
+    assert sound[100] / sound[0] == pytest.approx(0.5, abs=1e-4)
 
 
 def test_the_same_generator_gives_the_same_sound() -> None:
@@ -117,63 +118,63 @@ def test_plain_options_change_nothing() -> None:
     augment = WaveformAugment(PLAIN, RATE)
     generator = np.random.default_rng(0)
     assert augment.draw_speed(generator) == 1.0
-    heard = augment(wave, generator)
-    np.testing.assert_array_equal(heard.samples, wave)
-    assert (heard.start, heard.end) == (0, len(wave))
+    sound = augment(wave, generator)
+    np.testing.assert_array_equal(sound.samples, wave)
+    assert (sound.start, sound.end) == (0, len(wave))
 
 
 def test_pauses_of_random_length_stand_around_the_recording() -> None:
     augment = WaveformAugment(replace(PLAIN, padding=0.2), RATE)
     wave = np.random.default_rng(0).standard_normal(RATE // 10).astype(np.float32)
     sounds = [augment(wave, np.random.default_rng(seed)) for seed in range(60)]
-    for heard in sounds:
-        np.testing.assert_array_equal(heard.samples[heard.start : heard.end], wave)
+    for sound in sounds:
+        np.testing.assert_array_equal(sound.samples[sound.start : sound.end], wave)
     for lengths in (
-        [heard.start for heard in sounds],
-        [len(heard.samples) - heard.end for heard in sounds],
+        [sound.start for sound in sounds],
+        [len(sound.samples) - sound.end for sound in sounds],
     ):
         assert 0 <= min(lengths) < 0.03 * RATE and 0.17 * RATE < max(lengths) <= 0.2 * RATE
-    assert len({heard.start - (len(heard.samples) - heard.end) for heard in sounds}) > 50  # each end on its own
+    assert len({sound.start - (len(sound.samples) - sound.end) for sound in sounds}) > 50  # each end on its own
 
 
-def test_pauses_sound_like_the_quietest_stretch() -> None:
+def test_pauses_sound_like_the_quietest_background() -> None:
     """Here a hum of 200 Hz at a hundredth of the speech: it goes on in the pauses, at its level or below."""
     time = np.arange(RATE) / RATE
     hum = 0.01 * np.sin(2 * np.pi * 200 * time)
     wave = np.where((time > 0.4) & (time < 0.6), hum, np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
     augment = WaveformAugment(replace(PLAIN, padding=1.0), RATE)
-    levels = [np.std(np.concatenate(augment.pauses(wave, np.random.default_rng(seed)))) for seed in range(40)]
+    levels = [np.std(np.concatenate(augment.draw_pauses(wave, np.random.default_rng(seed)))) for seed in range(40)]
     assert max(levels) == pytest.approx(0.01 / np.sqrt(2), rel=0.2)
     assert 10 < sum(level > 0.005 for level in levels) < 30  # about half of them as loud, some as good as silent
     assert min(levels) < 0.0001
-    before, after = augment.pauses(wave, np.random.default_rng(1))
+    before, after = augment.draw_pauses(wave, np.random.default_rng(1))
     assert min(len(before), len(after)) > RATE // 10
     pause = np.r_[before, after]
     spectrum = np.abs(np.fft.rfft(pause * np.hanning(len(pause))))
     assert spectrum.argmax() * RATE / len(pause) == pytest.approx(200, abs=25)
 
 
-def test_the_quietest_stretch_is_found_and_has_no_offset() -> None:
+def test_the_quietest_background_is_found_and_has_no_offset() -> None:
     wave = np.ones(1000, np.float32)
     wave[300:340] = np.r_[np.full(20, 0.2), np.full(20, 0.4)]
-    np.testing.assert_allclose(quietest(wave, 40), np.r_[np.full(20, -0.1), np.full(20, 0.1)], atol=1e-6)
-    assert len(quietest(wave[:7], 40)) == 7
+    np.testing.assert_allclose(find_quietest(wave, 40), np.r_[np.full(20, -0.1), np.full(20, 0.1)], atol=1e-6)
+    assert len(find_quietest(wave[:7], 40)) == 7
 
 
 @given(width=st.integers(1, 50), length=st.integers(0, 500), seed=st.integers(0, 99))
 def test_room_tone_has_the_asked_length_and_no_louder_moment(width: int, length: int, seed: int) -> None:
     generator = np.random.default_rng(seed)
-    stretch = generator.standard_normal(width).astype(np.float32)
-    tone = room_tone(stretch, length, generator)
+    background = generator.standard_normal(width).astype(np.float32)
+    tone = make_room_tone(background, length, generator)
     assert tone.shape == (length,) and tone.dtype == np.float32
     # two copies under a window of sine and cosine
-    assert np.abs(tone).max(initial=0.0) <= np.sqrt(2) * np.abs(stretch).max() + 1e-5
+    assert np.abs(tone).max(initial=0.0) <= np.sqrt(2) * np.abs(background).max() + 1e-5
 
 
 def test_pauses_of_digital_silence_are_silent() -> None:
     wave = np.r_[np.sin(np.arange(2000)), np.zeros(2000)].astype(np.float32)
-    heard = WaveformAugment(replace(PLAIN, padding=0.1), RATE)(wave, np.random.default_rng(0))
-    assert heard.start > 0 and not heard.samples[: heard.start].any() and not heard.samples[heard.end :].any()
+    sound = WaveformAugment(replace(PLAIN, padding=0.1), RATE)(wave, np.random.default_rng(0))
+    assert sound.start > 0 and not sound.samples[: sound.start].any() and not sound.samples[sound.end :].any()
 
 
 def test_bad_options_have_a_sentence(tmp_path: Path) -> None:
@@ -181,3 +182,66 @@ def test_bad_options_have_a_sentence(tmp_path: Path) -> None:
         WaveformAugment(WaveformOptions(speeds=(0.0,)), RATE)
     with pytest.raises(UserError, match="nowhere"):
         WaveformAugment(WaveformOptions(noise=(str(tmp_path / "nowhere"),)), RATE)
+
+
+@pytest.mark.parametrize(("start", "end"), [(-1, 5), (6, 5), (0, 11), (11, 11)])
+def test_a_recording_outside_its_samples_is_refused(start: int, end: int) -> None:
+    with pytest.raises(ValueError, match="must lie within 10 samples"):
+        AugmentedWaveform(np.zeros(10, np.float32), start, end)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a long and a short noise, and a room whose direct sound is late."""
+    folder = tmp_path_factory.mktemp("sounds")
+    generator = np.random.default_rng(0)
+    for name, samples in (("long", 2 * RATE), ("short", 200)):
+        soundfile.write(folder / f"{name}.wav", 0.1 * generator.standard_normal(samples), RATE)
+    room = 0.05 * generator.standard_normal(RATE // 8) * np.exp(-np.arange(RATE // 8) / 500)
+    room[300] = 0.9
+    soundfile.write(folder / "room.wav", room, RATE)
+    return folder
+
+
+@given(
+    padding=st.sampled_from([0.0, 0.01, 0.3]),
+    noise=st.sampled_from([(), ("long",), ("short",), ("long", "short")]),
+    noise_share=st.sampled_from([0.0, 0.5, 1.0]),
+    rooms=st.booleans(),
+    room_share=st.sampled_from([0.0, 0.5, 1.0]),
+    volume=st.sampled_from([(0.0, 0.0), (-20.0, 6.0)]),
+    speed=st.sampled_from([0.9, 1.0, 1.1]),
+    length=st.integers(2000, 6000),
+    seed=st.integers(0, 10**6),
+)
+def test_the_speech_lies_between_start_and_end_with_every_mix_of_options(
+    files: Path,
+    padding: float,
+    noise: tuple[str, ...],
+    noise_share: float,
+    rooms: bool,
+    room_share: float,
+    volume: tuple[float, float],
+    speed: float,
+    length: int,
+    seed: int,
+) -> None:
+    options = WaveformOptions(
+        speeds=(speed,),
+        padding=padding,
+        volume=volume,
+        noise=tuple(str(files / f"{name}.wav") for name in noise),
+        noise_share=noise_share,
+        snr=(10.0, 20.0),
+        rooms=(str(files / "room.wav"),) if rooms else (),
+        room_share=room_share,
+    )
+    generator = np.random.default_rng(seed)
+    augment = WaveformAugment(options, RATE)
+    speech = change_speed(generator.uniform(-0.9, 0.9, length).astype(np.float32), augment.draw_speed(generator))
+    sound = augment(speech, generator)
+    assert 0 <= sound.start <= sound.end <= len(sound.samples)
+    assert sound.end - sound.start == len(speech)
+    assert max(sound.start, len(sound.samples) - sound.end) <= padding * RATE + 1
+    # The speech is found where the record says: the correlation with it is largest there.
+    assert int(np.argmax(np.abs(np.correlate(sound.samples, speech, "valid")))) == sound.start
