@@ -1,9 +1,9 @@
 """Claim: a training step of the AN4 experiment spends its time in the network, and never waits for its data.
 
-Steps of `conf/experiment/an4.yaml` on the AN4 corpus, taken by the training loop itself, with the clock read where one
-part hands over to the next: features (with SpecAugment), subsampling, LSTM, head, CTC loss (with the softmax), each
-forward and backward, then optimiser, clipping and average. The time to load a batch is measured apart: `cold`
-reads and resamples the files, `warm` takes them from memory as all epochs but the first few do.
+Steps of `conf/experiment/speech_to_text/an4.yaml` on the AN4 corpus, taken by the training loop itself, with the clock
+read where one part hands over to the next: features (with SpecAugment), subsampling, LSTM, head, CTC loss (with the
+softmax), each forward and backward, then optimiser, clipping and average. The time to load a batch is measured apart:
+`cold` reads and resamples the files, `warm` takes them from memory as all epochs but the first few do.
 
 `data` is the warm share of an epoch for which steps wait for the loader (ours: that wait, peer: the whole epoch).
 `training_step` compares whole steps with the same model on packed sequences (`RecurrentLayer.forward_packed`).

@@ -15,14 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.core.config import options_from
 from speechrnn.data.corpora import corpus_options
-from speechrnn.data.corpora.prepare import prepare
-from speechrnn.data.texts.prepare import prepare_text
-from speechrnn.experiments import text_prediction as prediction
-from speechrnn.experiments.run import Run, is_first_process
-from speechrnn.experiments.speech_to_text import SpeechOptions, decode, language_text, train, train_language, tune
-from speechrnn.experiments.text_prediction import TextPredictionOptions
-from speechrnn.reports.speech import write_report
+from speechrnn.experiments.run import Run
+from speechrnn.experiments.speech_to_text import SpeechOptions, SpeechToText
+from speechrnn.experiments.stages import run_stages
+from speechrnn.experiments.text_prediction import TextPrediction, TextPredictionOptions
 from speechrnn.transcription.transcriber import Transcriber, Transcript
 from speechrnn.transcription.writers import find_writers
 
@@ -32,7 +30,7 @@ WAYS = {"greedy": "the network alone", "ngram": "with an n-gram model", "beam": 
 
 @dataclass(frozen=True)
 class DemoOptions(SpeechOptions):
-    """The keys of speech_to_text, how many files are transcribed at the end, and what the language model is."""
+    """The keys of speech_to_text, how many files are transcribed at the end, and the language model's."""
 
     stages: tuple[Literal["prepare", "train", "language", "tune", "decode", "report", "predict"], ...]
     files: int = field(metadata={"min": 1})
@@ -41,33 +39,38 @@ class DemoOptions(SpeechOptions):
 
 @recipe("demo")
 def main(config: DictConfig) -> None:
-    """What speech_to_text and transcribe do, then what text_prediction and generate do."""
-    options = DemoOptions.from_config(config)
-    source = corpus_options(config.corpus)
+    """Do what speech_to_text and transcribe do, then what text_prediction and generate do."""
+    options, corpus = options_from(config, DemoOptions), corpus_options(config.corpus)
     run = Run.open("demo", config)
     run.start_logging()
-    if "train" in options.stages:
-        corpus = train(options, source, run)
-    else:
-        corpus = prepare(source, run.prepared, options.normalisation)
-    if "language" in options.stages:
-        train_language(options, run)
-    if not is_first_process():
-        return
-    if "tune" in options.stages:
-        tune(options, corpus, run)
-    if "decode" in options.stages:
-        decode(options, corpus, run)
-    if "report" in options.stages:
-        write_report(run.folder)
-    if "decode" in options.stages:
+    speech = SpeechToText(options, corpus, run)
+    prediction = TextPrediction(options.prediction, speech.language_text(), run)
+
+    def decode() -> None:
+        speech.decode()
         show(run, transcribe(options, run))
-    if "predict" in options.stages:
-        predict(options, run)
+
+    def predict() -> None:
+        prediction.score()
+        prediction.sample()
+        show_prediction(run)
+
+    run_stages(
+        options.stages,
+        {
+            "prepare": speech.prepare,
+            "train": speech.train,
+            "language": speech.train_language,
+            "tune": speech.tune,
+            "decode": decode,
+            "report": speech.report,
+            "predict": predict,
+        },
+    )
 
 
 def transcribe(options: DemoOptions, run: Run) -> dict[str, Transcript]:
-    """Transcribes some files of the test voices, as `speechrnn transcribe` would; reference -> transcript."""
+    """Transcribe some files of the test voices, as `speechrnn transcribe` would; return transcripts by reference."""
     rows = [json.loads(line) for line in run.hypotheses.read_text(encoding="utf-8").splitlines()]
     chosen = rows[:: max(1, len(rows) // options.files)][: options.files]
     fused = options.decoding.name == "beam"
@@ -83,7 +86,7 @@ def transcribe(options: DemoOptions, run: Run) -> dict[str, Transcript]:
 
 
 def show(run: Run, transcripts: dict[str, Transcript]) -> None:
-    """Prints what was said and what was understood, the error rates, and where everything lies."""
+    """Print references and transcripts side by side, the error rates, and the paths of the results."""
     console = Console()
     spoken = Table("said", "understood", "confidence", title="Voices that the model has never heard")
     for reference, transcript in transcripts.items():
@@ -103,13 +106,8 @@ def show(run: Run, transcripts: dict[str, Transcript]) -> None:
     console.print(results)
 
 
-def predict(options: DemoOptions, run: Run) -> None:
-    """Scores the language model on the test transcripts, and prints how it goes on from its prompts."""
-    wanted = options.prediction
-    source = language_text(options, run)
-    text = prepare_text(source, wanted.tokenizer, wanted.normalisation, run.prepared_text)
-    prediction.score(wanted, text, run)
-    prediction.sample(wanted, text, run)
+def show_prediction(run: Run) -> None:
+    """Print how the language model continues its prompts, and its perplexity on the test transcripts."""
     written = Table("prompt", "temperature", "how the model goes on", title="Text prediction")
     for line in run.samples.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)

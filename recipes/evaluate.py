@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from speechrnn.cli.main import recipe
-from speechrnn.core.config import build
+from speechrnn.core.config import options_from
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.evaluation import metrics
@@ -32,8 +32,7 @@ class EvaluateOptions:
 @recipe("evaluate")
 def main(config: DictConfig) -> None:
     """Texts are read, normalised alike, matched by id, and counted; or a language model reads one."""
-    keys = [key.name for key in fields(EvaluateOptions)]
-    options = build(EvaluateOptions, OmegaConf.masked_copy(config, keys), "")
+    options = options_from(config, EvaluateOptions)
     of_text = config.model is not None or config.text.files is not None
     if [options.hypotheses is not None, bool(options.runs), of_text].count(True) != 1 or len(options.runs) not in (
         0,
@@ -110,8 +109,7 @@ def predict(config: DictConfig) -> dict[str, Any]:
     if config.model is None or config.text.files is None:
         missing = "model=DIR, the one that reads" if config.model is None else "text=FILE, what it reads"
         raise UserError(f"Perplexity is that of a model on a text: give {missing}.")
-    keys = [key.name for key in fields(TextEvaluation)]
-    figures = evaluate_text(build(TextEvaluation, OmegaConf.masked_copy(config, keys), ""))
+    figures = evaluate_text(options_from(config, TextEvaluation))
     print(f"{'':<20}perplexity   bits per character")
     for name, row in (("model", figures), *((key, figures[key]) for key in ("cache", "dynamic") if key in figures)):
         title = {"model": "model", "cache": "neural cache", "dynamic": "dynamic evaluation"}[name]

@@ -11,14 +11,14 @@ import itertools
 import sys
 import time
 from collections.abc import Generator
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from speechrnn.cli.main import FAILED, OK, recipe
-from speechrnn.core.config import build
+from speechrnn.core.config import options_from
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.core.progress import Bar
@@ -53,10 +53,8 @@ class GenerateOptions:
 @recipe("generate")
 def main(config: DictConfig) -> int:
     """One of the three: a file of prompts, one prompt, a conversation."""
-    names = [key.name for key in fields(GenerationOptions)]
-    text = build(GenerationOptions, OmegaConf.masked_copy(config, names), "")
-    rest = [key.name for key in fields(GenerateOptions)]
-    options = build(GenerateOptions, OmegaConf.masked_copy(config, rest), "")
+    text = options_from(config, GenerationOptions)
+    options = options_from(config, GenerateOptions)
     if [options.prompts is not None, options.prompt is not None, options.interactive].count(True) != 1:
         raise UserError("Give one of prompts=FILE, prompt=TEXT and interactive=true.")
     if options.prompts is not None:

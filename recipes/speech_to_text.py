@@ -12,41 +12,38 @@ from typing import Literal
 from omegaconf import DictConfig
 
 from speechrnn.cli.main import recipe
+from speechrnn.core.config import options_from
 from speechrnn.data.corpora import corpus_options
-from speechrnn.data.corpora.prepare import prepare
-from speechrnn.experiments.run import Run, is_first_process
-from speechrnn.experiments.speech_to_text import SpeechOptions, decode, train, train_language, tune
-from speechrnn.reports.speech import write_report
+from speechrnn.experiments.run import Run
+from speechrnn.experiments.speech_to_text import SpeechOptions, SpeechToText
+from speechrnn.experiments.stages import run_stages
 
 
 @dataclass(frozen=True)
 class RecipeOptions(SpeechOptions):
-    """What conf/speech_to_text.yaml explains."""
+    """The keys of conf/speech_to_text.yaml, but for the corpus and the run's folder."""
 
     stages: tuple[Literal["prepare", "train", "language", "tune", "decode", "report"], ...]
 
 
 @recipe("speech_to_text")
 def main(config: DictConfig) -> None:
-    """A corpus becomes batches, batches become a model, the model finds words, and the words become a report."""
-    source = corpus_options(config.corpus)
-    options = RecipeOptions.from_config(config)
+    """Turn a corpus into models, decode its test part with them, and report the errors."""
+    options, corpus = options_from(config, RecipeOptions), corpus_options(config.corpus)
     run = Run.open("speech_to_text", config)
     run.start_logging()
-    if "train" in options.stages:
-        corpus = train(options, source, run)
-    else:
-        corpus = prepare(source, run.prepared, options.normalisation)
-    if "language" in options.stages:
-        train_language(options, run)
-    if not is_first_process():
-        return
-    if "tune" in options.stages:
-        tune(options, corpus, run)
-    if "decode" in options.stages:
-        decode(options, corpus, run)
-    if "report" in options.stages:
-        run.log(f"Report: {write_report(run.folder)}")
+    speech = SpeechToText(options, corpus, run)
+    run_stages(
+        options.stages,
+        {
+            "prepare": speech.prepare,
+            "train": speech.train,
+            "language": speech.train_language,
+            "tune": speech.tune,
+            "decode": speech.decode,
+            "report": speech.report,
+        },
+    )
 
 
 if __name__ == "__main__":

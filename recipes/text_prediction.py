@@ -12,39 +12,37 @@ from typing import Literal
 from omegaconf import DictConfig
 
 from speechrnn.cli.main import recipe
+from speechrnn.core.config import options_from
 from speechrnn.data.texts import text_options
-from speechrnn.data.texts.prepare import prepare_text
-from speechrnn.experiments.run import Run, is_first_process
-from speechrnn.experiments.text_prediction import TextPredictionOptions, sample, score, train
-from speechrnn.reports.text import write_text_report
+from speechrnn.experiments.run import Run
+from speechrnn.experiments.stages import run_stages
+from speechrnn.experiments.text_prediction import TextPrediction, TextPredictionOptions
 
 
 @dataclass(frozen=True)
 class RecipeOptions(TextPredictionOptions):
-    """What conf/text_prediction.yaml explains."""
+    """The keys of conf/text_prediction.yaml, but for the text and the run's folder."""
 
     stages: tuple[Literal["prepare", "train", "score", "sample", "report"], ...]
 
 
 @recipe("text_prediction")
 def main(config: DictConfig) -> None:
-    """A text becomes tokens, tokens become a model, and the model says how likely texts are and writes new ones."""
-    source = text_options(config.text)
-    options = RecipeOptions.from_config(config)
+    """Turn a text into a language model, measure how well it predicts, and let it write."""
+    options, text = options_from(config, RecipeOptions), text_options(config.text)
     run = Run.open("text_prediction", config)
     run.start_logging()
-    if "train" in options.stages:
-        text = train(options, source, run)
-        if not is_first_process():
-            return
-    else:
-        text = prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text)
-    if "score" in options.stages:
-        score(options, text, run)
-    if "sample" in options.stages:
-        sample(options, text, run)
-    if "report" in options.stages:
-        run.log(f"Report: {write_text_report(run.folder)}")
+    prediction = TextPrediction(options, text, run)
+    run_stages(
+        options.stages,
+        {
+            "prepare": prediction.prepare,
+            "train": prediction.train,
+            "score": prediction.score,
+            "sample": prediction.sample,
+            "report": prediction.report,
+        },
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuning import TuningOptions
-from speechrnn.experiments.speech_to_text import tune_model
+from speechrnn.experiments.decoding import tune_run
 
 
 @dataclass(frozen=True)
@@ -34,9 +34,13 @@ class TuneOptions:
 def main(config: DictConfig) -> None:
     """The dev part is heard once, and decoded with every pair of weights."""
     options = build(TuneOptions, config, "")
-    tuned = tune_model(
-        *(options.run, options.decoding, options.language_model, options.tuning),
-        *(options.device, options.batch_seconds),
+    tuned = tune_run(
+        options.run,
+        options.decoding,
+        options.language_model,
+        tuning=options.tuning,
+        device=options.device,
+        batch_seconds=options.batch_seconds,
     )
     weights, figures = tuned.weights, tuned.figures
     print(f"decoding.language_weight={weights.language_weight:g} decoding.ngram_weight={weights.ngram_weight:g}")

@@ -2,105 +2,137 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import re
 import shlex
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from helpers.corpora import RATE, say
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from speechrnn.audio import save_audio
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.cli import help, overrides
-from speechrnn.core.config import build
+from speechrnn.core.config import options_from
+from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CORPORA, corpus_options
 from speechrnn.data.texts import TEXTS, text_options
-from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.experiments.speech_to_text import SpeechOptions
-from speechrnn.experiments.text_prediction import TextPredictionOptions
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
 from speechrnn.text.tokenizers import CharTokenizer
 
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
+RECIPES = help.recipes(ROOT)
+# A value for each key that has none.
+NEEDED = {
+    "speech_to_text": ["corpus=an4", "corpus.root=x"],
+    "text_prediction": ["text=ptb", "text.root=x"],
+    "transcribe": ["model=x", "inputs=x"],
+    "generate": ["model=x"],
+    "tune": ["run=x"],
+    "export": ["model=x"],
+}
+# The options records of each recipe, by name as its script imports or defines them.
+RECORDS = {
+    "speech_to_text": ["RecipeOptions"],
+    "text_prediction": ["RecipeOptions"],
+    "demo": ["DemoOptions"],
+    "evaluate": ["EvaluateOptions"],
+    "transcribe": ["TranscribeOptions"],
+    "generate": ["GenerateOptions", "GenerationOptions"],
+    "tune": ["TuneOptions"],
+    "export": ["ExportOptions"],
+    "food_chain": ["FoodChainOptions"],
+    "gates": ["GatesOptions"],
+    "gradients": ["GradientsOptions"],
+    "spelling": ["SpellingOptions"],
+    "study_timetable": ["TimetableOptions"],
+}
 
 
 def compose(recipe: str, given: list[str]) -> DictConfig:
-    overrides.check(given, recipe, CONF, False)
-    config = overrides.compose(given, recipe, CONF)
+    conf = RECIPES[recipe].config.parent
+    given = overrides.spell_out(given, recipe, conf)
+    overrides.check(given, recipe, conf, False)
+    config = overrides.compose(given, recipe, conf)
     overrides.settle(config, recipe)
     return config
 
 
-def pages(group: str) -> list[str]:
-    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+@functools.cache
+def script(recipe: str) -> ModuleType:
+    """The recipe's script as a module."""
+    spec = importlib.util.spec_from_file_location(f"recipe_{recipe}", RECIPES[recipe].script)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for the types of their fields
+    spec.loader.exec_module(module)
+    return module
 
 
-@pytest.mark.parametrize("corpus", sorted(CORPORA))
-def test_every_corpus_has_a_page_whose_keys_it_knows(corpus: str) -> None:
-    config = compose("speech_to_text", [f"corpus={corpus}", "corpus.root=somewhere"])
-    assert corpus_options(config.corpus).name == corpus
+def check_options(recipe: str, config: DictConfig) -> None:
+    """Build every options record of the recipe."""
+    for name in RECORDS[recipe]:
+        options_from(config, getattr(script(recipe), name))
+    for key, build in (("corpus", corpus_options), ("text", text_options)):
+        if key in config and recipe != "evaluate":
+            build(config[key])
 
 
-@pytest.mark.parametrize("text", sorted(TEXTS))
-def test_every_text_has_a_page_whose_keys_it_knows(text: str) -> None:
-    config = compose("text_prediction", [f"text={text}", "text.root=somewhere"])
-    assert text_options(config.text).name == text
+def offered() -> list[tuple[str, str, str]]:
+    """Each recipe, key and value of a group that `--help` offers."""
+    return [
+        (recipe, group.key, option)
+        for recipe in RECIPES
+        for group in help.groups(RECIPES[recipe].config)
+        for option in group.options
+    ]
 
 
-@pytest.mark.parametrize("group", ["features", "tokenizer", "normalisation", "acoustic", "augmentation"])
-def test_every_option_of_speech_is_understood(group: str) -> None:
-    for page in pages(group):
-        SpeechOptions.from_config(compose("speech_to_text", ["corpus=an4", "corpus.root=x", f"{group}={page}"]))
+@pytest.mark.parametrize(("recipe", "key", "option"), offered())
+def test_every_value_that_the_help_offers_is_accepted(recipe: str, key: str, option: str) -> None:
+    assert f"    {option}" in help.page(RECIPES[recipe])
+    needed = [text for text in NEEDED.get(recipe, []) if not text.startswith(f"{key}=")]
+    check_options(recipe, compose(recipe, [*needed, f"{key}={option}"]))
 
 
-@pytest.mark.parametrize("group", ["tokenizer", "normalisation", "language", "adaptation"])
-def test_every_option_of_text_is_understood(group: str) -> None:
-    for page in pages(group):
-        TextPredictionOptions.from_config(compose("text_prediction", ["text=ptb", "text.root=x", f"{group}={page}"]))
+@pytest.mark.parametrize("recipe", sorted(RECIPES))
+def test_the_defaults_of_every_recipe_are_accepted(recipe: str) -> None:
+    check_options(recipe, compose(recipe, NEEDED.get(recipe, [])))
 
 
-@pytest.mark.parametrize("experiment", pages("experiment"))
-def test_every_experiment_composes(experiment: str) -> None:
-    """With the recipe that it is for: those of text_prediction choose a text, or are named as one."""
-    page = (CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8")
-    if experiment in TEXTS:
-        config = compose("text_prediction", [f"text={experiment}", "text.root=x"])
-        assert config.trainer == compose("text_prediction", [f"experiment={experiment}", "text=file"]).trainer
-    elif "/text:" not in page:
-        config = compose("speech_to_text", [f"experiment={experiment}", "corpus.root=x"])
-        corpus_options(config.corpus)
-        SpeechOptions.from_config(config)
-    else:
-        config = compose("text_prediction", [f"experiment={experiment}", "text.root=x"])
-    if config.get("text"):
-        text_options(config.text)
-        TextPredictionOptions.from_config(config)
+@pytest.mark.parametrize("given", ["trainer=language", "experiment=wikitext2"])
+def test_a_value_of_another_recipe_is_none_of_the_options(given: str) -> None:
+    with pytest.raises(UserError, match=f"{given} is none of the options"):
+        compose("speech_to_text", [*NEEDED["speech_to_text"], given])
 
 
-def test_the_demo_composes() -> None:
-    config = compose("demo", [])
-    TextPredictionOptions.from_config(config.prediction)
-    OmegaConf.set_struct(config, False)
-    for key in ("score", "adaptation", "sample"):  # of text prediction alone
-        del config.prediction[key]
-    SpeechOptions.from_config(config)
+def test_every_corpus_and_every_text_has_a_page() -> None:
+    """Named as the page is."""
+    for name in CORPORA:
+        config = compose("speech_to_text", [f"corpus={name}", "corpus.root=somewhere"])
+        assert corpus_options(config.corpus).name == name
+    for name in TEXTS:
+        assert text_options(compose("text_prediction", [f"text={name}", "text.root=somewhere"]).text).name == name
 
 
-@pytest.mark.parametrize("decoding", pages("decoding"))
-def test_every_way_of_decoding_is_understood(decoding: str) -> None:
-    for recipe, keys in (("transcribe", ["model=x", "inputs=x"]), ("tune", ["run=x"])):
-        config = compose(recipe, [*keys, f"decoding={decoding}"])
-        assert build(DecodingOptions, config.decoding, "decoding").name == decoding
+def test_a_text_takes_the_experiment_of_its_name() -> None:
+    config = compose("text_prediction", ["text=wikitext2", "text.root=x"])
+    assert config.trainer == compose("text_prediction", ["experiment=wikitext2", "text=file"]).trainer
+    assert config.trainer != compose("text_prediction", ["text=file"]).trainer
 
 
 def test_every_recipe_has_a_config_and_a_help_page() -> None:
-    recipes = help.recipes(ROOT)
-    assert {path.stem for path in CONF.glob("*.yaml")} == set(recipes)
-    for name in recipes:
-        assert len(help.page(name, ROOT).splitlines()) > 10
+    pages = {path.relative_to(CONF).with_suffix("") for path in [*CONF.glob("*.yaml"), *CONF.glob("tutorials/*.yaml")]}
+    assert {recipe.config.relative_to(CONF).with_suffix("") for recipe in RECIPES.values()} == pages
+    assert set(RECORDS) == set(RECIPES)
+    for recipe in RECIPES.values():
+        assert len(help.page(recipe).splitlines()) > 10
 
 
 def documented_commands() -> list[str]:
@@ -119,7 +151,7 @@ def test_documented_commands_are_right(command: str) -> None:
         given = [re.sub(r"=([^\[{',]+),.*", r"=\1", one) for one in given]
     if given != ["--help"]:
         compose(recipe, given)
-    assert recipe in help.recipes(ROOT)
+    assert recipe in RECIPES
 
 
 @pytest.mark.parametrize("code", re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL))

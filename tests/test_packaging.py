@@ -52,12 +52,12 @@ def test_the_wheel_carries_conf_and_recipes(site: Path) -> None:
 def test_the_installed_command_lists_and_explains_its_recipes_from_any_directory(site: Path, tmp_path: Path) -> None:
     listing = command(site, tmp_path, "--help")
     assert listing.returncode == 0, listing.stderr
-    names = help.recipes(PROJECT)
-    assert names
-    for name in names:
+    recipes = help.recipes(PROJECT)
+    assert {"recipes", "tutorials"} == {recipe.heading for recipe in recipes.values()}
+    for name, recipe in recipes.items():
         assert f"  {name} " in listing.stdout
         page = command(site, tmp_path, name, "--help")
-        assert (page.returncode, page.stdout) == (0, help.page(name, PROJECT) + "\n")
+        assert (page.returncode, page.stdout) == (0, help.page(recipe) + "\n")
 
 
 def test_the_installed_command_runs_a_recipe_from_any_directory(site: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""What `speechrnn` and `speechrnn RECIPE --help` print, read from the scripts and YAML pages themselves.
+"""The pages that `speechrnn` and `speechrnn RECIPE --help` print, read from the recipes' scripts and config pages.
 
-Nothing here imports Hydra or a recipe: help has to come at once.
+Nothing here imports Hydra or a recipe, so that a help page comes at once.
 """
 
 from __future__ import annotations
@@ -20,13 +20,28 @@ USAGE = """usage: speechrnn RECIPE [key=value ...]
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """A recipe: a script of recipes/, and the primary config of the same place and name in conf/.
+
+    Attributes:
+        heading: under which the recipe is listed: the name of its folder.
+    """
+
+    name: str
+    heading: str
+    script: Path
+    config: Path
+
+
+@dataclass(frozen=True)
 class Group:
     """A folder of config pages of which a recipe uses one.
 
     Attributes:
-        name: the folder below conf/, which is also what one overrides: `corpus` in `corpus=an4`.
-        prefix: what stands before its keys: `corpus` in `corpus.root`; "" where they stand at the top.
-        chosen: the page the recipe takes by itself, None for none.
+        name: Hydra's name: the folder below conf/, and the place of its keys where that is another one, as in
+            `tokenizer@prediction.tokenizer`.
+        prefix: the place of its keys: `corpus` for `corpus.root`; "" where they stand at the top.
+        chosen: the page that the recipe takes by default, None for none.
         options: all pages, by name.
     """
 
@@ -35,44 +50,59 @@ class Group:
     chosen: str | None
     options: dict[str, Path]
 
+    @property
+    def key(self) -> str:
+        """The key by which a user chooses a page: the place, or at the top the first folder (`experiment`)."""
+        return self.prefix or self.name.partition("@")[0].partition("/")[0]
+
 
 def root() -> Path:
-    """The folder that holds `conf/` and `recipes/`: inside the package in a wheel, beside it in a checkout."""
+    """Return the folder that holds `conf/` and `recipes/`: the package in a wheel, its parent in a checkout."""
     package = Path(__file__).resolve().parents[1]
     return package if (package / "conf").is_dir() else package.parent
 
 
-def recipes(root: Path) -> dict[str, Path]:
-    """The recipe scripts below `root`, by name, sorted."""
-    return {path.stem: path for path in sorted((root / "recipes").glob("*.py")) if not path.stem.startswith("_")}
+def recipes(root: Path) -> dict[str, Recipe]:
+    """Return the recipes below `root` by name: those of recipes/ itself first, then those of each folder in it."""
+    folder = root / "recipes"
+    scripts = [*sorted(folder.glob("*.py")), *sorted(folder.glob("*/*.py"))]
+    found = {}
+    for script in scripts:
+        if not script.stem.startswith("_"):
+            config = root / "conf" / script.relative_to(folder).with_suffix(".yaml")
+            found[script.stem] = Recipe(script.stem, script.parent.name, script, config)
+    return found
 
 
 def listing(root: Path) -> str:
-    """The page of `speechrnn` alone: each recipe with the first line of its docstring."""
-    scripts = recipes(root)
-    width = max((len(name) for name in scripts), default=0)
-    lines = [f"  {name:<{width}}  {(docstring(path).splitlines() or [''])[0]}" for name, path in scripts.items()]
-    title = f"speechrnn {__version__}: speech to text and text prediction with recurrent networks"
-    return "\n".join([title, "", USAGE, "", "recipes:", *lines])
+    """Return the page of `speechrnn` alone: the recipes by heading, each with the first line of its docstring."""
+    found = recipes(root)
+    width = max((len(name) for name in found), default=0)
+    lines = [f"speechrnn {__version__}: speech to text and text prediction with recurrent networks", "", USAGE]
+    for heading in dict.fromkeys(recipe.heading for recipe in found.values()):
+        lines += ["", f"{heading}:"]
+        for name, recipe in found.items():
+            if recipe.heading == heading:
+                lines.append(f"  {name:<{width}}  {(docstring(recipe.script).splitlines() or [''])[0]}")
+    return "\n".join(lines)
 
 
 def docstring(path: Path) -> str:
-    """The docstring of a script, without running it."""
+    """Return the docstring of a script, without running it."""
     return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
 
 
-def page(name: str, root: Path) -> str:
-    """The page of `speechrnn RECIPE --help`: what the recipe does, then every key with its comment and default."""
-    primary = root / "conf" / f"{name}.yaml"
-    text = primary.read_text(encoding="utf-8")
-    parts = [f"speechrnn {name} [key=value ...]", docstring(root / "recipes" / f"{name}.py")]
+def page(recipe: Recipe) -> str:
+    """Return the page of `speechrnn RECIPE --help`: the recipe's docstring, then every key with comment and default."""
+    text = recipe.config.read_text(encoding="utf-8")
+    parts = [f"speechrnn {recipe.name} [key=value ...]", docstring(recipe.script)]
     parts.append(_heading("keys") + "\n\n" + _indent(_body(text)))
-    parts += [_group_page(group) for group in groups(primary)]
+    parts += [_group_page(group) for group in groups(recipe.config)]
     return "\n\n".join(part for part in parts if part)
 
 
 def groups(primary: Path) -> list[Group]:
-    """The config groups that a primary config uses, in its order, those of its pages' own defaults included."""
+    """Return the config groups of a primary config in its order, those of its pages' own defaults included."""
     conf = primary.parent
     found: dict[str, Group] = {}
     waiting = [(primary, "", "")]  # a page, the folder of its group, what stands before its keys
@@ -93,8 +123,24 @@ def groups(primary: Path) -> list[Group]:
     return list(found.values())
 
 
+def pages(primary: Path) -> list[tuple[Path, str]]:
+    """Return every config page that a recipe may read, with the place of its keys ("" at the top).
+
+    These are the primary config, the configs that it includes, and all options of their groups.
+    """
+    import yaml
+
+    found = [(primary, "")]
+    for entry in (yaml.safe_load(primary.read_text(encoding="utf-8")) or {}).get("defaults", []):
+        if isinstance(entry, str) and entry != "_self_":
+            found += pages(primary.parent / f"{entry}.yaml")
+    for group in groups(primary):
+        found += [(option, group.prefix) for option in group.options.values()]
+    return found
+
+
 def _defaults(path: Path) -> Iterator[tuple[str, str | None, str | None]]:
-    """(group, package or None, chosen page or None) of each entry in a page's defaults list that offers a choice."""
+    """Yield (group, package or None, chosen page or None) of each choice in a page's defaults list."""
     import yaml
 
     for entry in (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get("defaults", []):
@@ -108,29 +154,28 @@ def _defaults(path: Path) -> Iterator[tuple[str, str | None, str | None]]:
 
 
 def _group_page(group: Group) -> str:
-    """The options of a group and their keys, leaving out what an earlier option explains in the same words."""
+    """Return the options of a group and their keys, without what an earlier option explains in the same words."""
     width = max(len(option) for option in group.options)
     texts = {option: path.read_text(encoding="utf-8") for option, path in group.options.items()}
     chosen = "OPTION, which has to be chosen" if group.chosen == "???" else group.chosen or "null"
-    lines = [_heading(f"{group.name}={chosen}"), "", "  one of:"]
+    lines = [_heading(f"{group.key}={chosen}"), "", "  one of:"]
     lines += [f"    {option:<{width}}  {_summary(text)[0]}".rstrip() for option, text in texts.items()]
     explained: set[str] = set()
     for option in sorted(texts, key=lambda option: option != group.chosen):  # the recipe's own choice comes first
-        if re.search(r"^# *@package +_global_", texts[option], re.MULTILINE):
+        if not group.prefix or re.search(r"^# *@package +_global_", texts[option], re.MULTILINE):
             continue  # it only sets keys that other pages explain
         blocks = _blocks(_body(texts[option]))
         fresh = [block for block in blocks if block.strip() not in explained]
         explained.update(block.strip() for block in fresh)
         if fresh:
-            key = f"{group.prefix}.KEY".lstrip(".")
             rest = "" if len(fresh) == len(blocks) else ", and the rest as above"
-            lines += ["", f"  {key}=VALUE with {group.name}={option}{rest}:", ""]
+            lines += ["", f"  {group.prefix}.KEY=VALUE with {group.key}={option}{rest}:", ""]
             lines.append(_indent("\n".join(fresh).strip("\n"), 4))
     return "\n".join(lines)
 
 
 def _summary(text: str) -> tuple[str, int]:
-    """The first sentence of a page's opening comment, and the comment's lines if that is all it says (else 0)."""
+    """Return the first sentence of a page's opening comment, and its number of lines if that is all of it (else 0)."""
     opening = list(itertools.takewhile(lambda line: re.match(r"# *\S", line), _lines(text)))
     whole = " ".join(line.strip("# ") for line in opening)
     sentence = re.split(r"(?<=\.) (?=[A-Z])", whole, maxsplit=1)[0]
@@ -138,12 +183,12 @@ def _summary(text: str) -> tuple[str, int]:
 
 
 def _lines(text: str) -> list[str]:
-    """A page's lines but for the one that only Hydra reads."""
+    """Return a page's lines but for the one that only Hydra reads."""
     return [line for line in text.splitlines() if not re.match(r"# *@package", line)]
 
 
 def _body(text: str) -> str:
-    """A YAML page without its defaults list, and without an opening comment that `_summary` tells in full."""
+    """Return a YAML page without its defaults list, and without an opening comment that `_summary` gives in full."""
     kept = []
     inside = False
     for line in _lines(text)[_summary(text)[1] :]:
@@ -154,7 +199,7 @@ def _body(text: str) -> str:
 
 
 def _blocks(body: str) -> list[str]:
-    """The top-level keys of a page, each with what stands above it and the lines below it."""
+    """Return the top-level keys of a page, each with the comment above it and the lines below it."""
     blocks: list[str] = []
     above: list[str] = []
     for line in body.splitlines():

@@ -46,24 +46,25 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     """
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     root = root or help.root()
-    scripts = help.recipes(root)
+    found = help.recipes(root)
     if name in ("--help", "-h"):
         return _show(help.listing(root))
     if name == "--version":
         return _show(f"speechrnn {__version__}")
-    if name not in scripts:
+    if name not in found:
         if "=" in name or name.startswith("-"):
             return _complain("The recipe comes first, as in `speechrnn RECIPE key=value`; `speechrnn` lists them.")
-        near = nearest(name, scripts)
-        hint = f"did you mean {near[0]}?" if near else f"the recipes are {', '.join(scripts)}."
+        near = nearest(name, found)
+        hint = f"did you mean {near[0]}?" if near else f"the recipes are {', '.join(found)}."
         return _complain(f"No recipe {name}; {hint}")
     if "--help" in rest or "-h" in rest:
-        return _show(help.page(name, root))
+        return _show(help.page(found[name]))
     try:
-        _read(name, rest, root / "conf", early=True)
+        _read(name, rest, found[name].config.parent, early=True)
         # As the main program: the same as `python recipes/NAME.py`, which is how a training starts its processes.
-        sys.argv = [str(scripts[name]), *rest]
-        runpy.run_path(str(scripts[name]), run_name="__main__")
+        script = str(found[name].script)
+        sys.argv = [script, *rest]
+        runpy.run_path(script, run_name="__main__")
     except UserError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
 
 
 def recipe(name: str, root: Path | None = None) -> Callable[[Job], Callable[[], NoReturn]]:
-    """Make a function of a configuration into the recipe `name`, whose primary config is conf/NAME.yaml.
+    """Make a function of a configuration into the recipe `name`, a script of recipes/ with its primary config in conf/.
 
     The result takes its overrides from the command line, as `hydra.main` would, and ends the process: 0 when all
     went well, the function's own return value if it gives one, 2 after one sentence for bad input (unknown keys
@@ -101,10 +102,11 @@ def recipe(name: str, root: Path | None = None) -> Callable[[Job], Callable[[], 
 
 def _start(name: str, function: Job, arguments: list[str], root: Path) -> int:
     """Run the recipe in this process; returns its exit status."""
+    found = help.recipes(root)[name]
     if "--help" in arguments or "-h" in arguments:
-        return _show(help.page(name, root))
+        return _show(help.page(found))
     try:
-        return _run(name, function, arguments, root / "conf")
+        return _run(name, function, arguments, found.config.parent)
     except UserError as error:
         return _complain(str(error))
     except KeyboardInterrupt:

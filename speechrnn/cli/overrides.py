@@ -33,17 +33,20 @@ def repair(arguments: Sequence[str]) -> list[str]:
 def spell_out(overrides: Sequence[str], recipe: str, conf: Path) -> list[str]:
     """The same overrides as Hydra wants them.
 
-    `text=FILE` becomes `text.files=FILE` where the recipe reads a text instead of choosing one: Hydra takes every key
-    that is called like a folder of conf/ for a choice from it, in any recipe. And a group that lies elsewhere may be
-    chosen by its place: `prediction.tokenizer=word` becomes `tokenizer@prediction.tokenizer=word`.
+    A page is chosen by the place of its keys: `prediction.tokenizer=word` becomes
+    `tokenizer@prediction.tokenizer=word`, and `experiment=an4` `experiment/speech_to_text@_global_=an4`. And where a
+    key of the recipe is a group with a key `files`, as `text` of `evaluate`, KEY=FILE is short for KEY.files=FILE.
     """
-    chosen = {group.name for group in groups(conf / f"{recipe}.yaml")}
-    places = {name.partition("@")[2]: name for name in chosen if "@" in name}
+    import yaml
+
+    primary = conf / f"{recipe}.yaml"
+    names = {group.key: group.name for group in groups(primary)}
+    keys = yaml.safe_load(primary.read_text(encoding="utf-8")) or {}
 
     def full(key: str, rest: str) -> str:
-        if rest and key not in chosen and (conf / key).is_dir():
+        if rest and isinstance(keys.get(key), dict) and "files" in keys[key]:
             return f"{key}.files{rest}"
-        return f"{places.get(key, key)}{rest}"
+        return f"{names.get(key, key)}{rest}"
 
     return [full(key, equals + value) for key, equals, value in (override.partition("=") for override in overrides)]
 
@@ -75,7 +78,7 @@ def check(overrides: Sequence[str], recipe: str, conf: Path, multirun: bool) -> 
             if option not in group.options:
                 near = nearest(option, group.options)
                 raise UserError(
-                    f"{group.name}={option} is none of the options of {group.name} ({', '.join(group.options)})"
+                    f"{group.key}={option} is none of the options of {group.key} ({', '.join(group.options)})"
                     + (f"; did you mean {near[0]}?" if near else ".")
                 )
 
@@ -105,8 +108,9 @@ def explain(error: Exception, overrides: Sequence[str], recipe: str, conf: Path)
     unchosen = re.match(r"You must specify '([^']+)'", str(error))
     if unchosen and unchosen[1] in named:
         options = ", ".join(named[unchosen[1]].options)
-        return f"{unchosen[1]} is not chosen: add {unchosen[1]}=OPTION, one of {options}."
-    valid = [*named, *_all_keys(overrides, recipe, conf)]
+        key = named[unchosen[1]].key
+        return f"{key} is not chosen: add {key}=OPTION, one of {options}."
+    valid = [*(group.key for group in named.values()), *named, *_all_keys(overrides, recipe, conf)]
     for override in _parse(overrides):
         key = _full_key(override)
         if override.is_hydra_override():

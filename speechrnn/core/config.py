@@ -78,6 +78,19 @@ def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
         raise UserError(f"{key or cls.__name__}: {error}") from error
 
 
+def options_from(config: Mapping[str, Any], cls: type[T]) -> T:
+    """Build the options record `cls` from the keys of a recipe's configuration that are its fields.
+
+    Other keys belong to other records. Raises UserError as `build` does.
+    """
+    if hasattr(config, "_metadata"):  # an OmegaConf node
+        from omegaconf import OmegaConf
+
+        config = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    names = [field.name for field in dataclasses.fields(cls) if field.init]  # type: ignore[arg-type]
+    return build(cls, {name: config[name] for name in names if name in config}, "")
+
+
 def check_choice(key: str, value: object, *choices: str) -> None:
     """Raise UserError unless `value` is one of the choices; `key` names it in the message."""
     if value not in choices:

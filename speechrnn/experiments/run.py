@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import math
 import os
-import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,31 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.experiments.identity import differences, excluded_keys, run_name
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-# Keys that say where data lies or how the work is spread, not what comes out: they neither name a run nor part it
-# from an earlier one.
-IGNORED = frozenset(
-    {
-        *("output", "name", "stages", "restart", "language_model"),
-        *("trainer.accelerator", "trainer.devices", "trainer.num_nodes", "trainer.strategy"),
-        *("trainer.workers", "trainer.cache_gigabytes"),
-        "files",
-    }
-)
-# The same for whole groups: what is done with a model does not change it.
-IGNORED_GROUPS = frozenset({"decode", "decoding", "tuning", "score", "adaptation", "sample"})
-# The same for the last part of any key: corpus.root, text.root, ...
-IGNORED_LEAVES = frozenset({"root", "download"})
 
 OURS = (
     *("acoustic", "language", "checkpoints", "prepared", "events"),
     *("metrics.json", "hypotheses.jsonl", "samples.jsonl", "report.html", "run.log", "ngram.arpa"),
 )
 HEADER = "# speechrnn: the configuration of this run. "  # tells a run's config.yaml from anyone else's
-LONGEST = 120  # bytes of a folder's name; file systems stop at 255, and a few suffixes shall fit
 
 logger = logging.getLogger("speechrnn")
 
@@ -80,11 +63,12 @@ class Run:
             overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
         values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
         given, output = values.get("name"), values.get("output")
-        name = run_name(overrides) if given is None else _checked_name(str(given))
+        excluded = excluded_keys(recipe)
+        name = run_name(overrides, excluded) if given is None else _checked_name(str(given))
         folder = Path("outputs", recipe, name) if output is None else Path(str(output)).expanduser()
         run = cls(recipe, name, folder.absolute())
         if is_first_process():
-            run._settle(OmegaConf.to_yaml(OmegaConf.create(values)), restart=bool(values.get("restart", False)))
+            run._prepare(OmegaConf.to_yaml(OmegaConf.create(values)), bool(values.get("restart", False)), excluded)
         return run
 
     @property
@@ -208,8 +192,8 @@ class Run:
             json.dump(metrics, file, indent=2, ensure_ascii=False, allow_nan=False)
             file.write("\n")
 
-    def _settle(self, config: str, restart: bool) -> None:
-        """Bring the folder to where the work can start or go on; `config` is the configuration as YAML."""
+    def _prepare(self, config: str, restart: bool, excluded: frozenset[str]) -> None:
+        """Make the folder, or check that the run in it can be resumed; `config` is the configuration as YAML."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             there = self.config.read_text(encoding="utf-8") if self.config.exists() else None
@@ -223,12 +207,12 @@ class Run:
         if there is not None and restart:
             self._clear()
         elif there is not None:
-            self._compare(there, config)
+            self._compare(there, config, excluded)
         with atomic_write(self.config) as file:
             file.write(f"{HEADER}Recipe: {self.recipe}\n{config}")
 
-    def _compare(self, there: str, config: str) -> None:
-        """Refuse to go on in the folder of a run that was something else."""
+    def _compare(self, there: str, config: str, excluded: frozenset[str]) -> None:
+        """Raise UserError where the configuration in the folder differs in a key of the run's identity."""
         import yaml
 
         again = "use another name=..., or restart=true to do it anew"
@@ -236,15 +220,9 @@ class Run:
         if recipe != self.recipe:
             raise UserError(f"{self.folder} holds a run of {recipe}, not of {self.recipe}: choose another output=DIR.")
         try:
-            earlier, now = _flat(yaml.safe_load(there) or {}), _flat(yaml.safe_load(config) or {})
+            differing = differences(yaml.safe_load(there) or {}, yaml.safe_load(config) or {}, excluded)
         except (yaml.YAMLError, AttributeError) as error:
             raise UserError(f"{self.config} is damaged: {again}.") from error
-        unset = object()
-        differing = [
-            f"{key} was {_shown(earlier, key)} and is now {_shown(now, key)}"
-            for key in dict.fromkeys([*now, *earlier])
-            if earlier.get(key, unset) != now.get(key, unset) and _matters(key)
-        ]
         if differing:
             more = f" and {len(differing) - 5} keys more" if len(differing) > 5 else ""
             raise UserError(
@@ -264,29 +242,8 @@ class Run:
             raise UserError(f"Cannot remove {error.filename} for restart=true: {error.strerror}.") from error
 
 
-def run_name(overrides: Sequence[str]) -> str:
-    """The folder's name: the overrides that matter, sorted by key; "default" without any.
-
-    ["seed=2", "corpus.root=/data", "acoustic.layers=4"] -> "acoustic.layers-4+seed-2". It holds nothing that a file
-    system, a shell or an override (`model=outputs/...`) would take for a sign of its own, and is shortened with a
-    hash of the whole where it would be too long.
-    """
-    parts = {}
-    for override in overrides:
-        key, _, value = override.lstrip("+").partition("=")
-        if not _matters(key.lstrip("~").partition("@")[0]):
-            continue
-        key = f"no-{key[1:]}" if key.startswith("~") else key
-        parts[key] = "-".join(part for part in (_safe(key), _safe(value)) if part)
-    name = "+".join(parts[key] for key in sorted(parts))
-    if len(name.encode()) <= LONGEST:
-        return name or "default"
-    digest = hashlib.sha256(name.encode()).hexdigest()[:10]
-    return f"{name.encode()[: LONGEST - 11].decode(errors='ignore')}-{digest}"
-
-
 def is_first_process() -> bool:
-    """Whether this is the process that writes: all but the first of a distributed training only compute."""
+    """Return whether this process writes: all but the first of a distributed training only compute."""
     return all(os.environ.get(rank, "0") in ("", "0") for rank in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
@@ -321,35 +278,6 @@ def _checked_name(name: str) -> str:
     if not parts or PurePath(name).is_absolute() or ".." in parts or name.strip() in ("", "."):
         raise UserError(f"name={name} is no name for a folder below outputs/: use output=DIR for a place elsewhere.")
     return name
-
-
-def _matters(key: str) -> bool:
-    first, last = key.partition(".")[0], key.rpartition(".")[2]
-    return key not in IGNORED and first not in IGNORED_GROUPS and last not in IGNORED_LEAVES
-
-
-def _safe(text: str) -> str:
-    text = re.sub(r"[\[\]{}()'\"]", "", text)
-    text = re.sub(r"^(?:(?:~|\.{1,2})?/)+", "", text)  # where a path starts
-    return re.sub(r"[^\w.-]+", "-", text).strip(".").rstrip("-")
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """{"acoustic": {"layers": 3}} -> {"acoustic.layers": 3}"""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            flat.update(_flat(value, f"{prefix}{key}."))
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
-
-
-def _shown(values: Mapping[str, Any], key: str) -> str:
-    if key not in values:
-        return "unset"
-    value = values[key]
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _finite(value: Any) -> Any:

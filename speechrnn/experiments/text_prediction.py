@@ -1,15 +1,12 @@
-"""The stages of text prediction, for recipes to string together."""
+"""The stages of text prediction: prepare a text, train a language model on it, score it, let it write, report."""
 
 from __future__ import annotations
 
 import json
 import logging
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Literal, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-from omegaconf import DictConfig, OmegaConf
-
-from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
@@ -21,13 +18,13 @@ from speechrnn.evaluation.perplexity import score_text
 from speechrnn.experiments.run import Run
 from speechrnn.generation.predictor import TextPredictor
 from speechrnn.nn.language import LanguageOptions, load_language, save_language
+from speechrnn.reports.text import write_text_report
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import TokenizerOptions
 from speechrnn.training.fabric import make_fabric
 from speechrnn.training.language import LanguageTrainerOptions, train_language
 
 logger = logging.getLogger("speechrnn")
-OptionsT = TypeVar("OptionsT", bound="TextPredictionOptions")
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class SampleOptions:
 
 @dataclass(frozen=True)
 class LanguageModelOptions:
-    """What a language model is, and how it is trained."""
+    """The keys of a language model and of its training."""
 
     normalisation: NormalisationOptions
     tokenizer: TokenizerOptions
@@ -61,20 +58,21 @@ class LanguageModelOptions:
 
 @dataclass(frozen=True)
 class TextPredictionOptions(LanguageModelOptions):
-    """What conf/text_prediction.yaml explains, but for the text and the run's folder."""
+    """The keys of conf/text_prediction.yaml, but for the text and the run's folder."""
 
     score: ScoreOptions
     adaptation: AdaptationOptions
     sample: SampleOptions
 
-    @classmethod
-    def from_config(cls: type[OptionsT], config: DictConfig) -> OptionsT:
-        """Raises UserError for a key or a value that does not fit."""
-        return build(cls, OmegaConf.masked_copy(config, [key.name for key in fields(cls)]), "")
 
+def train_model(options: LanguageModelOptions, source: TextOptions, run: Run) -> PreparedText:
+    """Prepare a text, train a language model on it to the end, and write the model directory.
 
-def train(options: LanguageModelOptions, source: TextOptions, run: Run) -> PreparedText:
-    """Prepares the text, trains to the end, and writes the model directory; several processes may be at it."""
+    Every process of a distributed training calls it.
+
+    Returns:
+        The prepared text.
+    """
     fabric = make_fabric(options.trainer, run.events / "language")
     if fabric.is_global_zero:
         prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text)
@@ -95,54 +93,93 @@ def train(options: LanguageModelOptions, source: TextOptions, run: Run) -> Prepa
     return text
 
 
-def score(options: TextPredictionOptions, text: PreparedText, run: Run) -> None:
-    """Perplexity and bits per character of the test part, or of the validation part where there is no test part."""
-    parts = {"test": text.test, "valid": text.valid}
-    split = options.score.split if parts[options.score.split] else "valid"
-    path = parts[split]
-    if path is None:
-        raise UserError(f"The text has no {options.score.split} part to score; leave score out of stages=[...].")
-    model = load_language(run.language)[0].to(find_device(options.trainer.device))
-    documents = bool(text.summary["options"]["documents"])
-    tokens = TokenFile.open(path)
-    figures: dict[str, Any] = {**score_text(model, tokens, documents=documents).figures(), "split": split}
-    if options.score.cache:
-        figures["cache"] = adapted_figures(model, tokens, options.adaptation.cache, documents)
-    if options.score.dynamic:
-        figures["dynamic"] = adapted_figures(model, tokens, options.adaptation.dynamic, documents)
-    run.update_metrics("language", figures)
-    rows: dict[str, dict[str, Any]] = {
-        "model": figures,
-        **{key: figures[key] for key in ("cache", "dynamic") if key in figures},
-    }
-    for name, row in rows.items():
-        logger.info(
-            "%s, %s: perplexity %.2f, %.4f nats a token, %.4f bits a character, %s tokens",
-            *(split, name, row["perplexity"], row["nats_per_token"], row["bits_per_character"]),
-            f"{row['tokens']:,}",
-        )
+class TextPrediction:
+    """An experiment of text prediction: its stages, each of which uses what those before left in the run's folder."""
 
+    def __init__(self, options: TextPredictionOptions, source: TextOptions, run: Run) -> None:
+        """
+        Args:
+            source: where the text comes from.
+            run: the folder that the stages read and write.
+        """
+        self.options = options
+        self.source = source
+        self.run = run
+        self._text: PreparedText | None = None
 
-def sample(options: TextPredictionOptions, text: PreparedText, run: Run) -> None:
-    """Lets the model go on from each prompt at each temperature, into samples.jsonl.
+    def prepare(self) -> PreparedText:
+        """Normalise the text and turn it into tokens in the run's folder, once; return the files."""
+        if self._text is None:
+            options = self.options
+            self._text = prepare_text(self.source, options.tokenizer, options.normalisation, self.run.prepared_text)
+        return self._text
 
-    A model of documents has never seen what follows one, and so ends there; any other goes on beyond its lines' ends.
-    """
-    documents = bool(text.summary["options"]["documents"])
-    predictor = TextPredictor.load(run.language, options.trainer.device)
-    wanted = options.sample
-    rows: list[dict[str, Any]] = []
-    for temperature in wanted.temperatures:
-        results = predictor.generate(
-            list(wanted.prompts),
-            max_new_tokens=wanted.max_new_tokens,
-            temperature=temperature,
-            ignore_eos=not documents,
-            seed=wanted.seed,
-        )
-        for prompt, result in zip(wanted.prompts, results, strict=True):
-            rows.append({"prompt": prompt, "temperature": temperature, "text": result.completions[0].text})
-        logger.info("At temperature %g: %s", temperature, (wanted.prompts[-1] + results[-1].completions[0].text)[:200])
-    with atomic_write(run.samples) as file:
-        for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    def train(self) -> None:
+        """Train the language model to the end, and write the model directory; see `train_model`."""
+        self._text = train_model(self.options, self.source, self.run)
+
+    def score(self) -> None:
+        """Measure perplexity and bits per character on the test part, or on the validation part where there is none.
+
+        Writes the figures into the section `language` of metrics.json.
+
+        Raises:
+            UserError: no such part, or no model.
+        """
+        options, run, text = self.options, self.run, self.prepare()
+        parts = {"test": text.test, "valid": text.valid}
+        split = options.score.split if parts[options.score.split] else "valid"
+        path = parts[split]
+        if path is None:
+            raise UserError(f"The text has no {options.score.split} part to score; leave score out of stages=[...].")
+        model = load_language(run.language)[0].to(find_device(options.trainer.device))
+        documents = bool(text.summary["options"]["documents"])
+        tokens = TokenFile.open(path)
+        figures: dict[str, Any] = {**score_text(model, tokens, documents=documents).figures(), "split": split}
+        if options.score.cache:
+            figures["cache"] = adapted_figures(model, tokens, options.adaptation.cache, documents)
+        if options.score.dynamic:
+            figures["dynamic"] = adapted_figures(model, tokens, options.adaptation.dynamic, documents)
+        run.update_metrics("language", figures)
+        rows: dict[str, dict[str, Any]] = {
+            "model": figures,
+            **{key: figures[key] for key in ("cache", "dynamic") if key in figures},
+        }
+        for name, row in rows.items():
+            logger.info(
+                "%s, %s: perplexity %.2f, %.4f nats a token, %.4f bits a character, %s tokens",
+                *(split, name, row["perplexity"], row["nats_per_token"], row["bits_per_character"]),
+                f"{row['tokens']:,}",
+            )
+
+    def sample(self) -> None:
+        """Write how the model continues each prompt at each temperature, into samples.jsonl.
+
+        A model of documents has never seen a text after the end of one, so its samples end there; other models write
+        beyond the ends of lines.
+        """
+        options, run, text = self.options, self.run, self.prepare()
+        documents = bool(text.summary["options"]["documents"])
+        predictor = TextPredictor.load(run.language, options.trainer.device)
+        wanted = options.sample
+        rows: list[dict[str, Any]] = []
+        for temperature in wanted.temperatures:
+            results = predictor.generate(
+                list(wanted.prompts),
+                max_new_tokens=wanted.max_new_tokens,
+                temperature=temperature,
+                ignore_eos=not documents,
+                seed=wanted.seed,
+            )
+            for prompt, result in zip(wanted.prompts, results, strict=True):
+                rows.append({"prompt": prompt, "temperature": temperature, "text": result.completions[0].text})
+            logger.info(
+                "At temperature %g: %s", temperature, (wanted.prompts[-1] + results[-1].completions[0].text)[:200]
+            )
+        with atomic_write(run.samples) as file:
+            for row in rows:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+    def report(self) -> None:
+        """Write report.html."""
+        self.run.log(f"Report: {write_text_report(self.run.folder)}")

@@ -1,28 +1,11 @@
-"""What every lesson begins with: its options, and random numbers that come out the same."""
+"""Random numbers that come out the same in every run of a tutorial."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import fields
-from typing import TypeVar
 
 import torch
-from omegaconf import DictConfig, OmegaConf
-
-from speechrnn.core.config import build
-
-OptionsT = TypeVar("OptionsT")
-
-
-def lesson_options(cls: type[OptionsT], config: DictConfig) -> OptionsT:
-    """The lesson's own keys as its dataclass; `name`, `output` and `restart` are the run's.
-
-    Raises:
-        UserError: a key or a value that does not fit.
-    """
-    own = [key.name for key in fields(cls)]  # type: ignore[arg-type]
-    return build(cls, OmegaConf.masked_copy(config, own), "")
 
 
 @contextlib.contextmanager

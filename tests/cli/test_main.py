@@ -115,6 +115,7 @@ PAGES = {
             main()
         ''',
     "recipes/another.py": '"""Do something else."""\n',
+    "recipes/lessons/first.py": '"""Learn."""\n',
 }
 
 
@@ -185,7 +186,8 @@ def test_the_command_alone_lists_the_recipes(speechrnn: Command) -> None:
     for arguments in ([], ["--help"], ["-h"]):
         result = speechrnn(*arguments)
         assert result.status == 0
-        assert "  another  Do something else.\n  toy      Play with the configuration.\n" in result.out
+        assert "recipes:\n  another  Do something else.\n  toy      Play with the configuration.\n" in result.out
+        assert result.out.endswith("\nlessons:\n  first    Learn.\n")
         assert "_shared" not in result.out
 
 
@@ -218,8 +220,8 @@ def test_the_page_of_a_recipe_explains_every_key(speechrnn: Command) -> None:
     own = "# kaldi: the first thirty for training\n    split: kaldi"
     assert "VALUE with corpus=yesno, and the rest as above:\n\n    # yesno: Hebrew. More of it\n    # in" in page
     assert f"    kind: yesno\n    {own}" in page
-    assert "features@acoustic.features=logmel" in page
-    assert "acoustic.features.KEY=VALUE with features@acoustic.features=mfcc:\n\n    coefficients: 13" in page
+    assert "acoustic.features=logmel" in page
+    assert "acoustic.features.KEY=VALUE with acoustic.features=mfcc:\n\n    coefficients: 13" in page
     assert "best  What did best." in page
     assert "layers: 4" not in page
 
@@ -392,7 +394,7 @@ def test_the_process_is_left_as_it_was(speechrnn: Command) -> None:
     ("arguments", "sentence"),
     [
         (["to"], "No recipe to; did you mean toy?"),
-        (["transcribe"], "No recipe transcribe; the recipes are another, toy."),
+        (["transcribe"], "No recipe transcribe; the recipes are another, toy, first."),
         (["seed=1"], "The recipe comes first"),
         (["--seed"], "The recipe comes first"),
         (["toy"], "corpus.root is not set: add corpus.root=VALUE (speechrnn toy --help explains each key)."),

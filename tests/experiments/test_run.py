@@ -1,4 +1,4 @@
-"""The run folder: named by what matters, resumed by the same command, never mixed up, never blindly emptied."""
+"""The run folder: resumed by the same command, never mixed up, never emptied of other files."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given
-from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from speechrnn.core.errors import UserError
-from speechrnn.experiments.run import LONGEST, OURS, Run, is_first_process, run_name, stop_logging
+from speechrnn.experiments.run import OURS, Run, is_first_process, stop_logging
 
 
 @pytest.fixture(autouse=True)
@@ -38,47 +36,6 @@ def refused(*overrides: str, **values: Any) -> str:
     with pytest.raises(UserError) as caught:
         opened(*overrides, **values)
     return str(caught.value)
-
-
-# --- the name
-
-
-@pytest.mark.parametrize(
-    ("overrides", "name"),
-    [
-        ([], "default"),
-        (["corpus.root=/data/an4", "output=x", "name=y", "stages=[train]", "restart=true"], "default"),
-        (["trainer.devices=2", "trainer.num_nodes=2", "trainer.strategy=ddp", "text.root=."], "default"),
-        (["seed=2", "experiment=an4", "corpus.root=x"], "experiment-an4+seed-2"),
-        (["+acoustic.foo=1", "++seed=3"], "acoustic.foo-1+seed-3"),
-        (["~seed"], "no-seed"),
-        (["features@acoustic.front=mfcc"], "features-acoustic.front-mfcc"),
-        (["augment.speeds=[0.9,1.0]", "seed=-3"], "augment.speeds-0.9-1.0+seed--3"),
-        (["model='../a b/c=d'"], "model-a-b-c-d"),
-        (["text.file=казка.txt"], "text.file-казка.txt"),
-    ],
-)
-def test_the_overrides_that_matter_name_the_run(overrides: list[str], name: str) -> None:
-    assert run_name(overrides) == name
-
-
-def test_the_order_of_the_overrides_does_not_count() -> None:
-    assert run_name(["b=1", "a=2"]) == run_name(["a=2", "b=1"])
-
-
-def test_a_long_name_is_cut_and_stays_distinct() -> None:
-    many = [f"key{index}.name={index}" for index in range(40)]
-    names = {run_name(many), run_name([*many, "last=1"]), run_name([*many, "last=2"])}
-    assert len(names) == 3
-    assert all(len(name.encode()) <= LONGEST for name in names)
-
-
-@given(st.lists(st.tuples(st.from_regex(r"[a-z]+(\.[a-z]+)?", fullmatch=True), st.text()), max_size=30))
-def test_a_name_is_one_plain_folder(pairs: list[tuple[str, str]]) -> None:
-    name = run_name([f"{key}={value}" for key, value in pairs])
-    assert re.fullmatch(r"[\w.+-]+", name)
-    assert not name.startswith((".", "-"))
-    assert len(name.encode()) <= LONGEST
 
 
 # --- the folder

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.core.config import options_from
 from speechrnn.experiments.run import Run
 from speechrnn.tutorials.gradients.clipping import descend
 from speechrnn.tutorials.gradients.flow import measure_all
@@ -19,13 +20,13 @@ from speechrnn.tutorials.gradients.page import GradientsOptions, Measured, write
 from speechrnn.tutorials.gradients.recall import study_recall
 from speechrnn.tutorials.page import power
 from speechrnn.tutorials.pictures import CELLS, NAMES
-from speechrnn.tutorials.setting import lesson_options, repeatable
+from speechrnn.tutorials.setting import repeatable
 
 
 @recipe("gradients")
 def main(config: DictConfig) -> None:
     """Measure the flow, train with and without clipping, let each cell learn each delay, report."""
-    options = lesson_options(GradientsOptions, config)
+    options = options_from(config, GradientsOptions)
     run = Run.open("gradients", config)
     measured = measure(options)
     run.update_metrics("flow", {flow.name(): flow.norms[-1] for flow in [*measured.flows, *measured.gated]})

@@ -12,17 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.core.config import options_from
 from speechrnn.experiments.run import Run
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.tutorials.gates.model import GatesOptions, Watched, make_small_model, watch
 from speechrnn.tutorials.gates.page import memory, write_gates
-from speechrnn.tutorials.setting import lesson_options, repeatable
+from speechrnn.tutorials.setting import repeatable
 
 
 @recipe("gates")
 def main(config: DictConfig) -> None:
     """Train if need be, read, find the cells, report."""
-    options = lesson_options(GatesOptions, config)
+    options = options_from(config, GatesOptions)
     if options.model is None:
         run = Run.open("gates", config)
         folder = run.language

@@ -10,16 +10,17 @@ from rich.console import Console
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.core.config import options_from
 from speechrnn.experiments.run import Run
 from speechrnn.tutorials.food_chain.model import FoodChainOptions, Learnt, expected, study
 from speechrnn.tutorials.food_chain.page import write_food_chain
-from speechrnn.tutorials.setting import lesson_options, repeatable
+from speechrnn.tutorials.setting import repeatable
 
 
 @recipe("food_chain")
 def main(config: DictConfig) -> None:
     """Train with feedback and without, complete the prompts, report."""
-    options = lesson_options(FoodChainOptions, config)
+    options = options_from(config, FoodChainOptions)
     with repeatable(options.seed):
         words, feedback, last_word = study(options)
     run = Run.open("food_chain", config)

@@ -11,8 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.core.config import options_from
 from speechrnn.experiments.run import Run
-from speechrnn.tutorials.setting import lesson_options, repeatable
+from speechrnn.tutorials.setting import repeatable
 from speechrnn.tutorials.spelling.model import Look, SpellingOptions, read, study, words
 from speechrnn.tutorials.spelling.page import write_spelling
 
@@ -20,7 +21,7 @@ from speechrnn.tutorials.spelling.page import write_spelling
 @recipe("spelling")
 def main(config: DictConfig) -> None:
     """Train, look now and then at what the model writes, report."""
-    options = lesson_options(SpellingOptions, config)
+    options = options_from(config, SpellingOptions)
     lines = read(options.files)
     run = Run.open("spelling", config)
     looks: list[Look] = []

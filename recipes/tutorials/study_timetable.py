@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from speechrnn.cli.main import recipe
+from speechrnn.core.config import options_from
 from speechrnn.experiments.run import Run
-from speechrnn.tutorials.setting import lesson_options, repeatable
+from speechrnn.tutorials.setting import repeatable
 from speechrnn.tutorials.study_timetable.model import Learnt, TimetableOptions, learn
 from speechrnn.tutorials.study_timetable.page import write_study_timetable
 
@@ -19,7 +20,7 @@ from speechrnn.tutorials.study_timetable.page import write_study_timetable
 @recipe("study_timetable")
 def main(config: DictConfig) -> None:
     """Train with feedback and without, look at missed days, report."""
-    options = lesson_options(TimetableOptions, config)
+    options = options_from(config, TimetableOptions)
     run = Run.open("study_timetable", config)
     with repeatable(options.seed):
         feedback = learn(True, options)

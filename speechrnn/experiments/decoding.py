@@ -1,0 +1,120 @@
+"""Decode prepared parts of a corpus with every system of a run, count the errors, and tune the systems."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from lhotse import CutSet
+
+from speechrnn.core.errors import UserError
+from speechrnn.data.dataset import batch_by_length, examples, load_all
+from speechrnn.decoding.confidence import expected_calibration_error
+from speechrnn.decoding.decoder import BeamDecoder, Decoder, make_decoder, system_name
+from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, write_tuned
+from speechrnn.decoding.tuning import Emission, TuningOptions, correct_words
+from speechrnn.decoding.tuning import tune as search_weights
+from speechrnn.evaluation.metrics import score
+from speechrnn.experiments.run import Run
+from speechrnn.transcription.hypotheses import row
+from speechrnn.transcription.transcriber import Transcriber
+
+DEV = "cuts_dev.jsonl.gz"  # in the prepared/ folder of a run
+
+logger = logging.getLogger("speechrnn")
+
+
+def decode_cuts(
+    transcriber: Transcriber, systems: Mapping[str, Decoder], cuts: Path, batch_seconds: float
+) -> tuple[dict[str, list[dict[str, Any]]], dict[str, float]]:
+    """Decode each utterance of a prepared part with each system, on emissions that are computed once.
+
+    Args:
+        systems: decoders by name.
+        cuts: the part, a manifest of cuts.
+        batch_seconds: most audio in one batch.
+
+    Returns:
+        By system: a row of hypotheses.jsonl for each utterance, with the audio file's path; and the seconds of work.
+    """
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in systems}
+    network, elapsed = 0.0, dict.fromkeys(systems, 0.0)
+    for batch in batch_by_length(examples(CutSet.from_file(cuts)), batch_seconds):
+        start = time.monotonic()
+        loaded, waveforms = load_all(batch, lambda example: example.load(transcriber.sampling_rate))
+        log_probs, frames = transcriber.compute_emissions(waveforms)
+        network += time.monotonic() - start
+        for name, decoder in systems.items():
+            start = time.monotonic()
+            results = decoder(log_probs, frames)
+            elapsed[name] += time.monotonic() - start
+            for example, samples, result in zip(loaded, waveforms, results, strict=True):
+                transcript = transcriber.transcript("", len(samples) / transcriber.sampling_rate, result, name)
+                rows[name].append({**row(example.id, transcript, example.text), "audio": str(example.audio)})
+    return rows, {name: network + seconds for name, seconds in elapsed.items()}
+
+
+def compute_part_emissions(transcriber: Transcriber, cuts: Path, batch_seconds: float) -> list[Emission]:
+    """Return the log-probabilities (frames, labels) and the reference of each utterance of a prepared part."""
+    emissions = []
+    for batch in batch_by_length(examples(CutSet.from_file(cuts)), batch_seconds):
+        loaded, waveforms = load_all(batch, lambda example: example.load(transcriber.sampling_rate))
+        log_probs, frames = transcriber.compute_emissions(waveforms)
+        rows = zip(loaded, log_probs, frames.tolist(), strict=True)
+        emissions += [Emission(row[:count], example.text) for example, row, count in rows]
+    return emissions
+
+
+def record_errors(run: Run, name: str, rows: list[dict[str, Any]], split: str, elapsed: float) -> None:
+    """Write the error rates of one system into metrics.json, and log them with the part that they were measured on."""
+    seconds = sum(row["duration"] for row in rows)
+    confidences = [word["confidence"] for row in rows for word in row["words"]]
+    correct = [right for row in rows for right in correct_words(row["reference"], row["hypothesis"])]
+    figures = {
+        **score(rows),
+        "calibration_error": expected_calibration_error(confidences, correct),
+        "split": split,
+        "audio_seconds": seconds,
+        "rtf": elapsed / seconds,
+    }
+    run.update_metrics("decode", {name: figures})
+    low, high = figures["wer_ci95"]
+    logger.info(
+        f"{split}, {name}: WER {figures['wer']:.2%} (95 % interval {low:.2%} to {high:.2%}), CER {figures['cer']:.2%}, "
+        f"{figures['utterances']} utterances of the part {split}, {seconds / elapsed:.0f} times real time"
+    )
+
+
+def tune_run(
+    run: Path,
+    decoding: DecodingOptions,
+    language_model: Path | None,
+    tuning: TuningOptions,
+    device: str,
+    batch_seconds: float,
+) -> TunedDecoding:
+    """Tune one system on the dev part of a run's folder, whatever the run's configuration.
+
+    The result is written beside the acoustic model's weights.
+
+    Raises:
+        UserError: no dev part there, or nothing to tune; see `make_decoder`.
+    """
+    path, model = run / "prepared" / DEV, run / "acoustic"
+    if not path.is_file():
+        raise UserError(
+            f"run={run} holds no prepared/{DEV}; give the folder of a run of speech_to_text with a dev part."
+        )
+    transcriber = Transcriber.load(model, device, precision="float32")
+    found = read_tuned(model)
+    fit = transcriber.tokenizer, transcriber.model.seconds_per_frame, found, transcriber.device
+    decoder = make_decoder(decoding, language_model, *fit)
+    if not isinstance(decoder, BeamDecoder):
+        raise UserError("decoding=greedy has nothing to tune; use decoding=beam.")
+    tuned = search_weights(decoder, compute_part_emissions(transcriber, path, batch_seconds), tuning)
+    write_tuned(model, {**found, system_name(decoding, language_model): tuned})
+    return tuned

@@ -1,0 +1,158 @@
+"""The identity of a run: the values of its keys, which name its folder and decide whether a run can be resumed.
+
+A key is part of the identity unless its config page says otherwise, by the comment `MARK` on the key's own line: where
+data lies, how the work is spread over devices, or what is done with a finished model. Marked before a group of keys or
+an entry of the defaults list, the comment counts for all keys of the group.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from speechrnn.cli import help
+
+MARK = "not part of the run's identity"
+RUN_KEYS = frozenset({"name", "output", "restart"})  # what Run itself reads
+LONGEST = 120  # bytes of a folder's name; file systems stop at 255, and a few suffixes shall fit
+
+
+def excluded_keys(recipe: str, root: Path | None = None) -> frozenset[str]:
+    """Return the keys of a recipe that are not part of a run's identity; a group of keys stands for all in it.
+
+    Args:
+        root: the folder with conf/ and recipes/; None for the one that came with this package.
+
+    >>> sorted(key for key in excluded_keys("food_chain"))
+    ['name', 'output', 'restart']
+    """
+    found = set(RUN_KEYS)
+    known = help.recipes(root or help.root()).get(recipe)
+    for path, place in help.pages(known.config) if known is not None else []:
+        text = path.read_text(encoding="utf-8")
+        if MARK in text:
+            found.update(f"{place}.{key}".lstrip(".") for key in marked_keys(text))
+    return frozenset(found)
+
+
+def marked_keys(text: str) -> list[str]:
+    """Return the keys of a YAML page whose line ends with the comment `MARK`, by their dotted names.
+
+    >>> marked_keys("a: 1\\nb:  # not part of the run's identity\\n  c: 2\\n")
+    ['b']
+    """
+    import yaml
+
+    lines = text.splitlines()
+    marked = [number for number, line in enumerate(lines) if MARK in line.partition("#")[2]]
+
+    def keys(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
+        if isinstance(node, yaml.MappingNode):
+            for key, value in node.value:
+                name = str(key.value)
+                if prefix == "" and name == "defaults":
+                    for entry in value.value:
+                        yield from keys(entry, "")
+                    continue
+                # In the defaults list: the place of a group's keys, as in `tokenizer@prediction.tokenizer`.
+                yield prefix + name.rpartition("@")[2], key.start_mark.line
+                yield from keys(value, f"{prefix}{name}.")
+
+    return [key for key, line in keys(yaml.compose(text), "") if line in marked]
+
+
+def run_name(overrides: Sequence[str], excluded: Collection[str] = RUN_KEYS) -> str:
+    """Return the name of a run's folder: the overrides of its identity, sorted by key; "default" without any.
+
+    It holds no character that a file system, a shell or an override (`model=outputs/...`) takes for a sign of its own,
+    and is shortened with a hash of the whole where it would be too long.
+
+    >>> run_name(["seed=2", "output=/data", "acoustic.layers=4"])
+    'acoustic.layers-4+seed-2'
+    """
+    parts = {}
+    for override in overrides:
+        key, _, value = override.lstrip("+").partition("=")
+        group, at, place = key.partition("@")
+        if not is_part(place if at and place != "_global_" else group.lstrip("~"), excluded):
+            continue
+        if place == "_global_":  # chosen by the name of its folder: experiment/speech_to_text@_global_=an4
+            key = group.partition("/")[0]
+        key = f"no-{key[1:]}" if key.startswith("~") else key
+        parts[key] = "-".join(part for part in (_plain(key), _plain_value(value)) if part)
+    name = "+".join(parts[key] for key in sorted(parts))
+    if len(name.encode()) <= LONGEST:
+        return name or "default"
+    return f"{name.encode()[: LONGEST - 11].decode(errors='ignore')}-{_digest(name)}"
+
+
+def differences(earlier: Mapping[str, Any], now: Mapping[str, Any], excluded: Collection[str]) -> list[str]:
+    """Return what differs between two configurations in keys of the identity, a phrase for each key.
+
+    >>> differences({"units": 8, "name": "a"}, {"units": 9, "name": "b"}, {"name"})
+    ['units was 8 and is now 9']
+    """
+    unset = object()
+    before, after = flat(earlier), flat(now)
+    return [
+        f"{key} was {_shown(before, key)} and is now {_shown(after, key)}"
+        for key in dict.fromkeys([*after, *before])
+        if before.get(key, unset) != after.get(key, unset) and is_part(key, excluded)
+    ]
+
+
+def is_part(key: str, excluded: Collection[str]) -> bool:
+    """Return whether a key is part of the identity: neither it nor a group around it is excluded."""
+    parts = key.split(".")
+    return not any(".".join(parts[:end]) in excluded for end in range(1, len(parts) + 1))
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one, with dotted keys.
+
+    >>> flat({"acoustic": {"layers": 3}})
+    {'acoustic.layers': 3}
+    """
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            found.update(flat(value, f"{prefix}{key}."))
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def _plain_value(value: str) -> str:
+    """Return a value as a part of a folder's name; what the name cannot show is told apart by a hash."""
+    number = r"[+]?(-?)(?=[.]?\d)(\d*[.]?\d*)(?:([eE])[+]?(-?\d+))?(?![\w.])"
+    bare = re.sub(r"[\[\]{}()'\"]", "", value)
+    bare = re.sub(rf"(?<![\w.+-]){number}", _number, bare)
+    name = _plain(bare)
+    visible = re.sub(r"[\s/,=:]+", "-", re.sub(r"^(?:(?:~|\.{1,2})?/)+", "", bare)).rstrip("-")
+    return name if name == visible else f"{name}-{_digest(value)[:6]}".lstrip("-")
+
+
+def _number(match: re.Match[str]) -> str:
+    """Write a number without a plus sign and with a digit before the point: .1 is 0.1, 1e+3 is 1e3."""
+    sign, digits, exponent, power = match.groups()
+    return f"{sign}{'0' if digits.startswith('.') else ''}{digits.rstrip('.')}{f'e{power}' if exponent else ''}"
+
+
+def _plain(text: str) -> str:
+    text = re.sub(r"[\[\]{}()'\"]", "", text)
+    text = re.sub(r"^(?:(?:~|\.{1,2})?/)+", "", text)  # where a path starts
+    return re.sub(r"[^\w.-]+", "-", text).strip(".").rstrip("-")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    if key not in values:
+        return "unset"
+    value = values[key]
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
