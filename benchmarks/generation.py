@@ -123,7 +123,7 @@ def generation(name: str, ours: TextPredictor, words: int, repeats: int) -> list
     """Both sides at each batch size; returns the result lines."""
     peer = Peer(ours.model)
     worst = agree(ours, peer)
-    print(f"{name}: log-probabilities differ by at most {worst:.1e}; matrices of {ours.tiles.heights} rows")
+    print(f"{name}: log-probabilities differ by at most {worst:.1e}; batches of {ours.batches.sizes} rows")
     if not worst <= TOLERANCE:
         stop(f"the two sides differ by {worst:.1e}, more than {TOLERANCE:.0e}, so their times cannot be compared.")
     matrices = torch.randn(2, PEAK_SIZE, PEAK_SIZE)
@@ -169,7 +169,7 @@ def priming(ours: TextPredictor, repeats: int) -> list[str]:
     for name, tokens in (("priming_1000x200", different), ("priming_sharing_180", alike)):
         texts = tokens.tolist()
         sides: dict[str, Callable[[], object]]
-        sides = {"ours": partial(ours.tiles.prime, texts), "peer": partial(one_by_one, tokens[:PEER_PROMPTS])}
+        sides = {"ours": partial(ours.batches.prefill, texts), "peer": partial(one_by_one, tokens[:PEER_PROMPTS])}
         seconds = in_turn(sides, repeats, warm_up=False)
         speeds = tokens.numel() / seconds["ours"], PEER_PROMPTS * LENGTH / seconds["peer"]
         lines.append(result(name, *speeds, "tokens/s", more_is_better=True))

@@ -28,7 +28,7 @@ from speechrnn.generation.results import Prompt, Result
 from speechrnn.jobs.executors import ExecutorOptions, Lost, make_executor
 from speechrnn.jobs.generation_job import Job, digest
 from speechrnn.jobs.generation_worker import GenerateWorker, given_up
-from speechrnn.jobs.prompts import at_hand, count_prompts, read_prompts
+from speechrnn.jobs.prompts import count_prompts, open_prompts, read_prompts
 from speechrnn.jobs.transcription_job import Interruption
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
 
@@ -58,7 +58,7 @@ def main(config: DictConfig) -> int:
     if [options.prompts is not None, options.prompt is not None, options.interactive].count(True) != 1:
         raise UserError("Give one of prompts=FILE, prompt=TEXT and interactive=true.")
     if options.prompts is not None:
-        with at_hand(options.prompts) as prompts:
+        with open_prompts(options.prompts) as prompts:
             return write(options, text, prompts) if not options.stream else show_the_one(options, text, prompts)
     predictor = TextPredictor.load(options.model, options.device)
     if options.interactive:
@@ -81,7 +81,7 @@ def write(options: GenerateOptions, text: GenerationOptions, prompts: Path) -> i
 
     executor = make_executor(options.executor, options.device)
     worker = GenerateWorker(options.model, options.device, options.batch_size)
-    rest = itertools.islice(read_prompts(prompts, text, predictor.spelling), before.lines, None)
+    rest = itertools.islice(read_prompts(prompts, text, predictor.encoder), before.lines, None)
     results = executor.run((lambda: worker.with_model(predictor)) if here else worker, rest, ordered=True)
     bar = Bar("prompts", total, before.lines)
 
@@ -130,7 +130,7 @@ def device_there(options: GenerateOptions) -> str:
 def show_the_one(options: GenerateOptions, text: GenerationOptions, prompts: Path) -> int:
     """Prints the text that a file's one prompt becomes, as it is written."""
     predictor = TextPredictor.load(options.model, options.device)
-    first, *others = itertools.islice(read_prompts(prompts, text, predictor.spelling), 2)
+    first, *others = itertools.islice(read_prompts(prompts, text, predictor.encoder), 2)
     if others:
         raise UserError(f"stream=true shows one text, but {options.prompts} holds several prompts; leave one in it.")
     if isinstance(first, Result):

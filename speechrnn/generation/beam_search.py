@@ -1,4 +1,4 @@
-"""Beam search over many prompts side by side, as Hugging Face's transformers does it for one batch."""
+"""Beam search over many prompts side by side, by the rules of Hugging Face's transformers."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from speechrnn.generation.detokenizer import Spelling
-from speechrnn.generation.engine import AHEAD, PRIMED
-from speechrnn.generation.fixed_batches import Tiles, padded, primed
-from speechrnn.generation.logits_processors import constrain, raw_scores
+from speechrnn.generation.detokenizer import Detokenizer
+from speechrnn.generation.engine import MAX_PENDING, PREFILL_PROMPTS
+from speechrnn.generation.fixed_batches import FixedBatches, pad_index, prefill_prompts
+from speechrnn.generation.logits_processors import compute_logits, constrain
 from speechrnn.generation.results import Prompt, Result
-from speechrnn.generation.sequence import Row
+from speechrnn.generation.sequence import TokenSequence
 
 
 @dataclass
-class Candidates:
-    """The best next tokens of a row, best first: (tokens,) each.
+class BeamCandidates:
+    """The best next tokens of a beam, best first: (tokens,) each.
 
     Attributes:
+        tokens: indices.
         scores: log-probabilities after penalties and bans, by which beams are ranked.
-        log_probs: the model's own.
+        log_probs: natural log-probabilities under the model.
     """
 
     tokens: list[int]
@@ -34,28 +35,35 @@ class Candidates:
 
 @dataclass
 class Beam:
-    """A text that is still being written, with the sum of its scores, and from which of the beams before it comes."""
+    """An unfinished text.
 
-    row: Row
+    Attributes:
+        sequence: its tokens.
+        score: sum of their scores.
+        parent: number of the beam that it extends, among the beams before the last step.
+    """
+
+    sequence: TokenSequence
     score: float
     parent: int = 0
 
 
 @dataclass
-class Search:
+class BeamSearch:
     """The beams of one prompt.
 
     Attributes:
-        beams: the best texts that go on, best first; empty when the search is over.
-        ended: texts that ended, with their rank: the score over the length to the power of `length_penalty`.
+        prompt: the prompt.
+        beams: the best unfinished texts, best first; empty when the search is over.
+        finished: finished texts with their rank: the score over the length to the power of `length_penalty`.
     """
 
     prompt: Prompt
     beams: list[Beam]
-    ended: list[tuple[float, Row]] = field(default_factory=list)
+    finished: list[tuple[float, TokenSequence]] = field(default_factory=list)
 
-    def advance(self, candidates: Sequence[Candidates]) -> None:
-        """Writes one token on: the candidates of each beam."""
+    def advance(self, candidates: Sequence[BeamCandidates]) -> None:
+        """Extend the beams by one token: the candidates of each beam."""
         width = self.prompt.options.num_beams
         extended = [
             (beam.score + score, number, token, log_prob)
@@ -63,135 +71,140 @@ class Search:
             for token, score, log_prob in zip(best.tokens, best.scores, best.log_probs, strict=True)
             if score > -math.inf
         ]
-        extended.sort(key=lambda one: -one[0])  # stable: of equals the one of the better beam comes first
-        going: list[Beam] = []
+        extended.sort(key=lambda extension: -extension[0])  # stable: of equals the one of the better beam comes first
+        unfinished: list[Beam] = []
         for place, (score, number, token, log_prob) in enumerate(extended[: 2 * width]):
-            row = self.beams[number].row.copy()
-            row.add(token, log_prob)
-            if row.finish_reason not in ("eos", "stop"):
-                going.append(Beam(row, score, number))
+            sequence = self.beams[number].sequence.copy()
+            sequence.add(token, log_prob)
+            if sequence.finish_reason not in ("eos", "stop"):
+                unfinished.append(Beam(sequence, score, number))
             elif place < width:
-                self.end(row, score)
-            if len(going) == width:
+                self._finish(sequence, score)
+            if len(unfinished) == width:
                 break
-        written = self.beams[0].row.written + 1
-        if not extended:  # nothing may follow anywhere
-            self.close(self.beams)
-        elif written >= self.prompt.options.max_new_tokens:
-            self.close(going)
-        elif len(self.ended) == width and self.ended[-1][0] >= self.rank(extended[0][0], written):
-            self.beams = []  # no beam can still become better than what has ended
+        length = self.beams[0].sequence.length + 1
+        if not extended:  # no token may follow anywhere
+            self._close(self.beams)
+        elif length >= self.prompt.options.max_new_tokens:
+            self._close(unfinished)
+        elif len(self.finished) == width and self.finished[-1][0] >= self._rank(extended[0][0], length):
+            self.beams = []  # no beam can still become better than the finished texts
         else:
-            self.beams = going
+            self.beams = unfinished
 
-    def rank(self, score: float, written: int) -> float:
-        """What texts of different length are compared by."""
-        return score / max(written, 1) ** self.prompt.options.length_penalty
+    def _rank(self, score: float, length: int) -> float:
+        """Compute the number by which texts of different length are compared."""
+        return score / max(length, 1) ** self.prompt.options.length_penalty
 
-    def end(self, row: Row, score: float) -> None:
-        """Keeps a text that ended if it is among the best."""
-        self.ended.append((self.rank(score, row.written), row))
-        self.ended.sort(key=lambda one: -one[0])
-        del self.ended[self.prompt.options.num_beams :]
+    def _finish(self, sequence: TokenSequence, score: float) -> None:
+        """Add a finished text if it is among the best."""
+        self.finished.append((self._rank(score, sequence.length), sequence))
+        self.finished.sort(key=lambda ranked: -ranked[0])
+        del self.finished[self.prompt.options.num_beams :]
 
-    def close(self, beams: list[Beam]) -> None:
-        """Ends the search, with texts that could have gone on."""
+    def _close(self, beams: list[Beam]) -> None:
+        """End the search with texts that could have gone on."""
         for beam in beams:
-            self.end(beam.row, beam.score)
+            self._finish(beam.sequence, beam.score)
         self.beams = []
 
     def result(self) -> Result:
-        """The best texts, best first."""
-        rows = [row for _, row in self.ended[: self.prompt.options.num_return_sequences]]
-        return Result(self.prompt.id, self.prompt.text, tuple(row.completion() for row in rows))
+        """Return the best texts, best first."""
+        best = self.finished[: self.prompt.options.num_return_sequences]
+        return Result(self.prompt.id, self.prompt.text, tuple(sequence.completion() for _, sequence in best))
 
 
-class BeamEngine:
-    """Searches the most probable texts.
+class BeamSearchEngine:
+    """Searches for the most probable texts.
 
     Attributes:
-        written: tokens so far, those of discarded beams included.
+        generated: tokens so far, those of discarded beams included.
     """
 
-    def __init__(self, tiles: Tiles, spelling: Spelling, batch_size: int) -> None:
-        """`batch_size`: most beams at a time, of however many prompts, but of one at least."""
-        self.tiles = tiles
-        self.spelling = spelling
+    def __init__(self, batches: FixedBatches, detokenizer: Detokenizer, batch_size: int) -> None:
+        """`batch_size`: maximum number of beams at a time, but at least those of one prompt."""
+        self.batches = batches
+        self.detokenizer = detokenizer
         self.batch_size = batch_size
-        self.searches: deque[Search | Result] = deque()  # not given away yet, in order
-        self.at_work: list[Search] = []
-        self.states = tiles.model.start(0)  # of the beams at work, in their order
-        self.written = 0
+        self.pending: deque[BeamSearch | Result] = deque()  # not returned yet, in order
+        self.active: list[BeamSearch] = []
+        self.states = batches.model.start(0)  # of the active beams, in their order
+        self.generated = 0
 
     def run(self, prompts: Iterable[Prompt | Result]) -> Iterator[Result]:
-        """Completes prompts; results come in their order. What is a result already is given through in its place."""
-        source = primed(self.tiles, prompts, max(self.batch_size, PRIMED))
+        """Complete prompts; results come in their order. An item that is a result already is returned in its place."""
+        source = prefill_prompts(self.batches, prompts, max(self.batch_size, PREFILL_PROMPTS))
         while True:
-            self.fill(source)
-            if self.at_work:
-                self.step()
-            elif not self.searches:
+            self._admit(source)
+            if self.active:
+                self._step()
+            elif not self.pending:
                 return
-            while self.searches and (isinstance(first := self.searches[0], Result) or not first.beams):
-                self.searches.popleft()
+            while self.pending and (isinstance(first := self.pending[0], Result) or not first.beams):
+                self.pending.popleft()
                 yield first if isinstance(first, Result) else first.result()
 
-    def fill(self, source: Iterator[tuple[Prompt | Result, Tensor | None]]) -> None:
-        """Lets prompts in until their beams, once there are all, fill the batch."""
+    def _admit(self, source: Iterator[tuple[Prompt | Result, Tensor | None]]) -> None:
+        """Take prompts from the source until their beams fill the batch."""
         states = [self.states]
-        beams = sum(search.prompt.options.num_beams for search in self.at_work)
-        while beams < self.batch_size and len(self.searches) < AHEAD:
+        beams = sum(search.prompt.options.num_beams for search in self.active)
+        while beams < self.batch_size and len(self.pending) < MAX_PENDING:
             item, state = next(source, (None, None))
             if isinstance(item, Prompt) and state is not None:
-                search = Search(item, [Beam(Row.begin(item, self.spelling), 0.0)])
-                self.searches.append(search)
-                self.at_work.append(search)
+                search = BeamSearch(item, [Beam(TokenSequence.start(item, self.detokenizer), 0.0)])
+                self.pending.append(search)
+                self.active.append(search)
                 states.append(state.unsqueeze(0))
                 beams += item.options.num_beams
             elif isinstance(item, Result):
-                self.searches.append(item)
+                self.pending.append(item)
             else:
                 break
         self.states = torch.cat(states)
 
-    def step(self) -> None:
-        """Writes one token on each beam."""
-        rows = [beam.row for search in self.at_work for beam in search.beams]
-        last = self.tiles.tensor([row.last for row in rows])
+    def _step(self) -> None:
+        """Generate one token of each beam."""
+        sequences = [beam.sequence for search in self.active for beam in search.beams]
+        last = self.batches.index([sequence.last for sequence in sequences])
         after = torch.empty_like(self.states)
-        found: list[Candidates] = [Candidates([], [], [])] * len(rows)
+        found: list[BeamCandidates] = [BeamCandidates([], [], [])] * len(sequences)
 
-        def work(first: int, end: int, height: int) -> None:
-            where = padded(torch.arange(first, end, device=last.device), height)
-            outputs, states = self.tiles.model.step(self.states[where], last[where])
+        def work(first: int, end: int, size: int) -> None:
+            rows = pad_index(torch.arange(first, end, device=last.device), size)
+            outputs, states = self.batches.model.step(self.states[rows], last[rows])
             after[first:end] = states[: end - first]
-            scores = raw_scores(self.tiles.model, outputs)[: end - first]
-            found[first:end] = candidates(scores, rows[first:end], self.spelling.unknown)
+            scores = compute_logits(self.batches.model, outputs)[: end - first]
+            found[first:end] = find_candidates(scores, sequences[first:end], self.detokenizer.unknown)
 
-        self.tiles.each(work, len(rows))
+        self.batches.for_each(work, len(sequences))
         parents: list[int] = []
         start = 0
-        for search in self.at_work:
+        for search in self.active:
             end = start + len(search.beams)
             search.advance(found[start:end])
             parents += [start + beam.parent for beam in search.beams]
             start = end
-        self.at_work = [search for search in self.at_work if search.beams]
-        self.states = after[self.tiles.tensor(parents)]
-        self.written += len(rows)
+        self.active = [search for search in self.active if search.beams]
+        self.states = after[self.batches.index(parents)]
+        self.generated += len(sequences)
 
 
-def candidates(scores: Tensor, rows: Sequence[Row], unknown: int | None) -> list[Candidates]:
-    """The best next tokens of each row, twice as many as it has beams: enough if half of them end.
+def find_candidates(scores: Tensor, sequences: Sequence[TokenSequence], unknown: int | None) -> list[BeamCandidates]:
+    """Find the best next tokens of each row, twice as many as it has beams: enough if half of them end.
 
-    `scores`: (rows, vocabulary).
+    Args:
+        scores: (rows, vocabulary).
+        sequences: one a row.
+        unknown: a token that is never chosen.
     """
     log_probs = scores.log_softmax(1)
-    shaped = log_probs.clone()
-    constrain(shaped, rows, unknown)
-    widest = max(row.prompt.options.num_beams for row in rows)
-    best = shaped.topk(min(2 * widest, shaped.shape[1]), 1)
-    model = log_probs.gather(1, best.indices)
-    counts = [2 * row.prompt.options.num_beams for row in rows]
-    each = zip(counts, best.indices.tolist(), best.values.tolist(), model.tolist(), strict=True)
-    return [Candidates(*(numbers[:count] for numbers in lists)) for count, *lists in each]
+    constrained = log_probs.clone()
+    constrain(constrained, sequences, unknown)
+    widest = max(sequence.prompt.options.num_beams for sequence in sequences)
+    best = constrained.topk(min(2 * widest, constrained.shape[1]), 1)
+    own = log_probs.gather(1, best.indices)
+    counts = [2 * sequence.prompt.options.num_beams for sequence in sequences]
+    rows = zip(counts, best.indices.tolist(), best.values.tolist(), own.tolist(), strict=True)
+    return [
+        BeamCandidates(tokens[:count], values[:count], log_probs[:count]) for count, tokens, values, log_probs in rows
+    ]

@@ -1,6 +1,6 @@
-"""The choice of one column of each row, by weight or by size.
+"""Draws from categorical distributions, one a row, given as scores.
 
-Every function treats each row by itself: its result does not depend on the others, bit for bit.
+Each function treats each row by itself: its result does not depend on the other rows, bit for bit.
 """
 
 from __future__ import annotations
@@ -15,24 +15,25 @@ import torch
 from torch import Tensor
 
 BELOW_ONE = 1 - 2.0**-40
-NEVER = -math.inf  # the score of what must not be chosen
-LOWEST = -1e30  # a score that can be subtracted from NEVER
+MASKED = -math.inf  # score of a token that must not be chosen
+LOWEST = -1e30  # a score that can be subtracted from MASKED
 BLOCK = 256  # weights summed at a time on the way to a draw
 CHUNK = 2048  # columns whose weights are held at a time, so that a CPU's cache holds them; a multiple of BLOCK
 
 
 class Buffers(threading.local):
-    """Memory that is kept: new memory of the size of a softmax costs as much time as the arithmetic in it.
+    """Reusable memory: new memory of the size of a softmax costs as much time as the arithmetic in it.
 
-    Each thread has its own. What is asked for by the same name is the same memory.
+    Each thread has its own. The same name stands for the same memory.
     """
 
     def __init__(self, like: Tensor) -> None:
+        """`like`: a tensor of the type and device that the buffers shall have."""
         self.like = like
         self.named: dict[str, Tensor] = {}
 
     def get(self, name: str, rows: int, columns: int) -> Tensor:
-        """(rows, columns), holding whatever it held."""
+        """Return a (rows, columns) tensor of arbitrary content."""
         buffer = self.named.get(name)
         if buffer is None or buffer.shape[1] != columns or len(buffer) < rows:
             buffer = self.named[name] = self.like.new_zeros(rows, columns)
@@ -40,42 +41,72 @@ class Buffers(threading.local):
 
 
 @dataclass(frozen=True)
-class Weights:
-    """What draws go by: a column's weight is exp(score - `top`).
+class Categorical:
+    """Unnormalised categorical distributions: the weight of a column is exp(score - top).
 
     Attributes:
         scores: (rows, columns).
         top: (rows, 1), about the largest score of each row.
-        blocks: (rows, blocks) float64, the weights of BLOCK columns each.
+        blocks: (rows, blocks) float64, sums of the weights of BLOCK columns each.
     """
 
     scores: Tensor
     top: Tensor
     blocks: Tensor
 
+    @classmethod
+    def from_scores(cls, scores: Tensor, buffers: Buffers, chunks: Iterable[slice] | None = None) -> Categorical:
+        """Sum up the weights.
+
+        Args:
+            scores: (rows, columns).
+            buffers: memory to work in.
+            chunks: `column_chunks(scores)`, perhaps from an iterator that fills in the scores of each as it comes.
+        """
+        tops, blocks = [], []
+        for chunk in column_chunks(scores) if chunks is None else chunks:
+            part = scores[:, chunk]
+            width = part.shape[1]
+            padded = -(-width // BLOCK) * BLOCK
+            weights = buffers.get(f"weights of {padded}", len(scores), padded)
+            if width < padded:
+                weights[:, width:] = 0.0
+            tops.append(part.amax(1, keepdim=True).clamp_(min=LOWEST))
+            torch.sub(part, tops[-1], out=weights[:, :width])
+            weights[:, :width].exp_()
+            blocks.append(weights.view(len(weights), -1, BLOCK).sum(2).double())
+        if len(tops) == 1:
+            return cls(scores, tops[0], blocks[0])
+        top = torch.cat(tops, 1).amax(1, keepdim=True)
+        scaled = [sums * (own.double() - top.double()).exp() for own, sums in zip(tops, blocks, strict=True)]
+        return cls(scores, top, torch.cat(scaled, 1))
+
     @property
     def log_sum(self) -> Tensor:
-        """(rows,) float64: log of the sum of exp(score)."""
+        """Return log of the sum of exp(score) of each row: (rows,) float64."""
         return self.blocks.sum(1).log() + self.top.squeeze(1).double()
 
-    def without(self, column: int) -> Weights:
-        """The same where one column's score has been set to NEVER since."""
+    def update_masked(self, column: int) -> Categorical:
+        """Correct the sums after one column's score was set to MASKED."""
         block = torch.full_like(self.blocks[:, 0], column // BLOCK, dtype=torch.int64)
-        self.blocks[:, column // BLOCK] = self.within(block).sum(1)
+        self.blocks[:, column // BLOCK] = self.block_weights(block).sum(1)
         return self
 
-    def within(self, block: Tensor) -> Tensor:
-        """The weights of a block of each row: (rows,) -> (rows, BLOCK) float64."""
+    def block_weights(self, block: Tensor) -> Tensor:
+        """Compute the weights of one block of each row: (rows,) -> (rows, BLOCK) float64."""
         columns = block.unsqueeze(1) * BLOCK + torch.arange(BLOCK, device=block.device)
         outside = columns >= self.scores.shape[1]
-        scores = self.scores.gather(1, columns.clamp(max=self.scores.shape[1] - 1)).masked_fill(outside, NEVER)
+        scores = self.scores.gather(1, columns.clamp(max=self.scores.shape[1] - 1)).masked_fill(outside, MASKED)
         return (scores.double() - self.top.double()).exp()
 
     def draw(self, uniform: Tensor | np.ndarray) -> Tensor:
-        """A column of each row, by weight: (rows,) float64 from 0 to below 1 -> (rows,).
+        """Draw a column of each row by its weight, from the inverse of the cumulative sum.
 
-        The inverse of the cumulative sum, first over blocks, then within one. A column of score NEVER is not drawn,
-        and not all may be so.
+        Args:
+            uniform: (rows,) float64, random numbers from 0 to below 1.
+
+        Returns:
+            (rows,) columns. A column of score MASKED is not drawn; not all of a row may be so.
         """
         until = self.blocks.cumsum(1)
         wanted = torch.as_tensor(uniform, device=until.device).unsqueeze(1) * until[:, -1:]
@@ -83,52 +114,26 @@ class Weights:
         block = (until <= wanted).sum(1, keepdim=True)
         inside = self.blocks.gather(1, block)
         share = (wanted - (until.gather(1, block) - inside)) / inside
-        within = self.within(block.squeeze(1)).cumsum(1)
+        within = self.block_weights(block.squeeze(1)).cumsum(1)
         # As a share of the block's own sum, which rounding may set a little apart from its part of the whole.
         place = (within <= share.clamp(0.0, BELOW_ONE) * within[:, -1:]).sum(1)
         return block.squeeze(1) * BLOCK + place
 
 
-def chunks(scores: Tensor) -> Iterator[slice]:
-    """The columns, as many at a time as is best."""
+def column_chunks(scores: Tensor) -> Iterator[slice]:
+    """Yield the columns, as many at a time as are fastest."""
     columns = scores.shape[1]
     size = CHUNK if scores.device.type == "cpu" else columns
     return (slice(start, min(start + size, columns)) for start in range(0, columns, size))
 
 
-def weigh(scores: Tensor, buffers: Buffers, parts: Iterable[slice] | None = None) -> Weights:
-    """Sums up what draws need.
-
-    Args:
-        scores: (rows, columns).
-        parts: `chunks(scores)`, perhaps from somebody who fills in the scores of each as it comes.
-    """
-    tops, blocks = [], []
-    for part in chunks(scores) if parts is None else parts:
-        some = scores[:, part]
-        width = some.shape[1]
-        whole = -(-width // BLOCK) * BLOCK
-        held = buffers.get(f"weights of {whole}", len(scores), whole)
-        if width < whole:
-            held[:, width:] = 0.0
-        tops.append(some.amax(1, keepdim=True).clamp_(min=LOWEST))
-        torch.sub(some, tops[-1], out=held[:, :width])
-        held[:, :width].exp_()
-        blocks.append(held.view(len(held), -1, BLOCK).sum(2).double())
-    if len(tops) == 1:
-        return Weights(scores, tops[0], blocks[0])
-    top = torch.cat(tops, 1).amax(1, keepdim=True)
-    scaled = [sums * (one.double() - top.double()).exp() for one, sums in zip(tops, blocks, strict=True)]
-    return Weights(scores, top, torch.cat(scaled, 1))
-
-
-def most_probable(scores: Tensor) -> Tensor:
-    """(rows, columns) -> (rows,); the first of several that are alike."""
+def row_argmax(scores: Tensor) -> Tensor:
+    """Return the column of each row's largest score, the first of equals: (rows, columns) -> (rows,)."""
     if scores.device.type != "cpu":
         return scores.argmax(1)
     return torch.from_numpy(scores.numpy().argmax(1))  # ten times as fast as torch's on a CPU
 
 
-def pick(values: Tensor, columns: Tensor) -> Tensor:
-    """(rows, columns), (rows,) -> (rows,)."""
+def pick_columns(values: Tensor, columns: Tensor) -> Tensor:
+    """Return one value of each row: (rows, columns), (rows,) -> (rows,)."""
     return values.gather(1, columns.unsqueeze(1)).squeeze(1)

@@ -1,4 +1,4 @@
-"""Continuous batching: rows are written side by side; where one ends, the next waiting one takes its place."""
+"""Continuous batching: sequences are generated side by side, and where one ends the next waiting one takes its slot."""
 
 from __future__ import annotations
 
@@ -8,120 +8,125 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from speechrnn.generation.detokenizer import Spelling
-from speechrnn.generation.fixed_batches import Tiles, padded, primed
+from speechrnn.generation.detokenizer import Detokenizer
+from speechrnn.generation.fixed_batches import FixedBatches, pad_index, prefill_prompts
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.generation.sampler import Sampler
-from speechrnn.generation.sequence import Row
+from speechrnn.generation.sequence import TokenSequence
 
-PRIMED = 256  # prompts read together, at least
-AHEAD = 4096  # results that may wait for an earlier one, since they are given away in order
+PREFILL_PROMPTS = 256  # prompts read together, at least
+MAX_PENDING = 4096  # results that may wait for an earlier one, since results come in order
 
 
 @dataclass
-class Group:
-    """The completions of one prompt while they are written."""
+class SequenceGroup:
+    """The completions of one prompt while they are generated."""
 
     prompt: Prompt
-    rows: list[Row]
+    sequences: list[TokenSequence]
 
     @property
-    def done(self) -> bool:
-        """Whether all are written."""
-        return all(row.finish_reason for row in self.rows)
+    def finished(self) -> bool:
+        """Return whether all completions are finished."""
+        return all(sequence.finish_reason for sequence in self.sequences)
 
     def result(self) -> Result:
-        """The completions, in their order."""
-        return Result(self.prompt.id, self.prompt.text, tuple(row.completion() for row in self.rows))
+        """Return the completions, in their order."""
+        completions = tuple(sequence.completion() for sequence in self.sequences)
+        return Result(self.prompt.id, self.prompt.text, completions)
 
 
-class Engine:
-    """Writes texts by drawing tokens, or by taking the most probable ones.
+class SamplingEngine:
+    """Generates texts by drawing tokens, or by taking the most probable ones.
 
     Attributes:
-        written: tokens so far, for whoever watches.
+        generated: tokens so far.
     """
 
-    def __init__(self, tiles: Tiles, spelling: Spelling, batch_size: int) -> None:
-        """`batch_size`: most rows at a time; no text depends on it."""
-        self.tiles = tiles
-        self.spelling = spelling
-        self.sampler = Sampler(tiles, spelling.unknown)
-        self.states = tiles.model.start(batch_size)
-        self.free = list(range(batch_size))  # places in `states`
-        self.places: list[int] = []  # of the rows
-        self.rows: list[Row] = []
-        self.waiting: deque[tuple[Row, Tensor]] = deque()  # each with its state
-        self.groups: deque[Group | Result] = deque()  # not given away yet, in order
-        self.window = max(batch_size, PRIMED)
-        self.written = 0
+    def __init__(self, batches: FixedBatches, detokenizer: Detokenizer, batch_size: int) -> None:
+        """`batch_size`: maximum number of sequences at a time; no text depends on it."""
+        self.batches = batches
+        self.detokenizer = detokenizer
+        self.sampler = Sampler(batches, detokenizer.unknown)
+        self.states = batches.model.start(batch_size)
+        self.free_slots = list(range(batch_size))  # rows of `states`
+        self.slots: list[int] = []  # of the active sequences
+        self.active: list[TokenSequence] = []
+        self.waiting: deque[tuple[TokenSequence, Tensor]] = deque()  # each with its state
+        self.pending: deque[SequenceGroup | Result] = deque()  # not returned yet, in order
+        self.window = max(batch_size, PREFILL_PROMPTS)
+        self.generated = 0
 
     def run(self, prompts: Iterable[Prompt | Result]) -> Iterator[Result]:
-        """Completes prompts, of which only those at work are in memory; results come in the order of the prompts.
+        """Complete prompts, of which only those at work are in memory; results come in the order of the prompts.
 
-        What is a result already is given through in its place.
+        An item that is a result already is returned in its place.
         """
-        source = primed(self.tiles, prompts, self.window)
+        source = prefill_prompts(self.batches, prompts, self.window)
         while True:
-            self.fill(source)
-            if self.rows:
-                self.step()
-            elif not self.groups:
+            self._admit(source)
+            if self.active:
+                self._step()
+            elif not self.pending:
                 return
-            while self.groups and (isinstance(first := self.groups[0], Result) or first.done):
-                self.groups.popleft()
+            while self.pending and (isinstance(first := self.pending[0], Result) or first.finished):
+                self.pending.popleft()
                 yield first if isinstance(first, Result) else first.result()
 
     def stream(self, prompt: Prompt) -> Iterator[str]:
-        """Completes one prompt, and gives each piece of text away as it is written."""
-        self.fill(primed(self.tiles, [prompt], 1))
-        (row,) = self.rows
-        while self.rows:
-            shown = len(row.pieces)
-            self.step()
-            row.spell()
-            yield "".join(row.pieces[shown:])
-        self.groups.clear()
+        """Complete one prompt, and yield the text of each token as it is generated."""
+        self._admit(prefill_prompts(self.batches, [prompt], 1))
+        (sequence,) = self.active
+        while self.active:
+            shown = len(sequence.texts)
+            self._step()
+            sequence.detokenize()
+            yield "".join(sequence.texts[shown:])
+        self.pending.clear()
 
-    def fill(self, source: Iterator[tuple[Prompt | Result, Tensor | None]]) -> None:
-        """Gives the free places to rows that wait, and lets prompts in where none is waiting."""
-        while self.free:
+    def _admit(self, source: Iterator[tuple[Prompt | Result, Tensor | None]]) -> None:
+        """Fill the free slots with waiting sequences, and take prompts from the source where none is waiting."""
+        while self.free_slots:
             if self.waiting:
-                row, start = self.waiting.popleft()
-                self.places.append(self.free.pop())
-                self.rows.append(row)
-                self.states[self.places[-1]] = start
+                sequence, start = self.waiting.popleft()
+                self.slots.append(self.free_slots.pop())
+                self.active.append(sequence)
+                self.states[self.slots[-1]] = start
                 continue
-            if len(self.groups) >= max(AHEAD, 2 * self.window):
+            if len(self.pending) >= max(MAX_PENDING, 2 * self.window):
                 return
             item, state = next(source, (None, None))
             if isinstance(item, Prompt) and state is not None:
-                rows = [Row.begin(item, self.spelling, number) for number in range(item.options.num_return_sequences)]
-                self.waiting.extend((row, state) for row in rows)
-                self.groups.append(Group(item, rows))
+                count = item.options.num_return_sequences
+                sequences = [TokenSequence.start(item, self.detokenizer, number) for number in range(count)]
+                self.waiting.extend((sequence, state) for sequence in sequences)
+                self.pending.append(SequenceGroup(item, sequences))
             elif isinstance(item, Result):
-                self.groups.append(item)
+                self.pending.append(item)
             else:
                 return
 
-    def step(self) -> None:
-        """Writes one token on each row."""
-        rows = self.rows
-        places = self.tiles.tensor(self.places)
-        last = self.tiles.tensor([row.last for row in rows])
-        outputs = self.states.new_empty(len(rows), self.tiles.model.recurrent[-1].network.hidden_size)
+    def _step(self) -> None:
+        """Generate one token of each active sequence."""
+        active = self.active
+        slots = self.batches.index(self.slots)
+        last = self.batches.index([sequence.last for sequence in active])
+        outputs = self.states.new_empty(len(active), self.batches.model.recurrent[-1].network.hidden_size)
 
-        def work(first: int, end: int, height: int) -> None:
-            where = places[first:end]
-            output, states = self.tiles.model.step(self.states[padded(where, height)], padded(last[first:end], height))
-            self.states[where] = states[: end - first]
+        def work(first: int, end: int, size: int) -> None:
+            rows = slots[first:end]
+            output, states = self.batches.model.step(
+                self.states[pad_index(rows, size)], pad_index(last[first:end], size)
+            )
+            self.states[rows] = states[: end - first]
             outputs[first:end] = output[: end - first]
 
-        self.tiles.each(work, len(rows))
-        for row, token, log_prob in zip(rows, *self.sampler.choose(outputs, rows), strict=True):
-            row.add(token, log_prob)
-        self.written += len(rows)
-        if any(row.finish_reason for row in rows):
-            self.free += [place for row, place in zip(rows, self.places, strict=True) if row.finish_reason]
-            self.places = [place for row, place in zip(rows, self.places, strict=True) if not row.finish_reason]
-            self.rows = [row for row in rows if not row.finish_reason]
+        self.batches.for_each(work, len(active))
+        for sequence, token, log_prob in zip(active, *self.sampler.choose(outputs, active), strict=True):
+            sequence.add(token, log_prob)
+        self.generated += len(active)
+        if any(sequence.finish_reason for sequence in active):
+            in_slots = list(zip(active, self.slots, strict=True))
+            self.free_slots += [slot for sequence, slot in in_slots if sequence.finish_reason]
+            self.slots = [slot for sequence, slot in in_slots if not sequence.finish_reason]
+            self.active = [sequence for sequence in active if not sequence.finish_reason]

@@ -1,8 +1,8 @@
-"""Rows of work through the model in matrices of few, fixed heights.
+"""Batches of few, fixed sizes: how a text comes out the same whatever it is generated with.
 
-A matrix product rounds differently at another height, and a text would differ with the batch it was written in. Here
-every row passes through matrices of heights that were seen to give the same bits on this machine, each one in a single
-thread (several threads would cut a matrix where it suits their number); threads take whole matrices instead.
+A matrix product rounds differently at another batch size, and a text would differ with the batch it was generated in.
+Here every row passes through batches of sizes that were seen to give the same bits on this machine, each batch in a
+single thread (several threads would split a matrix where it suits their number); threads take whole batches instead.
 """
 
 from __future__ import annotations
@@ -16,133 +16,156 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.generation.logits_processors import raw_scores
+from speechrnn.generation.logits_processors import compute_logits
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.nn.language import LanguageModel
 
-HEIGHTS = {"cpu": (128, 64, 32, 16), "cuda": (1024, 256, 64)}  # rows of a matrix
-VECTORS = 32  # numbers that torch's loops take at a time; those left over at the end are rounded by other code
+SIZES = {"cpu": (128, 64, 32, 16), "cuda": (1024, 256, 64)}  # rows of a batch
+VECTOR = 32  # elements that torch's CPU loops take at a time; those left over at the end are rounded by other code
 
 
-class Tiles:
-    """A model, and the heights and threads with which it works.
+class FixedBatches:
+    """Runs a model on any number of rows in batches of fixed sizes.
 
     Attributes:
-        heights: rows of a matrix, the largest first; all give the same bits.
+        sizes: rows of a batch, the largest first; the model gives the same bits at all of them.
+        threads: batches that are worked on at a time.
     """
 
-    def __init__(self, model: LanguageModel, heights: Sequence[int] | None = None) -> None:
-        """`heights`: None for those known to be good; they are tried out, and only those that agree are used."""
+    def __init__(self, model: LanguageModel, sizes: Sequence[int] | None = None) -> None:
+        """Choose the sizes: those of `sizes` (None: of `SIZES`) at which the model gives the same bits."""
         self.model = model
         self.device = model.start(1).device
         self.threads = torch.get_num_threads() if self.device.type == "cpu" else 1
         self.pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
-        candidates = tuple(heights or HEIGHTS.get(self.device.type, HEIGHTS["cpu"]))
-        with alone():
-            self.heights = agreeing(model, candidates)
+        candidates = tuple(sizes or SIZES.get(self.device.type, SIZES["cpu"]))
+        with single_threaded():
+            self.sizes = find_consistent_sizes(model, candidates)
 
-    def cut(self, rows: int, most: int | None = None) -> list[tuple[int, int, int]]:
-        """Which rows go together: (first, end, height) of each matrix, the last one perhaps not full.
+    def split(self, rows: int, largest: int | None = None) -> list[tuple[int, int, int]]:
+        """Split rows into batches.
 
-        `most`: a height that is better not exceeded.
+        Args:
+            rows: number of rows.
+            largest: a size that is better not exceeded.
+
+        Returns:
+            First row, end and size of each batch; the last one may have fewer rows than its size.
         """
-        share = min(-(-rows // self.threads), most or rows)
-        height = min((height for height in self.heights if height >= share), default=self.heights[0])
-        tiles = []
-        for first in range(0, rows, height):
-            end = min(first + height, rows)
-            tiles.append((first, end, min(size for size in self.heights if size >= end - first)))
-        return tiles
+        share = min(-(-rows // self.threads), largest or rows)
+        size = min((size for size in self.sizes if size >= share), default=self.sizes[0])
+        batches = []
+        for first in range(0, rows, size):
+            end = min(first + size, rows)
+            batches.append((first, end, min(size for size in self.sizes if size >= end - first)))
+        return batches
 
-    def each(self, work: Callable[[int, int, int], None], rows: int, most: int | None = None) -> None:
-        """Calls `work(first, end, height)` for each matrix that the rows make; see `cut`."""
+    def for_each(self, work: Callable[[int, int, int], None], rows: int, largest: int | None = None) -> None:
+        """Call `work(first, end, size)` for each batch of `split`, in the threads of the pool."""
 
-        def quietly(tile: tuple[int, int, int]) -> None:
+        def run(batch: tuple[int, int, int]) -> None:
             with torch.inference_mode():  # which a thread does not inherit
-                work(*tile)
+                work(*batch)
 
-        tiles = self.cut(rows, most)
-        with alone():
-            if self.pool is None or len(tiles) == 1:
-                for tile in tiles:
-                    quietly(tile)
+        batches = self.split(rows, largest)
+        with single_threaded():
+            if self.pool is None or len(batches) == 1:
+                for batch in batches:
+                    run(batch)
             else:
-                list(self.pool.map(quietly, tiles))
+                list(self.pool.map(run, batches))
 
-    def read(self, states: Tensor, parents: np.ndarray, tokens: Sequence[int]) -> Tensor:
-        """One token more: for each row the state it comes from, and its token; -> (rows, state_size)."""
+    def step(self, states: Tensor, parents: np.ndarray, tokens: Sequence[int]) -> Tensor:
+        """Read one token more.
+
+        Args:
+            states: (states, state_size).
+            parents: (rows,) which state each row starts from.
+            tokens: (rows,) the token that each row reads.
+
+        Returns:
+            (rows, state_size) the states after it.
+        """
         after = states.new_empty(len(tokens), states.shape[1])
-        index, read = self.tensor(parents), self.tensor(tokens)
+        index, read = self.index(parents), self.index(tokens)
 
-        def work(first: int, end: int, height: int) -> None:
-            rows = padded(index[first:end], height)
-            after[first:end] = self.model.step(states[rows], padded(read[first:end], height))[1][: end - first]
+        def work(first: int, end: int, size: int) -> None:
+            rows = pad_index(index[first:end], size)
+            after[first:end] = self.model.step(states[rows], pad_index(read[first:end], size))[1][: end - first]
 
-        self.each(work, len(tokens))
+        self.for_each(work, len(tokens))
         return after
 
-    def tensor(self, values: Sequence[int] | np.ndarray) -> Tensor:
-        """(rows,) int64 on the model's device."""
+    def index(self, values: Sequence[int] | np.ndarray) -> Tensor:
+        """Return numbers as an int64 tensor on the model's device."""
         return torch.as_tensor(np.asarray(values, dtype=np.int64)).to(self.device)
 
     @torch.inference_mode()
-    def prime(self, texts: Sequence[Sequence[int]]) -> Tensor:
-        """The state in which each text leaves the model, read from the start: (texts, state_size).
+    def prefill(self, texts: Sequence[Sequence[int]]) -> Tensor:
+        """Read texts from the start state, side by side, token by token; what several begin with is read once.
 
-        All texts are read side by side, token by token. Where several begin alike, that beginning is read once.
+        Args:
+            texts: indices of each text.
+
+        Returns:
+            (texts, state_size) the state after each text.
         """
         order = sorted(range(len(texts)), key=lambda number: tuple(texts[number]))
         ordered = [texts[number] for number in order]
         lengths = np.array([len(text) for text in ordered], dtype=np.int64)
-        # Neighbours in the order share the longest beginnings.
-        shared: np.ndarray = np.array([0, *map(common, ordered, ordered[1:])], dtype=np.int64)
+        # Neighbours in the order share the longest prefixes.
+        shared: np.ndarray = np.array([0, *map(shared_prefix_length, ordered, ordered[1:])], dtype=np.int64)
         shared[:1] = -1
         result = self.model.start(len(texts))
         states = self.model.start(1)
-        place: np.ndarray = np.zeros(len(texts), dtype=np.int64)  # row of the state that each text has come to
+        place: np.ndarray = np.zeros(len(texts), dtype=np.int64)  # row in `states` that each text has come to
         for depth in range(int(lengths.max(initial=0))):
-            going = np.flatnonzero(lengths > depth)
-            new = shared[going] <= depth  # not read yet by the text before it
-            first = going[new]
-            states = self.read(states, place[first], [ordered[number][depth] for number in first])
-            place[going] = np.cumsum(new) - 1
-            ended = going[lengths[going] == depth + 1]
+            active = np.flatnonzero(lengths > depth)
+            new = shared[active] <= depth  # not read yet by the text before it
+            first = active[new]
+            states = self.step(states, place[first], [ordered[number][depth] for number in first])
+            place[active] = np.cumsum(new) - 1
+            ended = active[lengths[active] == depth + 1]
             if len(ended):
-                result[self.tensor([order[number] for number in ended])] = states[self.tensor(place[ended])]
+                result[self.index([order[number] for number in ended])] = states[self.index(place[ended])]
         return result
 
 
-def primed(
-    tiles: Tiles, items: Iterable[Prompt | Result], window: int
+def prefill_prompts(
+    batches: FixedBatches, items: Iterable[Prompt | Result], window: int
 ) -> Iterator[tuple[Prompt | Result, Tensor | None]]:
-    """Prompts with the state in which they leave the model, all but their last token read; results as they are.
+    """Yield prompts with the state after their context, all but the last token; results pass as they are.
 
     `window` items are taken and read at a time, when the first of them is asked for.
     """
     source = iter(items)
     while taken := list(islice(source, window)):
         prompts = [item for item in taken if isinstance(item, Prompt)]
-        states = iter(tiles.prime([prompt.before for prompt in prompts]))
+        states = iter(batches.prefill([prompt.context for prompt in prompts]))
         for item in taken:
             yield item, next(states) if isinstance(item, Prompt) else None
 
 
-def padded(index: Tensor, height: int) -> Tensor:
-    """(rows,) -> (height,); what is added repeats the first."""
-    return torch.cat([index, index[:1].expand(height - len(index))]) if len(index) < height else index
+def pad_index(index: Tensor, size: int) -> Tensor:
+    """Repeat the first of (rows,) numbers at the end until there are `size`."""
+    return torch.cat([index, index[:1].expand(size - len(index))]) if len(index) < size else index
 
 
-def common(one: Sequence[int], other: Sequence[int]) -> int:
-    """How many tokens two texts begin with alike."""
+def shared_prefix_length(first: Sequence[int], second: Sequence[int]) -> int:
+    """Return the number of tokens that two texts both begin with.
+
+    >>> shared_prefix_length([1, 2, 3], [1, 2, 4, 5])
+    2
+    """
     return next(
-        (number for number, pair in enumerate(zip(one, other, strict=False)) if pair[0] != pair[1]),
-        min(len(one), len(other)),
+        (number for number, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]),
+        min(len(first), len(second)),
     )
 
 
 @contextlib.contextmanager
-def alone() -> Iterator[None]:
-    """torch with one thread an operation, and afterwards with as many as before."""
+def single_threaded() -> Iterator[None]:
+    """Let torch use one thread for an operation, and afterwards as many as before."""
     threads = torch.get_num_threads()
     if threads > 1:
         torch.set_num_threads(1)
@@ -154,31 +177,31 @@ def alone() -> Iterator[None]:
 
 
 @torch.inference_mode()
-def agreeing(model: LanguageModel, heights: Sequence[int]) -> tuple[int, ...]:
-    """Those of the heights, the largest first, at which a row's numbers depend neither on its place nor on the height.
+def find_consistent_sizes(model: LanguageModel, sizes: Sequence[int]) -> tuple[int, ...]:
+    """Return the batch sizes at which a row's numbers depend neither on its place nor on the size, the largest first.
 
-    Where the largest height itself fails, the next ones are tried; a single row is always alike.
+    Where the largest size itself fails, the next ones are tried; (1,) where all fail.
     """
     units = [layer.network.hidden_size for layer in model.recurrent]
-    full = [height for height in sorted(heights, reverse=True) if all(height * size % VECTORS == 0 for size in units)]
+    full = [size for size in sorted(sizes, reverse=True) if all(size * width % VECTOR == 0 for width in units)]
     for number, largest in enumerate(full):
         generator = torch.Generator().manual_seed(0)
         states = torch.randn(largest, model.state_size, generator=generator).to(model.start(1).device)
         tokens = torch.randint(model.vocabulary, (largest,), generator=generator).to(states.device)
-        wanted = numbers(model, states, tokens, largest)
+        expected = _step_outputs(model, states, tokens, largest)
 
-        def agrees(height: int) -> bool:
-            return torch.equal(numbers(model, states.flip(0), tokens.flip(0), height).flip(0), wanted)  # noqa: B023
+        def agrees(size: int) -> bool:
+            return torch.equal(_step_outputs(model, states.flip(0), tokens.flip(0), size).flip(0), expected)  # noqa: B023
 
         if agrees(largest):
             return (largest, *filter(agrees, full[number + 1 :]))
     return (1,)
 
 
-def numbers(model: LanguageModel, states: Tensor, tokens: Tensor, height: int) -> Tensor:
-    """All that one step gives, from matrices of this height: (rows, vocabulary and state_size)."""
+def _step_outputs(model: LanguageModel, states: Tensor, tokens: Tensor, size: int) -> Tensor:
+    """Compute logits and states of one step in batches of `size`: (rows, vocabulary and state_size)."""
     parts = []
-    for some in zip(states.split(height), tokens.split(height), strict=True):
-        outputs, after = model.step(*some)
-        parts.append(torch.cat([raw_scores(model, outputs.contiguous()), after], 1))
+    for batch_states, batch_tokens in zip(states.split(size), tokens.split(size), strict=True):
+        outputs, after = model.step(batch_states, batch_tokens)
+        parts.append(torch.cat([compute_logits(model, outputs.contiguous()), after], 1))
     return torch.cat(parts)

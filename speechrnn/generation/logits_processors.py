@@ -1,8 +1,8 @@
-"""The scores of the next token, and what options do to them before one is chosen.
+"""Logits of the next token, and the changes that options make to them before a token is chosen.
 
 Scores are natural log-probabilities up to a constant, (rows, vocabulary), changed in place. Meaning and order of the
 changes are those of Hugging Face's transformers: penalty and bans first, then, for a draw, temperature, top-k, top-p,
-min-p, typical. Every function treats each row by itself: its result does not depend on the others, bit for bit.
+min-p, typical. Each function treats each row by itself: its result does not depend on the other rows, bit for bit.
 """
 
 from __future__ import annotations
@@ -14,49 +14,56 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.generation.categorical import NEVER, chunks
+from speechrnn.generation.categorical import MASKED, column_chunks
 from speechrnn.generation.options import GenerationOptions
-from speechrnn.generation.sequence import Row
+from speechrnn.generation.sequence import TokenSequence
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
 from speechrnn.nn.softmax import FullSoftmax
 
 
-def raw_scores(model: LanguageModel, outputs: Tensor) -> Tensor:
-    """(rows, dim) of the last layer -> (rows, vocabulary)."""
+def compute_logits(model: LanguageModel, outputs: Tensor) -> Tensor:
+    """Compute scores of all tokens: (rows, dim) of the last layer -> (rows, vocabulary)."""
     scores = outputs.new_empty(len(outputs), model.vocabulary)
-    for _ in fill_in(scores, model, outputs):
+    for _ in fill_logits(scores, model, outputs):
         pass
     return scores
 
 
-def fill_in(scores: Tensor, model: LanguageModel, outputs: Tensor) -> Iterator[slice]:
-    """Writes the raw scores, some columns at a time, which it tells: while they are in the cache they cost less."""
+def fill_logits(scores: Tensor, model: LanguageModel, outputs: Tensor) -> Iterator[slice]:
+    """Write the scores of all tokens chunk by chunk, and yield each chunk's columns while the cache holds them."""
     softmax = model.softmax
     if isinstance(softmax, FullSoftmax):  # without the normalisation, which the draw does anyway
         fitted = softmax.fit(outputs)
-        for part in chunks(scores):
-            torch.addmm(softmax.bias[part], fitted, softmax.weight[part].T, out=scores[:, part])
-            yield part
+        for chunk in column_chunks(scores):
+            torch.addmm(softmax.bias[chunk], fitted, softmax.weight[chunk].T, out=scores[:, chunk])
+            yield chunk
     else:
         scores.copy_(model.log_probs(outputs))
-        yield from chunks(scores)
+        yield from column_chunks(scores)
 
 
-def constrain(scores: Tensor, rows: Sequence[Row], unknown: int | None) -> None:
-    """Penalties and bans: (rows, vocabulary), changed in place. `unknown`: a token that is always banned."""
-    histories = [row.history for row in rows]
-    penalise(scores, [row.prompt.options.repetition_penalty for row in rows], histories)
+def constrain(scores: Tensor, sequences: Sequence[TokenSequence], unknown: int | None) -> None:
+    """Apply penalties and bans.
+
+    Args:
+        scores: (rows, vocabulary), changed in place.
+        sequences: one a row.
+        unknown: a token that is always banned.
+    """
+    penalties = [sequence.prompt.options.repetition_penalty for sequence in sequences]
+    penalise(scores, penalties, [sequence.tokens for sequence in sequences])
     if unknown is not None:
-        scores[:, unknown] = NEVER
-    for number, row in enumerate(rows):
-        if row.prompt.options.constrained and (tokens := banned(row.history, row.prompt.options, row.bad_words)):
-            scores[number, tokens] = NEVER
-        if row.unfinished:
-            scores[number, END_OF_LINE] = NEVER
+        scores[:, unknown] = MASKED
+    for row, sequence in enumerate(sequences):
+        options = sequence.prompt.options
+        if options.constrained and (tokens := banned_tokens(sequence.tokens, options, sequence.prompt.bad_words)):
+            scores[row, tokens] = MASKED
+        if sequence.too_short:
+            scores[row, END_OF_LINE] = MASKED
 
 
 def penalise(scores: Tensor, penalties: Sequence[float], histories: Sequence[Sequence[int]]) -> None:
-    """Lowers the scores of tokens in a row's history: divides what is above 0, multiplies what is below."""
+    """Lower the scores of tokens in a row's history: divide what is above 0, multiply what is below."""
     for row, (penalty, history) in enumerate(zip(penalties, histories, strict=True)):
         if penalty != 1 and len(history):
             seen = torch.as_tensor(sorted(set(history)), device=scores.device)
@@ -64,8 +71,12 @@ def penalise(scores: Tensor, penalties: Sequence[float], histories: Sequence[Seq
             scores[row, seen] = torch.where(values < 0, values * penalty, values / penalty)
 
 
-def banned(history: Sequence[int], options: GenerationOptions, bad_words: Sequence[Sequence[int]]) -> list[int]:
-    """The tokens that may not follow a history: they would repeat an n-gram, or complete a bad word."""
+def banned_tokens(history: Sequence[int], options: GenerationOptions, bad_words: Sequence[Sequence[int]]) -> list[int]:
+    """Return the tokens that would repeat an n-gram or complete a bad word.
+
+    >>> banned_tokens([1, 2, 1], GenerationOptions(no_repeat_ngram_size=2), [(2, 1, 3)])
+    [2, 3]
+    """
     tokens = []
     if (size := options.no_repeat_ngram_size) > 0 and len(history) >= size:
         history = tuple(history)
@@ -80,60 +91,60 @@ def banned(history: Sequence[int], options: GenerationOptions, bad_words: Sequen
 
 
 def warp(scores: Tensor, options: Sequence[GenerationOptions]) -> None:
-    """All that shapes the draw: one row an option."""
-    if any(one.temperature != 1 for one in options):
-        scores /= column([one.temperature or 1.0 for one in options], scores)
-    if any(one.top_k or one.top_p < 1 for one in options):
-        keep_top(scores, [one.top_k for one in options], [one.top_p for one in options])
-    if any(one.min_p > 0 for one in options):
-        keep_probable(scores, [one.min_p for one in options])
-    for row, one in enumerate(options):
-        if one.typical_p < 1:
-            keep_typical(scores[row], one.typical_p)
+    """Apply temperature, top-k, top-p, min-p and typical-p: one row an option."""
+    if any(row.temperature != 1 for row in options):
+        scores /= _column([row.temperature or 1.0 for row in options], scores)
+    if any(row.top_k or row.top_p < 1 for row in options):
+        keep_top(scores, [row.top_k for row in options], [row.top_p for row in options])
+    if any(row.min_p > 0 for row in options):
+        keep_probable(scores, [row.min_p for row in options])
+    for number, row in enumerate(options):
+        if row.typical_p < 1:
+            keep_typical(scores[number], row.typical_p)
 
 
 def keep_top(scores: Tensor, top_k: Sequence[int], top_p: Sequence[float]) -> None:
-    """Leaves the `top_k` largest (0: all), and of these the largest that together reach the probability `top_p`.
+    """Mask all but the `top_k` largest (0: all), and of these the largest that together have probability `top_p`.
 
     Equal scores stay or go together.
     """
     vocabulary = scores.shape[1]
     ks = [k if k < vocabulary else 0 for k in top_k]
     counts = [k or (vocabulary if p < 1 else 1) for k, p in zip(ks, top_p, strict=True)]
-    top = largest(scores, max(counts))
-    last = column(counts, scores).long() - 1
+    top = _largest(scores, max(counts))
+    last = _column(counts, scores).long() - 1
     if any(p < 1 for p in top_p):
         weights = (top - top[:, :1]).double().exp()
         weights.masked_fill_(torch.arange(top.shape[1], device=top.device) > last, 0.0)
         until = weights.cumsum(1)
-        wanted = column(top_p, until) * until[:, -1:]
+        wanted = _column(top_p, until) * until[:, -1:]
         reach = (until - weights < wanted).sum(1, keepdim=True) - 1
-        last = torch.where(column([p < 1 for p in top_p], last).bool(), reach.clamp(min=0).minimum(last), last)
+        last = torch.where(_column([p < 1 for p in top_p], last).bool(), reach.clamp(min=0).minimum(last), last)
     bound = top.gather(1, last)
-    free = column([k == 0 and p >= 1 for k, p in zip(ks, top_p, strict=True)], last).bool()
-    bound.masked_fill_(free, NEVER)
-    scores.masked_fill_(scores < bound, NEVER)
+    free = _column([k == 0 and p >= 1 for k, p in zip(ks, top_p, strict=True)], last).bool()
+    bound.masked_fill_(free, MASKED)
+    scores.masked_fill_(scores < bound, MASKED)
 
 
 def keep_probable(scores: Tensor, min_p: Sequence[float]) -> None:
-    """Leaves tokens with at least the share `min_p` of the largest probability (Nguyen et al. 2024)."""
-    bound = scores.amax(1, keepdim=True) + column([math.log(p) if p > 0 else NEVER for p in min_p], scores)
-    scores.masked_fill_(scores < bound, NEVER)
+    """Mask tokens with less than the share `min_p` of the largest probability (Nguyen et al. 2024)."""
+    bound = scores.amax(1, keepdim=True) + _column([math.log(p) if p > 0 else MASKED for p in min_p], scores)
+    scores.masked_fill_(scores < bound, MASKED)
 
 
 def keep_typical(scores: Tensor, typical_p: float) -> None:
-    """Of one row, (vocabulary,): leaves tokens whose surprise is nearest to the expected one, up to the probability."""
+    """Of one row, (vocabulary,): keep the tokens of surprisal nearest to the entropy, up to probability `typical_p`."""
     log_probs = scores.double().log_softmax(0)
     probabilities = log_probs.exp()
     entropy = -(probabilities * log_probs).nansum()
-    strange = (-log_probs - entropy).abs()
-    order = ascending(strange)
+    distance = (-log_probs - entropy).abs()
+    order = _argsort(distance)
     last = (probabilities[order].cumsum(0) < typical_p).sum().clamp(max=len(scores) - 1)
-    scores.masked_fill_(strange > strange[order[last]], NEVER)
+    scores.masked_fill_(distance > distance[order[last]], MASKED)
 
 
-def largest(scores: Tensor, count: int) -> Tensor:
-    """(rows, vocabulary) -> (rows, count), falling."""
+def _largest(scores: Tensor, count: int) -> Tensor:
+    """Return the largest scores of each row, falling: (rows, vocabulary) -> (rows, count)."""
     if scores.device.type != "cpu":
         return scores.topk(count).values
     # numpy's sorts are vectorised and many times as fast as torch's on a CPU
@@ -143,13 +154,13 @@ def largest(scores: Tensor, count: int) -> Tensor:
     return torch.from_numpy(np.sort(values, axis=1)[:, ::-1].copy())
 
 
-def ascending(values: Tensor) -> Tensor:
-    """(columns,) -> the index that sorts them; equal values keep their order."""
+def _argsort(values: Tensor) -> Tensor:
+    """Return the index that sorts (columns,) values upwards; equal values keep their order."""
     if values.device.type != "cpu":
         return values.sort(stable=True).indices
     return torch.from_numpy(np.argsort(values.numpy(), kind="stable"))
 
 
-def column(values: Sequence[float], like: Tensor) -> Tensor:
-    """(rows,) numbers -> (rows, 1)."""
+def _column(values: Sequence[float], like: Tensor) -> Tensor:
+    """Return numbers as a (rows, 1) tensor of the type and device of `like`."""
     return torch.tensor(values, dtype=like.dtype, device=like.device).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""What generation takes and gives: prompts, completions, and the tokens these are made of."""
+"""Inputs and outputs of generation: prompts, tokens, completions, results."""
 
 from __future__ import annotations
 
@@ -13,30 +13,40 @@ FinishReason = Literal["length", "stop", "eos"]
 
 @dataclass(frozen=True)
 class Prompt:
-    """A text to go on from.
+    """A prompt, tokenized and with its options: what `TextPredictor.prompt` returns.
+
+    >>> Prompt("p1", "ab", (1, 2), GenerationOptions(seed=3)).context
+    (0, 1)
 
     Attributes:
-        id: how its result is told from others.
-        text: as it was given.
-        tokens: the text as the model reads it; 0 ends a line.
-        options: how to go on.
+        id: name of the prompt in the results.
+        text: the prompt as the user wrote it.
+        tokens: indices of the normalised prompt; 0 ends a line.
+        options: options of its completions.
+        bad_words: indices of the words in `options.bad_words`.
     """
 
     id: int | str
     text: str
     tokens: tuple[int, ...]
     options: GenerationOptions
+    bad_words: tuple[tuple[int, ...], ...] = ()
 
     @property
-    def before(self) -> tuple[int, ...]:
-        """What the model reads before the last token of the prompt; a text begins as if a line had ended."""
+    def context(self) -> tuple[int, ...]:
+        """Return the tokens before the last one; a text begins as if a line had ended."""
         return (END_OF_LINE, *self.tokens)[:-1]
 
 
 class Token(NamedTuple):
-    """A written token: its symbol ("\\n" for the line's end) and the natural log-probability that the model gave it.
+    """A token of a completion.
 
-    That is the model's own, before temperature, penalties and bans.
+    >>> Token("SHARKS", -1.25).logprob
+    -1.25
+
+    Attributes:
+        token: its symbol; a newline for the end of the line.
+        logprob: natural log-probability under the model, before temperature, penalties and bans.
     """
 
     token: str
@@ -45,15 +55,17 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True)
 class Completion:
-    """A text that goes on from a prompt.
+    """A text that continues a prompt.
+
+    >>> Completion(" FEED", (Token("FEED", -0.5),), -0.5, "length").finish_reason
+    'length'
 
     Attributes:
-        text: what stands after the prompt, so that both put together read as one text: for a word model it begins with
-            a space where one is due.
-        tokens: the tokens of the text, and of the end of its line where that is why it ends.
-        logprob: the sum of theirs.
+        text: the text to append to the prompt: for a word model it begins with a space where one is needed.
+        tokens: tokens of the text, and the line end where `finish_reason` is "eos".
+        logprob: sum of the tokens' log-probabilities.
         finish_reason: "eos": the line ended; "stop": a stop string was written; "length": `max_new_tokens`
-            was reached, or nothing was left that might be written.
+            was reached, or no token was allowed to follow.
     """
 
     text: str
@@ -64,7 +76,17 @@ class Completion:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a prompt: completions, or one sentence that says why there are none."""
+    """Completions of a prompt, or one sentence that says why there are none.
+
+    >>> Result(3, "x", error="The prompt is empty.").to_json()
+    {'id': 3, 'prompt': 'x', 'error': 'The prompt is empty.'}
+
+    Attributes:
+        id: id of the prompt.
+        prompt: the prompt as the user wrote it; None where it could not be read.
+        completions: in the order of their numbers, or, of a beam search, the best first.
+        error: the sentence, for a prompt that failed.
+    """
 
     id: int | str
     prompt: str | None
@@ -73,12 +95,15 @@ class Result:
 
     @property
     def tokens(self) -> int:
-        """Written, in all completions."""
-        return sum(len(one.tokens) for one in self.completions)
+        """Return the number of tokens of all completions."""
+        return sum(len(completion.tokens) for completion in self.completions)
 
     def to_json(self) -> dict[str, Any]:
-        """The line of the output file."""
+        """Return the JSON object that stands in the output file."""
         if self.error is not None:
             return {"id": self.id, "prompt": self.prompt, "error": self.error}
-        completions = [{**asdict(one), "tokens": [token._asdict() for token in one.tokens]} for one in self.completions]
+        completions = [
+            {**asdict(completion), "tokens": [token._asdict() for token in completion.tokens]}
+            for completion in self.completions
+        ]
         return {"id": self.id, "prompt": self.prompt, "completions": completions}

@@ -1,4 +1,4 @@
-"""The choice of each row's next token."""
+"""Choice of the next token of each row."""
 
 from __future__ import annotations
 
@@ -8,88 +8,90 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.generation.adaptive_sampling import ClusterSampler
-from speechrnn.generation.categorical import NEVER, Buffers, Weights, most_probable, pick, weigh
-from speechrnn.generation.fixed_batches import Tiles, padded
-from speechrnn.generation.logits_processors import constrain, fill_in, warp
-from speechrnn.generation.sequence import Row, uniforms
+from speechrnn.generation.adaptive_sampling import AdaptiveSampler
+from speechrnn.generation.categorical import MASKED, Buffers, Categorical, pick_columns, row_argmax
+from speechrnn.generation.fixed_batches import FixedBatches, pad_index
+from speechrnn.generation.logits_processors import constrain, fill_logits, warp
+from speechrnn.generation.sequence import TokenSequence, next_uniforms
 from speechrnn.nn.softmax import AdaptiveSoftmax
 
-MOST = 64  # rows of a softmax, of which a CPU's cache shall hold a chunk
+CPU_ROWS = 64  # rows of a softmax, of which a CPU's cache shall hold a chunk
 
 
 class Sampler:
-    """Chooses tokens by the rows' options."""
+    """Chooses tokens by the options of each sequence."""
 
-    def __init__(self, tiles: Tiles, unknown: int | None) -> None:
+    def __init__(self, batches: FixedBatches, unknown: int | None) -> None:
         """`unknown`: the token that is never chosen."""
-        self.tiles = tiles
+        self.batches = batches
         self.unknown = unknown
-        self.buffers = Buffers(tiles.model.start(0))
-        softmax = tiles.model.softmax
-        self.clusters = None
+        self.buffers = Buffers(batches.model.start(0))
+        softmax = batches.model.softmax
+        self.adaptive = None
         if isinstance(softmax, AdaptiveSoftmax) and (unknown is None or unknown < softmax.frequent):
-            self.clusters = ClusterSampler(tiles, softmax, unknown)
+            self.adaptive = AdaptiveSampler(batches, softmax, unknown)
 
     @torch.inference_mode()
-    def choose(self, outputs: Tensor, rows: Sequence[Row]) -> tuple[list[int], list[float]]:
-        """One token a row, and the natural log-probability that the model gives it.
+    def choose(self, outputs: Tensor, sequences: Sequence[TokenSequence]) -> tuple[list[int], list[float]]:
+        """Choose one token a row.
 
         Args:
             outputs: (rows, dim) of the model's last layer.
+            sequences: one a row.
 
         Returns:
-            tokens, -1 where nothing may follow, and log-probabilities.
+            Tokens, -1 where none may follow, and their natural log-probabilities under the model.
         """
-        tokens = torch.zeros(len(rows), dtype=torch.int64, device=outputs.device)
-        log_probs = torch.zeros(len(rows), dtype=torch.float64, device=outputs.device)
-        by_cluster = [self.clusters is not None and row.prompt.options.unshaped for row in rows]
-        for sampler, chosen in ((self.clusters, True), (self, False)):
-            numbers = [number for number, one in enumerate(by_cluster) if one is chosen]
+        tokens = torch.zeros(len(sequences), dtype=torch.int64, device=outputs.device)
+        log_probs = torch.zeros(len(sequences), dtype=torch.float64, device=outputs.device)
+        adaptive = [self.adaptive is not None and sequence.prompt.options.adaptive_sampling for sequence in sequences]
+        for sampler, wanted in ((self.adaptive, True), (self, False)):
+            numbers = [number for number, is_adaptive in enumerate(adaptive) if is_adaptive is wanted]
             if sampler is not None and numbers:
-                index = self.tiles.tensor(numbers)
-                found = sampler.choose_all(outputs[index], [rows[number] for number in numbers])
-                tokens[index], log_probs[index] = found
+                index = self.batches.index(numbers)
+                tokens[index], log_probs[index] = sampler.choose_rows(
+                    outputs[index], [sequences[number] for number in numbers]
+                )
         return tokens.tolist(), log_probs.tolist()
 
-    def choose_all(self, outputs: Tensor, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        """The same from the probabilities of the whole vocabulary: tokens (rows,), log-probabilities (rows,)."""
-        tokens = torch.empty(len(rows), dtype=torch.int64, device=outputs.device)
-        log_probs = torch.empty(len(rows), dtype=torch.float64, device=outputs.device)
-        numbers = self.tiles.tensor(np.arange(len(rows)))
+    def choose_rows(self, outputs: Tensor, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor]:
+        """Choose from the scores of the whole vocabulary: (rows, dim) -> tokens, log-probabilities (rows,)."""
+        tokens = torch.empty(len(sequences), dtype=torch.int64, device=outputs.device)
+        log_probs = torch.empty(len(sequences), dtype=torch.float64, device=outputs.device)
+        numbers = self.batches.index(np.arange(len(sequences)))
 
-        def work(first: int, end: int, height: int) -> None:
-            model, some = self.tiles.model, rows[first:end]
-            scores = self.buffers.get("raw", height, model.vocabulary)
-            parts = fill_in(scores, model, outputs[padded(numbers[first:end], height)])
-            weights = weigh(scores[: len(some)], self.buffers, parts)
-            tokens[first:end], log_probs[first:end] = self.choose_by(weights, some)
+        def work(first: int, end: int, size: int) -> None:
+            model, batch = self.batches.model, sequences[first:end]
+            scores = self.buffers.get("logits", size, model.vocabulary)
+            chunks = fill_logits(scores, model, outputs[pad_index(numbers[first:end], size)])
+            distribution = Categorical.from_scores(scores[: len(batch)], self.buffers, chunks)
+            tokens[first:end], log_probs[first:end] = self._choose_from(distribution, batch)
 
-        self.tiles.each(work, len(rows), MOST if outputs.device.type == "cpu" else None)
+        self.batches.for_each(work, len(sequences), CPU_ROWS if outputs.device.type == "cpu" else None)
         return tokens, log_probs
 
-    def choose_by(self, weights: Weights, rows: Sequence[Row]) -> tuple[Tensor, Tensor]:
-        """The same from the raw scores."""
-        scores, whole = weights.scores, weights.log_sum
-        if all(row.prompt.options.plain and not row.unfinished for row in rows):
+    def _choose_from(self, distribution: Categorical, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor]:
+        """Choose from the model's distribution: tokens, log-probabilities (rows,)."""
+        scores, log_sum = distribution.scores, distribution.log_sum
+        if all(sequence.prompt.options.plain_sampling and not sequence.too_short for sequence in sequences):
             if self.unknown is not None:
-                scores[:, self.unknown] = NEVER
-                weights.without(self.unknown)
-            tokens = weights.draw(uniforms(rows))
+                scores[:, self.unknown] = MASKED
+                distribution.update_masked(self.unknown)
+            tokens = distribution.draw(next_uniforms(sequences))
         else:
-            tokens = self.shape_and_choose(self.buffers.get("shaped", *scores.shape).copy_(scores), rows)
-        return tokens, pick(scores, tokens.clamp(min=0)).double() - whole
+            tokens = self._process_and_choose(self.buffers.get("processed", *scores.shape).copy_(scores), sequences)
+        return tokens, pick_columns(scores, tokens.clamp(min=0)).double() - log_sum
 
-    def shape_and_choose(self, scores: Tensor, rows: Sequence[Row]) -> Tensor:
-        """(rows, vocabulary), changed as the rows' options ask -> (rows,) tokens, -1 where nothing may follow."""
-        options = [row.prompt.options for row in rows]
-        constrain(scores, rows, self.unknown)
-        tokens = most_probable(scores)
-        nothing = pick(scores, tokens) == NEVER
-        if not all(one.greedy for one in options):
+    def _process_and_choose(self, scores: Tensor, sequences: Sequence[TokenSequence]) -> Tensor:
+        """Apply the options to (rows, vocabulary) scores and choose: (rows,) tokens, -1 where none may follow."""
+        options = [sequence.prompt.options for sequence in sequences]
+        constrain(scores, sequences, self.unknown)
+        tokens = row_argmax(scores)
+        nothing = pick_columns(scores, tokens) == MASKED
+        if not all(row.greedy for row in options):
             warp(scores, options)
             # Where nothing is left, anything: it is not used.
-            weights = weigh(scores.masked_fill_(nothing.unsqueeze(1), 0.0), self.buffers)
-            greedy = torch.tensor([one.greedy for one in options], device=tokens.device)
-            tokens = torch.where(greedy, tokens, weights.draw(uniforms(rows)))
+            distribution = Categorical.from_scores(scores.masked_fill_(nothing.unsqueeze(1), 0.0), self.buffers)
+            greedy = torch.tensor([row.greedy for row in options], device=tokens.device)
+            tokens = torch.where(greedy, tokens, distribution.draw(next_uniforms(sequences)))
         return tokens.masked_fill(nothing, -1)

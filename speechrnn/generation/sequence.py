@@ -1,119 +1,123 @@
-"""A text while it is written."""
+"""A completion while it is generated."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from speechrnn.generation import random_numbers as chance
-from speechrnn.generation.detokenizer import Spelling
+from speechrnn.generation import random_numbers
+from speechrnn.generation.detokenizer import Detokenizer
 from speechrnn.generation.results import Completion, FinishReason, Prompt, Token
 from speechrnn.nn.language import END_OF_LINE
 
 
 @dataclass(eq=False)
-class Row:
+class TokenSequence:
     """One completion of a prompt, token by token.
 
     Attributes:
-        history: the prompt's tokens and those written.
-        log_probs: of the tokens written.
-        bad_words: tokens of what must not be written.
+        tokens: the prompt's and those generated.
         key: of its random numbers.
-        pieces: what each token added to the text, as far as somebody needed to know.
+        log_probs: of the generated tokens.
+        texts: text that each generated token added, as far as it was needed.
         finish_reason: None while it goes on.
     """
 
     prompt: Prompt
-    spelling: Spelling
-    history: list[int]
-    bad_words: tuple[tuple[int, ...], ...]
+    detokenizer: Detokenizer
+    tokens: list[int]
     key: int = 0
     log_probs: list[float] = field(default_factory=list)
-    pieces: list[str] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
     finish_reason: FinishReason | None = None
 
     @classmethod
-    def begin(cls, prompt: Prompt, spelling: Spelling, number: int = 0) -> Row:
-        """The `number`-th completion of a prompt."""
-        key = chance.stream_key(prompt.text, prompt.options.seed, number)
-        return cls(prompt, spelling, list(prompt.tokens), spelling.words(prompt.options.bad_words), key)
+    def start(cls, prompt: Prompt, detokenizer: Detokenizer, number: int = 0) -> TokenSequence:
+        """Start the `number`-th completion of a prompt."""
+        key = random_numbers.stream_key(prompt.text, prompt.options.seed, number)
+        return cls(prompt, detokenizer, list(prompt.tokens), key)
 
-    def copy(self) -> Row:
-        """The same text so far, to go on differently."""
-        return Row(
-            *(self.prompt, self.spelling, self.history.copy(), self.bad_words, self.key, self.log_probs.copy()),
-            *(self.pieces.copy(), self.finish_reason),
-        )
+    def copy(self) -> TokenSequence:
+        """Return the same sequence, to be continued differently."""
+        return replace(self, tokens=self.tokens.copy(), log_probs=self.log_probs.copy(), texts=self.texts.copy())
 
     @property
     def last(self) -> int:
-        """The token that the model reads next."""
-        return self.history[-1] if self.history else END_OF_LINE
+        """Return the token that the model reads next."""
+        return self.tokens[-1] if self.tokens else END_OF_LINE
 
     @property
-    def written(self) -> int:
-        """Tokens written."""
+    def length(self) -> int:
+        """Return the number of generated tokens."""
         return len(self.log_probs)
 
     @property
-    def unfinished(self) -> bool:
-        """Whether the line must not end yet."""
+    def too_short(self) -> bool:
+        """Return whether the line must not end yet."""
         options = self.prompt.options
         return len(self.log_probs) < options.min_new_tokens and not options.ignore_eos
 
     def add(self, token: int, log_prob: float) -> None:
-        """Writes a token on, and ends the text where it is to end; -1 stands for "nothing may follow"."""
+        """Append a token, and finish the sequence where it is to end; -1 says that no token may follow."""
         options = self.prompt.options
         if token < 0:
             self.finish_reason = "length"
             return
-        self.history.append(token)
+        self.tokens.append(token)
         self.log_probs.append(log_prob)
         if token == END_OF_LINE and not options.ignore_eos:
             self.finish_reason = "eos"
-        elif options.stop_strings and self.stops(options.stop_strings):
+        elif options.stop_strings and self._has_stop_string(options.stop_strings):
             self.finish_reason = "stop"
         elif len(self.log_probs) >= options.max_new_tokens:
             self.finish_reason = "length"
 
-    def stops(self, strings: tuple[str, ...]) -> bool:
-        """Whether the last token has completed one of the strings."""
-        self.spell()
-        new = self.pieces[-1]
+    def _has_stop_string(self, strings: tuple[str, ...]) -> bool:
+        """Return whether the last token has completed one of the strings."""
+        self.detokenize()
+        new = self.texts[-1]
         if not new:
             return False
-        need = max(map(len, strings)) - 1  # characters before the new ones that may belong to the string
-        end, place = new, len(self.pieces) - 2
-        while place >= 0 and len(end) < need + len(new):
-            end = self.pieces[place] + end
-            place -= 1
-        end = end[-(need + len(new)) :]
+        before = max(map(len, strings)) - 1  # characters ahead of the new ones that may belong to the string
+        end, index = new, len(self.texts) - 2
+        while index >= 0 and len(end) < before + len(new):
+            end = self.texts[index] + end
+            index -= 1
+        end = end[-(before + len(new)) :]
         return any(string in end for string in strings)
 
-    def spell(self) -> None:
-        """Brings `pieces` up to date."""
-        known = len(self.pieces)
-        end = len(self.history) - (self.finish_reason == "eos")  # the end of the line is no part of the text
-        before = next((piece for piece in reversed(self.pieces) if piece), self.prompt.text)[-1:]
-        for token in self.history[len(self.prompt.tokens) + known : end]:
-            self.pieces.append(self.spelling.piece(token, before))
-            before = self.pieces[-1][-1:] or before
+    def detokenize(self) -> None:
+        """Bring `texts` up to date."""
+        known = len(self.texts)
+        end = len(self.tokens) - (self.finish_reason == "eos")  # the end of the line is no part of the text
+        before = next((text for text in reversed(self.texts) if text), self.prompt.text)[-1:]
+        for token in self.tokens[len(self.prompt.tokens) + known : end]:
+            self.texts.append(self.detokenizer.decode_token(token, before))
+            before = self.texts[-1][-1:] or before
 
     def completion(self) -> Completion:
-        """The text as it is given away."""
-        self.spell()
-        names, tokens = self.spelling.names, self.history[len(self.prompt.tokens) :]
-        each = tuple(
-            Token(names[one], round(log_prob, 4)) for one, log_prob in zip(tokens, self.log_probs, strict=True)
+        """Return the completion of a finished sequence."""
+        self.detokenize()
+        generated = self.tokens[len(self.prompt.tokens) :]
+        tokens = tuple(
+            Token(self.detokenizer.symbols[token], round(log_prob, 4))
+            for token, log_prob in zip(generated, self.log_probs, strict=True)
         )
-        return Completion("".join(self.pieces), each, round(sum(self.log_probs), 4), self.finish_reason or "length")
+        return Completion("".join(self.texts), tokens, round(sum(self.log_probs), 4), self.finish_reason or "length")
 
 
-def uniforms(rows: Sequence[Row], number: int = 0) -> np.ndarray:
-    """The random numbers of the rows' next tokens: (rows,) float64. `number`: which, where a token takes several."""
-    keys = np.array([row.key for row in rows], dtype=np.uint64)
-    steps = np.array([row.written for row in rows], dtype=np.uint64)
-    return chance.uniforms(keys, steps, number)
+def next_uniforms(sequences: Sequence[TokenSequence], number: int = 0) -> np.ndarray:
+    """Compute the random numbers for the next token of each sequence.
+
+    Args:
+        sequences: the sequences.
+        number: which number of the step, where a token takes several.
+
+    Returns:
+        (rows,) float64, 0 to below 1.
+    """
+    keys = np.array([sequence.key for sequence in sequences], dtype=np.uint64)
+    steps = np.array([sequence.length for sequence in sequences], dtype=np.uint64)
+    return random_numbers.uniforms(keys, steps, number)

@@ -14,21 +14,25 @@ from typing import Any, BinaryIO
 
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
-from speechrnn.generation.detokenizer import Spelling
 from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.prompt_encoder import PromptEncoder
 from speechrnn.generation.results import Prompt, Result
 
 STDIN = "-"
+SUFFIXES = (".txt", ".jsonl")
 
 
 @contextlib.contextmanager
-def at_hand(prompts: str, stdin: BinaryIO | None = None) -> Iterator[Path]:
-    """The file of prompts that is meant, as long as it is needed.
+def open_prompts(prompts: str, stdin: BinaryIO | None = None) -> Iterator[Path]:
+    """Make a file of prompts available on this machine as long as the context lasts.
 
     Args:
         prompts: its path; or an address that fsspec knows (`s3://bucket/prompts.jsonl`), or "-" for standard input, of
             which there will be a copy: that is .jsonl where it begins with an object.
         stdin: standard input; None for this process's own.
+
+    Returns:
+        Its path.
 
     Raises:
         UserError: what lies at the address cannot be fetched.
@@ -48,30 +52,31 @@ def at_hand(prompts: str, stdin: BinaryIO | None = None) -> Iterator[Path]:
         yield path.rename(path.with_suffix(".jsonl")) if is_json else path
 
 
-def read_prompts(path: Path, options: GenerationOptions, spelling: Spelling) -> Iterator[Prompt | Result]:
-    """The prompts of a file in order, one at a time; a line that is no prompt becomes a result that says why.
+def read_prompts(path: Path, options: GenerationOptions, encoder: PromptEncoder) -> Iterator[Prompt | Result]:
+    """Read the prompts of a file in order, one at a time; a line that is no prompt becomes a result with an error.
 
     Args:
         path: .txt: each line is a prompt, its id the number of the line (from 1). .jsonl: each line is an object with
-            "prompt", perhaps "id", and whatever options shall differ for this prompt.
-        options: for prompts that say nothing else.
+            "prompt", perhaps "id", and the options that differ for this prompt.
+        options: options of prompts that set none.
+        encoder: the model's.
 
     Raises:
         UserError: see `count_prompts`.
     """
     count_prompts(path)
-    return lines(path, options, spelling)
+    return _read_lines(path, options, encoder)
 
 
 def count_prompts(path: Path) -> int:
-    """The number of lines of a file of prompts.
+    """Count the lines of a file of prompts.
 
     Raises:
         UserError: there is no such file, it has another suffix, or holds nothing.
     """
     if not path.is_file():
         raise UserError(f"prompts={path} does not exist; give a .txt file with a prompt a line, or a .jsonl file.")
-    if path.suffix not in (".txt", ".jsonl"):
+    if path.suffix not in SUFFIXES:
         raise UserError(f"prompts={path} is neither .txt (a prompt a line) nor .jsonl (an object a line); rename it.")
     count, last = 0, b"\n"
     with path.open("rb") as file:
@@ -84,17 +89,16 @@ def count_prompts(path: Path) -> int:
     return count
 
 
-def lines(path: Path, options: GenerationOptions, spelling: Spelling) -> Iterator[Prompt | Result]:
-    """What `read_prompts` gives."""
+def _read_lines(path: Path, options: GenerationOptions, encoder: PromptEncoder) -> Iterator[Prompt | Result]:
     seen: set[str] = set()
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             id: int | str = number
             text: str | None = None
             try:
-                fields: dict[str, Any] = {"prompt": decode(line)}
+                fields: dict[str, Any] = {"prompt": _decode(line)}
                 if path.suffix == ".jsonl":
-                    fields = parse(fields["prompt"])
+                    fields = _parse(fields["prompt"])
                     given = fields.pop("id", number)
                     if isinstance(given, bool) or not isinstance(given, int | str):
                         raise UserError(f'"id" is {given!r}: it must be text or a whole number.')
@@ -102,22 +106,22 @@ def lines(path: Path, options: GenerationOptions, spelling: Spelling) -> Iterato
                         raise UserError(f"The id {given} stands on an earlier line already; each prompt needs its own.")
                     id = given
                     seen.add(str(id))
-                text = prompt_of(fields)
-                yield make_prompt(id, text, options, fields, spelling)
+                text = _pop_prompt(fields)
+                yield _make_prompt(id, text, options, fields, encoder)
             except UserError as error:
                 yield Result(id, text, error=str(error))
 
 
-def decode(line: bytes) -> str:
-    """A line without its end. UserError where it is no UTF-8."""
+def _decode(line: bytes) -> str:
+    """Decode a line, without its end. UserError where it is no UTF-8."""
     try:
         return line.decode("utf-8").rstrip("\n").removesuffix("\r")
     except UnicodeDecodeError as error:
         raise UserError(f"The line is not UTF-8 (byte {error.start + 1}); save the file as UTF-8.") from error
 
 
-def parse(line: str) -> dict[str, Any]:
-    """The object of a line. UserError where it is none."""
+def _parse(line: str) -> dict[str, Any]:
+    """Parse the object of a line. UserError where it is none."""
     try:
         fields = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
@@ -128,25 +132,25 @@ def parse(line: str) -> dict[str, Any]:
     return fields
 
 
-def prompt_of(fields: dict[str, Any]) -> str:
-    """Takes the text out of a line's fields."""
+def _pop_prompt(fields: dict[str, Any]) -> str:
+    """Take the text out of a line's fields. UserError where there is none."""
     text = fields.pop("prompt", None)
     if not isinstance(text, str):
         raise UserError('There is no "prompt" on the line, or it is no text.')
     return text
 
 
-def make_prompt(
-    id: int | str, text: str, options: GenerationOptions, changes: dict[str, Any], spelling: Spelling
+def _make_prompt(
+    id: int | str, text: str, options: GenerationOptions, changes: dict[str, Any], encoder: PromptEncoder
 ) -> Prompt:
-    """A prompt of a file, ready to go on from.
+    """Make a prompt with the options of its line.
 
     Raises:
-        UserError: it is empty, holds unknown characters, or `changes` are no right options.
+        UserError: it is empty, holds unknown characters, or `changes` are wrong options.
     """
     if changes:
         options = build(GenerationOptions, {**asdict(options), **changes}, "")
-    tokens = spelling.encode(text)
-    if not tokens:
+    prompt = encoder.prompt(text, options, id)
+    if not prompt.tokens:
         raise UserError("The prompt is empty; write what the text shall begin with.")
-    return Prompt(id, text, tokens, options)
+    return prompt

@@ -90,7 +90,9 @@ def test_beams_are_those_of_transformers(options: dict[str, int]) -> None:
         prompt = OURS.prompt(text, GenerationOptions(max_new_tokens=7, **options))  # type: ignore[arg-type]
         (result,) = OURS.complete([prompt])
         expected = by_the_book(MODEL, prompt.tokens, prompt.options)[: prompt.options.num_return_sequences]
-        found = [tuple(OURS.spelling.names.index(token.token) for token in one.tokens) for one in result.completions]
+        found = [
+            tuple(OURS.detokenizer.symbols.index(token.token) for token in one.tokens) for one in result.completions
+        ]
         assert found == [tokens for _, tokens in expected]
         for one, tokens in zip(result.completions, found, strict=True):
             assert one.logprob == pytest.approx(score(tokens, prompt.tokens), abs=1e-3)
@@ -107,7 +109,7 @@ def test_enough_beams_find_the_most_probable_text_of_all() -> None:
     ]
     best = max(texts, key=score)
     (result,) = OURS.generate(["a"], max_new_tokens=length, num_beams=300, length_penalty=0.0)
-    found = tuple(OURS.spelling.names.index(token.token) for token in result.completions[0].tokens)
+    found = tuple(OURS.detokenizer.symbols.index(token.token) for token in result.completions[0].tokens)
     assert found == best
 
 

@@ -12,15 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from speechrnn.generation.detokenizer import Spelling
-from speechrnn.generation.logits_processors import banned, constrain, fill_in, keep_top, penalise, raw_scores, warp
+from speechrnn.generation.detokenizer import Detokenizer
+from speechrnn.generation.logits_processors import (
+    banned_tokens,
+    compute_logits,
+    constrain,
+    fill_logits,
+    keep_top,
+    penalise,
+    warp,
+)
 from speechrnn.generation.options import GenerationOptions
-from speechrnn.generation.results import Prompt
-from speechrnn.generation.sequence import Row
+from speechrnn.generation.prompt_encoder import PromptEncoder
+from speechrnn.generation.sequence import TokenSequence
 from speechrnn.text.tokenizers import CharTokenizer
 
 V = 40
-SPELLING = Spelling(CharTokenizer.build([], "abcd"))
+TOKENIZER = CharTokenizer.build([], "abcd")
 
 
 def draws(values: Tensor) -> Tensor:
@@ -82,21 +90,21 @@ def test_penalties_divide_what_is_positive_and_multiply_the_rest() -> None:
     [(0, [1, 1, 1], []), (1, [1, 2, 1], [1, 2]), (2, [1, 2, 1], [2]), (2, [1, 2], []), (3, [1, 2, 3, 1, 2], [3])],
 )
 def test_no_ngram_comes_twice(size: int, history: list[int], expected: list[int]) -> None:
-    assert sorted(set(banned(history, GenerationOptions(no_repeat_ngram_size=size), []))) == expected
+    assert sorted(set(banned_tokens(history, GenerationOptions(no_repeat_ngram_size=size), []))) == expected
 
 
 def test_bad_words_cannot_be_completed() -> None:
     words = [(1, 2, 3), (4,), (2, 2)]
     options = GenerationOptions(bad_words=("x",))
-    assert banned([1, 2], options, words) == [3, 4, 2]
-    assert banned([1], options, words) == [4]
-    assert banned([], options, words) == [4]
+    assert banned_tokens([1, 2], options, words) == [3, 4, 2]
+    assert banned_tokens([1], options, words) == [4]
+    assert banned_tokens([], options, words) == [4]
 
 
 def test_bans_hold_whatever_the_penalty_and_the_line_does_not_end_too_early() -> None:
-    def row(text: str, log_probs: list[float], **options: object) -> Row:
-        prompt = Prompt(0, text, SPELLING.encode(text), GenerationOptions(**options))  # type: ignore[arg-type]
-        return Row(prompt, SPELLING, [*prompt.tokens, 3], SPELLING.words(prompt.options.bad_words), log_probs=log_probs)
+    def row(text: str, log_probs: list[float], **options: object) -> TokenSequence:
+        prompt = PromptEncoder(TOKENIZER).prompt(text, GenerationOptions(**options))  # type: ignore[arg-type]
+        return TokenSequence(prompt, Detokenizer(TOKENIZER), [*prompt.tokens, 3], log_probs=log_probs)
 
     values = torch.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]).repeat(4, 1)
     rows = [
@@ -120,10 +128,10 @@ def test_raw_scores_are_log_probabilities_up_to_a_constant(softmax: str) -> None
     model = make(V, softmax=softmax, cutoffs=(5, 20))
     with torch.no_grad():
         outputs, _ = model.step(torch.randn(6, model.state_size), torch.arange(6))
-        found = raw_scores(model, outputs)
+        found = compute_logits(model, outputs)
         torch.testing.assert_close(found.log_softmax(1), model.log_probs(outputs))
         wide = torch.zeros(8, V)
-        assert [part.stop for part in fill_in(wide[:6], model, outputs)] == [V]
+        assert [part.stop for part in fill_logits(wide[:6], model, outputs)] == [V]
         torch.testing.assert_close(wide[:6], found)
         assert not wide[6:].any()
 

@@ -20,7 +20,7 @@ def predictor(kind: str, **options: object) -> TextPredictor:
 
 def test_a_word_models_next_words_are_its_next_tokens() -> None:
     ours = predictor("word")
-    p = probabilities(ours.model, ours.spelling.encode("ba be"))
+    p = probabilities(ours.model, ours.encoder.encode("ba be"))
     found = ours.next_words("ba be", k=5)
     words = sorted(((name, q) for name, q in zip(ours.tokenizer.symbols, p, strict=True)), key=lambda word: -word[1])
     expected = [word for word in words if word[0] not in ("<blank>", "<unk>")][:5]
@@ -30,23 +30,23 @@ def test_a_word_models_next_words_are_its_next_tokens() -> None:
 
 
 def spelt(
-    ours: TextPredictor, history: tuple[int, ...], text: str, chance: float, least: float
+    ours: TextPredictor, history: tuple[int, ...], text: str, probability: float, least: float
 ) -> Iterator[tuple[str, float]]:
     """Every word that is at least so probable, by spelling all of them."""
     p = probabilities(ours.model, history)
-    ends = [token for token, name in enumerate(ours.spelling.names) if name[:1] in (" ", "\n")]
+    ends = [token for token, name in enumerate(ours.detokenizer.symbols) if name[:1] in (" ", "\n")]
     pieces = ours.tokenizer.kind == "subword"
     if text or not pieces:
         if text.strip():
-            yield text.strip(), chance * sum(p[token] for token in ends)
+            yield text.strip(), probability * sum(p[token] for token in ends)
         following = [token for token in range(len(p)) if token not in ends]
     else:
         following = [token for token in ends if token]
         p = p / sum(p[token] for token in following)
     for token in following:
-        if token != ours.spelling.unknown and chance * p[token] > least:
-            name = ours.spelling.names[token]
-            yield from spelt(ours, (*history, token), text + name, chance * p[token], least)
+        if token != ours.detokenizer.unknown and probability * p[token] > least:
+            name = ours.detokenizer.symbols[token]
+            yield from spelt(ours, (*history, token), text + name, probability * p[token], least)
 
 
 @pytest.mark.parametrize("kind", ["char", "subword"])
@@ -59,7 +59,7 @@ def test_words_are_found_with_their_whole_probability(kind: str, prompt: str) ->
     # Spellings less probable than the sixth word may or may not have been seen.
     few, many = Counter[str](), Counter[str]()
     for expected, least in ((few, found[-1][1]), (many, found[-1][1] / 4)):
-        for word, p in spelt(ours, ours.spelling.encode(context), "", 1.0, least):
+        for word, p in spelt(ours, ours.encoder.encode(context), "", 1.0, least):
             expected[word] += p
     for word, p in found:
         assert few[word] * 0.999 <= p <= many[word] * 1.001
@@ -72,7 +72,7 @@ def test_words_are_found_with_their_whole_probability(kind: str, prompt: str) ->
 def test_a_flat_model_ends_the_search_too(monkeypatch: pytest.MonkeyPatch) -> None:
     ours = predictor("char", sharpness=0.0)
     assert len(ours.next_words("a", k=3)) == 3
-    monkeypatch.setattr(module, "MOST", 32)
+    monkeypatch.setattr(module, "MAX_PARTIAL_WORDS", 32)
     assert len(ours.next_words("a", k=50)) <= 50
 
 
@@ -81,12 +81,12 @@ def test_without_a_space_a_line_is_a_word() -> None:
     ours = TextPredictor(make(len(tokens)), tokens, "cpu")
     (first, *_) = ours.next_words("ab", k=2)
     with torch.no_grad():
-        history = list(ours.spelling.encode("ab"))
-        chance = 1.0
-        for token in (*ours.spelling.encode(first[0]), 0):
-            chance *= probabilities(ours.model, history)[token]
+        history = list(ours.encoder.encode("ab"))
+        probability = 1.0
+        for token in (*ours.encoder.encode(first[0]), 0):
+            probability *= probabilities(ours.model, history)[token]
             history.append(token)
-    assert first[1] == pytest.approx(chance, rel=1e-4)
+    assert first[1] == pytest.approx(probability, rel=1e-4)
 
 
 def test_unknown_characters_are_named() -> None:

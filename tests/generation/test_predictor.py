@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,11 +15,13 @@ from helpers.generators import PROMPTS, WORDS, make, tokenizer, write
 
 import speechrnn
 from speechrnn.core.errors import UserError
-from speechrnn.generation.engine import AHEAD, Engine
+from speechrnn.generation.engine import MAX_PENDING, SamplingEngine
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.nn.language import save_language
+from speechrnn.text.normalisation import NormalisationOptions
+from speechrnn.text.tokenizers import CharTokenizer
 
 KINDS = {
     "char": {},
@@ -63,7 +67,7 @@ def test_texts_are_those_of_the_plain_way(kind: str, options: dict[str, object])
         prompt = ours.prompt(texts[int(result.id)], GenerationOptions(max_new_tokens=12, **options))  # type: ignore[arg-type]
         (completion,) = result.completions
         # A model that has <unk> never writes it, which the plain way does not know.
-        if ours.spelling.unknown is None:
+        if ours.detokenizer.unknown is None:
             expected = write(ours.model, prompt.text, prompt.tokens, prompt.options)
             assert [token.token for token in completion.tokens] == [names[token] for token in expected]
         ends.add(completion.finish_reason)
@@ -100,7 +104,7 @@ def test_nor_on_the_number_of_threads() -> None:
     torch.set_num_threads(3)
     try:
         several = TextPredictor(ours.model, ours.tokenizer, "cpu")
-        assert several.tiles.threads == 3
+        assert several.batches.threads == 3
         assert several.generate(texts, max_new_tokens=10) == expected
         assert torch.get_num_threads() == 3
     finally:
@@ -128,8 +132,8 @@ def test_log_probabilities_are_the_models_own(kind: str) -> None:
         *ours.generate([text], min_new_tokens=20, max_new_tokens=20),
     ]
     for (completion,) in (result.completions for result in results):
-        prompt = ours.spelling.encode(text)
-        written = [ours.spelling.names.index(token.token) for token in completion.tokens]
+        prompt = ours.encoder.encode(text)
+        written = [ours.detokenizer.symbols.index(token.token) for token in completion.tokens]
         with torch.no_grad():
             read = torch.tensor([0, *prompt, *written]).unsqueeze(1)
             outputs, _ = ours.model(read[:-1], ours.model.start(1))
@@ -143,11 +147,11 @@ def test_a_text_is_its_tokens_and_reads_on_from_the_prompt(kind: str) -> None:
     ours = predictor(kind)
     text = prompts_for(kind)[3]
     for completion in ours.generate([text], num_return_sequences=10, ignore_eos=True)[0].completions:
-        whole = ours.spelling.encode(text + completion.text)
-        written = [ours.spelling.names.index(token.token) for token in completion.tokens]
+        whole = ours.encoder.encode(text + completion.text)
+        written = [ours.detokenizer.symbols.index(token.token) for token in completion.tokens]
         assert completion.finish_reason == "length" and len(written) == 100
         if kind != "subword":  # whose pieces can be put together in several ways
-            assert list(whole) == [*ours.spelling.encode(text), *written]
+            assert list(whole) == [*ours.encoder.encode(text), *written]
     for completion in ours.generate([text], num_return_sequences=10)[0].completions:
         assert "\n" not in completion.text
 
@@ -213,7 +217,7 @@ def test_an_empty_prompt_begins_a_text() -> None:
     prompt = ours.prompt("", GenerationOptions(max_new_tokens=12))
     expected = write(ours.model, "", (), prompt.options)
     (completion,) = ours.generate([""], max_new_tokens=12)[0].completions
-    assert [ours.spelling.names.index(token.token) for token in completion.tokens] == expected
+    assert [ours.detokenizer.symbols.index(token.token) for token in completion.tokens] == expected
 
 
 def test_a_stream_shows_the_same_text_as_it_grows() -> None:
@@ -231,11 +235,11 @@ def test_rows_that_end_make_room_and_few_prompts_are_in_memory(monkeypatch: pyte
     ours = predictor("char")
     heights: list[int] = []
     taken = 0
-    step = Engine.step
+    step = SamplingEngine._step
 
-    def watching(self: Engine) -> None:
-        heights.append(len(self.rows))
-        assert len(self.groups) <= 2 * AHEAD
+    def watching(self: SamplingEngine) -> None:
+        heights.append(len(self.active))
+        assert len(self.pending) <= 2 * MAX_PENDING
         step(self)
 
     def source() -> Iterator[Prompt | Result]:
@@ -244,7 +248,7 @@ def test_rows_that_end_make_room_and_few_prompts_are_in_memory(monkeypatch: pyte
             taken += 1
             yield ours.prompt(PROMPTS[number % 10], GenerationOptions(max_new_tokens=1 + number % 5), number)
 
-    monkeypatch.setattr(Engine, "step", watching)
+    monkeypatch.setattr(SamplingEngine, "_step", watching)
     results = ours.complete(source(), 32)
     for _ in range(10):
         next(results)
@@ -298,12 +302,62 @@ def test_perplexity_reads_the_text_once_with_every_line_end(kind: str) -> None:
         ours.perplexity("")
 
 
-def test_a_model_directory_is_all_it_needs(tmp_path: object) -> None:
+def test_overrides_change_the_given_options() -> None:
+    ours = predictor("char")
+    options = GenerationOptions(max_new_tokens=12, min_new_tokens=12, seed=3)
+    assert ours.generate(["a"], options, seed=4) == ours.generate(["a"], max_new_tokens=12, min_new_tokens=12, seed=4)
+    assert ours.generate("a", options)[0].completions[0].text == ours.generate(["a"], options)[0].completions[0].text
+
+
+@pytest.mark.slow
+def test_a_misspelt_option_is_a_type_error(tmp_path: Path) -> None:
+    from mypy import api
+
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from speechrnn.generation import GenerationOptions, TextPredictor\n"
+        "def use(ours: TextPredictor) -> None:\n"
+        '    ours.generate(["a"], GenerationOptions(seed=1), max_new_tokens=40, stop_strings=["x"])\n'
+        '    ours.generate(["a"], max_new_token=40)\n'
+        '    ours.generate(["a"], seed="x")\n'
+    )
+    out, _, _ = api.run(["--strict", "--follow-imports=silent", "--ignore-missing-imports", str(script)])
+    lines = [line.split(":")[1] for line in out.splitlines() if ": error:" in line]
+    assert lines == ["4", "5"], out
+
+
+def test_a_model_directory_is_all_it_needs(tmp_path: Path) -> None:
     ours = predictor("word")
-    save_language(f"{tmp_path}/language", ours.model, ours.tokenizer, {})
-    loaded = speechrnn.TextPredictor.load(f"{tmp_path}/language", device="cpu")
+    save_language(tmp_path / "language", ours.model, ours.tokenizer, {})
+    loaded = speechrnn.TextPredictor.load(tmp_path / "language", device="cpu")
     assert loaded.generate(["ba be"], seed=5) == ours.generate(["ba be"], seed=5)
     assert loaded.next_words("ba be", k=3) == ours.next_words("ba be", k=3)
+
+
+def test_texts_are_normalised_as_the_training_text_was(tmp_path: Path) -> None:
+    tokens = CharTokenizer.build([], " ABC")
+    model = make(len(tokens))
+    save_language(tmp_path / "capitals", model, tokens, {"normalisation": asdict(NormalisationOptions())})
+    ours, plain = TextPredictor.load(tmp_path / "capitals", "cpu"), TextPredictor(model, tokens, "cpu")
+    assert ours.next_words("a, cab", k=3) == plain.next_words("A CAB", k=3)
+    assert ours.perplexity("a cab!\n b ") == plain.perplexity("A CAB\nB")
+    (small,), (capital,) = (ours.generate([text], do_sample=False, stop_strings=["b"]) for text in ("cab!", "CAB"))
+    assert small.completions == capital.completions and small.prompt == "cab!"
+    save_language(tmp_path / "old", model, tokens, {})
+    with pytest.raises(UserError, match="holds 'a'"):
+        TextPredictor.load(tmp_path / "old", "cpu").next_words("a cab")
+
+
+def test_a_model_of_running_text_goes_on_after_a_line_end(tmp_path: Path) -> None:
+    tokens = CharTokenizer.build([], " ABC:")
+    model = make(len(tokens))
+    for training, goes_on in (({"documents": False}, True), ({"documents": True}, False), ({}, False)):
+        save_language(tmp_path / "model", model, tokens, training)
+        ours = TextPredictor.load(tmp_path / "model", "cpu")
+        texts = [result.completions[0] for result in ours.generate(["A", "B", "C", "A:"], max_new_tokens=60)]
+        assert {text.finish_reason for text in texts} == ({"length"} if goes_on else {"eos"})
+        assert any("\n" in text.text for text in texts) is goes_on
+        assert all("\n" not in one.completions[0].text for one in ours.generate(["A", "B"], ignore_eos=False))
 
 
 @pytest.mark.parametrize(
@@ -312,6 +366,7 @@ def test_a_model_directory_is_all_it_needs(tmp_path: object) -> None:
         (lambda ours: ours.generate(["äh"]), "'äh' holds 'ä'"),
         (lambda ours: ours.generate(["a"], temperature=-1), "temperature=-1 is wrong: it must be at least 0"),
         (lambda ours: ours.generate(["a"], top_p=1.5), "top_p=1.5 is wrong"),
+        (lambda ours: ours.generate(["a"], max_new_token=5), "No key max_new_token; did you mean max_new_tokens?"),
         (lambda ours: ours.generate(["a"], stop_strings="ab"), "stop_strings=ab is wrong: it must be a list"),
         (lambda ours: ours.generate(["a"], stop_strings=[""]), "must not hold an empty text"),
         (lambda ours: ours.generate(["a"], min_new_tokens=9, max_new_tokens=8), "min_new_tokens=9 is more than"),

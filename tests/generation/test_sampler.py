@@ -14,24 +14,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from speechrnn.generation import fixed_batches as tiles
-from speechrnn.generation.adaptive_sampling import ClusterSampler
-from speechrnn.generation.categorical import NEVER, Buffers, weigh
-from speechrnn.generation.detokenizer import Spelling
+from speechrnn.generation import fixed_batches
+from speechrnn.generation.adaptive_sampling import AdaptiveSampler
+from speechrnn.generation.categorical import MASKED, Buffers, Categorical
+from speechrnn.generation.detokenizer import Detokenizer
 from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.prompt_encoder import PromptEncoder
 from speechrnn.generation.results import Prompt
 from speechrnn.generation.sampler import Sampler
-from speechrnn.generation.sequence import Row
+from speechrnn.generation.sequence import TokenSequence
 from speechrnn.nn.language import LanguageModel
 from speechrnn.text.tokenizers import WordTokenizer
 
 V = 300
-SPELLING = Spelling(WordTokenizer(["<blank>", "<unk>", *map(str, range(V - 2))]))
+TOKENIZER = WordTokenizer(["<blank>", "<unk>", *map(str, range(V - 2))])
+UNKNOWN = 1
 ADAPTIVE = {"softmax": "adaptive", "cutoffs": (10, 60, 150)}
 
 
-def row(options: GenerationOptions, number: int = 0) -> Row:
-    return Row.begin(Prompt(0, str(number), (5,), options), SPELLING, number)
+def sequence(options: GenerationOptions, number: int = 0) -> TokenSequence:
+    _, bad_words = PromptEncoder(TOKENIZER).adapt_options(options)
+    prompt = Prompt(0, str(number), (5,), options, bad_words)
+    return TokenSequence.start(prompt, Detokenizer(TOKENIZER), number)
 
 
 def outputs_of(model: LanguageModel, rows: int, seed: int = 0) -> Tensor:
@@ -59,30 +63,30 @@ def test_a_draw_is_where_the_cumulative_sum_passes_the_number(
 ) -> None:
     generator = np.random.default_rng(seed)
     table = torch.from_numpy(generator.standard_normal((3, columns)) * 20 + 50).float()
-    table[torch.from_numpy(generator.random((3, columns)) < never)] = NEVER
+    table[torch.from_numpy(generator.random((3, columns)) < never)] = MASKED
     table[:, columns // 2] = 1.0
     uniform = min(number, 1 - 2**-48)
-    found = weigh(table, Buffers(table)).draw(np.full(3, uniform))
+    found = Categorical.from_scores(table, Buffers(table)).draw(np.full(3, uniform))
     for column, one in zip(found.tolist(), table.double(), strict=True):
         until = one.softmax(0).cumsum(0)
-        assert one[column] > NEVER
+        assert one[column] > MASKED
         assert until[column] >= uniform - 1e-5 and until[column] - one.softmax(0)[column] <= uniform + 1e-5
 
 
 @pytest.mark.parametrize("columns", [1, 255, 256, 2048, 2049, 9000])
 def test_weights_are_probabilities_up_to_a_factor(columns: int) -> None:
     values = scores(5, columns) + 3
-    values[1, :-1] = NEVER
-    weights = weigh(values, Buffers(values))
+    values[1, :-1] = MASKED
+    weights = Categorical.from_scores(values, Buffers(values))
     assert weights.blocks.shape == (5, -(-columns // 256))
     torch.testing.assert_close(weights.log_sum, values.double().logsumexp(1))
-    values[:, columns // 3] = NEVER
+    values[:, columns // 3] = MASKED
     values[:, 0] = 0.0
-    weights = weigh(values, Buffers(values))
+    weights = Categorical.from_scores(values, Buffers(values))
     last = columns - 1
-    values[:, last] = NEVER
+    values[:, last] = MASKED
     if last:
-        torch.testing.assert_close(weights.without(last).log_sum, values.double().logsumexp(1))
+        torch.testing.assert_close(weights.update_masked(last).log_sum, values.double().logsumexp(1))
 
 
 @pytest.mark.parametrize("softmax", ["full", "adaptive"])
@@ -100,9 +104,9 @@ def test_weights_are_probabilities_up_to_a_factor(columns: int) -> None:
 )
 def test_tokens_are_drawn_by_their_probability(softmax: str, options: GenerationOptions) -> None:
     model = make(V, sharpness=15.0, **(ADAPTIVE if softmax == "adaptive" else {}))
-    sampler = Sampler(tiles.Tiles(model), SPELLING.unknown)
+    sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
     one = outputs_of(model, 1)
-    rows = [row(options, number) for number in range(8000)]
+    rows = [sequence(options, number) for number in range(8000)]
     tokens, log_probs = sampler.choose(one.expand(len(rows), -1), rows)
     with torch.no_grad():
         model_log_probs = model.log_probs(one)[0].double()
@@ -116,40 +120,42 @@ def test_tokens_are_drawn_by_their_probability(softmax: str, options: Generation
 
 def test_clusters_are_not_looked_into_without_need(monkeypatch: pytest.MonkeyPatch) -> None:
     model = make(V, **ADAPTIVE)
-    sampler = Sampler(tiles.Tiles(model), SPELLING.unknown)
+    sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
     looked: list[int] = []
-    inside = ClusterSampler.inside
+    inside = AdaptiveSampler.cluster_scores
 
-    def counting(self: ClusterSampler, fitted: Tensor, rows: int, cluster: int) -> Tensor:
+    def counting(self: AdaptiveSampler, fitted: Tensor, rows: int, cluster: int) -> Tensor:
         looked.append(rows)
         return inside(self, fitted, rows, cluster)
 
-    monkeypatch.setattr(ClusterSampler, "inside", counting)
+    monkeypatch.setattr(AdaptiveSampler, "cluster_scores", counting)
     outputs = outputs_of(model, 200)
-    plain = [row(GenerationOptions(), number) for number in range(200)]
+    plain = [sequence(GenerationOptions(), number) for number in range(200)]
     tokens, _ = sampler.choose(outputs, plain)
     assert sum(looked) == sum(token >= 10 for token in tokens)
     looked.clear()
-    sampler.choose(outputs, [row(GenerationOptions(temperature=0.7), number) for number in range(200)])
+    sampler.choose(outputs, [sequence(GenerationOptions(temperature=0.7), number) for number in range(200)])
     assert sum(looked) < 400
     looked.clear()
-    sampler.choose(outputs, [row(GenerationOptions(top_k=4), number) for number in range(200)])
+    sampler.choose(outputs, [sequence(GenerationOptions(top_k=4), number) for number in range(200)])
     assert not looked
 
 
 @pytest.mark.parametrize("softmax", ["full", "adaptive", "mixture"])
 def test_greedy_rows_take_the_most_probable_token(softmax: str) -> None:
     model = make(V, **({**ADAPTIVE, "softmax": softmax}))
-    sampler = Sampler(tiles.Tiles(model), SPELLING.unknown)
+    sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
     outputs = outputs_of(model, 100)
     with torch.no_grad():
         log_probs = model.log_probs(outputs)
     log_probs[:, 1] = -math.inf
-    tokens, found = sampler.choose(outputs, [row(GenerationOptions(do_sample=False)) for _ in range(100)])
+    tokens, found = sampler.choose(outputs, [sequence(GenerationOptions(do_sample=False)) for _ in range(100)])
     assert tokens == log_probs.argmax(1).tolist()
     assert len({*tokens}) > 10 and max(tokens) >= 60
     np.testing.assert_allclose(found, log_probs.amax(1), atol=2e-5)
-    early, _ = sampler.choose(outputs, [row(GenerationOptions(temperature=0, min_new_tokens=1)) for _ in range(100)])
+    early, _ = sampler.choose(
+        outputs, [sequence(GenerationOptions(temperature=0, min_new_tokens=1)) for _ in range(100)]
+    )
     log_probs[:, 0] = -math.inf
     assert early == log_probs.argmax(1).tolist()
 
@@ -157,7 +163,7 @@ def test_greedy_rows_take_the_most_probable_token(softmax: str) -> None:
 @pytest.mark.parametrize("softmax", ["full", "adaptive", "mixture"])
 def test_a_row_finds_the_same_in_any_company(softmax: str) -> None:
     model = make(V, **({**ADAPTIVE, "softmax": softmax}))
-    sampler = Sampler(tiles.Tiles(model), SPELLING.unknown)
+    sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
     kinds = [
         GenerationOptions(),
         GenerationOptions(temperature=0.5),
@@ -168,7 +174,7 @@ def test_a_row_finds_the_same_in_any_company(softmax: str) -> None:
         GenerationOptions(repetition_penalty=1.3),
     ]
     outputs = outputs_of(model, 100)
-    rows = [row(kinds[number % len(kinds)], number) for number in range(100)]
+    rows = [sequence(kinds[number % len(kinds)], number) for number in range(100)]
     together = list(zip(*sampler.choose(outputs, rows), strict=True))
     assert len({token for token, _ in together}) > 20
     back = list(zip(*sampler.choose(outputs.flip(0), rows[::-1]), strict=True))[::-1]
@@ -180,9 +186,9 @@ def test_a_row_finds_the_same_in_any_company(softmax: str) -> None:
 
 def test_where_nothing_may_follow_there_is_no_token() -> None:
     model = make(V)
-    sampler = Sampler(tiles.Tiles(model), SPELLING.unknown)
+    sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
     everything = tuple(str(number) for number in range(V - 2))
     for options in (GenerationOptions(), GenerationOptions(do_sample=False), GenerationOptions(top_p=0.5)):
-        shut = row(replace(options, bad_words=everything, min_new_tokens=1))
-        tokens, log_probs = sampler.choose(outputs_of(model, 2), [shut, row(options)])
+        shut = sequence(replace(options, bad_words=everything, min_new_tokens=1))
+        tokens, log_probs = sampler.choose(outputs_of(model, 2), [shut, sequence(options)])
         assert tokens[0] == -1 and tokens[1] >= 0 and not math.isnan(log_probs[1])

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.generation.fixed_batches import alone
+from speechrnn.generation.fixed_batches import single_threaded
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.random_numbers import stream_key, uniforms
 from speechrnn.nn.language import LanguageModel, LanguageOptions
@@ -49,7 +49,7 @@ def logits(model: LanguageModel, tokens: Sequence[int]) -> np.ndarray:
     """The scores that a full softmax normalises, or of another softmax its log-probabilities: (vocabulary,) float64."""
     if not isinstance(model.softmax, FullSoftmax):
         return np.log(probabilities(model, tokens))
-    with torch.no_grad(), alone():  # small products are slow where threads wait for each other
+    with torch.no_grad(), single_threaded():  # small products are slow where threads wait for each other
         outputs, _ = model(torch.tensor([0, *tokens]).unsqueeze(1), model.start(1))
         fitted = model.softmax.fit(outputs[-1, 0]).double()
         return (model.softmax.weight.double() @ fitted + model.softmax.bias.double()).numpy()
@@ -57,7 +57,7 @@ def logits(model: LanguageModel, tokens: Sequence[int]) -> np.ndarray:
 
 def probabilities(model: LanguageModel, tokens: Sequence[int]) -> np.ndarray:
     """What may follow a text, (vocabulary,) float64: the whole text is read each time, by the training's code."""
-    with torch.no_grad(), alone():  # small products are slow where threads wait for each other
+    with torch.no_grad(), single_threaded():  # small products are slow where threads wait for each other
         outputs, _ = model(torch.tensor([0, *tokens]).unsqueeze(1), model.start(1))
         return model.log_probs(outputs[-1, 0]).double().exp().numpy()
 

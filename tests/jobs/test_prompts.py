@@ -7,27 +7,27 @@ import pytest
 from helpers.generators import tokenizer
 
 from speechrnn.core.errors import UserError
-from speechrnn.generation.detokenizer import Spelling
 from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.prompt_encoder import PromptEncoder
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.jobs.prompts import count_prompts, read_prompts
 
-SPELLING = Spelling(tokenizer("char"))
+ENCODER = PromptEncoder(tokenizer("char"))
 OPTIONS = GenerationOptions(seed=3)
 
 
 def read(path: Path, content: str | bytes) -> list[Prompt | Result]:
     path.write_bytes(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
-    items = list(read_prompts(path, OPTIONS, SPELLING))
+    items = list(read_prompts(path, OPTIONS, ENCODER))
     assert len(items) == count_prompts(path)
     return items
 
 
 def test_lines_of_text(tmp_path: Path) -> None:
     first, second, third = read(tmp_path / "p.txt", "a bad\r\n\n cab ")
-    assert first == Prompt(1, "a bad", SPELLING.encode("a bad"), OPTIONS)
+    assert first == Prompt(1, "a bad", ENCODER.encode("a bad"), OPTIONS)
     assert second == Result(2, "", error="The prompt is empty; write what the text shall begin with.")
-    assert third == Prompt(3, " cab ", SPELLING.encode(" cab "), OPTIONS)
+    assert third == Prompt(3, " cab ", ENCODER.encode(" cab "), OPTIONS)
 
 
 def test_lines_of_json_may_have_ids_and_options(tmp_path: Path) -> None:
@@ -37,11 +37,11 @@ def test_lines_of_json_may_have_ids_and_options(tmp_path: Path) -> None:
         {"id": 7, "prompt": "c\nd", "seed": 9},
     ]
     first, second, third = read(tmp_path / "p.jsonl", "\n".join(map(json.dumps, rows)))
-    assert first == Prompt(1, "a", SPELLING.encode("a"), OPTIONS)
+    assert first == Prompt(1, "a", ENCODER.encode("a"), OPTIONS)
     assert second == Prompt(
-        "x", "b", SPELLING.encode("b"), GenerationOptions(seed=3, temperature=0.5, stop_strings=("ab",))
+        "x", "b", ENCODER.encode("b"), GenerationOptions(seed=3, temperature=0.5, stop_strings=("ab",))
     )
-    assert third == Prompt(7, "c\nd", SPELLING.encode("c\nd"), GenerationOptions(seed=9))
+    assert third == Prompt(7, "c\nd", ENCODER.encode("c\nd"), GenerationOptions(seed=9))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
 def test_a_file_of_prompts_is_read_as_it_is_needed(tmp_path: Path) -> None:
     path = tmp_path / "p.txt"
     path.write_text("a\n" * 100000)
-    items = read_prompts(path, OPTIONS, SPELLING)
+    items = read_prompts(path, OPTIONS, ENCODER)
     next(items)
     with path.open("a") as file:
         file.write("b")
@@ -103,4 +103,4 @@ def test_a_file_that_is_no_file_of_prompts(tmp_path: Path, name: str, content: s
     if content is not None:
         (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=sentence):
-        read_prompts(tmp_path / name, OPTIONS, SPELLING)
+        read_prompts(tmp_path / name, OPTIONS, ENCODER)
