@@ -1,4 +1,4 @@
-"""Models as ONNX files, for programs without torch, and for onnxruntime as an engine."""
+"""ONNX: models as files for programs without torch, and onnxruntime as a runtime of the acoustic model."""
 
 from __future__ import annotations
 
@@ -7,32 +7,42 @@ from pathlib import Path
 
 from speechrnn.core.files import atomic_write
 from speechrnn.export.acoustic import acoustic_graph
-from speechrnn.export.graph import require
+from speechrnn.export.graph import require_packages
 from speechrnn.export.language import language_graph
 from speechrnn.nn.acoustic import load_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import load_language
 
+__all__ = ["acoustic_graph", "export_onnx", "language_graph"]
+
 
 def export_onnx(folder: str | Path, output: str | Path) -> str:
-    """Writes a model directory's model as one ONNX file; see `acoustic_graph` and `language_graph`.
+    """Write the model of a model directory as one ONNX file; see `acoustic_graph` and `language_graph`.
+
+    >>> export_onnx("outputs/demo/acoustic", "acoustic.onnx")  # doctest: +SKIP
+    'acoustic'
+
+    Args:
+        folder: the model directory.
+        output: the file.
 
     Returns:
         the kind of the model, "acoustic" or "language".
 
     Raises:
-        UserError: no model directory; a file that cannot be written, or would be too large; onnx is not installed.
+        UserError: there is no model directory, the file cannot be written or would be too large, or onnx is not
+            installed.
     """
-    require()
-    kind = _kind(Path(folder))
+    require_packages()
+    kind = _read_kind(Path(folder))
     graph = language_graph(*load_language(folder)) if kind == "language" else acoustic_graph(*load_acoustic(folder))
     with atomic_write(output, "wb") as file:
         file.write(graph.SerializeToString())
     return kind
 
 
-def _kind(folder: Path) -> str:
-    """What the directory says it is; where it says nothing, loading it as an acoustic model says what is wrong."""
+def _read_kind(folder: Path) -> str:
+    """Return the kind in the description; without one "acoustic", whose loading then says what is wrong."""
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
         return "language" if description["kind"] == "language" else "acoustic"

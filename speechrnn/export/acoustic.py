@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from torch import nn
 
-from speechrnn.export.front_end import front_end
+from speechrnn.export.front_end import add_front_end
 from speechrnn.export.graph import Graph, Inputs
 from speechrnn.nn.acoustic import AcousticModel, ConvolutionalSubsampling, StackFrames
 from speechrnn.nn.recurrent import RecurrentLayer, RecurrentStack
@@ -20,15 +20,17 @@ OUTPUTS = ("log_probs", "frames")
 
 
 def acoustic_graph(model: AcousticModel, tokenizer: Tokenizer) -> onnx.ModelProto:
-    """The whole model.
+    """Build the graph of an acoustic model, front end included.
 
-    `waveforms` (batch, samples) float32, padded with zeros, and `lengths` (batch,) int64 samples ->
-    `log_probs` (batch, frames, symbols) float32, natural logarithms, and `frames` (batch,) int64. Its metadata holds
-    the `alphabet` (JSON, in the order of the symbols; the first is CTC's blank), `sampling_rate` (Hz) and
+    >>> graph = acoustic_graph(*load_acoustic("outputs/demo/acoustic"))  # doctest: +SKIP
+
+    Its inputs are `waveforms` (batch, samples) float32, padded with zeros, and `lengths` (batch,) int64 samples; its
+    outputs `log_probs` (batch, frames, symbols) float32, natural logarithms, and `frames` (batch,) int64. Its metadata
+    has the `alphabet` (JSON, in the order of the symbols; the first is CTC's blank), `sampling_rate` (Hz) and
     `seconds_per_frame`.
     """
     graph = Graph()
-    features, frames = front_end(graph, model.front_end, "waveforms", "lengths")
+    features, frames = add_front_end(graph, model.front_end, "waveforms", "lengths")
     inputs: Inputs = [("waveforms", np.float32, ["batch", "samples"]), ("lengths", np.int64, ["batch"])]
     metadata = {
         "kind": "acoustic",
@@ -40,10 +42,14 @@ def acoustic_graph(model: AcousticModel, tokenizer: Tokenizer) -> onnx.ModelProt
 
 
 def network_graph(model: AcousticModel, int8: bool = False) -> onnx.ModelProto:
-    """The model without its front end: `features` (batch, frames, dimensions), normalised, and `lengths` (batch,).
+    """Build the graph of an acoustic model without its front end.
+
+    Its inputs are `features` (batch, frames, dimensions), normalised, and `lengths` (batch,); its outputs those of
+    `acoustic_graph`.
 
     Args:
-        int8: recurrent and linear layers in dynamic int8; their recurrent cells must be lstm.
+        model: the model.
+        int8: recurrent and linear layers in dynamic int8; the recurrent cells must be lstm.
     """
     inputs: Inputs = [
         ("features", np.float32, ["batch", "frames", model.front_end.dimensions]),
@@ -55,11 +61,11 @@ def network_graph(model: AcousticModel, int8: bool = False) -> onnx.ModelProto:
 def _finish(
     graph: Graph, model: AcousticModel, features: str, frames: str, inputs: Inputs, metadata: dict[str, Any], int8: bool
 ) -> onnx.ModelProto:
-    """From features on to the finished model."""
-    outputs, frames = subsampling(graph, model.subsampling, features, frames)
+    """Add all that comes after the features, and return the finished model."""
+    outputs, frames = add_subsampling(graph, model.subsampling, features, frames)
     outputs = graph.linear(outputs, model.input, int8)
     # (batch, frames, units) -> (frames, batch, units)
-    outputs = recurrent(graph, model.recurrent, graph("Transpose", outputs, perm=[1, 0, 2]), frames, int8)
+    outputs = add_recurrent_stack(graph, model.recurrent, graph("Transpose", outputs, perm=[1, 0, 2]), frames, int8)
     logits = graph.linear(graph("Transpose", outputs, perm=[1, 0, 2]), model.head, int8)
     graph("LogSoftmax", logits, axis=2, name=OUTPUTS[0])
     graph("Identity", frames, name=OUTPUTS[1])
@@ -71,35 +77,38 @@ def _finish(
     return graph.model("acoustic", inputs, shapes, metadata)
 
 
-def subsampling(
+def add_subsampling(
     graph: Graph, module: StackFrames | ConvolutionalSubsampling, features: str, frames: str
 ) -> tuple[str, str]:
-    """(batch, frames, dimensions), (batch,) -> (batch, fewer frames, more dimensions), (batch,)."""
+    """Add the subsampling: (batch, frames, dims), (batch,) -> (batch, frames / stride, other dims), (batch,)."""
     stride, one = graph.integers(module.stride), graph.integers(1)
     if isinstance(module, StackFrames):
         spare = graph.integers(module.stride - 1)
-        groups = graph("Div", graph("Add", graph.count(features, 1), spare), stride)
+        groups = graph("Div", graph("Add", graph.size(features, 1), spare), stride)
         filled = graph("Pad", features, graph.integers(0, 0, 0, 0, module.stride - 1, 0))
         whole = graph("Slice", filled, graph.integers(0), graph("Mul", groups, stride), one)
         outputs = graph("Reshape", whole, graph.integers(0, -1, module.dimensions))
         return outputs, graph("Div", graph("Add", frames, spare), stride)
-    outputs = convolution(graph, module.first, graph("Unsqueeze", features, one))
+    outputs = add_convolution(graph, module.first, graph("Unsqueeze", features, one))
     frames = graph("Add", graph("Div", graph("Sub", frames, one), stride), one)
-    inside = graph.mask(frames, graph.count(outputs, 2))
+    inside = graph.mask(frames, graph.size(outputs, 2))
     outputs = graph("Mul", outputs, graph("Unsqueeze", inside, graph.integers(1, 3)))
-    outputs = graph("Transpose", convolution(graph, module.second, outputs), perm=[0, 2, 1, 3])
+    outputs = graph("Transpose", add_convolution(graph, module.second, outputs), perm=[0, 2, 1, 3])
     return graph("Reshape", outputs, graph.integers(0, 0, module.dimensions)), frames
 
 
-def convolution(graph: Graph, module: nn.Conv2d, inputs: str) -> str:
-    """A convolution and its rectifier."""
+def add_convolution(graph: Graph, module: nn.Conv2d, inputs: str) -> str:
+    """Add a convolution and its ReLU."""
     high, wide = (int(size) for size in module.padding)
     parameters = [graph.constant(tensor) for tensor in (module.weight, module.bias)]
     return graph("Relu", graph("Conv", inputs, *parameters, strides=module.stride, pads=[high, wide, high, wide]))
 
 
-def recurrent(graph: Graph, stack: RecurrentStack, inputs: str, frames: str, int8: bool) -> str:
-    """(frames, batch, units), (batch,) int64 -> (frames, batch, units); ONNX reverses each row by its own length."""
+def add_recurrent_stack(graph: Graph, stack: RecurrentStack, inputs: str, frames: str, int8: bool) -> str:
+    """Add the recurrent layers: (frames, batch, units), (batch,) int64 -> (frames, batch, units).
+
+    ONNX's operators reverse each row by its own length.
+    """
     lengths = graph("Cast", frames, to=6)  # int32
     outputs = inputs
     for number, (layer, norm) in enumerate(zip(stack.layers, stack.norms, strict=True)):

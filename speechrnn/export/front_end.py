@@ -1,7 +1,7 @@
-"""The acoustic features as ONNX operators: what `speechrnn.audio.features` computes, from waveforms on.
+"""The acoustic features of `speechrnn.audio.features` as ONNX operators.
 
 A spectrum is a convolution of the waveform with windowed cosines and sines. That is more arithmetic than a fast Fourier
-transform, but every runtime has it, it is exact, and it is a small part of what the network costs.
+transform, but every runtime has it, it is exact, and its cost is small beside the network's.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from speechrnn.export.graph import Graph
 DELTA = (-0.2, -0.1, 0.0, 0.1, 0.2)  # weights of five frames in the slope of the line through them
 
 
-def front_end(graph: Graph, module: FrontEnd, waveforms: str, lengths: str) -> tuple[str, str]:
-    """(batch, samples), (batch,) int64 -> (batch, frames, dimensions) normalised features, (batch,) int64 frames."""
+def add_front_end(graph: Graph, module: FrontEnd, waveforms: str, lengths: str) -> tuple[str, str]:
+    """Add the front end: (batch, samples), (batch,) int64 -> (batch, frames, dims) features, (batch,) int64 frames."""
     extract = module.extract
     if isinstance(extract, KaldiFilterBank):
         features, frames = kaldi(graph, extract, waveforms, lengths)
@@ -29,7 +29,7 @@ def front_end(graph: Graph, module: FrontEnd, waveforms: str, lengths: str) -> t
 
 
 def log_mel(graph: Graph, module: LogMel, waveforms: str, lengths: str) -> tuple[str, str]:
-    """See `LogMel`: windows are centred on multiples of the hop."""
+    """Add `LogMel`, whose windows are centred on multiples of the hop."""
     size = module.window_samples
     before = module.fft_size // 2 - (module.fft_size - size) // 2  # samples of a window before its centre
     window = module.window.double().numpy()
@@ -42,15 +42,18 @@ def log_mel(graph: Graph, module: LogMel, waveforms: str, lengths: str) -> tuple
 
 
 def kaldi(graph: Graph, module: KaldiFilterBank, waveforms: str, lengths: str) -> tuple[str, str]:
-    """See `KaldiFilterBank`: windows begin at multiples of the hop; mean, pre-emphasis and window are one matrix."""
+    """Add `KaldiFilterBank`, whose windows begin at multiples of the hop.
+
+    Subtraction of the mean, pre-emphasis and window are one matrix.
+    """
     size, hop = module.window_samples, module.hop_samples
-    centre = np.eye(size) - 1 / size  # takes the mean off
+    centre = np.eye(size) - 1 / size  # subtracts the mean
     previous = np.eye(size, k=-1)
     previous[0, 0] = 1.0  # the first sample counts as its own predecessor
     prepare = module.window.double().numpy()[:, None] * ((np.eye(size) - 0.97 * previous) @ centre)
     matrix = 32768.0 * prepare.T @ basis(size, module.fft_size)
     # A waveform shorter than one window is filled up with zeros.
-    count = graph.count(waveforms, 1)
+    count = graph.size(waveforms, 1)
     missing = graph("Max", graph("Sub", graph.integers(size), count), graph.integers(0))
     pads = graph("Concat", graph.integers(0, 0, 0), missing, axis=0)
     filled = graph("Pad", waveforms, pads)
@@ -62,13 +65,21 @@ def kaldi(graph: Graph, module: KaldiFilterBank, waveforms: str, lengths: str) -
 
 
 def basis(window: int, fft_size: int) -> np.ndarray:
-    """(window, 2 * (fft_size / 2 + 1)): cosines, then sines, of each frequency of a transform of so many samples."""
+    """Return the cosines, then the sines, of a Fourier transform's frequencies: (window, 2 * (fft_size / 2 + 1))."""
     angles = 2 * np.pi / fft_size * np.outer(np.arange(window), np.arange(fft_size // 2 + 1))
     return np.concatenate([np.cos(angles), np.sin(angles)], 1)
 
 
 def spectrum(graph: Graph, waveforms: str, matrix: np.ndarray, hop: int, pads: list[int]) -> str:
-    """(batch, samples) -> (batch, frames, frequencies) power, with `matrix` (window, 2 * frequencies)."""
+    """Add a power spectrum: (batch, samples) -> (batch, frames, frequencies).
+
+    Args:
+        graph: the graph.
+        waveforms: (batch, samples).
+        matrix: (window, 2 * frequencies) windowed cosines and sines.
+        hop: samples between two windows.
+        pads: samples of padding before and after the waveform.
+    """
     kernels = graph.constant(matrix.T[:, None].astype(np.float32))  # (2 * frequencies, 1, window)
     row = graph("Unsqueeze", waveforms, graph.integers(1))
     parts = graph("Conv", row, kernels, strides=[hop], pads=pads)  # (batch, 2 * frequencies, frames)
@@ -79,12 +90,12 @@ def spectrum(graph: Graph, waveforms: str, matrix: np.ndarray, hop: int, pads: l
 
 
 def mfcc(graph: Graph, module: MFCC, features: str, frames: str) -> str:
-    """See `MFCC`: (batch, frames, bins), (batch,) -> (batch, frames, coefficients * (1 + deltas))."""
+    """Add `MFCC`: (batch, frames, bins), (batch,) -> (batch, frames, coefficients * (1 + deltas))."""
     order = graph("MatMul", features, graph.constant(module.dct))
     orders = [order]
     if module.deltas:
-        # Two frames more at both ends, which repeat the utterance's own first and last.
-        count = graph("Add", graph.count(features, 1), graph.integers(len(DELTA) - 1))
+        # Two more frames at both ends repeat the utterance's first and last.
+        count = graph("Add", graph.size(features, 1), graph.integers(len(DELTA) - 1))
         last = graph("Unsqueeze", graph("Sub", frames, graph.integers(1)), graph.integers(1))
         places = graph("Min", graph.positions(count, -(len(DELTA) // 2)), last)
         index = graph("Unsqueeze", graph("Max", places, graph.integers(0)), graph.integers(2))
@@ -100,8 +111,8 @@ def mfcc(graph: Graph, module: MFCC, features: str, frames: str) -> str:
 
 
 def normalise(graph: Graph, module: Normalise, features: str, frames: str) -> str:
-    """See `Normalise`."""
-    inside = graph("Unsqueeze", graph.mask(frames, graph.count(features, 1)), graph.integers(2))
+    """Add `Normalise`: (batch, frames, dimensions), (batch,) -> (batch, frames, dimensions)."""
+    inside = graph("Unsqueeze", graph.mask(frames, graph.size(features, 1)), graph.integers(2))
     if module.kind == "training":
         centred = graph("Sub", features, graph.constant(module.mean))
         features = graph("Div", centred, graph.constant(module.deviation))

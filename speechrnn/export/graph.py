@@ -1,4 +1,4 @@
-"""ONNX graphs written down operator by operator: an exported file says what the model does, not how torch does it."""
+"""ONNX graphs built operator by operator: an exported file depends on the model, not on how torch runs it."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ GATES = {"lstm": (0, 3, 1, 2), "gru": (1, 0, 2), "rnn_tanh": (0,)}
 OPERATORS = {"lstm": "LSTM", "gru": "GRU", "rnn_tanh": "RNN"}
 
 Inputs = Sequence[tuple[str, type, Sequence[str | int]]]
-"""Name, numpy type and shape (names for what is free) of what goes into a graph or comes out of it."""
+"""Name, numpy type and shape (names for free axes) of a graph's inputs or outputs."""
 
 
-def require(*packages: str) -> None:
-    """Says how to install what files are written and run with, where it is absent.
+def require_packages(*packages: str) -> None:
+    """Check that onnx and other packages are installed.
 
     Raises:
-        UserError: it is.
+        UserError: one is not; the message says how to install it.
     """
     for package in ("onnx", *packages):
         try:
@@ -45,7 +45,7 @@ def require(*packages: str) -> None:
 
 
 class Graph:
-    """A graph in the making; values go by their names.
+    """An ONNX graph under construction; values are known by their names.
 
     >>> graph = Graph()
     >>> graph("Add", "inputs", graph.constant(np.float32(1)), name="outputs")
@@ -53,12 +53,12 @@ class Graph:
     """
 
     def __init__(self) -> None:
-        require()
+        require_packages()
         self.nodes: list[onnx.NodeProto] = []
         self.constants: dict[str, np.ndarray] = {}
 
     def __call__(self, operator: str, *inputs: str, name: str = "", domain: str = "", **attributes: Any) -> str:
-        """Adds an operator; returns the name of its (first) result, a new one where none is given."""
+        """Add an operator; return the name of its (first) result, a new name where none is given."""
         from onnx import helper
 
         name = name or f"{operator.lower()}_{len(self.nodes)}"
@@ -66,35 +66,35 @@ class Graph:
         return name
 
     def constant(self, values: Any) -> str:
-        """Numbers that the file holds; those of a tensor are copied from it."""
+        """Add constant numbers, such as a model's weights; return their name."""
         name = f"constant_{len(self.constants)}"
         self.constants[name] = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
         return name
 
     def integers(self, *values: int) -> str:
-        """(values,) int64, as axes and shapes are given."""
+        """Add (values,) int64 constants, as axes and shapes need them."""
         return self.constant(np.array(values, np.int64))
 
-    def count(self, inputs: str, axis: int) -> str:
-        """(1,) int64: how many there are along an axis."""
+    def size(self, inputs: str, axis: int) -> str:
+        """Add the size of an axis: (1,) int64."""
         return self("Shape", inputs, start=axis, end=axis + 1)
 
     def positions(self, count: str, start: int = 0) -> str:
-        """start, start + 1, ... int64, for a (1,) count of them."""
+        """Add the numbers start, start + 1, ... int64; `count` is (1,)."""
         end = self("Add", count, self.integers(start))
         scalar = self("Squeeze", end)
         return self("Range", self.constant(np.int64(start)), scalar, self.constant(np.int64(1)))
 
     def mask(self, lengths: str, count: str) -> str:
-        """(batch,), (1,) -> (batch, count) float32, 1 where a frame belongs to the utterance."""
+        """Add a mask: (batch,) lengths, (1,) count -> (batch, count) float32, 1 within each length."""
         inside = self("Less", self.positions(count), self("Unsqueeze", lengths, self.integers(1)))
         return self("Cast", inside, to=1)
 
     def linear(self, inputs: str, layer: nn.Linear, int8: bool = False) -> str:
-        """(..., in) -> (..., out); with `int8` the weight is stored so and the inputs are rounded as they come."""
+        """Add a linear layer: (..., in) -> (..., out); with `int8` in dynamic int8."""
         weight = layer.weight.detach().t()
         if int8:
-            steps, scale = to_int8(weight, 0)
+            steps, scale = quantise_int8(weight, 0)
             zero = np.zeros(scale.shape, np.int8)
             parts = (self.constant(values) for values in (steps, scale, zero))
             product = self("DynamicQuantizeMatMul", inputs, *parts, domain=MICROSOFT)
@@ -105,18 +105,21 @@ class Graph:
     def recurrent(
         self, inputs: str, layer: RecurrentLayer, lengths: str = "", states: Sequence[str] = (), int8: bool = False
     ) -> tuple[str, list[str]]:
-        """One recurrent layer.
-
-        (frames, batch, in) -> (frames, directions, batch, units), and its last states, (directions, batch, units) each.
+        """Add a recurrent layer.
 
         Args:
-            lengths: (batch,) int32 true frames; what comes out beyond them is 0. Without: all are as long.
-            states: the first ones, (directions, batch, units) each: output and cell of an lstm. Without: zeros.
-            int8: the weights are stored so and the inputs and states are rounded as they come; only lstm.
+            inputs: (frames, batch, in).
+            layer: its parameters.
+            lengths: (batch,) int32 valid frames, beyond which the outputs are 0; "": all frames are valid.
+            states: first states, (directions, batch, units) each: hidden and cell state of an lstm; none: zeros.
+            int8: store the weights in int8 and round inputs and states at run time; only lstm.
+
+        Returns:
+            (frames, directions, batch, units) outputs, and the last states, (directions, batch, units) each.
         """
         from onnx import helper
 
-        weights, recurrent, biases = directions(layer)
+        weights, recurrent, biases = stack_directions(layer)
         tensors = {"W": weights, "R": recurrent}
         first = [*states, *[""] * (2 - len(states))] if layer.cell == "lstm" else [*states]
         attributes: dict[str, Any] = {"hidden_size": layer.network.hidden_size}
@@ -129,7 +132,7 @@ class Graph:
             operator, domain = "DynamicQuantizeLSTM", MICROSOFT
             extra = [""]  # peepholes
             for name, tensor in tensors.items():
-                tensors[name], scale = to_int8(tensor.transpose(1, 2), 1)  # (directions, in, gates * units)
+                tensors[name], scale = quantise_int8(tensor.transpose(1, 2), 1)  # (directions, in, gates * units)
                 extra += [self.constant(scale), self.constant(np.zeros(scale.shape, np.int8))]
         given = [*(self.constant(tensor) for tensor in tensors.values()), self.constant(biases), lengths, *first]
         number = len(self.nodes)
@@ -139,15 +142,15 @@ class Graph:
         return names[0], names[1:]
 
     def norm(self, inputs: str, layer: nn.LayerNorm) -> str:
-        """Layer norm over the last dimension."""
+        """Add a layer norm over the last dimension."""
         weight, bias = self.constant(layer.weight), self.constant(layer.bias)
         return self("LayerNormalization", inputs, weight, bias, epsilon=layer.eps)
 
     def model(self, name: str, inputs: Inputs, outputs: Inputs, metadata: Mapping[str, Any]) -> onnx.ModelProto:
-        """The whole, checked; metadata that is no text is written as JSON.
+        """Return the finished, checked model; metadata that is not text is written as JSON.
 
         Raises:
-            UserError: it is larger than the file format allows.
+            UserError: the model is larger than the file format allows.
         """
         from onnx import checker, helper, numpy_helper
 
@@ -174,8 +177,8 @@ class Graph:
         return model
 
 
-def directions(layer: RecurrentLayer) -> tuple[Tensor, Tensor, Tensor]:
-    """A layer's parameters as ONNX has them.
+def stack_directions(layer: RecurrentLayer) -> tuple[Tensor, Tensor, Tensor]:
+    """Return a layer's parameters in the layout of ONNX.
 
     Returns:
         (directions, gates * units, in), (directions, gates * units, units) and (directions, 2 * gates * units).
@@ -191,11 +194,18 @@ def directions(layer: RecurrentLayer) -> tuple[Tensor, Tensor, Tensor]:
     return torch.stack(weights), torch.stack(recurrents), torch.stack(both)
 
 
-def to_int8(weight: Tensor, axis: int) -> tuple[Tensor, np.ndarray]:
-    """Symmetric int8 with a step of its own for each output, whose inputs lie along `axis`.
+def quantise_int8(weight: Tensor, axis: int) -> tuple[Tensor, np.ndarray]:
+    """Quantise a weight to symmetric int8, with a scale for each output.
+
+    >>> quantise_int8(torch.tensor([[1.0, -0.5]]), 1)[0].tolist()
+    [[127, -64]]
+
+    Args:
+        weight: float32.
+        axis: the axis of the inputs.
 
     Returns:
-        the steps, in the shape of `weight`, and the size of one, without the axis.
+        int8 in the shape of `weight`, and the scales, without the axis.
     """
     scale = (weight.abs().amax(axis, keepdim=True) / 127).clamp_min(torch.finfo(torch.float32).tiny)
     steps = (weight / scale).round().to(torch.int8).contiguous()

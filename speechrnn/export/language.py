@@ -1,4 +1,4 @@
-"""The language model as an ONNX graph: one token further, from a state that the caller keeps."""
+"""The language model as an ONNX graph: one step from a state that the caller stores."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 def language_graph(model: LanguageModel, tokenizer: Tokenizer) -> onnx.ModelProto:
-    """One step of the model, as `LanguageModel.score`.
+    """Build the graph of one step of a language model, as `LanguageModel.score`.
 
-    `tokens` (batch,) int64 and `states` (batch, state_size) float32, zeros before a text ->
-    `log_probs` (batch, vocabulary) float32, natural logarithms of what comes next, and `new_states`. A text begins as
-    if token 0, the end of a line, stood before it. Its metadata holds the `alphabet` (JSON, in the order of the
+    >>> graph = language_graph(*load_language("outputs/demo/language"))  # doctest: +SKIP
+
+    Its inputs are `tokens` (batch,) int64 and `states` (batch, state_size) float32, zeros before a text; its outputs
+    `log_probs` (batch, vocabulary) float32, natural log-probabilities of the next token, and `new_states`. A text
+    begins as if token 0, the end of a line, stood before it. Its metadata has the `alphabet` (JSON, in the order of the
     tokens) and the `state_size`.
     """
     graph = Graph()
@@ -42,7 +44,7 @@ def language_graph(model: LanguageModel, tokenizer: Tokenizer) -> onnx.ModelProt
         outputs = news[0]
         ends += news
     graph("Concat", *ends, axis=1, name="new_states")
-    graph("Identity", softmax(graph, model, weight, outputs), name="log_probs")
+    graph("Identity", add_softmax(graph, model, weight, outputs), name="log_probs")
     size = model.state_size
     return graph.model(
         "language",
@@ -52,33 +54,33 @@ def language_graph(model: LanguageModel, tokenizer: Tokenizer) -> onnx.ModelProt
     )
 
 
-def softmax(graph: Graph, model: LanguageModel, weight: str, outputs: str) -> str:
-    """(batch, dimensions) -> (batch, vocabulary) log-probabilities, for each of the softmaxes that there are."""
+def add_softmax(graph: Graph, model: LanguageModel, weight: str, outputs: str) -> str:
+    """Add a model's softmax, of whichever kind: (batch, dimensions) -> (batch, vocabulary) log-probabilities."""
     module = model.softmax
     bias = graph.constant(module.bias)
     if isinstance(module, MixtureOfSoftmaxes):
         latent = graph("Tanh", graph.linear(outputs, module.latent))
-        # Components are rows of their own for as long as they take to become scores.
+        # Each component is a row of its own until the scores are computed.
         rows = graph("Reshape", latent, graph.integers(-1, module.weight.shape[1]))
         scores = graph("Gemm", rows, weight, bias, transB=1)
         each = graph("Reshape", scores, graph.integers(-1, module.components, model.vocabulary))
         prior = graph("LogSoftmax", graph.linear(outputs, module.prior), axis=1)
-        weighed = graph("Add", graph("LogSoftmax", each, axis=2), graph("Unsqueeze", prior, graph.integers(2)))
-        return graph("ReduceLogSumExp", weighed, graph.integers(1), keepdims=0)
+        weighted = graph("Add", graph("LogSoftmax", each, axis=2), graph("Unsqueeze", prior, graph.integers(2)))
+        return graph("ReduceLogSumExp", weighted, graph.integers(1), keepdims=0)
     if isinstance(module.fit, nn.Linear):
         outputs = graph.linear(outputs, module.fit)
     scores = graph("Gemm", outputs, weight, bias, transB=1)
     if not isinstance(module, AdaptiveSoftmax):
         return graph("LogSoftmax", scores, axis=1)
 
-    def between(values: str, start: int, end: int) -> str:
+    def slice_columns(values: str, start: int, end: int) -> str:
         return graph("Slice", values, graph.integers(start), graph.integers(end), graph.integers(1))
 
     frequent = module.frequent
-    head = graph("Concat", between(scores, 0, frequent), graph.linear(outputs, module.clusters), axis=1)
+    head = graph("Concat", slice_columns(scores, 0, frequent), graph.linear(outputs, module.clusters), axis=1)
     first = graph("LogSoftmax", head, axis=1)
-    parts = [between(first, 0, frequent)]
+    parts = [slice_columns(first, 0, frequent)]
     for number, (start, end) in enumerate(module.ranges, start=frequent):
-        within = graph("LogSoftmax", between(scores, start, end), axis=1)
-        parts.append(graph("Add", within, between(first, number, number + 1)))
+        within = graph("LogSoftmax", slice_columns(scores, start, end), axis=1)
+        parts.append(graph("Add", within, slice_columns(first, number, number + 1)))
     return graph("Concat", *parts, axis=1)

@@ -16,6 +16,7 @@ from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformAugment, Wa
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import Batch, PlannedBatches, Utterances, examples, loader
+from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_tokenizer
 from speechrnn.decoding.greedy import greedy
 from speechrnn.evaluation.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 logger = logging.getLogger("speechrnn")
+IMPLAUSIBLE_LOSS = 100.0  # nats a label
+MOST_WARNINGS = 10  # of implausible losses in one process
 LARGEST_DEV_LOSS = 100.0  # nats a label; an utterance that is too short for its labels has an infinite loss
 
 
@@ -98,6 +101,7 @@ class AcousticTask:
         """
         self.fabric = fabric
         self.tokenizer = tokenizer
+        self.warnings = 0  # of implausible losses so far
         self.carried = torch.empty(0)  # there is no state between utterances
         trainer = settings.trainer
         self.memory_keys = f"trainer.batch_seconds (now {trainer.batch_seconds:g}) or corpus.max_seconds"
@@ -161,6 +165,24 @@ class AcousticTask:
         batch = batch.to(self.fabric.device)
         log_probs, frames = model(batch.waveforms, batch.lengths)
         return ctc_loss(log_probs, frames, batch.labels, batch.label_lengths, self.model.frames(batch.spoken))
+
+    def weight(self, batch: Batch) -> float:
+        """Return 1: all batches have the same weight."""
+        return 1.0
+
+    def check_loss(self, batch: Batch, loss: float) -> None:
+        """Warn of a loss that no model of this audio and these labels should have, with the batch's utterances."""
+        if loss > IMPLAUSIBLE_LOSS and self.warnings < MOST_WARNINGS:
+            self.warnings += 1
+            more = f" and {len(batch.ids) - 5} more" if len(batch.ids) > 5 else ""
+            logger.warning(
+                "A batch has a loss of %.0f nats a label, as if its texts did not belong to its audio: look for wrong "
+                "transcripts, labels that do not fit between long pauses, or augmentation that is too strong, among "
+                "the utterances %s%s.",
+                loss,
+                ", ".join(batch.ids[:5]),
+                more,
+            )
 
     def amount(self, batch: Batch) -> float:
         """Return the seconds of audio of a batch, without padding."""
@@ -264,8 +286,9 @@ def train_acoustic(
     fingerprint = {
         **{f"features.{key}": value for key, value in asdict(settings.features).items()},
         **{f"acoustic.{key}": value for key, value in asdict(settings.acoustic).items()},
-        "utterances": len(task.batches.examples),
-        "tokenizer": tokenizer.symbols[:1000],
+        "training data": fingerprint_cuts(train),
+        "validation data": fingerprint_cuts(dev) if dev is not None else None,
+        "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
     }
     loop: Loop[Batch, AcousticModel] = Loop(fabric, task, settings.trainer, folder, fingerprint)

@@ -55,7 +55,13 @@ class TriggeredAverage(Average[ModelT]):
     """
 
     def __init__(self, model: ModelT, nonmonotone: int) -> None:
-        """Copy the model; averaging begins when an epoch is worse than the best one before the last `nonmonotone`."""
+        """Copy the model.
+
+        Args:
+            model: the model.
+            nonmonotone: the paper's n: averaging begins after an epoch that is worse than the best of all epochs before
+                the `nonmonotone` ones that precede it.
+        """
         super().__init__(model, 0.0)
         self.nonmonotone = nonmonotone
         self.since = -1
@@ -66,9 +72,8 @@ class TriggeredAverage(Average[ModelT]):
 
     def end_epoch(self, criteria: Sequence[float], step: int) -> bool:
         """Return whether averaging begins after an epoch; see `Average.end_epoch`."""
-        begins = (
-            self.since < 0 and len(criteria) > self.nonmonotone and criteria[-1] > min(criteria[: -self.nonmonotone])
-        )
+        earlier = criteria[: -self.nonmonotone - 1]  # the paper's logs[0..t-n-1], where the epoch itself is logs[t]
+        begins = self.since < 0 and len(earlier) > 0 and criteria[-1] > min(earlier)
         if begins:
             self.since = step
         return begins

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from speechrnn.core.errors import UserError
+from speechrnn.data.fingerprint import fingerprint_tokenizer, fingerprint_tokens
 from speechrnn.data.tokens import BpttBatches, TokenBatch, TokenFile
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.text.tokenizers import Tokenizer
@@ -117,7 +118,8 @@ class LanguageTask:
         dropped = self.model.drop(outputs)
         with self.fabric.autocast():
             nats = -self.model.target_log_probs(dropped, batch.targets)
-        loss = nats.sum() / (batch.targets >= 0).sum()
+        # In one of several processes all rows may have ended, and the loss of no token is 0.
+        loss = nats.sum() / (batch.targets >= 0).sum().clamp_min(1)
         # A state that is not finite would never leave its row.
         self.carried = states.detach() if bool(torch.isfinite(loss)) else torch.zeros_like(states)
         if self.options.activation:
@@ -125,6 +127,16 @@ class LanguageTask:
         if self.options.temporal_activation and len(outputs) > 1:
             loss = loss + self.options.temporal_activation * outputs.diff(dim=0).square().mean()
         return loss
+
+    def weight(self, batch: TokenBatch) -> float:
+        """Return the share of the batch's places that have a target: rows end where there are no more documents.
+
+        Each token counts as much, in a batch of 64 rows and in the last one of an epoch, where a single row is left.
+        """
+        return self.amount(batch) / batch.targets.numel()
+
+    def check_loss(self, batch: TokenBatch, loss: float) -> None:
+        """Accept any loss: the tokens of a text always have a probability."""
 
     def amount(self, batch: TokenBatch) -> float:
         """Return the number of target tokens of a batch."""
@@ -209,8 +221,9 @@ def train_language(
         "batch_size": trainer.batch_size,
         "bptt": trainer.bptt,
         "documents": documents,
-        "tokens": len(train),
-        "tokenizer": tokenizer.symbols[:1000],
+        "training data": fingerprint_tokens(train),
+        "validation data": fingerprint_tokens(valid) if valid is not None else None,
+        "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
     }
     loop: Loop[TokenBatch, LanguageModel] = Loop(fabric, task, trainer, folder, fingerprint)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -157,7 +158,9 @@ class Loop(Generic[BatchT, ModelT]):
         if not self.all_finite(loss):
             self.skip(batch, loss)
             return
-        self.fabric.backward(loss)
+        self.task.check_loss(batch, loss.item())
+        weight = self.task.weight(batch)
+        self.fabric.backward(loss * weight)
         norm = self.fabric.clip_gradients(
             self.model, self.optimiser, max_norm=options.gradient_clip or math.inf, error_if_nonfinite=False
         )
@@ -168,8 +171,8 @@ class Loop(Generic[BatchT, ModelT]):
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         state.step += 1
-        state.loss_sum += loss.item()
-        state.counted += 1
+        state.loss_sum += loss.item() * weight
+        state.counted += weight
         self.average.update(self.task.model, state.step)
         if state.step % 20 == 0:
             self.fabric.log_dict({"train/loss": loss.item(), "train/rate": rate}, state.step)
@@ -210,13 +213,11 @@ class Loop(Generic[BatchT, ModelT]):
         figures = self.task.evaluate(self.average.model)
         state.seconds["evaluation"] += time.monotonic() - began
         # The mean over processes: they must agree on the best epoch, or one would wait for the others for ever.
-        sums = sum_over_processes(
-            self.fabric, torch.tensor([state.loss_sum, float(state.counted)], device=self.fabric.device)
-        )
-        train_loss = float(sums[0] / sums[1].clamp_min(1))
+        sums = sum_over_processes(self.fabric, torch.tensor([state.loss_sum, state.counted], device=self.fabric.device))
+        train_loss = float(sums[0] / sums[1]) if sums[1] > 0 else 0.0
         record = {"epoch": state.epoch + 1, "step": state.step, "train_loss": train_loss, **figures}
         state.history.append(record)
-        state.epoch, state.batch, state.loss_sum, state.counted = state.epoch + 1, 0, 0.0, 0
+        state.epoch, state.batch, state.loss_sum, state.counted = state.epoch + 1, 0, 0.0, 0.0
         criterion = record.get(self.task.criterion, record["train_loss"])
         state.stale = 0 if criterion < state.best else state.stale + 1
         better = criterion <= state.best  # of equal epochs the later one, whose loss is mostly smaller
@@ -292,6 +293,12 @@ class Loop(Generic[BatchT, ModelT]):
             raise UserError(
                 f"The checkpoint {path} is damaged; remove it, or start afresh with restart=true."
             ) from error
+        unrecorded = self.fingerprint.keys() - saved["fingerprint"].keys()
+        if unrecorded:
+            raise UserError(
+                f"The checkpoint {path} is of an older version and does not record which {sorted(unrecorded)[0]} it "
+                "belongs to; start afresh with restart=true or use another name=."
+            )
         if saved["fingerprint"] != self.fingerprint:
             raise UserError(
                 f"The checkpoint {path} comes from another configuration "
@@ -313,10 +320,13 @@ def describe_changes(old: dict[str, Any], new: dict[str, Any]) -> str:
 
     >>> describe_changes({"layers": 3, "units": 8}, {"layers": 4, "units": 8})
     'layers was 3, is 4'
+    >>> describe_changes({"training data": 64 * "a"}, {"training data": 64 * "b"})
+    'the training data has changed'
     """
-    changes = [
-        f"{key} was {old.get(key)!r}, is {new.get(key)!r}"
-        for key in sorted(old.keys() | new.keys())
-        if old.get(key) != new.get(key)
-    ]
+    changes = []
+    for key in sorted(old.keys() | new.keys()):
+        was, now = old.get(key), new.get(key)
+        if was != now:
+            digest = any(isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) for value in (was, now))
+            changes.append(f"the {key} has changed" if digest else f"{key} was {was!r}, is {now!r}")
     return "; ".join(changes[:3])

@@ -63,7 +63,7 @@ class Progress:
             self.bar_task,
             completed=state.epoch + state.batch / size,
             epoch=f"{state.epoch + 1}/{self.epochs}",
-            loss=self.training_task.format_loss(state.loss_sum / max(state.counted, 1)),
+            loss=self.training_task.format_loss(state.loss_sum / max(state.counted, 1e-9)),
             speed=self.speed(state),
         )
 

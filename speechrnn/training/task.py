@@ -45,6 +45,14 @@ class Task(Protocol[BatchT, ModelT]):
         """Return the scalar to minimise; `model` is this task's model, perhaps wrapped for several processes."""
         ...
 
+    def weight(self, batch: BatchT) -> float:
+        """Return the weight of a batch's loss, 0 to 1: 1 for a full batch, 0 for one with nothing to learn from."""
+        ...
+
+    def check_loss(self, batch: BatchT, loss: float) -> None:
+        """Warn of a loss that is finite but so large that the data must be wrong."""
+        ...
+
     def amount(self, batch: BatchT) -> float:
         """Return how much training data a batch holds, in units."""
         ...
@@ -73,8 +81,8 @@ class State:
         epoch: the current epoch, from 0.
         batch: the next batch of it.
         step: optimiser steps taken.
-        loss_sum: sum of this epoch's finite losses so far, in this process.
-        counted: number of this epoch's finite losses so far, in this process.
+        loss_sum: weighted sum of this epoch's finite losses so far, in this process.
+        counted: sum of their weights.
         amount: units of training data read, in this process.
         nonfinite: losses in a row that were no finite number.
         history: one record of figures for each epoch.
@@ -88,7 +96,7 @@ class State:
     batch: int = 0
     step: int = 0
     loss_sum: float = 0.0
-    counted: int = 0
+    counted: float = 0.0
     amount: float = 0.0
     nonfinite: int = 0
     history: list[dict[str, float]] = field(default_factory=list)

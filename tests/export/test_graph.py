@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
 from speechrnn.export import graph as graphs
-from speechrnn.export.graph import Graph, require, to_int8
+from speechrnn.export.graph import Graph, quantise_int8, require_packages
 
 
 @given(st.integers(0, 10_000), st.sampled_from([0, 1]))
 def test_int8_is_within_half_a_step_and_uses_the_whole_range(seed: int, axis: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     weight = torch.randn(6, 5, generator=generator) * 10 ** torch.empty(1).uniform_(-6, 3, generator=generator)
-    steps, scale = to_int8(weight, axis)
+    steps, scale = quantise_int8(weight, axis)
     size = torch.from_numpy(np.expand_dims(scale, axis))
     assert steps.dtype == torch.int8 and scale.shape == (weight.shape[1 - axis],)
     assert ((steps * size - weight).abs() <= 0.5001 * size).all()
@@ -27,7 +27,7 @@ def test_int8_is_within_half_a_step_and_uses_the_whole_range(seed: int, axis: in
 
 
 def test_int8_of_zeros_is_zeros() -> None:
-    steps, scale = to_int8(torch.zeros(3, 2), 0)
+    steps, scale = quantise_int8(torch.zeros(3, 2), 0)
     assert not steps.any() and (scale > 0).all()
 
 
@@ -37,7 +37,7 @@ def test_without_the_library_the_sentence_says_how_to_install_it(monkeypatch: py
     with pytest.raises(UserError, match=r"needs the package onnx; pip install 'speechrnn\[export\]'"):
         Graph()
     with pytest.raises(UserError, match="needs the package onnx"):
-        require("onnxruntime")
+        require_packages("onnxruntime")
 
 
 def test_a_model_beyond_the_file_format_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
