@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from lhotse import CutSet
 
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformOptions
 from speechrnn.audio.features import FeatureOptions
+from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import corpus_options
 from speechrnn.data.corpora.prepare import prepare
 from speechrnn.nn.acoustic import AcousticOptions
@@ -150,6 +152,34 @@ def test_two_processes_train_one_model(tmp_path: Path, dev_fraction: float) -> N
     assert metrics["acoustic"]["epochs"] == 8
     assert metrics["decode"]["greedy"]["utterances"] == 10
     assert ended.stderr.count("epoch 8/8") == 1  # one process talks
+
+
+def test_a_training_does_not_go_on_with_another_corpus(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
+    train(cuts, tmp_path, epochs=1)
+    changed = cuts[0].map(lambda cut: cut.with_id(cut.id.replace("1", "one"))).to_eager()
+    with pytest.raises(UserError, match=r"the training data has changed.*restart=true"):
+        train((changed, cuts[1]), tmp_path, epochs=2)
+    with pytest.raises(UserError, match=r"the validation data has changed"):
+        train((cuts[0], cuts[1].subset(first=1)), tmp_path, epochs=2)
+
+
+def test_a_loss_that_no_speech_can_have_names_its_utterances(
+    cuts: tuple[CutSet, CutSet], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = settings()
+    task = AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)
+    _, batches = task.epoch(0, 0)
+    batch = next(iter(batches))
+    task.check_loss(batch, 99.0)
+    assert caplog.text == ""
+    task.check_loss(batch, 8000.0)
+    assert "8000 nats a label" in caplog.text and batch.ids[0] in caplog.text
+    # The fault that made it necessary: bounds of the speech between which no label fits.
+    loss = task.loss(task.model, replace(batch, spoken=torch.zeros_like(batch.spoken)))
+    assert loss > 100
+    for _ in range(50):
+        task.check_loss(batch, loss.item())
+    assert caplog.text.count("nats a label") == 10
 
 
 def test_utterances_with_too_few_frames_are_listed_and_left_out(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:

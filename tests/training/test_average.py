@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from speechrnn.training.average import Average, TriggeredAverage
@@ -29,15 +31,31 @@ def test_the_triggered_average_is_the_plain_mean_since_its_trigger() -> None:
     average = TriggeredAverage(number(0.0), nonmonotone=2)
     average.update(number(7.0), 1)
     assert average.model.weight.item() == 7.0  # until then the model itself
-    assert not average.end_epoch(
-        [5.0, 4.0, 4.5], 1
-    )  # worse than the one before, but that is no earlier than the last 2
-    assert average.end_epoch([5.0, 4.0, 4.5, 4.6], 1)
+    assert not average.end_epoch([5.0, 4.0, 4.5, 4.6], 1)  # worse than the 4.0, but that is among the last two
+    assert average.end_epoch([5.0, 4.0, 4.5, 4.6, 4.7], 1)
     for step, value in enumerate([1.0, 2.0, 6.0], start=2):
         average.update(number(value), step)
     assert average.model.weight.item() == pytest.approx(3.0)
-    assert not average.end_epoch([5.0, 4.0, 4.5, 4.6, 9.0], 4)  # it begins once
+    assert not average.end_epoch([5.0, 4.0, 4.5, 4.6, 4.7, 9.0], 4)  # it begins once
     assert average.since == 1
+
+
+@given(
+    st.integers(1, 6),
+    st.lists(st.floats(1, 9).map(lambda value: round(value, 1)), max_size=30),
+)
+def test_averaging_begins_where_the_papers_algorithm_says(interval: int, criteria: list[float]) -> None:
+    """Algorithm 1 of Merity et al. 2018, written as it is printed there: t > n and v > min of logs[0..t-n-1]."""
+    logs: list[float] = []
+    expected = None
+    for epoch, value in enumerate(criteria):
+        t = len(logs)
+        if expected is None and t > interval and value > min(logs[l] for l in range(t - interval)):  # noqa: E741
+            expected = epoch
+        logs.append(value)
+    average = TriggeredAverage(number(0.0), interval)
+    begins = [epoch for epoch in range(len(criteria)) if average.end_epoch(criteria[: epoch + 1], epoch)]
+    assert begins == ([] if expected is None else [expected])
 
 
 def test_training_does_not_reach_the_average() -> None:

@@ -167,6 +167,63 @@ def test_documents_know_nothing_of_each_other(tmp_path: Path) -> None:
     assert task.loss(task.model, all_fresh).item() == alone
 
 
+def test_each_token_counts_as_much_whatever_rows_are_left(tmp_path: Path) -> None:
+    """The gradient of a batch with one row left of four is a quarter of that row's own."""
+    task = make_task(tmp_path, documents=True, random_bptt=False)
+    task.model.eval()
+    _, batches = task.epoch(0, 0)
+    batch = next(iter(batches))
+    gradients = []
+    for inputs, targets in (
+        (batch.inputs, batch.targets.where(torch.arange(4) == 2, torch.tensor(-1))),
+        (batch.inputs[:, 2:3], batch.targets[:, 2:3]),
+    ):
+        part = TokenBatch(inputs, targets, torch.ones(inputs.shape[1], dtype=torch.bool))
+        task.carried = task.model.start(inputs.shape[1])
+        task.model.zero_grad()
+        (task.loss(task.model, part) * task.weight(part)).backward()
+        gradients.append(
+            [parameter.grad.clone() for parameter in task.model.parameters() if parameter.grad is not None]
+        )
+    for few, single in zip(*gradients, strict=True):
+        torch.testing.assert_close(4 * few, single)
+
+
+def test_a_process_whose_rows_have_ended_has_a_loss_of_zero(tmp_path: Path) -> None:
+    task = make_task(tmp_path, documents=True)
+    _, batches = task.epoch(0, 0)
+    batch = next(iter(batches))
+    ended = TokenBatch(torch.zeros_like(batch.inputs), torch.full_like(batch.targets, -1), batch.fresh)
+    loss = task.loss(task.model, ended)
+    assert loss.item() == 0.0 and task.weight(ended) == 0.0
+    (loss * task.weight(ended)).backward()
+    assert all(torch.isfinite(p.grad).all() for p in task.model.parameters() if p.grad is not None)
+
+
+def test_a_training_does_not_go_on_with_another_text_or_vocabulary(tmp_path: Path) -> None:
+    train(tmp_path)
+    other = CharTokenizer.build(["abcdefgz"])
+    assert len(other) == len(TOKENIZER)
+    chosen = trainer(epochs=3)
+    texts = token_file(tmp_path / "train", 120), token_file(tmp_path / "valid", 12)
+    with pytest.raises(UserError, match=r"the tokenizer has changed.*restart=true"):
+        train_language(make_fabric(chosen, tmp_path), LANGUAGE, chosen, other, *texts, documents=False, folder=tmp_path)
+    shifted = [[*TOKENIZER.encode(LINES[(number + 1) % 3]), 0] for number in range(120)]
+    changed = write_tokens(tmp_path / "train", [Block(line, len(line)) for line in shifted], len(TOKENIZER))
+    assert len(changed) == len(texts[0])
+    with pytest.raises(UserError, match=r"the training data has changed.*restart=true"):
+        train_language(
+            make_fabric(chosen, tmp_path),
+            LANGUAGE,
+            chosen,
+            TOKENIZER,
+            changed,
+            texts[1],
+            documents=False,
+            folder=tmp_path,
+        )
+
+
 def test_penalties_and_the_rate_of_short_windows(tmp_path: Path) -> None:
     task = make_task(tmp_path, activation=2.0, temporal_activation=1.0)
     task.model.eval()  # nothing is drawn

@@ -65,6 +65,12 @@ class Task:
     def loss(self, model: nn.Module, batch: Target) -> Tensor:
         return (model() - batch.value).square().sum()
 
+    def weight(self, batch: Target) -> float:
+        return 1.0
+
+    def check_loss(self, batch: Target, loss: float) -> None:
+        pass
+
     def amount(self, batch: Target) -> float:
         return 1.0
 
@@ -225,6 +231,34 @@ def test_a_checkpoint_of_another_configuration(tmp_path: Path) -> None:
     make_loop(Task(), tmp_path, layers=3).run()
     with pytest.raises(UserError, match=r"another configuration \(layers was 3, is 4\).*restart=true"):
         make_loop(Task(), tmp_path, layers=4).run()
+
+
+def test_a_checkpoint_that_does_not_record_its_data(tmp_path: Path) -> None:
+    make_loop(Task(), tmp_path, layers=3).run()
+    with pytest.raises(UserError, match=r"last\.ckpt .*older version.*training data.*restart=true"):
+        make_loop(Task(), tmp_path, **{"layers": 3, "training data": 64 * "0"}).run()
+
+
+def test_a_batch_counts_by_its_weight(tmp_path: Path) -> None:
+    """A weight of 0 takes no step away from the start; the mean training loss is weighted, too."""
+
+    class Weighted(Task):
+        def weight(self, batch: Target) -> float:
+            return 1.0 if batch.value == 2.0 else 0.0
+
+    options = replace(PLAIN, epochs=1, optimiser="nt_asgd", weight_decay=0.0, gradient_clip=0.0)
+    loop = make_loop(Weighted(), tmp_path, options)
+    steps = []
+    backward = loop.fabric.backward
+
+    def watch(loss: Tensor) -> None:
+        backward(loss)
+        steps.append(float(loop.task.model.value.grad))
+
+    loop.fabric.backward = watch
+    loop.run()
+    assert [step != 0.0 for step in steps[1:]] == [False, True, False, False]  # the first is the largest batch
+    assert loop.state.history[0]["train_loss"] == pytest.approx(4.0, rel=0.05)
 
 
 def test_a_damaged_checkpoint(tmp_path: Path) -> None:
