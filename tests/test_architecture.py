@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from helpers.imports import imports, module_of
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "speechrnn"
@@ -28,32 +27,6 @@ LEVELS = (
     ("recipes",),
 )
 LEVEL = {folder: level for level, folders in enumerate(LEVELS) for folder in folders}
-
-
-def imports(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield (line, dotted module) of each import of speechrnn in a file: at the top, lazy, and for types only."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}:{node.lineno}: relative import"
-            # `from speechrnn.audio import io` names a module, `from speechrnn.audio.io import load` a function in one.
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
-            if name.split(".")[0] == "speechrnn":
-                yield node.lineno, name
-
-
-def module_of(name: str) -> str:
-    """The module that a dotted name is in: speechrnn.audio.io.load -> speechrnn.audio.io."""
-    parts = name.split(".")
-    for end in range(len(parts), 0, -1):
-        place = ROOT.joinpath(*parts[:end])
-        if place.with_suffix(".py").is_file() or (place / "__init__.py").is_file():
-            return ".".join(parts[:end])
-    return name
 
 
 def folder_of(module: str) -> str | None:
