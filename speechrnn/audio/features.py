@@ -39,9 +39,9 @@ class FeatureOptions:
     """
 
     kind: Literal["log_mel", "mfcc", "kaldi"] = "log_mel"
-    sampling_rate: int = field(default=16000, metadata={"min": 1000})
-    window: float = field(default=0.025, metadata={"min": 0.001})
-    hop: float = field(default=0.010, metadata={"min": 0.001})
+    sampling_rate: int = field(default=16000, metadata={"min": 1000, "max": 1_000_000})
+    window: float = field(default=0.025, metadata={"min": 0.001, "max": 1.0})
+    hop: float = field(default=0.010, metadata={"min": 0.001, "max": 1.0})
     bins: int = field(default=80, metadata={"min": 1})
     low: float = field(default=20.0, metadata={"min": 0.0})
     high: float | None = None

@@ -13,10 +13,19 @@ from torch import Tensor, nn
 
 from speechrnn.audio.augmentation import SpecAugment, SpecAugmentOptions
 from speechrnn.audio.features import FeatureOptions, FrontEnd, frame_mask
-from speechrnn.core.errors import UserError
-from speechrnn.nn.checkpoint import DESCRIPTION, load_model, load_weights, save_model
+from speechrnn.nn.checkpoint import (
+    DESCRIPTION,
+    WEIGHTS,
+    check_sizes,
+    damaged,
+    load_model,
+    load_options,
+    load_tokenizer,
+    load_weights,
+    save_model,
+)
 from speechrnn.nn.recurrent import RecurrentOptions, RecurrentStack
-from speechrnn.text.tokenizers import Tokenizer, tokenizer_from_json
+from speechrnn.text.tokenizers import Tokenizer
 
 IMPOSSIBLE = -1e4  # log-probability; finite, since minus infinity has no gradient
 BLANK = 0  # index of CTC's blank in every alphabet
@@ -233,12 +242,23 @@ def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
         UserError: see `checkpoint.load_model`; or the files do not belong together.
     """
     description, weights = load_model(folder, "acoustic")
+    tokenizer = load_tokenizer(description, folder)
+    features = load_options(FeatureOptions, description, "features", folder)
+    options = load_options(AcousticOptions, description, "acoustic", folder)
+    dimensions = features.coefficients * (1 + features.deltas) if features.kind == "mfcc" else features.bins
+    sizes = {
+        "the alphabet": (len(tokenizer), "head.weight", 0),
+        "the features": (dimensions, "front_end.normalise.mean", 0),
+        "acoustic.units": (options.units, "input.weight", 0),
+    }
+    if options.subsampling == "convolution":
+        sizes["acoustic.channels"] = (options.channels, "subsampling.first.weight", 0)
+    check_sizes(weights, sizes, (options.layers, "recurrent.layers.{}.network.weight_hh_l0"), folder)
     try:
-        tokenizer = tokenizer_from_json(description["tokenizer"])
-        features = FeatureOptions(**description["features"])
-        options = AcousticOptions(**description["acoustic"])
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{Path(folder) / DESCRIPTION} is damaged ({error}); copy or train the model again.") from error
-    model = AcousticModel(len(tokenizer), features, options)
+        model = AcousticModel(len(tokenizer), features, options)
+    except Exception as error:  # torchaudio raises many kinds for values that no front end has
+        raise damaged(Path(folder) / DESCRIPTION, str(error).rstrip(".")) from error
     load_weights(model, weights, folder)
+    if bool((model.front_end.normalise.deviation <= 0).any()):
+        raise damaged(Path(folder) / WEIGHTS, "front_end.normalise.deviation is not positive")
     return model.eval(), tokenizer

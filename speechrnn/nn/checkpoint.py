@@ -1,24 +1,29 @@
 """Model directories: `model.safetensors` holds the weights, `model.json` all else that is needed to use them.
 
 Loading never executes code from a file: tensors are read by safetensors, the rest is plain JSON, and the kind of
-model is a name that this package knows.
+model is a name that this package knows. Both files may be damaged or made by somebody else: each field is checked, and
+the sizes in the description are compared with the tensors before a model of these sizes is built.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.text.tokenizers import Tokenizer, tokenizer_from_json
 from speechrnn.version import __version__
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
+OptionsT = TypeVar("OptionsT")
 
 
 def save_model(folder: str | Path, kind: str, description: dict[str, Any], weights: dict[str, Tensor]) -> None:
@@ -29,7 +34,8 @@ def save_model(folder: str | Path, kind: str, description: dict[str, Any], weigh
     Args:
         folder: the directory; it is made.
         kind: "acoustic" or "language".
-        description: JSON values: architecture, front end, alphabet, training summary.
+        description: JSON values: architecture, front end, alphabet, training summary. Numbers that are not finite are
+            written as null, since JSON has none.
         weights: the model's `state_dict()`.
 
     Raises:
@@ -39,10 +45,11 @@ def save_model(folder: str | Path, kind: str, description: dict[str, Any], weigh
 
     folder = Path(folder)
     versions = {"speechrnn": __version__, "torch": torch.__version__}
+    contents = _without_nonfinite({"kind": kind, **description, "versions": versions})
     with atomic_write(folder / WEIGHTS, "wb") as file:
         file.write(save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}))
     with atomic_write(folder / DESCRIPTION) as file:
-        json.dump({"kind": kind, **description, "versions": versions}, file, indent=2, ensure_ascii=False)
+        json.dump(contents, file, indent=2, ensure_ascii=False, allow_nan=False)
 
 
 def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -58,11 +65,9 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
         the description (`model.json`) and the weights by name.
 
     Raises:
-        UserError: the directory, or one of its files, is missing, damaged, or holds a model of another kind.
+        UserError: the directory or one of its files is missing or damaged, the model is of another kind, or a weight is
+            not a finite number.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load
-
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"There is no model directory {folder}; give the folder that holds {DESCRIPTION}.")
@@ -71,32 +76,147 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
             inside = [str(path.parent) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]
             hint = f"did you mean {' or '.join(inside)}?" if inside else "give the folder that a training wrote."
             raise UserError(f"{folder} is no model directory, for it has no {name}; {hint}")
+    description = _read_description(folder / DESCRIPTION)
+    if description["kind"] != kind:
+        raise UserError(
+            f"{folder} holds a model of kind {str(description['kind'])[:40]!r}, but this needs one of kind {kind!r}."
+        )
+    return description, _read_weights(folder / WEIGHTS)
+
+
+def load_options(cls: type[OptionsT], description: dict[str, Any], key: str, folder: str | Path) -> OptionsT:
+    """Build a group of options from a model's description, checked as options from a configuration are.
+
+    Args:
+        cls: the dataclass of the options.
+        description: from `load_model`.
+        key: where the group is in the description.
+        folder: the model directory, for messages.
+
+    Raises:
+        UserError: the group is missing, or a field is unknown, of a wrong type, or out of its range.
+    """
+    if not isinstance(description.get(key), dict):
+        raise damaged(Path(folder) / DESCRIPTION, f"it has no group {key!r}")
     try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        found = description["kind"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / DESCRIPTION} is damaged ({error}); copy or train the model again.") from error
-    if found != kind:
-        raise UserError(f"{folder} holds a model of kind {found!r}, but this needs one of kind {kind!r}.")
+        return build(cls, description[key], key)
+    except UserError as error:
+        raise damaged(Path(folder) / DESCRIPTION, str(error).rstrip(".")) from error
+
+
+def load_tokenizer(description: dict[str, Any], folder: str | Path) -> Tokenizer:
+    """Build the tokenizer of a model from its description.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    fields = description.get("tokenizer")
+    symbols = fields.get("symbols", []) if isinstance(fields, dict) else None
+    if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
+        raise damaged(Path(folder) / DESCRIPTION, "its tokenizer is no tokenizer's description")
     try:
-        weights = load((folder / WEIGHTS).read_bytes())
-    except SafetensorError as error:
-        raise UserError(f"{folder / WEIGHTS} is damaged ({error}); copy or train the model again.") from error
-    return description, weights
+        return tokenizer_from_json(fields or {})
+    except (UserError, AttributeError) as error:
+        raise damaged(Path(folder) / DESCRIPTION, str(error).rstrip(".")) from error
+
+
+def check_sizes(
+    weights: dict[str, Tensor], sizes: dict[str, tuple[int, str, int]], layers: tuple[int, str], folder: str | Path
+) -> None:
+    """Compare the sizes in a model's description with its tensors, before a model of these sizes is built.
+
+    Args:
+        weights: from `load_model`.
+        sizes: for each key of the description its size, the name of a tensor, and the tensor's axis of that size.
+        layers: the number of layers in the description, and the name of a tensor of each, with `{}` for its number.
+        folder: the model directory, for messages.
+
+    Raises:
+        UserError: a size differs.
+    """
+    for key, (size, name, axis) in sizes.items():
+        tensor = weights.get(name)
+        found = tensor.shape[axis] if tensor is not None and tensor.ndim > axis else None
+        if found != size:
+            raise _not_fitting(folder, f"{key} is {size}, but {name} has {found}")
+    number, pattern = layers
+    found = next(count for count in range(len(weights) + 1) if pattern.format(count) not in weights)
+    if found != number:
+        raise _not_fitting(folder, f"there are {number} layers, but weights of {found}")
 
 
 def load_weights(module: torch.nn.Module, weights: dict[str, Tensor], folder: str | Path) -> None:
     """Copy loaded weights into a module that was built from the same directory's description.
 
     Raises:
-        UserError: names or shapes differ, so the two files do not belong together.
+        UserError: names, shapes or types differ, so the two files do not belong together.
     """
-    expected = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    expected = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in module.state_dict().items()}
+    found = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in weights.items()}
     if expected != found:
         different = sorted(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
-        raise UserError(
-            f"{Path(folder) / WEIGHTS} does not fit its {DESCRIPTION} ({different[0]} differs); "
-            "they come from two models, so copy or train the model again."
-        )
+        raise _not_fitting(folder, f"{different[0]} differs")
     module.load_state_dict(weights)
+
+
+def damaged(path: Path, reason: str) -> UserError:
+    """Return the error of a damaged file of a model directory."""
+    return UserError(f"{path} is damaged ({reason[:300]}); copy or train the model again.")
+
+
+def _not_fitting(folder: str | Path, reason: str) -> UserError:
+    """Return the error of two files that do not belong together."""
+    return UserError(
+        f"{Path(folder) / WEIGHTS} does not fit its {DESCRIPTION} ({reason}); "
+        "they come from two models, so copy or train the model again."
+    )
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    """Read `model.json`: an object with a kind, without duplicate keys, and with finite numbers but in its summary."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        values = dict(pairs)
+        if len(values) != len(pairs):
+            raise ValueError("a key stands twice in it")
+        return values
+
+    try:
+        description = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+        if not isinstance(description, dict):
+            raise ValueError("it holds no JSON object")
+        if "kind" not in description:
+            raise ValueError("it has no kind")
+        # Summaries of older versions may hold NaN; nothing depends on them.
+        description["training"] = _without_nonfinite(description.get("training"))
+        json.dumps({key: value for key, value in description.items() if key != "training"}, allow_nan=False)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, str(error)) from error
+    return description
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    """Read `model.safetensors`: tensors of finite numbers."""
+    from safetensors.torch import load
+
+    try:
+        weights = load(path.read_bytes())
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # safetensors and torch raise many kinds for a damaged header
+        raise damaged(path, str(error)) from error
+    for name, tensor in weights.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise damaged(path, f"{name} holds numbers that are not finite")
+    return weights
+
+
+def _without_nonfinite(value: Any) -> Any:
+    """Return JSON values with null in the place of numbers that are not finite."""
+    if isinstance(value, dict):
+        return {key: _without_nonfinite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nonfinite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -17,10 +17,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.core.errors import UserError
-from speechrnn.nn.checkpoint import DESCRIPTION, load_model, load_weights, save_model
+from speechrnn.nn.checkpoint import (
+    DESCRIPTION,
+    check_sizes,
+    damaged,
+    load_model,
+    load_options,
+    load_tokenizer,
+    load_weights,
+    save_model,
+)
 from speechrnn.nn.recurrent import RecurrentLayer
 from speechrnn.nn.softmax import LARGE, AdaptiveSoftmax, FullSoftmax, MixtureOfSoftmaxes, Softmax
-from speechrnn.text.tokenizers import Tokenizer, tokenizer_from_json
+from speechrnn.text.tokenizers import Tokenizer
 
 END_OF_LINE = 0  # index in every tokenizer; a text begins as if an end of line stood before it
 
@@ -242,12 +251,20 @@ def load_language(folder: str | Path) -> tuple[LanguageModel, Tokenizer]:
         UserError: see `checkpoint.load_model`; or the files do not belong together.
     """
     description, weights = load_model(folder, "language")
+    tokenizer = load_tokenizer(description, folder)
+    options = load_options(LanguageOptions, description, "language", folder)
+    sizes = {
+        "the vocabulary": (len(tokenizer), "softmax.weight", 0),
+        "language.embedding": (options.embedding, "softmax.weight", 1),
+    }
+    if options.layers > 1 or not options.tied or options.softmax == "mixture":
+        sizes["language.units"] = (options.units, "layers.0.network.weight_hh_l0", 1)
+    if options.softmax == "mixture":
+        sizes["language.components"] = (options.components, "softmax.prior.weight", 0)
+    check_sizes(weights, sizes, (options.layers, "layers.{}.network.weight_hh_l0"), folder)
     try:
-        tokenizer = tokenizer_from_json(description["tokenizer"])
-        fields = description["language"]
-        options = LanguageOptions(**{**fields, "cutoffs": tuple(fields["cutoffs"])})
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{Path(folder) / DESCRIPTION} is damaged ({error}); copy or train the model again.") from error
-    model = LanguageModel(len(tokenizer), options)
+        model = LanguageModel(len(tokenizer), options)
+    except UserError as error:
+        raise damaged(Path(folder) / DESCRIPTION, str(error).rstrip(".")) from error
     load_weights(model, weights, folder)
     return model.eval(), tokenizer

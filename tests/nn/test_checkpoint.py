@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, load_weights, save_model
-from speechrnn.text.tokenizers import CharTokenizer
+from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
+from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 
 @pytest.fixture
@@ -78,6 +83,208 @@ def test_description_without_a_part(folder: Path) -> None:
     (folder / DESCRIPTION).write_text(json.dumps(description))
     with pytest.raises(UserError, match=r"model\.json is damaged"):
         load_acoustic(folder)
+
+
+@pytest.fixture
+def language_folder(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    tokenizer = WordTokenizer.build(["a b c d e f"])
+    options = LanguageOptions(units=6, embedding=4, softmax="adaptive", cutoffs=(3, 5))
+    save_language(tmp_path / "language", LanguageModel(len(tokenizer), options), tokenizer, {"loss": math.nan})
+    return tmp_path / "language"
+
+
+def change(folder: Path, path: str, value: Any) -> None:
+    """Set a value of the description, by the path of its keys."""
+    description = json.loads((folder / DESCRIPTION).read_text())
+    group = description
+    *parents, last = path.split("/")
+    for key in parents:
+        group = group[key]
+    group[last] = value
+    (folder / DESCRIPTION).write_text(json.dumps(description))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("features", None),
+        ("features", []),
+        ("features/bins", 10**9),
+        ("features/bins", "20"),
+        ("features/bins", 20.5),
+        ("features/sampling_rate", 10**9),
+        ("features/sampling_rate", 1),
+        ("features/window", 10**9),
+        ("features/window", math.nan),
+        ("features/hop", math.inf),
+        ("features/low", 1e5),
+        ("features/kind", "kaldi; import os"),
+        ("features/kind", {"a": 1}),
+        ("features/secret", 1),
+        ("acoustic/layers", 10**9),
+        ("acoustic/layers", 0),
+        ("acoustic/layers", True),
+        ("acoustic/units", 10**9),
+        ("acoustic/units", -1),
+        ("acoustic/stride", 10**9),
+        ("acoustic/stride", 2),
+        ("acoustic/cell", "gru"),
+        ("acoustic/subsampling", "convolution"),
+        ("acoustic/dropout", 2.0),
+        ("acoustic/bidirectional", "yes"),
+        ("tokenizer", None),
+        ("tokenizer", "char"),
+        ("tokenizer/kind", "pickle"),
+        ("tokenizer/kind", "subword"),
+        ("tokenizer/kind", []),
+        ("tokenizer/symbols", "abc"),
+        ("tokenizer/symbols", []),
+        ("tokenizer/symbols", ["<blank>", "A", "A", "B", "C"]),
+        ("tokenizer/symbols", ["<blank>", 1, 2, 3, 4]),
+        ("tokenizer/symbols", ["<blank>", *(chr(300 + number) for number in range(90))]),
+        ("kind", None),
+        ("kind", 5),
+        ("kind", ["acoustic"]),
+    ],
+)
+def test_each_field_of_an_acoustic_description_is_checked(folder: Path, path: str, value: Any) -> None:
+    change(folder, path, value)
+    with pytest.raises(UserError) as caught:
+        load_acoustic(folder)
+    assert str(folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("language/units", 10**9),
+        ("language/embedding", 10**9),
+        ("language/layers", 10**9),
+        ("language/components", "4"),
+        ("language/softmax", "full"),
+        ("language/softmax", "mixture"),
+        ("language/cutoffs", [5, 3]),
+        ("language/cutoffs", 7),
+        ("language/cutoffs", [10**9]),
+        ("language/tied", False),
+        ("tokenizer/symbols", ["<blank>", "<unk>"]),
+        ("tokenizer/symbols", ["<blank>", "a", "b", "c", "d", "e", "f", "g"]),
+    ],
+)
+def test_each_field_of_a_language_description_is_checked(language_folder: Path, path: str, value: Any) -> None:
+    load_language(language_folder)
+    change(language_folder, path, value)
+    with pytest.raises(UserError) as caught:
+        load_language(language_folder)
+    assert str(language_folder) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"kind":' * 100_000,
+        '{"kind": "acoustic", "x": ' + "[" * 5000 + "]" * 5000 + "}",
+        '{"kind": "acoustic", "kind": "language"}',
+        '{"kind": "acoustic", "features": NaN}',
+        '{"kind": "acoustic", "features": {"window": -Infinity}}',
+        '{"kind": "acoustic", "features": {"bins": ' + "9" * 5000 + "}}",
+        '{"kind": "acoustic", "features": 1e999}',
+        "null",
+        "",
+        "\0" * 4096,
+        '"acoustic"',
+    ],
+)
+def test_a_description_that_is_no_description(folder: Path, text: str) -> None:
+    (folder / DESCRIPTION).write_text(text)
+    with pytest.raises(UserError, match=r"model\.json is damaged"):
+        load_acoustic(folder)
+
+
+def test_a_description_that_is_no_text(folder: Path) -> None:
+    (folder / DESCRIPTION).write_bytes(b"\xff\xfe{")
+    with pytest.raises(UserError, match=r"model\.json is damaged"):
+        load_acoustic(folder)
+
+
+def test_what_is_no_json_is_not_written_and_old_summaries_with_nan_still_load(folder: Path) -> None:
+    save_model(folder, "acoustic", {"training": {"loss": math.nan, "history": [math.inf, 1.0]}}, {"w": torch.zeros(2)})
+    assert json.loads((folder / DESCRIPTION).read_text(), parse_constant=pytest.fail)["training"] == {
+        "loss": None,
+        "history": [None, 1.0],
+    }
+    text = (folder / DESCRIPTION).read_text().replace("null", "NaN")
+    (folder / DESCRIPTION).write_text(text)
+    description, _ = load_model(folder, "acoustic")
+    assert description["training"]["loss"] is None
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_no_numbers_are_refused(folder: Path, value: float) -> None:
+    weights = load_file(folder / WEIGHTS)
+    weights["head.bias"][1] = value
+    save_file(weights, folder / WEIGHTS)
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged \(head\.bias .*not finite"):
+        load_acoustic(folder)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.float64, torch.int32, torch.bool])
+def test_weights_of_another_type_are_refused(folder: Path, kind: torch.dtype) -> None:
+    weights = load_file(folder / WEIGHTS)
+    weights["head.bias"] = weights["head.bias"].to(kind)
+    save_file(weights, folder / WEIGHTS)
+    with pytest.raises(UserError, match=r"head\.bias differs"):
+        load_acoustic(folder)
+
+
+def test_a_deviation_of_zero_is_refused(folder: Path) -> None:
+    weights = load_file(folder / WEIGHTS)
+    weights["front_end.normalise.deviation"].zero_()
+    save_file(weights, folder / WEIGHTS)
+    with pytest.raises(UserError, match=r"deviation is not positive"):
+        load_acoustic(folder)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"{" * 5000,
+        b'{"head.bias": {"dtype": "F32", "shape": [1000000000, 1000000000], "data_offsets": [0, 4]}}',
+        b'{"head.bias": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4000000000000]}}',
+        b'{"head.bias": {"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}}',
+        b'{"head.bias": {"dtype": "PICKLE", "shape": [1], "data_offsets": [0, 4]}}',
+        b'{"head.bias": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}',
+    ],
+)
+def test_a_header_of_other_tensors(folder: Path, header: bytes) -> None:
+    for length in (len(header), 2**40, 2**64 - 1):
+        (folder / WEIGHTS).write_bytes(length.to_bytes(8, "little") + header + bytes(4))
+        with pytest.raises(UserError, match=r"model\.safetensors (is damaged|does not fit)"):
+            load_acoustic(folder)
+
+
+def test_flipped_bits_are_refused_or_load_finite_weights(folder: Path) -> None:
+    """A flipped bit gives a sentence or a model of finite numbers, and nothing else."""
+    for name, places in ((DESCRIPTION, 300), (WEIGHTS, 300)):
+        path = folder / name
+        before = path.read_bytes()
+        random = np.random.default_rng(0)
+        for place in random.integers(0, len(before), places):
+            changed = bytearray(before)
+            changed[place] ^= 1 << int(random.integers(8))
+            path.write_bytes(changed)
+            try:
+                model, _ = load_acoustic(folder)
+            except UserError as error:
+                assert str(folder) in str(error)
+            else:
+                assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
+        path.write_bytes(before)
 
 
 def test_wrong_kind(tmp_path: Path) -> None:
