@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import math
-import re
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -22,6 +21,7 @@ from torch import Tensor
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.training.average import Average, TriggeredAverage
+from speechrnn.training.checkpoint import damaged, read_checkpoint
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.optimiser import make_optimiser, rate_at
 from speechrnn.training.progress import Progress
@@ -287,46 +287,19 @@ class Loop(Generic[BatchT, ModelT]):
         """
         if not path.exists():
             return False
+        saved = read_checkpoint(path, self.fingerprint, self.fabric.device)
         try:
-            saved = torch.load(path, map_location=self.fabric.device, weights_only=True)
-        except Exception as error:  # torch raises many kinds for a damaged file
-            raise UserError(
-                f"The checkpoint {path} is damaged; remove it, or start afresh with restart=true."
-            ) from error
-        unrecorded = self.fingerprint.keys() - saved["fingerprint"].keys()
-        if unrecorded:
-            raise UserError(
-                f"The checkpoint {path} is of an older version and does not record which {sorted(unrecorded)[0]} it "
-                "belongs to; start afresh with restart=true or use another name=."
-            )
-        if saved["fingerprint"] != self.fingerprint:
-            raise UserError(
-                f"The checkpoint {path} comes from another configuration "
-                f"({describe_changes(saved['fingerprint'], self.fingerprint)}); use another name= or restart=true."
-            )
-        self.average.model.load_state_dict(saved["average"])
-        if not only_average:
-            self.task.model.load_state_dict(saved["model"])
-            self.optimiser.load_state_dict(saved["optimiser"])
-            self.average.since = saved["averaged_since"]
-            self.task.carried = saved["carried"][self.fabric.global_rank]
-            self.fabric.strategy.precision.load_state_dict(saved["scaler"])
-            self.state = State(**saved["state"])
+            self.average.model.load_state_dict(saved["average"])
+            if not only_average:
+                self.task.model.load_state_dict(saved["model"])
+                self.optimiser.load_state_dict(saved["optimiser"])
+                self.fabric.strategy.precision.load_state_dict(saved["scaler"])
+                self.average.since = int(saved["averaged_since"])
+                carried = saved["carried"][self.fabric.global_rank]
+                if carried.shape != self.task.carried.shape:
+                    raise ValueError
+                self.task.carried = carried
+                self.state = saved["state"]
+        except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+            raise damaged(path, "its parts are not those of this training") from error
         return True
-
-
-def describe_changes(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Return the first three entries in which two fingerprints differ, as text.
-
-    >>> describe_changes({"layers": 3, "units": 8}, {"layers": 4, "units": 8})
-    'layers was 3, is 4'
-    >>> describe_changes({"training data": 64 * "a"}, {"training data": 64 * "b"})
-    'the training data has changed'
-    """
-    changes = []
-    for key in sorted(old.keys() | new.keys()):
-        was, now = old.get(key), new.get(key)
-        if was != now:
-            digest = any(isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) for value in (was, now))
-            changes.append(f"the {key} has changed" if digest else f"{key} was {was!r}, is {now!r}")
-    return "; ".join(changes[:3])

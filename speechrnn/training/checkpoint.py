@@ -1,0 +1,98 @@
+"""Checkpoints of a training: reading them, and whether they belong to it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from speechrnn.core.errors import UserError
+from speechrnn.training.task import State
+
+KEYS = {"model", "average", "optimiser", "averaged_since", "carried", "scaler", "state", "fingerprint"}
+
+
+def read_checkpoint(path: Path, fingerprint: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """Read a checkpoint. Code that a file may hold does not run.
+
+    Args:
+        path: the file.
+        fingerprint: of the training that is to be resumed.
+        device: where its tensors go.
+
+    Returns:
+        the contents that `Loop.save` wrote, with a `State` as "state".
+
+    Raises:
+        UserError: the file is damaged, is no checkpoint, or is of another training.
+    """
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        raise UserError(f"The checkpoint {path} cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise damaged(path, "torch cannot read it") from error
+    if not isinstance(saved, dict) or not saved.keys() >= KEYS or not isinstance(saved["fingerprint"], dict):
+        raise damaged(path, "it holds something else")
+    unrecorded = fingerprint.keys() - saved["fingerprint"].keys()
+    if unrecorded:
+        raise UserError(
+            f"The checkpoint {path} is of an older version and does not record which {sorted(unrecorded)[0]} it "
+            "belongs to; start afresh with restart=true or use another name=."
+        )
+    if saved["fingerprint"] != fingerprint:
+        raise UserError(
+            f"The checkpoint {path} comes from another configuration "
+            f"({describe_changes(saved['fingerprint'], fingerprint)}); use another name= or restart=true."
+        )
+    for key in ("model", "average"):
+        _check_weights(saved[key], key, path)
+    saved["state"] = _read_state(saved["state"], path)
+    return saved
+
+
+def damaged(path: Path, reason: str) -> UserError:
+    """Return the error of a file that is no checkpoint of this training."""
+    return UserError(f"The checkpoint {path} is damaged ({reason}); remove it, or start afresh with restart=true.")
+
+
+def describe_changes(old: dict[str, Any], new: dict[str, Any]) -> str:
+    """Return the first three entries in which two fingerprints differ, as text.
+
+    >>> describe_changes({"layers": 3, "units": 8}, {"layers": 4, "units": 8})
+    'layers was 3, is 4'
+    >>> describe_changes({"training data": 64 * "a"}, {"training data": 64 * "b"})
+    'the training data has changed'
+    """
+    changes = []
+    for key in sorted(old.keys() | new.keys(), key=str):
+        was, now = old.get(key), new.get(key)
+        if was != now:
+            digest = any(isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) for value in (was, now))
+            changes.append(f"the {key} has changed" if digest else f"{key} was {was!r}, is {now!r}")
+    return "; ".join(changes[:3])
+
+
+def _check_weights(weights: Any, key: str, path: Path) -> None:
+    """Check that a state dict holds tensors of finite numbers."""
+    if not isinstance(weights, dict) or not all(isinstance(tensor, torch.Tensor) for tensor in weights.values()):
+        raise damaged(path, f"{key} holds something else than tensors")
+    for name, tensor in weights.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise damaged(path, f"{name} of {key} holds numbers that are not finite")
+
+
+def _read_state(fields: Any, path: Path) -> State:
+    """Return a training's state from its fields, whose types are checked."""
+    try:
+        state = State(**fields)
+    except TypeError as error:
+        raise damaged(path, "its state is no training's") from error
+    for key, default in vars(State()).items():
+        value = getattr(state, key)
+        kinds = (int, float) if isinstance(default, float) else type(default)
+        if not isinstance(value, kinds) or (isinstance(default, int) and key != "best_epoch" and value < 0):
+            raise damaged(path, f"its state has {key}={str(value)[:40]}")
+    return state
