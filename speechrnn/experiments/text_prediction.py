@@ -79,16 +79,21 @@ def train_model(options: LanguageModelOptions, source: TextOptions, run: Run) ->
     fabric.barrier()  # the other processes find what the first has prepared
     text = prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text)
     model, summary = train_language(
-        *(fabric, options.language, options.trainer, text.tokenizer),
-        *(TokenFile.open(text.train), TokenFile.open(text.valid) if text.valid else None, source.documents),
-        run.checkpoints / "language",
+        fabric,
+        options.language,
+        options.trainer,
+        text.tokenizer,
+        train=TokenFile.open(text.train),
+        valid=TokenFile.open(text.valid) if text.valid else None,
+        documents=source.documents,
+        folder=run.checkpoints / "language",
     )
     if fabric.is_global_zero:
-        # Other texts that the model reads shall be normalised alike.
-        summary["normalisation"] = asdict(options.normalisation)
+        # Prompts are normalised as the training text was, and go on after a line end where that text did.
+        summary |= {"normalisation": asdict(options.normalisation), "documents": source.documents}
         save_language(run.language, model, text.tokenizer, summary)
         kept = summary["best_epoch"] if options.trainer.keep == "best" else summary["epochs"]
-        figures = {key: value for key, value in summary.items() if key not in ("history", "normalisation")}
+        figures = {key: value for key, value in summary.items() if key not in ("history", "normalisation", "documents")}
         run.update_metrics("language", {"training": figures | summary["history"][kept - 1]})
     return text
 
