@@ -27,7 +27,14 @@ def repair(arguments: Sequence[str]) -> list[str]:
     Raises:
         UserError: no KEY=VALUE, or a value that could mean several things (says how to quote it).
     """
-    return [_repair_one(argument) for argument in arguments]
+    repaired = []
+    for argument in arguments:
+        try:
+            repaired.append(_repair_one(argument))
+        except RecursionError:
+            key = argument.partition("=")[0]
+            raise UserError(f"The value of {key} has too many brackets within brackets.") from None
+    return repaired
 
 
 def spell_out(overrides: Sequence[str], recipe: str, conf: Path) -> list[str]:
@@ -207,7 +214,7 @@ def _readable(argument: str) -> bool:
 
     try:
         _parse([argument])
-    except HydraException:
+    except (HydraException, ValueError):  # Python refuses to read whole numbers of thousands of digits
         return False
     return True
 

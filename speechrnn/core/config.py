@@ -1,10 +1,10 @@
-"""Config mappings into the frozen dataclasses that the library works with, every key and value checked."""
+"""Build the frozen dataclasses that the library works with from config mappings, every key and value checked."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
+import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +14,9 @@ from typing import Any, Literal, TypeVar, Union
 from speechrnn.core.errors import UserError
 
 T = TypeVar("T")
+
+
+SHOWN = 200  # most characters of a value in a message
 
 
 class _WrongValueError(Exception):
@@ -30,7 +33,7 @@ def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
     Whole numbers are taken for floats (and 1e3 for a whole number), numbers for text (a run may be called 7),
     lists become tuples where the field is a tuple, and mappings become nested dataclasses. A field may carry
     `metadata={"min": ..., "max": ...}` (both inclusive; for a tuple, of each item). Nothing else is guessed:
-    "yes" is not true, "3" is not 3.
+    "yes" is not true, "3" is not 3. Numbers are finite, and whole ones fit into 64 bits.
 
     Args:
         cls: a dataclass whose fields are int, float, bool, str, Path, None, Literal, other dataclasses, or
@@ -41,6 +44,17 @@ def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
     Raises:
         UserError: an unknown key (names the nearest valid one), a missing key, a value of a wrong type, outside
             its choices or outside its range.
+
+    >>> from dataclasses import dataclass, field
+    >>> @dataclass(frozen=True)
+    ... class Layers:
+    ...     count: int = field(default=3, metadata={"min": 1})
+    >>> build(Layers, {"count": 2}, "layers")
+    Layers(count=2)
+    >>> build(Layers, {"count": 0}, "layers")
+    Traceback (most recent call last):
+    ...
+    speechrnn.core.errors.UserError: layers.count=0 is wrong: it must be at least 1, such as layers.count=3.
     """
     if hasattr(mapping, "_metadata"):  # an OmegaConf node, without importing omegaconf to ask
         from omegaconf import OmegaConf
@@ -81,7 +95,17 @@ def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
 def options_from(config: Mapping[str, Any], cls: type[T]) -> T:
     """Build the options record `cls` from the keys of a recipe's configuration that are its fields.
 
-    Other keys belong to other records. Raises UserError as `build` does.
+    Other keys belong to other records.
+
+    Raises:
+        UserError: see `build`.
+
+    >>> from dataclasses import dataclass
+    >>> @dataclass(frozen=True)
+    ... class Export:
+    ...     format: str
+    >>> options_from({"format": "onnx", "name": "a run"}, Export)
+    Export(format='onnx')
     """
     if hasattr(config, "_metadata"):  # an OmegaConf node
         from omegaconf import OmegaConf
@@ -98,9 +122,12 @@ def check_choice(key: str, value: object, *choices: str) -> None:
 
 
 def nearest(word: str, choices: Iterable[str]) -> list[str]:
-    """The choices that `word` was probably meant to be, best first; none when nothing is near.
+    """Return the choices that are nearest to `word`, best first; none when nothing is near.
 
-    A key counts as near when its last part is right (`layers` for `acoustic.layers`).
+    A key counts as near when its last part is right.
+
+    >>> nearest("layers", ["acoustic.layers", "corpus.root"])
+    ['acoustic.layers']
     """
     leaf = word.rsplit(".", 1)[-1].lower()
     scored = []
@@ -118,13 +145,21 @@ def nearest(word: str, choices: Iterable[str]) -> list[str]:
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
-    """The end of a sentence: "; did you mean X?", or "." when nothing is near."""
+    """Return the end of a sentence: "; did you mean X?", or "." when nothing is near.
+
+    >>> did_you_mean("gru2", ["lstm", "gru"])
+    '; did you mean gru?'
+    """
     near = nearest(word, choices)
     return f"; did you mean {' or '.join(near)}?" if near else "."
 
 
 def unknown_key(key: str, valid: Sequence[str]) -> str:
-    """The sentence for a key that does not exist: the nearest valid one, or all when they are few."""
+    """Return the sentence for a key that does not exist, with the nearest valid one, or all when they are few.
+
+    >>> unknown_key("layerz", ["layers", "units"])
+    'No key layerz; did you mean layers?'
+    """
     if nearest(key, valid) or not valid:
         return f"No key {key}{did_you_mean(key, valid)}"
     if len(valid) > 12:
@@ -133,7 +168,7 @@ def unknown_key(key: str, valid: Sequence[str]) -> str:
 
 
 def _convert(hint: Any, value: Any, key: str) -> Any:
-    """`value` as `hint` wants it; raises _WrongValueError (UserError from a nested group)."""
+    """Return `value` as the type `hint`; raise _WrongValueError, or UserError from a nested group."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
         return value
@@ -143,7 +178,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         for choice in arguments:
             # The type counts too, because True == 1; precision=32 is what one types for the choice "32".
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-            if (type(value) is type(choice) and value == choice) or (is_number and str(value) == choice):
+            if (type(value) is type(choice) and value == choice) or (is_number and _text(value) == choice):
                 return choice
         names = [_text(choice) for choice in arguments]
         near = nearest(_text(value), names)
@@ -165,14 +200,17 @@ def _convert_scalar(hint: Any, value: Any) -> Any:
         return None
     if hint is bool and isinstance(value, bool):
         return value
-    if hint is int and is_number and math.isfinite(value) and value == int(value):
+    if hint is int and is_number and -(2**63) <= value < 2**63 and value == int(value):
         return int(value)
-    if hint is float and is_number and not math.isnan(value):
+    if hint is float and is_number and -sys.float_info.max <= value <= sys.float_info.max:
         return float(value)
-    if hint is str and (isinstance(value, str) or is_number):
+    if hint is str and (isinstance(value, str) or (is_number and not _is_huge(value))):
         return str(value)
-    if hint is Path and isinstance(value, (str, Path)) and str(value):
-        return Path(value).expanduser()
+    if hint is Path and isinstance(value, (str, Path)) and str(value) and "\0" not in str(value):
+        try:
+            return Path(value).expanduser()
+        except RuntimeError:
+            raise _WrongValueError("a path, with ~ only before a user of this machine") from None
     return _refuse(hint)
 
 
@@ -195,7 +233,7 @@ def _convert_items(hint: Any, origin: Any, arguments: tuple[Any, ...], value: An
     if origin is tuple and arguments[-1] is not Ellipsis:
         if len(value) != len(arguments):
             _refuse(hint)
-        items = [_convert(one, item, key) for one, item in zip(arguments, value, strict=True)]
+        items = [_convert(member, item, key) for member, item in zip(arguments, value, strict=True)]
     else:
         try:
             items = [_convert(arguments[0], item, key) for item in value]
@@ -221,7 +259,7 @@ def _refuse(hint: Any) -> Any:
 
 
 def _describe(hint: Any) -> str:
-    """What a user should give for a field of type `hint`."""
+    """Return a phrase for the values of the type `hint`."""
     names: dict[Any, str] = {
         int: "a whole number",
         float: "a number",
@@ -238,7 +276,7 @@ def _describe(hint: Any) -> str:
     if origin is Literal:
         return f"one of {', '.join(_text(choice) for choice in arguments)}"
     if origin is tuple and arguments[-1] is not Ellipsis:
-        return f"a list of {len(arguments)}: [{', '.join(_describe(one) for one in arguments)}]"
+        return f"a list of {len(arguments)}: [{', '.join(_describe(member) for member in arguments)}]"
     if origin in (tuple, list, Sequence):
         return f"a list [...], each item {_describe(arguments[0])}"
     return "a group of keys"
@@ -255,8 +293,16 @@ def _join(key: str, name: str) -> str:
 
 
 def _shown(key: str, value: Any) -> str:
-    """KEY=VALUE as one would type it."""
-    return f"{key or 'configuration'}={_text(value)}"
+    """Return KEY=VALUE as one would type it, on one line and not longer than a message can hold."""
+    text = _text(value)
+    text = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
+    text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+    return f"{key or 'configuration'}={text}"
+
+
+def _is_huge(value: Any) -> bool:
+    """Return whether Python refuses to write a number in digits."""
+    return isinstance(value, int) and abs(value) >= 10**4000
 
 
 def _text(value: Any) -> str:
@@ -268,4 +314,6 @@ def _text(value: Any) -> str:
         return f"[{','.join(_text(item) for item in value)}]"
     if isinstance(value, Mapping):
         return "{" + ",".join(f"{name}:{_text(item)}" for name, item in value.items()) + "}"
+    if _is_huge(value):
+        return "a number of thousands of digits"
     return str(value)

@@ -1,21 +1,85 @@
-"""JSON files and JSON lines that a run or a job has written."""
+"""Read and write JSON: what is written is standard JSON, and what cannot be read is named in one sentence."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
+
+
+def parse_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Python's own reader takes NaN and Infinity, makes infinities of numbers with hundreds of digits, and ends in other
+    errors than ValueError on deeply nested text.
+
+    Raises:
+        ValueError: no standard JSON; the message is a phrase for the middle of a sentence.
+
+    >>> parse_json('{"wer": 0.5}')
+    {'wer': 0.5}
+    >>> parse_json('{"wer": NaN}')
+    Traceback (most recent call last):
+    ...
+    ValueError: NaN is no JSON number
+    """
+    try:
+        return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except json.JSONDecodeError:
+        raise
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is no UTF-8") from None
+    except ValueError as error:
+        # Whole numbers of thousands of digits, whose message tells how to lift the limit.
+        raise ValueError("a number in it is too long" if "digits" in str(error) else str(error)) from None
+
+
+def finite(value: Any) -> Any:
+    """Return a copy of a value with None for each number that is not finite, since JSON has no word for these.
+
+    Mappings become dicts with text as keys, and tuples lists.
+
+    >>> finite({"perplexity": float("inf"), "interval": (0.5, float("nan"))})
+    {'perplexity': None, 'interval': [0.5, None]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as an indented JSON file, whole or not at all.
+
+    Raises:
+        ValueError: a number that is not finite; see `finite`.
+        UserError: the file cannot be written.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    with atomic_write(path) as file:
+        file.write(text + "\n")
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A file that holds a JSON object; {} where there is none. UserError where it is damaged."""
+    """Return the JSON object that a file holds; {} where there is no file.
+
+    Raises:
+        UserError: the file is damaged.
+    """
     if not path.is_file():
         return {}
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_bytes())
     except ValueError as error:
         raise UserError(f"{path} is damaged ({error}); run the stage that writes it again.") from error
     if not isinstance(value, dict):
@@ -24,23 +88,23 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_rows(path: Path, texts: Sequence[str], again: str) -> list[dict[str, Any]]:
-    """A file of JSON lines; [] where there is none.
+    """Return the objects of a file of JSON lines; [] where there is no file.
 
     Args:
-        texts: keys that each line must have, with text behind them.
+        texts: keys that each line must have, with text as their values.
         again: how to get the file anew, for messages.
 
     Raises:
-        UserError: a damaged line.
+        UserError: a damaged line, as a power cut may leave it.
     """
     if not path.is_file():
         return []
     rows = []
-    for line, text in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for line, text in enumerate(path.read_bytes().split(b"\n"), start=1):
         if not text.strip():
             continue
         try:
-            row = json.loads(text)
+            row = parse_json(text)
         except ValueError as error:
             raise UserError(f"Line {line} of {path} is no JSON ({error}); {again}.") from error
         if not (isinstance(row, dict) and all(isinstance(row.get(key), str) for key in texts)):
@@ -48,3 +112,14 @@ def read_rows(path: Path, texts: Sequence[str], again: str) -> list[dict[str, An
             raise UserError(f"Line {line} of {path} has no texts {names}; {again}.")
         rows.append(row)
     return rows
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError("a number in it is too large")
+    return value

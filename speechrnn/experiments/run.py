@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
-import math
 import os
 import shutil
 import sys
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.core.jsonio import finite, parse_json, write_json
 from speechrnn.experiments.identity import differences, excluded_keys, run_name
 
 if TYPE_CHECKING:
@@ -174,7 +173,7 @@ class Run:
         if not self.metrics.exists():
             return {}
         try:
-            values = json.loads(self.metrics.read_text(encoding="utf-8"))
+            values = parse_json(self.metrics.read_bytes())
         except (ValueError, OSError) as error:
             raise UserError(f"{self.metrics} cannot be read as JSON: remove it, or use restart=true.") from error
         if not isinstance(values, dict):
@@ -187,10 +186,8 @@ class Run:
         A number that is not finite becomes null, since JSON has no other word for it.
         """
         metrics = self.read_metrics()
-        metrics[section] = {**metrics.get(section, {}), **_finite(values)}
-        with atomic_write(self.metrics) as file:
-            json.dump(metrics, file, indent=2, ensure_ascii=False, allow_nan=False)
-            file.write("\n")
+        metrics[section] = {**metrics.get(section, {}), **finite(values)}
+        write_json(self.metrics, metrics)
 
     def _prepare(self, config: str, restart: bool, excluded: frozenset[str]) -> None:
         """Make the folder, or check that the run in it can be resumed; `config` is the configuration as YAML."""
@@ -278,13 +275,3 @@ def _checked_name(name: str) -> str:
     if not parts or PurePath(name).is_absolute() or ".." in parts or name.strip() in ("", "."):
         raise UserError(f"name={name} is no name for a folder below outputs/: use output=DIR for a place elsewhere.")
     return name
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

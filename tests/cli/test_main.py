@@ -476,6 +476,19 @@ def test_any_file_name_can_be_given(name: str) -> None:
     assert again == repaired
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["9" * 400, "9" * 5000, "1e999", "-" + "9" * 5000, "[" + "9" * 5000 + "]", "~nosuchuser/x", "a\tb", "{a:1}", "1_0"],
+)
+def test_any_value_reaches_the_recipe_or_is_refused_in_one_sentence(speechrnn: Command, value: str) -> None:
+    result = speechrnn("toy", "corpus.root=x", f"inputs={value}")
+    assert result.status in (0, 2) and result.err.count("\n") <= 1
+
+
+def test_brackets_without_end_are_one_sentence(speechrnn: Command) -> None:
+    assert "inputs" in speechrnn("toy", f"inputs={'[' * 3000}{']' * 3000}").complaint
+
+
 def test_a_repair_changes_nothing_that_can_be_read() -> None:
     readable = ["a=1", "a.b=[x,y]", "+a={b:1}", "~a", "a/b@c=d", r"a='it\'s'", "a=", "a=${b}", "a=b c"]
     assert overrides.repair(readable) == readable

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from speechrnn.core.config import build, nearest
+from speechrnn.core.config import build, nearest, options_from
 from speechrnn.core.errors import UserError
 
 
@@ -152,11 +152,52 @@ def test_ranges() -> None:
     assert build(Augment, {"noise": 1}, "augment").noise == 1.0
 
 
+BEYOND: list[tuple[str, object]] = [
+    ("size", 10**400),
+    ("size", 10**5000),
+    ("size", 2**63),
+    ("size", float("inf")),
+    ("dropout", 10**400),
+    ("dropout", 10**5000),
+    ("dropout", float("-inf")),
+    ("name", 10**5000),
+    ("precision", 10**5000),
+    ("channel", 10**5000),
+    ("limit", -(10**5000)),
+    ("cache", "~nosuchuser/x"),
+    ("cache", "a\0b"),
+    ("words", "line\nend" * 1000),
+    ("weights", {"lm": 10**400}),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BEYOND, ids=range(len(BEYOND)))
+def test_a_value_beyond_all_bounds_is_one_short_line(name: str, value: object) -> None:
+    with pytest.raises(UserError) as caught:
+        build(Acoustic, {"size": 1, name: value}, "acoustic")
+    sentence = str(caught.value)
+    assert sentence.startswith(f"acoustic.{name}") and "\n" not in sentence and len(sentence) < 400
+
+
+def test_a_recipes_records_take_their_own_keys() -> None:
+    config = {"low": 0.5, "high": "${top}", "top": 2.0, "noise": 0.5}
+    assert options_from(OmegaConf.create(config), Band) == Band(0.5, 2.0)
+    assert options_from({"noise": 0.5, "low": 3}, Augment) == Augment(noise=0.5)
+    with pytest.raises(UserError, match=r"^size is not set"):
+        options_from({"low": 1}, Acoustic)
+
+
 def test_a_class_may_refuse_by_itself() -> None:
     assert str(_error(Band, {"low": 2}, "features.band")) == "features.band: low (2.0) must be below high (1.0)."
 
 
-@given(st.integers(1, 99), st.floats(0, 1), st.booleans(), st.lists(st.text()), st.none() | st.integers())
+@given(
+    st.integers(1, 99),
+    st.floats(0, 1),
+    st.booleans(),
+    st.lists(st.text()),
+    st.none() | st.integers(-(2**63), 2**63 - 1),
+)
 def test_what_fits_comes_back_as_it_was(
     layers: int, dropout: float, norm: bool, words: list[str], limit: int | None
 ) -> None:
@@ -166,7 +207,7 @@ def test_what_fits_comes_back_as_it_was(
 
 @given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.lists(inner, max_size=3)))
 def test_any_value_is_taken_or_refused_in_one_sentence(value: object) -> None:
-    for name in (one.name for one in dataclasses.fields(Acoustic)):
+    for name in (known.name for known in dataclasses.fields(Acoustic)):
         try:
             build(Acoustic, {"size": 1, name: value}, "acoustic")
         except UserError as error:

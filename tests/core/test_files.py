@@ -1,0 +1,88 @@
+"""Files are whole or absent, under any name, and only where they should be."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write, temporary_stem, unsynced
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.txt"
+    with atomic_write(path) as file:
+        file.write("first")
+        assert not path.exists()
+    with pytest.raises(ZeroDivisionError), atomic_write(path) as file:
+        file.write("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "first"
+    with unsynced(), atomic_write(path, "wb") as file:
+        file.write(b"second")
+    assert path.read_text() == "second"
+    assert [entry.name for entry in path.parent.iterdir()] == ["b.txt"]
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "n" * 240, "ж" * 127 + "n", "n.txt"])
+def test_any_name_that_the_file_system_takes_can_be_written(tmp_path: Path, name: str) -> None:
+    with atomic_write(tmp_path / name) as file:
+        file.write("here")
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [(name, "here")]
+
+
+def test_temporary_names_of_long_names_stay_distinct() -> None:
+    assert temporary_stem("n" * 240 + "a") != temporary_stem("n" * 240 + "b")
+    assert temporary_stem("short.txt") == "short.txt"
+
+
+@pytest.mark.parametrize("name", ["n" * 256, "nul\0name"])
+def test_a_name_that_cannot_be_is_one_sentence(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError, match="Cannot write"), atomic_write(tmp_path / name):
+        pass
+
+
+def test_a_symlink_is_replaced_and_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "a.txt").symlink_to(outside)
+    with atomic_write(tmp_path / "out" / "a.txt") as file:
+        file.write("theirs")
+    assert outside.read_text() == "mine" and (tmp_path / "out" / "a.txt").read_text() == "theirs"
+
+
+def test_a_folder_that_leads_outside_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "link").symlink_to(tmp_path / "elsewhere")
+    for name in ("link/a.txt", "link/deeper/a.txt", "../a.txt", "inner/../../a.txt"):
+        with (
+            pytest.raises(UserError, match="outside the output folder"),
+            atomic_write(tmp_path / "out" / name, within=tmp_path / "out"),
+        ):
+            pass
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    (tmp_path / "also").symlink_to(tmp_path / "out")  # the output itself may be a symlink
+    with atomic_write(tmp_path / "also" / "a.txt", within=tmp_path / "also"):
+        pass
+    assert (tmp_path / "out" / "a.txt").exists()
+
+
+def test_threads_that_write_one_file_leave_one_whole_file(tmp_path: Path) -> None:
+    texts = [str(number) * 10_000 for number in range(4)]
+
+    def write(text: str) -> None:
+        for _ in range(5):
+            with unsynced(), atomic_write(tmp_path / "a.txt") as file:
+                file.write(text)
+
+    threads = [threading.Thread(target=write, args=(text,)) for text in texts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (tmp_path / "a.txt").read_text() in texts
+    assert len(list(tmp_path.iterdir())) == 1
