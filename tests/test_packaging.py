@@ -47,6 +47,7 @@ def test_the_wheel_carries_conf_and_recipes(site: Path) -> None:
         assert source
         assert {path.relative_to(site / "speechrnn" / folder) for path in files(site / "speechrnn" / folder)} == source
     assert not (site / "tests").exists()
+    assert (site / "speechrnn" / "py.typed").is_file()
 
 
 def test_the_installed_command_lists_and_explains_its_recipes_from_any_directory(site: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from speechrnn.version import __version__
 
 USAGE = """usage: speechrnn RECIPE [key=value ...]
        speechrnn RECIPE --help   explains every key of a recipe
+       speechrnn -sc install=bash   prints what completes recipes and keys at Tab: eval "$(speechrnn -sc install=bash)"
        speechrnn --version"""
 
 

@@ -49,6 +49,8 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     found = help.recipes(root)
     if name in ("--help", "-h"):
         return _show(help.listing(root))
+    if name == "-sc":
+        return _complete(rest, root)
     if name == "--version":
         return _show(f"speechrnn {__version__}")
     if name not in found:
@@ -232,6 +234,19 @@ def _quiet(name: str, given: list[str]) -> list[str]:
     }
     keys = {override.partition("=")[0] for override in given}
     return [f"{key}={value}" for key, value in settings.items() if key not in keys]
+
+
+def _complete(arguments: Sequence[str], root: Path) -> int:
+    """Print the script that switches on Tab completion, or answer its question."""
+    from speechrnn.cli import completion
+
+    if arguments == ["install=bash"]:
+        return _show(completion.SCRIPT)
+    if arguments == ["query=bash"]:
+        line = os.environ.get("COMP_LINE", "")
+        end = int(os.environ.get("COMP_POINT") or len(line))
+        return _show("\n".join(completion.complete(line[:end], root)))
+    return _complain('Tab completion is for bash: eval "$(speechrnn -sc install=bash)".')
 
 
 def _show(page: str) -> int:
