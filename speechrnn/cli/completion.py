@@ -6,7 +6,7 @@ the answer comes at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +33,14 @@ def complete(line: str, root: Path) -> list[str]:
     >>> complete("speechrnn transcribe decoding=b", help.root())
     ['decoding=beam ']
     """
+    found: Iterable[str]
     words = line.split()
     current = "" if not words or line[-1:].isspace() else words.pop()
     recipes = help.recipes(root)
     if len(words) <= 1:
-        found = [f"{name} " for name in recipes]
+        found = (f"{name} " for name in recipes)
     elif words[1] not in recipes:
-        found = []
+        found = ()
     else:
         key, equals, value = current.partition("=")
         given = dict(word.partition("=")[::2] for word in words[2:])

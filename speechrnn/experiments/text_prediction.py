@@ -10,6 +10,7 @@ from typing import Any, Literal
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.data.fingerprint import fingerprint_tokenizer
 from speechrnn.data.texts import TextOptions
 from speechrnn.data.texts.prepare import PreparedText, prepare_text
 from speechrnn.data.tokens import TokenFile
@@ -129,7 +130,7 @@ class TextPrediction:
         Writes the figures into the section `language` of metrics.json.
 
         Raises:
-            UserError: no such part, or no model.
+            UserError: no such part, no model, or a model with another tokenizer than that of the text.
         """
         options, run, text = self.options, self.run, self.prepare()
         parts = {"test": text.test, "valid": text.valid}
@@ -137,7 +138,13 @@ class TextPrediction:
         path = parts[split]
         if path is None:
             raise UserError(f"The text has no {options.score.split} part to score; leave score out of stages=[...].")
-        model = load_language(run.language)[0].to(find_device(options.trainer.device))
+        model, tokenizer = load_language(run.language)
+        if fingerprint_tokenizer(tokenizer) != fingerprint_tokenizer(text.tokenizer):
+            raise UserError(
+                f"{run.language} was trained with another tokenizer than the one of the prepared text, so its tokens "
+                "mean something else: add train to stages=[...] with restart=true, or score the text with evaluate."
+            )
+        model = model.to(find_device(options.trainer.device))
         documents = bool(text.summary["options"]["documents"])
         tokens = TokenFile.open(path)
         figures: dict[str, Any] = {**score_text(model, tokens, documents=documents).figures(), "split": split}

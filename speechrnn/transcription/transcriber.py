@@ -34,8 +34,8 @@ __all__ = ["Alternative", "Failure", "Segment", "Source", "Transcriber", "Transc
 class Transcriber:
     """An acoustic model at work.
 
-    >>> transcriber = Transcriber.load("outputs/speech_to_text/an4/acoustic")
-    >>> transcriber("talk.wav").text
+    >>> transcriber = Transcriber.load("outputs/speech_to_text/an4/acoustic")  # doctest: +SKIP
+    >>> transcriber("talk.wav").text  # doctest: +SKIP
 
     Attributes:
         sampling_rate: Hz, of the model; whatever comes at another rate is resampled.
