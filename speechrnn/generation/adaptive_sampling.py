@@ -76,7 +76,7 @@ class _Step:
         self.head = outputs.new_empty(len(sequences), len(sampler.head[0]))
         rows = torch.arange(len(sequences), device=outputs.device)
         sampler.for_each(partial(self._compute_head, outputs), rows)
-        temperatures = [sequence.prompt.options.temperature or 1.0 for sequence in sequences]
+        temperatures = [sequence.prompt.options.effective_temperature for sequence in sequences]
         self.temperature = torch.tensor(temperatures, device=outputs.device).unsqueeze(1)
         self.scores = self.head / self.temperature
         self._ban()

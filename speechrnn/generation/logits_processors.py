@@ -92,8 +92,8 @@ def banned_tokens(history: Sequence[int], options: GenerationOptions, bad_words:
 
 def warp(scores: Tensor, options: Sequence[GenerationOptions]) -> None:
     """Apply temperature, top-k, top-p, min-p and typical-p: one row an option."""
-    if any(row.temperature != 1 for row in options):
-        scores /= _column([row.temperature or 1.0 for row in options], scores)
+    if any(row.effective_temperature != 1 for row in options):
+        scores /= _column([row.effective_temperature for row in options], scores)
     if any(row.top_k or row.top_p < 1 for row in options):
         keep_top(scores, [row.top_k for row in options], [row.top_p for row in options])
     if any(row.min_p > 0 for row in options):

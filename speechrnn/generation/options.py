@@ -10,6 +10,10 @@ from typing import TypedDict
 from speechrnn.core.errors import UserError
 
 
+MIN_TEMPERATURE = 1e-5  # below it a draw takes the most probable token anyway, and scores would leave float32's range
+MAX_TEMPERATURE = 1e30  # all tokens are equally probable long before
+
+
 class GenerationOverrides(TypedDict, total=False):
     """Types of the keyword arguments that stand for fields of `GenerationOptions`; a test holds that both agree."""
 
@@ -44,7 +48,7 @@ class GenerationOptions:
     Attributes:
         max_new_tokens: maximum number of tokens of a completion.
         min_new_tokens: number of tokens before the line may end; without effect where `ignore_eos` is true.
-        do_sample: draw tokens by their probability; false, or a temperature of 0, takes the most probable (greedy).
+        do_sample: draw tokens by their probability; false, or a temperature below 1e-5, takes the most probable (greedy).
         temperature: divides the scores before a draw: below 1 sharpens the distribution, above 1 flattens it.
         top_k: draw among the k most probable tokens; 0 for all.
         top_p: draw among the most probable tokens that together have this probability (Holtzman et al. 2020).
@@ -95,7 +99,7 @@ class GenerationOptions:
         if not all(self.stop_strings) or not all(word.strip() for word in self.bad_words):
             raise UserError("stop_strings and bad_words must not hold an empty text; leave it out.")
         if self.num_beams > 1:
-            if not self.unfiltered or self.temperature not in (0.0, 1.0):
+            if not self.unfiltered or not (self.greedy or self.temperature == 1):
                 raise UserError(
                     f"num_beams={self.num_beams} searches and draws nothing: leave out temperature, top_k, top_p, "
                     "min_p and typical_p."
@@ -114,7 +118,7 @@ class GenerationOptions:
     @cached_property
     def greedy(self) -> bool:
         """Return whether each step takes the most probable token."""
-        return not self.do_sample or self.temperature == 0
+        return not self.do_sample or self.temperature < MIN_TEMPERATURE
 
     @cached_property
     def unfiltered(self) -> bool:
@@ -135,6 +139,12 @@ class GenerationOptions:
     def adaptive_sampling(self) -> bool:
         """Return whether `AdaptiveSampler` can choose: greedy, or a draw from all tokens at a temperature up to 1."""
         return not self.constrained and (self.greedy or (self.temperature <= 1 and self.unfiltered))
+
+
+    @cached_property
+    def effective_temperature(self) -> float:
+        """Return the number that divides the scores before a draw; 1 for greedy generation, which draws nothing."""
+        return 1.0 if self.greedy else min(self.temperature, MAX_TEMPERATURE)
 
 
 DEFAULTS = GenerationOptions()

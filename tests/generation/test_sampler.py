@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 import pytest
 import torch
-from helpers.generators import make, scores, shaped
-from hypothesis import given
+from helpers.generators import make, plain_log_probs, scores, shaped
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -18,11 +19,12 @@ from speechrnn.generation import fixed_batches
 from speechrnn.generation.adaptive_sampling import AdaptiveSampler
 from speechrnn.generation.categorical import MASKED, Buffers, Categorical
 from speechrnn.generation.detokenizer import Detokenizer
+from speechrnn.generation.logits_processors import compute_logits
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.prompt_encoder import PromptEncoder
 from speechrnn.generation.results import Prompt
 from speechrnn.generation.sampler import Sampler
-from speechrnn.generation.sequence import TokenSequence
+from speechrnn.generation.sequence import TokenSequence, next_uniforms
 from speechrnn.nn.language import LanguageModel
 from speechrnn.text.tokenizers import WordTokenizer
 
@@ -42,7 +44,53 @@ def outputs_of(model: LanguageModel, rows: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         states = torch.randn(rows, model.state_size, generator=generator)
-        return model.step(states, torch.randint(V, (rows,), generator=generator))[0].contiguous()
+        return model.step(states, torch.randint(model.vocabulary, (rows,), generator=generator))[0].contiguous()
+
+
+@lru_cache
+def model_of(softmax: str, vocabulary: int) -> LanguageModel:
+    cutoffs = (vocabulary // 8, vocabulary // 3, vocabulary // 2)
+    return make(vocabulary, sharpness=15.0, softmax=softmax, cutoffs=cutoffs)
+
+
+models = st.builds(model_of, st.sampled_from(["full", "adaptive", "mixture"]), st.sampled_from([40, 256, 700, 2500]))
+any_options = st.builds(
+    GenerationOptions,
+    do_sample=st.booleans(),
+    temperature=st.sampled_from([0.01, 0.3, 0.5, 1.0, 1.3, 4.0, 50.0, 1e-300, 1e308, math.inf]),
+    top_k=st.sampled_from([0, 0, 1, 5, 10_000]),
+    top_p=st.sampled_from([1.0, 1.0, 0.5, 0.9]),
+    min_p=st.sampled_from([0.0, 0.0, 0.1]),
+    typical_p=st.sampled_from([1.0, 1.0, 0.7]),
+    repetition_penalty=st.sampled_from([1.0, 1.0, 1.5]),
+    min_new_tokens=st.sampled_from([0, 1]),
+    seed=st.integers(0, 1000),
+)
+
+
+@given(models, st.lists(any_options, min_size=1, max_size=6), st.integers(0, 1000))
+@settings(max_examples=80)
+def test_every_softmax_and_every_option_choose_as_a_plain_full_softmax_does(
+    model: LanguageModel, options: list[GenerationOptions], seed: int
+) -> None:
+    sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
+    outputs = outputs_of(model, len(options), seed)
+    sequences = [sequence(row, number) for number, row in enumerate(options)]
+    tokens, log_probs = sampler.choose(outputs, sequences)
+    own = plain_log_probs(model, outputs)
+    with torch.no_grad():
+        logits = compute_logits(model, outputs).double().numpy()  # whose zero a penalty depends on
+    for row, token, log_prob, expected, values in zip(sequences, tokens, log_probs, own, logits, strict=True):
+        assert log_prob == pytest.approx(expected[token], abs=1e-4)
+        values[UNKNOWN] = -math.inf
+        p = shaped(values, row.tokens, 0, row.prompt.options)
+        if row.prompt.options.greedy:
+            assert math.log(p[token]) >= math.log(p.max()) - 1e-4
+        elif model.options.softmax == "adaptive" and row.prompt.options.adaptive_sampling:
+            assert p[token] > 0  # whose distribution has a test of its own
+        else:
+            until, number = np.cumsum(p) / p.sum(), next_uniforms([row])[0]
+            assert until[token] >= number - 1e-4 and until[token] - p[token] / p.sum() <= number + 1e-4
 
 
 def unlikely(tokens: Sequence[int], probabilities: np.ndarray) -> float:
@@ -96,6 +144,7 @@ def test_weights_are_probabilities_up_to_a_factor(columns: int) -> None:
         GenerationOptions(),
         GenerationOptions(temperature=0.6),
         GenerationOptions(temperature=0.2),
+        GenerationOptions(temperature=0.02),
         GenerationOptions(temperature=1.5),
         GenerationOptions(min_new_tokens=1),
         GenerationOptions(min_new_tokens=1, temperature=0.5),

@@ -13,7 +13,7 @@ from speechrnn.generation.fixed_batches import single_threaded
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.random_numbers import stream_key, uniforms
 from speechrnn.nn.language import LanguageModel, LanguageOptions
-from speechrnn.nn.softmax import FullSoftmax
+from speechrnn.nn.softmax import FullSoftmax, MixtureOfSoftmaxes
 from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 
 LETTERS = "abcdefgh "
@@ -62,6 +62,40 @@ def probabilities(model: LanguageModel, tokens: Sequence[int]) -> np.ndarray:
         return model.log_probs(outputs[-1, 0]).double().exp().numpy()
 
 
+def plain_log_probs(model: LanguageModel, outputs: Tensor) -> np.ndarray:
+    """Compute log-probabilities of a model in numpy by the papers' formulas: (rows, dim) -> (rows, vocabulary)."""
+    softmax = model.softmax
+    weight, bias = softmax.weight.detach().double().numpy(), softmax.bias.detach().double().numpy()
+
+    def linear(layer: torch.nn.Module, inputs: np.ndarray) -> np.ndarray:
+        if isinstance(layer, torch.nn.Identity):
+            return inputs
+        assert isinstance(layer, torch.nn.Linear)
+        result = inputs @ layer.weight.detach().double().numpy().T
+        return result if layer.bias is None else result + layer.bias.detach().double().numpy()
+
+    def normalise(logits: np.ndarray) -> np.ndarray:
+        top = logits.max(-1, keepdims=True)
+        result: np.ndarray = logits - top - np.log(np.exp(logits - top).sum(-1, keepdims=True))
+        return result
+
+    inputs = outputs.double().numpy()
+    if isinstance(softmax, MixtureOfSoftmaxes):
+        weights = normalise(linear(softmax.prior, inputs))
+        latent = np.tanh(linear(softmax.latent, inputs)).reshape(len(inputs), softmax.components, -1)
+        each = normalise(latent @ weight.T + bias)
+        return np.log(np.exp(weights[..., None] + each).sum(1))
+    logits = linear(softmax.fit, inputs) @ weight.T + bias
+    if isinstance(softmax, FullSoftmax):
+        return normalise(logits)
+    clusters = linear(softmax.clusters, linear(softmax.fit, inputs))
+    head = normalise(np.concatenate([logits[:, : softmax.frequent], clusters], 1))
+    parts = [head[:, : softmax.frequent]]
+    for number, (start, end) in enumerate(softmax.ranges, start=softmax.frequent):
+        parts.append(head[:, number : number + 1] + normalise(logits[:, start:end]))
+    return np.concatenate(parts, 1)
+
+
 def write(model: LanguageModel, prompt: str, tokens: Sequence[int], options: GenerationOptions) -> list[int]:
     """One text by the book: one prompt, one token at a time, the distribution from `shaped`."""
     history, written = list(tokens), []
@@ -96,17 +130,20 @@ def shaped(logits: Sequence[float], history: Sequence[int], written: int, option
         scores[0] = -math.inf
     if options.greedy:
         return np.exp(scores)
-    p = normal([math.exp(score / options.temperature) for score in scores])
+    highest = max(scores)
+    p = normal([math.exp((score - highest) / min(options.temperature, 1e30)) for score in scores])
     order = sorted(range(len(p)), key=lambda token: -p[token])
     if options.top_k:
-        p = normal([q if token in order[: options.top_k] else 0.0 for token, q in enumerate(p)])
+        top = set(order[: options.top_k])
+        p = normal([q if token in top else 0.0 for token, q in enumerate(p)])
     before = 0.0
     kept = []
     for token in order:
         if before < options.top_p or not kept:
             kept.append(token)
         before += p[token]
-    p = normal([q if token in kept else 0.0 for token, q in enumerate(p)])
+    nucleus = set(kept)
+    p = normal([q if token in nucleus else 0.0 for token, q in enumerate(p)])
     p = normal([q if q >= options.min_p * max(p) else 0.0 for q in p])
     if options.typical_p < 1:
         entropy = -sum(q * math.log(q) for q in p if q)
@@ -116,13 +153,15 @@ def shaped(logits: Sequence[float], history: Sequence[int], written: int, option
             if total < options.typical_p or not kept:
                 kept.append(token)
             total += p[token]
-        p = normal([q if token in kept else 0.0 for token, q in enumerate(p)])
+        typical = set(kept)
+        p = normal([q if token in typical else 0.0 for token, q in enumerate(p)])
     return np.array(p)
 
 
 def normal(p: Sequence[float]) -> list[float]:
     """Probabilities that sum up to 1."""
-    return [q / sum(p) for q in p]
+    total = sum(p)
+    return [q / total for q in p]
 
 
 def scores(rows: int, vocabulary: int, seed: int = 0) -> Tensor:
