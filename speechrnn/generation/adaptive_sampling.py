@@ -17,7 +17,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from speechrnn.generation.categorical import BELOW_ONE, MASKED, Buffers, Categorical, pick_columns, row_argmax
+from speechrnn.generation.categorical import (
+    BELOW_ONE,
+    MASKED,
+    Buffers,
+    Categorical,
+    pick_columns,
+    row_argmax,
+    shape_independent,
+)
 from speechrnn.generation.fixed_batches import FixedBatches, pad_index
 from speechrnn.generation.sequence import TokenSequence, next_uniforms
 from speechrnn.nn.language import END_OF_LINE
@@ -147,7 +155,7 @@ class _Step:
             distribution = Categorical.from_scores(inside / temperature, self.sampler.buffers)
         # log of the sum of the tokens' weights as a share of the cluster's own
         log_share = (distribution.log_sum - log_sum / temperature.squeeze(1)).clamp(max=0.0)
-        share = torch.where(self.exact[rows, cluster], 1.0, log_share.exp())
+        share = torch.where(self.exact[rows, cluster], 1.0, shape_independent(torch.exp, log_share))
         tokens = distribution.draw((uniform[rows] / share).clamp(max=BELOW_ONE))
         accepted = uniform[rows] < share
         self.tokens[rows] = torch.where(accepted, tokens + self.sampler.starts[cluster], -1)

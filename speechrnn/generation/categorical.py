@@ -7,18 +7,29 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
+VECTOR = 32  # elements that torch's CPU loops take at a time, at most
 BELOW_ONE = 1 - 2.0**-40
 MASKED = -math.inf  # score of a token that must not be chosen
 LOWEST = -1e30  # a score that can be subtracted from MASKED
 BLOCK = 256  # weights summed at a time on the way to a draw
 CHUNK = 2048  # columns whose weights are held at a time, so that a CPU's cache holds them; a multiple of BLOCK
+
+
+def shape_independent(function: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """Apply an elementwise function with the same rounding of each element, whatever the shape.
+
+    torch's CPU loops take VECTOR elements at a time, and round those left over at the end by other code.
+    """
+    flat = values.flatten()
+    padding = flat.new_zeros(-len(flat) % VECTOR)
+    return function(torch.cat([flat, padding]))[: len(flat)].view_as(values)
 
 
 class Buffers(threading.local):
@@ -78,13 +89,16 @@ class Categorical:
         if len(tops) == 1:
             return cls(scores, tops[0], blocks[0])
         top = torch.cat(tops, 1).amax(1, keepdim=True)
-        scaled = [sums * (own.double() - top.double()).exp() for own, sums in zip(tops, blocks, strict=True)]
+        scaled = [
+            sums * shape_independent(torch.exp, own.double() - top.double())
+            for own, sums in zip(tops, blocks, strict=True)
+        ]
         return cls(scores, top, torch.cat(scaled, 1))
 
     @property
     def log_sum(self) -> Tensor:
         """Return log of the sum of exp(score) of each row: (rows,) float64."""
-        return self.blocks.sum(1).log() + self.top.squeeze(1).double()
+        return shape_independent(torch.log, self.blocks.sum(1)) + self.top.squeeze(1).double()
 
     def update_masked(self, column: int) -> Categorical:
         """Correct the sums after one column's score was set to MASKED."""

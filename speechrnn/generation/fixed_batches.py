@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechrnn.generation.categorical import VECTOR
 from speechrnn.generation.logits_processors import compute_logits
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.nn.language import LanguageModel
 
 SIZES = {"cpu": (128, 64, 32, 16), "cuda": (1024, 256, 64)}  # rows of a batch
-VECTOR = 32  # elements that torch's CPU loops take at a time; those left over at the end are rounded by other code
 
 
 class FixedBatches:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.generation.categorical import MASKED, column_chunks
+from speechrnn.generation.categorical import MASKED, column_chunks, shape_independent
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.sequence import TokenSequence
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
@@ -114,7 +114,7 @@ def keep_top(scores: Tensor, top_k: Sequence[int], top_p: Sequence[float]) -> No
     top = _largest(scores, max(counts))
     last = _column(counts, scores).long() - 1
     if any(p < 1 for p in top_p):
-        weights = (top - top[:, :1]).double().exp()
+        weights = shape_independent(torch.exp, (top - top[:, :1]).double())
         weights.masked_fill_(torch.arange(top.shape[1], device=top.device) > last, 0.0)
         until = weights.cumsum(1)
         wanted = _column(top_p, until) * until[:, -1:]

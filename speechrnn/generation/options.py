@@ -9,7 +9,6 @@ from typing import TypedDict
 
 from speechrnn.core.errors import UserError
 
-
 MIN_TEMPERATURE = 1e-5  # below it a draw takes the most probable token anyway, and scores would leave float32's range
 MAX_TEMPERATURE = 1e30  # all tokens are equally probable long before
 
@@ -48,7 +47,8 @@ class GenerationOptions:
     Attributes:
         max_new_tokens: maximum number of tokens of a completion.
         min_new_tokens: number of tokens before the line may end; without effect where `ignore_eos` is true.
-        do_sample: draw tokens by their probability; false, or a temperature below 1e-5, takes the most probable (greedy).
+        do_sample: draw tokens by their probability; false, or a temperature below 1e-5, takes the most probable one
+            (greedy).
         temperature: divides the scores before a draw: below 1 sharpens the distribution, above 1 flattens it.
         top_k: draw among the k most probable tokens; 0 for all.
         top_p: draw among the most probable tokens that together have this probability (Holtzman et al. 2020).
@@ -139,7 +139,6 @@ class GenerationOptions:
     def adaptive_sampling(self) -> bool:
         """Return whether `AdaptiveSampler` can choose: greedy, or a draw from all tokens at a temperature up to 1."""
         return not self.constrained and (self.greedy or (self.temperature <= 1 and self.unfiltered))
-
 
     @cached_property
     def effective_temperature(self) -> float:

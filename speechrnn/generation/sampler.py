@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from speechrnn.generation.logits_processors import constrain, fill_logits, warp
 from speechrnn.generation.sequence import TokenSequence, next_uniforms
 from speechrnn.nn.softmax import AdaptiveSoftmax
 
+Chooser = Callable[[Tensor, Sequence[TokenSequence]], tuple[Tensor, Tensor]]
 CPU_ROWS = 64  # rows of a softmax, of which a CPU's cache shall hold a chunk
 
 
@@ -44,17 +45,47 @@ class Sampler:
         """
         tokens = torch.zeros(len(sequences), dtype=torch.int64, device=outputs.device)
         log_probs = torch.zeros(len(sequences), dtype=torch.float64, device=outputs.device)
-        adaptive = [self.adaptive is not None and sequence.prompt.options.adaptive_sampling for sequence in sequences]
-        for sampler, wanted in ((self.adaptive, True), (self, False)):
-            numbers = [number for number, is_adaptive in enumerate(adaptive) if is_adaptive is wanted]
-            if sampler is not None and numbers:
-                index = self.batches.index(numbers)
-                tokens[index], log_probs[index] = sampler.choose_rows(
-                    outputs[index], [sequences[number] for number in numbers]
-                )
+        ways: dict[Chooser, list[int]] = {}
+        for number, sequence in enumerate(sequences):
+            ways.setdefault(self._way(sequence), []).append(number)
+        for way, numbers in ways.items():
+            index = self.batches.index(numbers)
+            tokens[index], log_probs[index] = way(outputs[index], [sequences[number] for number in numbers])
         return tokens.tolist(), log_probs.tolist()
 
-    def choose_rows(self, outputs: Tensor, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor]:
+    def _way(self, sequence: TokenSequence) -> Chooser:
+        """Return the function that chooses; it depends on the sequence alone, since each rounds in its own way."""
+        options = sequence.prompt.options
+        if self.adaptive is not None and options.adaptive_sampling:
+            return self.adaptive.choose_rows
+        return self._draw_rows if options.plain_sampling and not sequence.too_short else self._process_rows
+
+    def _draw_rows(self, outputs: Tensor, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor]:
+        """Draw from the model's own distribution: (rows, dim) -> tokens, log-probabilities (rows,)."""
+
+        def choose(distribution: Categorical, batch: Sequence[TokenSequence]) -> Tensor:
+            if self.unknown is not None:
+                distribution.scores[:, self.unknown] = MASKED
+                distribution.update_masked(self.unknown)
+            return distribution.draw(next_uniforms(batch))
+
+        return self._choose_rows(choose, outputs, sequences)
+
+    def _process_rows(self, outputs: Tensor, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor]:
+        """Apply the options and choose: (rows, dim) -> tokens, -1 where none may follow, log-probabilities (rows,)."""
+
+        def choose(distribution: Categorical, batch: Sequence[TokenSequence]) -> Tensor:
+            scores = self.buffers.get("processed", *distribution.scores.shape).copy_(distribution.scores)
+            return self._process_and_choose(scores, batch)
+
+        return self._choose_rows(choose, outputs, sequences)
+
+    def _choose_rows(
+        self,
+        choose: Callable[[Categorical, Sequence[TokenSequence]], Tensor],
+        outputs: Tensor,
+        sequences: Sequence[TokenSequence],
+    ) -> tuple[Tensor, Tensor]:
         """Choose from the scores of the whole vocabulary: (rows, dim) -> tokens, log-probabilities (rows,)."""
         tokens = torch.empty(len(sequences), dtype=torch.int64, device=outputs.device)
         log_probs = torch.empty(len(sequences), dtype=torch.float64, device=outputs.device)
@@ -65,22 +96,13 @@ class Sampler:
             scores = self.buffers.get("logits", size, model.vocabulary)
             chunks = fill_logits(scores, model, outputs[pad_index(numbers[first:end], size)])
             distribution = Categorical.from_scores(scores[: len(batch)], self.buffers, chunks)
-            tokens[first:end], log_probs[first:end] = self._choose_from(distribution, batch)
+            log_sum = distribution.log_sum
+            chosen = choose(distribution, batch)
+            tokens[first:end] = chosen
+            log_probs[first:end] = pick_columns(distribution.scores, chosen.clamp(min=0)).double() - log_sum
 
         self.batches.for_each(work, len(sequences), CPU_ROWS if outputs.device.type == "cpu" else None)
         return tokens, log_probs
-
-    def _choose_from(self, distribution: Categorical, sequences: Sequence[TokenSequence]) -> tuple[Tensor, Tensor]:
-        """Choose from the model's distribution: tokens, log-probabilities (rows,)."""
-        scores, log_sum = distribution.scores, distribution.log_sum
-        if all(sequence.prompt.options.plain_sampling and not sequence.too_short for sequence in sequences):
-            if self.unknown is not None:
-                scores[:, self.unknown] = MASKED
-                distribution.update_masked(self.unknown)
-            tokens = distribution.draw(next_uniforms(sequences))
-        else:
-            tokens = self._process_and_choose(self.buffers.get("processed", *scores.shape).copy_(scores), sequences)
-        return tokens, pick_columns(scores, tokens.clamp(min=0)).double() - log_sum
 
     def _process_and_choose(self, scores: Tensor, sequences: Sequence[TokenSequence]) -> Tensor:
         """Apply the options to (rows, vocabulary) scores and choose: (rows,) tokens, -1 where none may follow."""
