@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from speechrnn.audio.augmentation import SpecAugment, SpecAugmentOptions, WaveformAugment, WaveformOptions
-    from speechrnn.audio.backends import AudioError, TruncatedAudioError
+    from speechrnn.audio.errors import AudioError, TruncatedAudioError
     from speechrnn.audio.features import FeatureOptions, FrontEnd
     from speechrnn.audio.io import (
         AUDIO_SUFFIXES,
@@ -28,7 +28,7 @@ else:
     # Reading a file must not load torch.
     _MODULES = {
         "augmentation": ("SpecAugment", "SpecAugmentOptions", "WaveformAugment", "WaveformOptions"),
-        "backends": ("AudioError", "TruncatedAudioError"),
+        "errors": ("AudioError", "TruncatedAudioError"),
         "features": ("FeatureOptions", "FrontEnd"),
         "io": (
             "AUDIO_SUFFIXES",

@@ -8,17 +8,21 @@ without being asked, and a file that holds less than its header states raises `A
 from __future__ import annotations
 
 import glob
+import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 import soundfile
 import soxr
 
-from speechrnn.audio.backends import PIECE, SLACK, AudioError, Reader, TruncatedAudioError, breaks_off, open_audio
+from speechrnn.audio.backends import open_audio
+from speechrnn.audio.errors import AudioError, TruncatedAudioError
+from speechrnn.audio.reader import BLOCK_SAMPLES, AudioReader, truncation_error
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 
@@ -36,16 +40,21 @@ __all__ = [
     "save_audio",
 ]
 
+logger = logging.getLogger("speechrnn")
+
 # fmt: off
 AUDIO_SUFFIXES = frozenset([
     ".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".flac", ".mp3",
     ".ogg", ".oga", ".opus", ".spx", ".sph", ".nist", ".wv1", ".wv2",
     ".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mka", ".mkv", ".aac", ".ac3", ".amr", ".wma",
+    ".avi", ".ts", ".mts", ".flv", ".wmv", ".mpg", ".mpeg", ".mp2",
 ])
 # fmt: on
 MIN_SECONDS = 0.01  # seconds; less is not even one analysis window
 SILENCE = 2.0**-13  # of full scale (-78 dB): four steps of a 16-bit sample
 
+_PHASE_SECONDS = 30.0  # of sound by which channels are compared
+_CANCELLED = 0.01  # 20 dB: energy of the mix against that of the louder channel
 _CONTEXT = 0.25  # seconds read before and after a resampled clip, more than the resampling filter reaches
 
 
@@ -81,10 +90,10 @@ def audio_info(path: str | Path, strict: bool = True) -> AudioInfo:
         frames = reader.frames
         if frames is None:
             frames = 0
-            while read := len(reader.read(PIECE)):
+            while read := len(reader.read(BLOCK_SAMPLES)):
                 frames += read
-            if strict and reader.broken:
-                raise breaks_off(reader, frames)
+            if strict and reader.is_truncated(frames):
+                raise truncation_error(reader, frames)
         _check_length(reader.path, frames, reader.rate)
         return AudioInfo(reader.path, reader.rate, reader.channels, frames / reader.rate)
 
@@ -105,7 +114,8 @@ def load_audio(
     Args:
         path: the recording; silence is valid audio (see `is_silent`).
         sampling_rate: Hz, resampled with soxr HQ; None keeps the recording's own.
-        channel: "mix" for the mean of all channels, or one channel's index from 0.
+        channel: one channel's index from 0, or "mix" for the mean of all channels; where these cancel each other out,
+            as in stereo out of phase (the mean is 20 dB weaker than a channel), the louder channel, with a warning.
         start: seconds.
         duration: seconds at most; a clip ends where the recording ends. None reads to the end.
 
@@ -229,7 +239,9 @@ def is_silent(samples: np.ndarray) -> bool:
     return samples.size == 0 or bool(np.ptp(samples) <= SILENCE)
 
 
-def _clip(reader: Reader, rate: int, channel: int | str, start: float, duration: float | None) -> Iterator[np.ndarray]:
+def _clip(
+    reader: AudioReader, rate: int, channel: int | str, start: float, duration: float | None
+) -> Iterator[np.ndarray]:
     """One channel of a clip at `rate` Hz in pieces (samples,), never empty as a whole; what breaks off does so last."""
     path, source = reader.path, reader.rate
     if rate < 1:
@@ -238,6 +250,7 @@ def _clip(reader: Reader, rate: int, channel: int | str, start: float, duration:
         raise AudioError(
             f"{path} has no channel {channel}; choose channel=mix or a number from 0 to {reader.channels - 1}."
         )
+    channel = _resolve_channel(reader, channel)
     first = _round(start * rate) if math.isfinite(start) else -1
     wanted = None if duration is None else _round(duration * rate) if math.isfinite(duration) else 0
     if first < 0 or (wanted is not None and wanted < 1):
@@ -256,7 +269,7 @@ def _clip(reader: Reader, rate: int, channel: int | str, start: float, duration:
     resampler = None if source == rate else soxr.ResampleStream(source, rate, 1, dtype="float32", quality="HQ")
     given, last = 0, False
     while not last and (wanted is None or given < wanted):
-        size = PIECE if end is None else min(PIECE, end - position)
+        size = BLOCK_SAMPLES if end is None else min(BLOCK_SAMPLES, end - position)
         raw = reader.read(size)
         piece = _channel(raw, channel)
         if not np.isfinite(piece).all():
@@ -272,16 +285,47 @@ def _clip(reader: Reader, rate: int, channel: int | str, start: float, duration:
         given += len(piece)
         if len(piece):
             yield piece
-    if len(raw) < size and (reader.broken or position < (reader.frames or 0) - SLACK * source):
-        raise breaks_off(reader, position)
+    if len(raw) < size and reader.is_truncated(position):
+        raise truncation_error(reader, position)
     if reader.frames is None and end is None:
         _check_length(path, position, source)
     if not given:
         raise _beyond(path, start, position / source)
 
 
+@lru_cache(maxsize=256)
+def _loud_channel(path: Path, size: int, changed: int) -> int | None:
+    """Return the channel to take instead of the mix where the channels cancel each other out; None: take the mix.
+
+    One answer for a whole file, so that a clip equals the same samples of the whole: from its first `_PHASE_SECONDS`
+    that are not silent. Size and time of change tell versions of a file apart.
+    """
+    with open_audio(path, strict=False) as reader:
+        energy: np.ndarray = np.zeros(reader.channels)
+        mixed, missing = 0.0, _PHASE_SECONDS * reader.rate
+        while missing > 0 and len(raw := reader.read(BLOCK_SAMPLES)):
+            loud = energy.max()
+            energy += np.square(raw, dtype=np.float64).sum(axis=0)
+            mixed += float(np.square(raw.mean(axis=1, dtype=np.float64)).sum())
+            missing -= len(raw) if energy.max() - loud > len(raw) * SILENCE**2 else 0
+    if not np.isfinite(energy).all() or mixed >= _CANCELLED * energy.max():
+        return None
+    channel = int(energy.argmax())
+    logger.warning("%s: its channels cancel each other out, so channel %d is read instead of their mix", path, channel)
+    return channel
+
+
+def _resolve_channel(reader: AudioReader, channel: int | str) -> int | str:
+    """Return "mix" or the index of a channel that is loud, where "mix" would be nearly silent."""
+    if channel != "mix" or reader.channels == 1:
+        return channel
+    file = reader.path.stat()
+    loud = _loud_channel(reader.path.absolute(), file.st_size, file.st_mtime_ns)
+    return "mix" if loud is None else loud
+
+
 def _channel(raw: np.ndarray, channel: int | str) -> np.ndarray:
-    """(samples, channels) -> (samples,)"""
+    """Take one channel of (samples, channels) as (samples,), or mix all."""
     if raw.shape[1] == 1:
         return raw.reshape(-1)
     if isinstance(channel, int):

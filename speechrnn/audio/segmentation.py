@@ -22,7 +22,9 @@ from speechrnn.core.errors import UserError
 __all__ = ["SegmentationOptions", "Window", "cut_windows", "detect_speech"]
 
 AHEAD = 480  # seconds of audio that are read, and searched for speech, at a time
-SHORTEST = 0.2  # seconds that speech lasts at least; what Silero takes for speech in noise is shorter
+MIN_SPEECH_SECONDS = 0.2  # seconds that speech lasts at least; what Silero takes for speech in noise is shorter
+DETECTOR_LEVEL = 0.03  # of full scale (-30 dB): root mean square to which quiet speech is raised for the detector
+MAX_DETECTOR_GAIN = 1000.0  # 60 dB
 
 _HYSTERESIS = 0.15  # speech ends where its probability falls this far below the threshold, as in Silero's own code
 
@@ -119,11 +121,28 @@ def detect_speech(
     heard = [not is_silent(samples) for samples in waveforms]
     if detector is not None:
         sounding = [number for number, sounds in enumerate(heard) if sounds]
-        found = detector([waveforms[number] for number in sounding], sampling_rate)
+        found = detector([level_for_detector(waveforms[number], sampling_rate) for number in sounding], sampling_rate)
         for number, probabilities in zip(sounding, found, strict=True):
             tracker = _Tracker(options)
             heard[number] = bool([*tracker.hear(probabilities), *tracker.finish()])
     return heard
+
+
+def level_for_detector(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
+    """Remove the mean of samples (samples,) and raise a low level, so that a detector finds quiet speech.
+
+    The level is that of the loudest chunks for as long as speech lasts at least: shorter knocks do not count.
+    """
+    if not len(samples):
+        return samples
+    centred = samples - samples.mean(dtype=np.float64).astype(np.float32)
+    edges: np.ndarray = np.arange(count_chunks(len(samples), sampling_rate)) * sampling_rate * 4 // 125
+    power = np.add.reduceat(np.square(centred), edges) / np.diff(np.append(edges, len(samples)))
+    loudest = min(len(power), round(MIN_SPEECH_SECONDS * CHUNKS_PER_SECOND))
+    level = math.sqrt(float(np.partition(power, -loudest)[-loudest]))
+    if not 0 < level < DETECTOR_LEVEL:
+        return centred
+    return centred * np.float32(min(DETECTOR_LEVEL / level, MAX_DETECTOR_GAIN))
 
 
 class _Source:
@@ -160,7 +179,7 @@ class _Tracker:
     def __init__(self, options: SegmentationOptions) -> None:
         self._on, self._off = options.threshold, max(options.threshold - _HYSTERESIS, options.threshold / 2)
         self._pause = math.ceil(options.silence * CHUNKS_PER_SECOND)
-        self._shortest = round(SHORTEST * CHUNKS_PER_SECOND)
+        self._shortest = round(MIN_SPEECH_SECONDS * CHUNKS_PER_SECOND)
         self._heard = 0  # chunks
         self._begin: int | None = None  # of the stretch that goes on
         self._end = 0  # behind the last chunk of speech in it
@@ -238,7 +257,8 @@ class _Cutter:
             return _sounding(self._held[heard - self._start :], self._rate)
         before = min(heard, round(WARM_UP * self._rate))
         samples = self._held[heard - before - self._start :]
-        return self._detector([samples], self._rate)[0][count_chunks(before, self._rate) :]
+        levelled = level_for_detector(samples, self._rate)
+        return self._detector([levelled], self._rate)[0][count_chunks(before, self._rate) :]
 
     def _windows(self, begin: int, end: int, closed: bool) -> Iterator[Window]:
         """What is not yet in pieces of the stretch from sample `begin` on.

@@ -1,0 +1,25 @@
+"""Errors over recordings."""
+
+from __future__ import annotations
+
+from speechrnn.core.errors import UserError
+
+
+class AudioError(UserError):
+    """A recording cannot be read: one sentence with its path, the reason and what to do."""
+
+
+class TruncatedAudioError(AudioError):
+    """A recording ends before it should, or is damaged from some place on.
+
+    Attributes:
+        sentence: the message.
+        seconds: the length of what can be read, or was read.
+    """
+
+    def __init__(self, sentence: str, seconds: float) -> None:
+        super().__init__(sentence, seconds)  # both, since pickle makes the error from its arguments
+        self.sentence, self.seconds = sentence, seconds
+
+    def __str__(self) -> str:
+        return self.sentence
