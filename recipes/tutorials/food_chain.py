@@ -1,4 +1,4 @@
-"""The article's food chain: feedback completes every sentence, a network without memory cannot.
+"""Food chain: feedback completes every sentence, a network without memory cannot.
 
 Trains both on five sentences in seconds; the run's report.html shows what each of them writes, and why.
 """
@@ -12,7 +12,7 @@ from rich.table import Table
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.experiments.run import Run
-from speechrnn.tutorials.food_chain.model import FoodChainOptions, Learnt, expected, study
+from speechrnn.tutorials.food_chain.model import FoodChainOptions, TrainedNetwork, expected, run_experiment
 from speechrnn.tutorials.food_chain.page import write_food_chain
 from speechrnn.tutorials.setting import repeatable
 
@@ -22,7 +22,7 @@ def main(config: DictConfig) -> None:
     """Train with feedback and without, complete the prompts, report."""
     options = options_from(config, FoodChainOptions)
     with repeatable(options.seed):
-        words, feedback, last_word = study(options)
+        words, feedback, last_word = run_experiment(options)
     run = Run.open("food_chain", config)
     run.update_metrics("feedback", figures(feedback))
     run.update_metrics("last_word", figures(last_word))
@@ -31,19 +31,19 @@ def main(config: DictConfig) -> None:
     print(f"report  {report}")
 
 
-def figures(learnt: Learnt) -> dict[str, object]:
-    """For metrics.json."""
+def figures(network: TrainedNetwork) -> dict[str, object]:
+    """Return the numbers for metrics.json."""
     return {
-        "right": learnt.right(),
-        "mistakes_of_the_article": learnt.mistakes(),
-        "probability_of_the_food": learnt.history[-1],
-        "written": learnt.written,
+        "right": network.right(),
+        "mistakes_of_the_article": network.mistakes(),
+        "probability_of_the_food": network.history[-1],
+        "written": network.written,
     }
 
 
-def show(feedback: Learnt, last_word: Learnt) -> None:
-    """Both completions of each prompt."""
-    table = Table("beginning", "with feedback", "the last word alone", title="Who feeds on whom?")
+def show(feedback: TrainedNetwork, last_word: TrainedNetwork) -> None:
+    """Print both completions of each prompt."""
+    table = Table("beginning", "with feedback", "last word only", title="Who feeds on whom?")
     for prompt, text in feedback.written.items():
         other = last_word.written[prompt]
         table.add_row(prompt, *(f"[green]{each}" if each == expected(prompt) else each for each in (text, other)))

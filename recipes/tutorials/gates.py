@@ -1,6 +1,6 @@
-"""What an LSTM forgets, takes in and shows at each token of a text, and cells that keep track of something.
+"""Gates of an LSTM at each token of a text, and cells that follow quotes, lines and words.
 
-Looks at a language model of yours, or trains a small one first; the run's report.html has the pictures.
+Reads with a language model of yours, or trains a small one first; the run's report.html has the pictures.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.experiments.run import Run
 from speechrnn.nn.checkpoint import DESCRIPTION
-from speechrnn.tutorials.gates.model import GatesOptions, Watched, make_small_model, watch
-from speechrnn.tutorials.gates.page import memory, write_gates
+from speechrnn.tutorials.gates.model import GateAnalysis, GatesOptions, analyse_gates, make_small_model
+from speechrnn.tutorials.gates.page import memory_length, write_gates
 from speechrnn.tutorials.setting import repeatable
 
 
 @recipe("gates")
 def main(config: DictConfig) -> None:
-    """Train if need be, read, find the cells, report."""
+    """Train if no model is given, read, find the cells, report."""
     options = options_from(config, GatesOptions)
     if options.model is None:
         run = Run.open("gates", config)
@@ -30,30 +30,30 @@ def main(config: DictConfig) -> None:
         if not (folder / DESCRIPTION).exists():
             with repeatable(options.seed):
                 make_small_model(run, options.small, options.seed)
-        watched = look(folder, options)
+        analysis = look(folder, options)
     else:
         folder = options.model
-        watched = look(folder, options)
+        analysis = look(folder, options)
         run = Run.open("gates", config)  # only now, so that a wrong model or text leaves no run behind
-    run.update_metrics("gates", figures(watched))
+    run.update_metrics("gates", figures(analysis))
     source = "a small character model" if options.model is None else str(options.model)
-    report = write_gates(run, watched, source)
-    show(watched)
+    report = write_gates(run, analysis, source)
+    show(analysis)
     print(f"model   {folder}")
     print(f"report  {report}")
 
 
-def look(folder: Path, options: GatesOptions) -> Watched:
-    """The same whether or not the model was just trained."""
+def look(folder: Path, options: GatesOptions) -> GateAnalysis:
+    """Analyse the gates with the seed of the recipe, whether or not the model was just trained."""
     with repeatable(options.seed):
-        return watch(folder, options)
+        return analyse_gates(folder, options)
 
 
-def figures(watched: Watched) -> dict[str, object]:
-    """For metrics.json."""
-    before = {tracker.name: tracker.correlation for tracker in watched.untrained}
+def figures(analysis: GateAnalysis) -> dict[str, object]:
+    """Return the numbers for metrics.json."""
+    before = {tracker.name: tracker.correlation for tracker in analysis.untrained}
     return {
-        "largest_difference_from_torch": watched.difference,
+        "largest_difference_from_torch": analysis.difference,
         "cells": {
             tracker.name: {
                 "layer": tracker.layer + 1,
@@ -61,16 +61,16 @@ def figures(watched: Watched) -> dict[str, object]:
                 "correlation": tracker.correlation,
                 "before_training": before[tracker.name],
             }
-            for tracker in watched.trackers
+            for tracker in analysis.trackers
         },
     }
 
 
-def show(watched: Watched) -> None:
-    """The cells that were found."""
-    table = Table("what it follows", "cell", "correlation", "remembers about", title="Cells that keep track")
-    for tracker in watched.trackers:
-        tokens = memory(watched.held_out.layers[tracker.layer], tracker.unit)
+def show(analysis: GateAnalysis) -> None:
+    """Print the cells that were found."""
+    table = Table("signal", "cell", "correlation", "length of memory", title="Cells that follow something")
+    for tracker in analysis.trackers:
+        tokens = memory_length(analysis.held_out.layers[tracker.layer], tracker.unit)
         where = f"{tracker.unit + 1} of layer {tracker.layer + 1}"
         table.add_row(tracker.name, where, f"{tracker.correlation:+.2f}", f"{tokens:.0f} tokens")
     Console().print(table)

@@ -1,4 +1,4 @@
-"""Why gradients vanish and explode, what clipping does, and what an LSTM learns that a plain RNN can't.
+"""Why gradients vanish and explode, what clipping does, and what an LSTM learns that a plain RNN cannot.
 
 Half a minute on one core; the run's report.html has the curves.
 """
@@ -13,32 +13,33 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
+from speechrnn.core.jsonio import finite
 from speechrnn.experiments.run import Run
 from speechrnn.tutorials.gradients.clipping import descend
 from speechrnn.tutorials.gradients.flow import measure_all
-from speechrnn.tutorials.gradients.page import GradientsOptions, Measured, write_gradients
-from speechrnn.tutorials.gradients.recall import study_recall
-from speechrnn.tutorials.page import power
+from speechrnn.tutorials.gradients.page import GradientResults, GradientsOptions, write_gradients
+from speechrnn.tutorials.gradients.recall import run_recall
+from speechrnn.tutorials.page import scientific
 from speechrnn.tutorials.pictures import CELLS, NAMES
 from speechrnn.tutorials.setting import repeatable
 
 
 @recipe("gradients")
 def main(config: DictConfig) -> None:
-    """Measure the flow, train with and without clipping, let each cell learn each delay, report."""
+    """Measure the flow, train with and without clipping, train each cell on each delay, report."""
     options = options_from(config, GradientsOptions)
     run = Run.open("gradients", config)
-    measured = measure(options)
-    run.update_metrics("flow", {flow.name(): flow.norms[-1] for flow in [*measured.flows, *measured.gated]})
-    run.update_metrics("clipping", {name: final(descent.losses) for name, descent in measured.descents.items()})
-    run.update_metrics("recall", recalled(measured))
-    report = write_gradients(run, options, measured)
-    show(options, measured)
+    results = measure(options)
+    run.update_metrics("flow", {flow.name(): finite(flow.norms[-1]) for flow in [*results.flows, *results.gated]})
+    run.update_metrics("clipping", {name: final(descent.losses) for name, descent in results.descents.items()})
+    run.update_metrics("recall", recalled(results))
+    report = write_gradients(run, options, results)
+    show(options, results)
     print(f"report  {report}")
 
 
-def measure(options: GradientsOptions) -> Measured:
-    """Each part begins with the seed, so that none depends on the options of another."""
+def measure(options: GradientsOptions) -> GradientResults:
+    """Run each part from the seed, so that none depends on the options of another."""
     with repeatable(options.seed):
         flows, gated = measure_all(options.flow, options.units)
     clip, rate = options.clipping.norm, options.clipping.learning_rate
@@ -51,33 +52,37 @@ def measure(options: GradientsOptions) -> Measured:
         with repeatable(options.seed):
             descents[name] = descend(options.clipping, options.units, learning_rate, limit)
     with repeatable(options.seed):
-        return Measured(flows, gated, descents, study_recall(options.recall, options.units))
+        return GradientResults(flows, gated, descents, run_recall(options.recall, options.units))
 
 
-def final(losses: list[float]) -> float:
-    """The mean of the last tenth."""
+def final(losses: list[float]) -> float | None:
+    """Return the mean of the last tenth; None where it is not finite."""
     last = losses[-max(1, len(losses) // 10) :]
-    return sum(last) / len(last)
+    mean: float | None = finite(sum(last) / len(last))
+    return mean
 
 
-def recalled(measured: Measured) -> dict[str, object]:
-    """For metrics.json: cell -> delay -> accuracy and steps."""
+def recalled(results: GradientResults) -> dict[str, object]:
+    """Return the numbers for metrics.json: accuracy and steps by cell and delay."""
     figures: dict[str, dict[str, object]] = {}
-    for one in measured.recalled:
-        figures.setdefault(one.cell, {})[str(one.delay)] = {"accuracy": one.accuracy, "steps": one.steps}
+    for item in results.recalled:
+        figures.setdefault(item.cell, {})[str(item.delay)] = {"accuracy": item.accuracy, "steps": item.steps}
     return dict(figures)
 
 
-def show(options: GradientsOptions, measured: Measured) -> None:
-    """What reaches back, and what was learnt."""
+def show(options: GradientsOptions, results: GradientResults) -> None:
+    """Print how much of the gradient is left, and the accuracy at each delay."""
     delays = options.recall.delays
     left = f"gradient left {options.flow.distance} tokens back"
     table = Table(
-        "cell", left, *(f"delay {delay}" for delay in delays), title="Reach of an error, and letters recalled"
+        "cell",
+        left,
+        *(f"delay {delay}" for delay in delays),
+        title="Gradients before training, and letters recalled after it",
     )
     for cell in CELLS:
-        right = [f"{one.accuracy:.0%}" for one in measured.recalled if one.cell == cell]
-        table.add_row(NAMES[cell], power(measured.reach(cell).norms[-1]), *right)
+        right = [f"{item.accuracy:.0%}" for item in results.recalled if item.cell == cell]
+        table.add_row(NAMES[cell], scientific(results.reach(cell).norms[-1]), *right)
     Console().print(table)
 
 

@@ -1,4 +1,4 @@
-"""How a character model learns to spell: the share of its words that are words, against training steps.
+"""How a character model learns to spell: the share of correct words against training steps.
 
 Trains for a minute or two; the run's report.html shows the curve and what the model wrote at each stage.
 """
@@ -14,33 +14,41 @@ from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.experiments.run import Run
 from speechrnn.tutorials.setting import repeatable
-from speechrnn.tutorials.spelling.model import Look, SpellingOptions, read, study, words
+from speechrnn.tutorials.spelling.model import Checkpoint, SpellingOptions, read_text, train, words
 from speechrnn.tutorials.spelling.page import write_spelling
 
 
 @recipe("spelling")
 def main(config: DictConfig) -> None:
-    """Train, look now and then at what the model writes, report."""
+    """Train, check the generated words now and then, report."""
     options = options_from(config, SpellingOptions)
-    lines = read(options.files)
+    lines = read_text(options.files)
     run = Run.open("spelling", config)
-    looks: list[Look] = []
+    checkpoints: list[Checkpoint] = []
     with repeatable(options.seed):
-        for seen in study(lines, options):
-            looks.append(seen)
-            print(f"step {seen.step:5}  {seen.loss:.3f} nats a character  {seen.right:5.1%} words")
-    figures = [{"step": seen.step, "loss": seen.loss, "words": seen.words, "right": seen.right} for seen in looks]
+        for checkpoint in train(lines, options):
+            checkpoints.append(checkpoint)
+            print(
+                f"step {checkpoint.step:5}  {checkpoint.loss:.3f} nats a character  "
+                f"{checkpoint.accuracy:5.1%} correct words"
+            )
+    figures = [
+        {"step": checkpoint.step, "loss": checkpoint.loss, "words": checkpoint.words, "right": checkpoint.accuracy}
+        for checkpoint in checkpoints
+    ]
     run.update_metrics("spelling", {"looks": figures})
-    report = write_spelling(run, options, looks, len(set(words("\n".join(lines)))))
-    show(looks)
+    report = write_spelling(run, options, checkpoints, len(set(words("\n".join(lines)))))
+    show(checkpoints)
     print(f"report  {report}")
 
 
-def show(looks: list[Look]) -> None:
-    """What it wrote at the beginning, in the middle and at the end."""
-    table = Table("steps", "words that are words", "what it wrote", title="Learning to spell")
-    for seen in (looks[0], looks[len(looks) // 2], looks[-1]):
-        table.add_row(f"{seen.step:,}", f"{seen.right:.0%}", escape(" ".join(seen.sample.split())[:120]))
+def show(checkpoints: list[Checkpoint]) -> None:
+    """Print what the model generated at the beginning, in the middle and at the end."""
+    table = Table("steps", "correct words", "generated text", title="Learning to spell")
+    for checkpoint in (checkpoints[0], checkpoints[len(checkpoints) // 2], checkpoints[-1]):
+        table.add_row(
+            f"{checkpoint.step:,}", f"{checkpoint.accuracy:.0%}", escape(" ".join(checkpoint.sample.split())[:120])
+        )
     Console().print(table)
 
 

@@ -1,6 +1,6 @@
-"""The article's study timetable: a network that hears its own predictions gets over missed days.
+"""Study timetable: a network that gets its own predictions as inputs bridges missed days.
 
-Trains it and one without the feedback, in seconds; the run's report.html shows both on days that they were not told of.
+Trains it and one without the feedback, in seconds; the run's report.html shows both on seen and on missed days.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.experiments.run import Run
 from speechrnn.tutorials.setting import repeatable
-from speechrnn.tutorials.study_timetable.model import Learnt, TimetableOptions, learn
+from speechrnn.tutorials.study_timetable.model import TimetableOptions, TrainedNetwork, train_and_test
 from speechrnn.tutorials.study_timetable.page import write_study_timetable
 
 
 @recipe("study_timetable")
 def main(config: DictConfig) -> None:
-    """Train with feedback and without, look at missed days, report."""
+    """Train with feedback and without, test on missed days, report."""
     options = options_from(config, TimetableOptions)
     run = Run.open("study_timetable", config)
     with repeatable(options.seed):
-        feedback = learn(True, options)
+        feedback = train_and_test(True, options)
     with repeatable(options.seed):  # the same days
-        facts_alone = learn(False, options)
+        facts_alone = train_and_test(False, options)
     run.update_metrics("feedback", figures(feedback))
     run.update_metrics("facts_alone", figures(facts_alone))
     report = write_study_timetable(run, options, feedback, facts_alone)
@@ -33,20 +33,20 @@ def main(config: DictConfig) -> None:
     print(f"report  {report}")
 
 
-def figures(learnt: Learnt) -> dict[str, object]:
-    """For metrics.json."""
+def figures(network: TrainedNetwork) -> dict[str, object]:
+    """Return the numbers for metrics.json."""
     return {
-        "accuracy_by_missed_days": learnt.accuracy,
-        "holiday_accuracy": sum(learnt.holiday) / len(learnt.holiday),
-        "loss": learnt.losses[-1],
+        "accuracy_by_missed_days": network.accuracy,
+        "holiday_accuracy": sum(network.holiday) / len(network.holiday),
+        "loss": network.losses[-1],
     }
 
 
-def show(feedback: Learnt, facts_alone: Learnt) -> None:
-    """Right predictions by the number of missed days before."""
+def show(feedback: TrainedNetwork, facts_alone: TrainedNetwork) -> None:
+    """Print the right predictions by the number of missed days before."""
     table = Table("missed days in a row", "with feedback", "facts alone", title="Is the next subject right?")
-    for missed, (one, other) in enumerate(zip(feedback.accuracy, facts_alone.accuracy, strict=True)):
-        table.add_row(f"{missed}", f"{one:.0%}", f"{other:.0%}")
+    for missed, (with_feedback, without) in enumerate(zip(feedback.accuracy, facts_alone.accuracy, strict=True)):
+        table.add_row(f"{missed}", f"{with_feedback:.0%}", f"{without:.0%}")
     days = len(feedback.holiday) - 1
     table.add_row(f"{days}, a holiday", f"{feedback.holiday[-1]:.0%}", f"{facts_alone.holiday[-1]:.0%}")
     Console().print(table)

@@ -1,63 +1,94 @@
-"""What the language model changed: of a few utterances, what the network alone would have said, and both opinions."""
+"""Compare the fused decoding with greedy decoding: which utterances the language model changed, and their scores."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
-from speechrnn.evaluation.metrics import align, count_errors
-from speechrnn.reports import html as markup
-from speechrnn.reports.html import note, number, section, table
-from speechrnn.reports.results import Results, Scored
+from speechrnn.evaluation.metrics import Edit, align, count_errors
+from speechrnn.reports.results import Alternative, ScoredUtterance
 
 SHOWN = 6  # utterances
-READINGS = 5  # of each
+ALTERNATIVES = 5  # of each
 
 
-def changes(run: Results) -> str:
-    """A section of the report; "" where nothing but the network was asked."""
-    compared = [item for item in run.scored if "greedy" in item.row]
+@dataclass(frozen=True)
+class ChangedUtterance:
+    """An utterance whose greedy and fused hypotheses differ.
+
+    Attributes:
+        greedy, fused: alignments of both hypotheses with the reference.
+        scores: columns of the table of alternatives: "acoustic", those of the language models, their weighted sum.
+        alternatives: rows of that table.
+    """
+
+    id: str
+    greedy: list[Edit]
+    fused: list[Edit]
+    columns: list[str]
+    alternatives: list[list[str]]
+
+
+@dataclass(frozen=True)
+class FusionChanges:
+    """What the language model changed.
+
+    Attributes:
+        compared: number of utterances with both hypotheses.
+        better, worse, equal: of the changed ones, those with fewer, more, and as many word errors.
+        shown: examples.
+    """
+
+    compared: int
+    better: int
+    worse: int
+    equal: int
+    shown: list[ChangedUtterance]
+
+
+def compare_with_greedy(scored: Sequence[ScoredUtterance], most_shown: int = SHOWN) -> FusionChanges | None:
+    """Compare the two hypotheses of each utterance.
+
+    Returns:
+        the counts and some examples, the greatest gains and losses first; None where there is no greedy hypothesis.
+    """
+    compared = [item for item in scored if item.row.greedy is not None]
     if not compared:
-        return ""
-    changed = [(_gain(item), item) for item in compared if item.row["greedy"].split() != item.row["hypothesis"].split()]
-    better, worse = sum(gain > 0 for gain, _ in changed), sum(gain < 0 for gain, _ in changed)
-    counts = note(
-        f"Of {number(len(compared), 'utterance')}, {len(changed):,} became another text than the network's own: "
-        f"{better:,} with fewer word errors, {worse:,} with more. Scores are natural logarithms: the network's, "
-        "what each other opinion says before its weight, and their weighted sum."
-    )
-    # The greatest gains, and the greatest losses as well.
-    ranked = [item for _, item in sorted(changed, key=lambda pair: (-pair[0], str(pair[1].row.get("id"))))]
-    chosen = ranked if len(ranked) <= SHOWN else [*ranked[: SHOWN - 2], *ranked[-2:]]
-    return section("What the language model changed", counts, *map(_utterance, chosen))
-
-
-def _gain(item: Scored) -> int:
-    alone = count_errors(item.row["reference"].split(), item.row["greedy"].split()).errors
-    return alone - item.errors.errors
-
-
-def _utterance(item: Scored) -> str:
-    row = item.row
-    alone = align(row["reference"].split(), row["greedy"].split())
-    return (
-        f'<article class="utterance"><h3><code>{markup.escape(row.get("id", ""))}</code></h3>\n'
-        f"{note('The network alone:')}{markup.differences(alone)}\n"
-        f"{note('With the language model:')}{markup.differences(item.edits)}\n"
-        f"{_readings(row.get('alternatives') or [])}</article>"
-    )
-
-
-def _readings(alternatives: Sequence[dict[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for one in alternatives for name in one.get("parts") or {}))
-    rows = [
-        (
-            one["text"] or "(nothing)",
-            f"{one['acoustic']:.2f}",
-            *(f"{one['parts'][name]:.2f}" if name in one["parts"] else "" for name in names),
-            f"{one['score']:.2f}",
-        )
-        for one in alternatives[:READINGS]
+        return None
+    changed = [
+        (_gain(item), item) for item in compared if (item.row.greedy or "").split() != item.row.hypothesis.split()
     ]
-    header = ["Reading", "Network", *(name.replace("_", " ").capitalize() for name in names), "Sum"]
-    return table("l" + "r" * (len(names) + 2), header, rows)
+    ranked = [item for _, item in sorted(changed, key=lambda pair: (-pair[0], pair[1].row.id))]
+    chosen = ranked if len(ranked) <= most_shown else [*ranked[: most_shown - 2], *ranked[-2:]]
+    better, worse = sum(gain > 0 for gain, _ in changed), sum(gain < 0 for gain, _ in changed)
+    return FusionChanges(
+        len(compared), better, worse, equal=len(changed) - better - worse, shown=[_changed(item) for item in chosen]
+    )
+
+
+def _gain(item: ScoredUtterance) -> int:
+    """Return how many word errors fewer the fused hypothesis has."""
+    greedy = count_errors(item.row.reference.split(), (item.row.greedy or "").split())
+    return greedy.errors - item.errors.errors
+
+
+def _changed(item: ScoredUtterance) -> ChangedUtterance:
+    best = item.alternatives()[:ALTERNATIVES]
+    models = list(dict.fromkeys(name for alternative in best for name in alternative.parts))
+    return ChangedUtterance(
+        id=item.row.id,
+        greedy=align(item.row.reference.split(), (item.row.greedy or "").split()),
+        fused=item.edits,
+        columns=[
+            "Hypothesis",
+            "Acoustic model",
+            *(name.replace("_", " ").capitalize() for name in models),
+            "Weighted sum",
+        ],
+        alternatives=[_scores(alternative, models) for alternative in best],
+    )
+
+
+def _scores(alternative: Alternative, models: Sequence[str]) -> list[str]:
+    parts = [f"{alternative.parts[name]:.2f}" if name in alternative.parts else "" for name in models]
+    return [alternative.text or "(no words)", f"{alternative.acoustic:.2f}", *parts, f"{alternative.score:.2f}"]

@@ -1,146 +1,149 @@
-"""Pieces of the report's page: numbers for readers, tables, aligned differences, audio players.
+"""Render pages from Jinja2 templates: self-contained HTML files that open without a network.
 
-Whatever comes from outside goes through `escape`. Texts may run in either direction: what holds one has dir="auto".
+Every value is escaped, unless it is `Markup`: drawings from `plots.svg`. Texts may run in either direction: an element
+that holds one has dir="auto" in the templates.
 """
 
 from __future__ import annotations
 
 import base64
-import html
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from string import Template
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from speechrnn.audio import AudioError, load_audio
-from speechrnn.evaluation.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit
 
+TEMPLATES = Path(__file__).with_name("templates")
 PLAYER_RATE = 16000  # Hz; every browser plays mp3 at this rate
 PLAYER_SECONDS = 30.0  # of an utterance at most, so that the page stays small
-MARKS = {HIT: "", SUBSTITUTION: "S", DELETION: "D", INSERTION: "I"}
-MISSING = "∗∗∗"
 
 
-def escape(value: object) -> str:
-    """Any value as text of the page or of an attribute."""
-    return html.escape(str(value))
+def render(template: str, folders: Sequence[Path] = (), **values: object) -> str:
+    """Return a page.
+
+    Args:
+        template: a file name in one of the folders, or in `speechrnn/reports/templates`, which is searched last.
+        values: the template's variables; each must be given.
+    """
+    environment = Environment(
+        loader=FileSystemLoader([*folders, TEMPLATES]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(percent=percent, duration=duration, count=count, cell=cell)
+    return environment.get_template(template).render(values)
 
 
-def page(title: str, subtitle: str, body: str, versions: Mapping[str, str]) -> str:
-    """A whole page that needs no other file; `body` is markup, the rest plain text."""
-    template = Template(Path(__file__).with_name("report.html").read_text(encoding="utf-8"))
-    footer = ", ".join(f"{name} {version}" for name, version in versions.items())
-    return template.substitute(title=escape(title), subtitle=escape(subtitle), body=body, footer=escape(footer))
+def percent(rate: float, digits: int = 2) -> str:
+    """Return a fraction in per cent, with so many digits after the point.
+
+    >>> percent(0.0563).replace("\\u00a0", " ")
+    '5.63 %'
+    """
+    return f"{100 * rate:.{digits}f}\u00a0%"
 
 
-def percent(rate: float) -> str:
-    """A fraction as per cent."""
-    return f"{100 * rate:.2f}\u00a0%"
+def duration(seconds: float) -> str:
+    """Return a time in seconds, minutes, or hours and minutes.
 
-
-def length(seconds: float) -> str:
-    """A time as people say it."""
-    if seconds < 60:
+    >>> duration(5025).replace("\\u00a0", " ")
+    '1 h 24 min'
+    """
+    if seconds < 59.95:
         return f"{seconds:.1f}\u00a0s"
     minutes = round(seconds / 60)
-    if seconds < 3600:
+    if minutes < 60:
         return f"{seconds / 60:.1f}\u00a0min"
     return f"{minutes // 60}\u00a0h {minutes % 60}\u00a0min"
 
 
-def number(count: int, noun: str) -> str:
-    """A count and its noun, which takes an s for more than one."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def count(number: int, noun: str) -> str:
+    """Return a number and its noun, in the plural unless the number is 1.
 
-
-def section(title: str, *content: str) -> str:
-    """A part of the page; "" without content."""
-    inside = "\n".join(part for part in content if part)
-    return f"<section>\n<h2>{escape(title)}</h2>\n{inside}\n</section>" if inside else ""
-
-
-def note(text: str) -> str:
-    """A line of explanation."""
-    return f'<p class="note">{escape(text)}</p>'
-
-
-def tile(label: str, value: str, remark: str = "") -> str:
-    """One of the figures at the top."""
-    return f"<div><dt>{escape(label)}</dt><dd>{escape(value)}<small>{escape(remark)}</small></dd></div>"
-
-
-def table(sides: str, header: Sequence[str], rows: Iterable[Sequence[object]], caption: str = "") -> str:
-    """A table; "" without rows.
-
-    Args:
-        sides: a letter a column: l for texts, r for numbers, which are set flush right.
-        rows: the first value names the row.
+    >>> count(1200, "word")
+    '1,200 words'
     """
-    body = []
-    for values in rows:
-        shown = [f"{value:,}" if isinstance(value, int) else escape(value) for value in values]
-        cells = [
-            f'<td class="{side}" dir="auto">{value}</td>' for side, value in zip(sides[1:], shown[1:], strict=True)
-        ]
-        body.append(f'<tr><th scope="row" dir="auto">{shown[0]}</th>{"".join(cells)}</tr>')
-    if not body:
-        return ""
-    heads = [f'<th scope="col" class="{side}">{escape(head)}</th>' for side, head in zip(sides, header, strict=True)]
-    title = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return (
-        f'<div class="wide"><table>{title}<thead><tr>{"".join(heads)}</tr></thead>'
-        f"<tbody>{''.join(body)}</tbody></table></div>"
-    )
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def shares(parts: Sequence[tuple[str, float]]) -> str:
-    """Times in seconds as bars, with their shares of the sum."""
-    total = sum(seconds for _, seconds in parts) or 1.0
-    lines = [
-        f'<tr><th scope="row">{escape(name)}</th><td class="r">{length(seconds)}</td>'
-        f'<td class="r">{100 * seconds / total:.1f}\u00a0%</td>'
-        f'<td class="bar"><span style="width:{100 * seconds / total:.1f}%"></span></td></tr>'
-        for name, seconds in parts
-    ]
-    return f'<div class="wide"><table class="shares"><tbody>{"".join(lines)}</tbody></table></div>'
+def cell(value: object) -> object:
+    """Return a table's value as it is shown: whole numbers with separators of thousands."""
+    return f"{value:,}" if isinstance(value, int) else value
 
 
-def details(summary: str, content: str) -> str:
-    """Something to open on demand."""
-    return f"<details><summary>{escape(summary)}</summary>{content}</details>"
+@dataclass(frozen=True)
+class TimeShare:
+    """A part of the time of a run.
+
+    Attributes:
+        seconds: its length.
+        share: of the whole, a fraction.
+    """
+
+    name: str
+    seconds: float
+    share: float
 
 
-def configuration(text: str) -> str:
-    """The section of a run's config.yaml; "" without one."""
-    return section("Configuration", details("config.yaml", f"<pre>{escape(text)}</pre>")) if text.strip() else ""
-
-
-def differences(edits: Sequence[Edit]) -> str:
-    """Reference above hypothesis, word by word, each difference marked by a letter as well as by colour."""
-    columns = ['<bdi class="names"><i>reference</i><i>recognised</i></bdi>']  # bdi: no say in the text's direction
-    for edit in edits:
-        above, below = (escape(MISSING if word is None else word) for word in (edit.reference, edit.hypothesis))
-        mark = "" if edit.op == HIT else f'<bdi title="{edit.op}">{MARKS[edit.op]}</bdi>'
-        columns.append(f'<span class="{edit.op}"><i>{above}</i><i>{below}</i>{mark}</span>')
-    return f'<div class="differences" dir="auto">{" ".join(columns)}</div>'
-
-
-def player(path: Path, start: float, duration: float) -> str:
-    """An audio element that holds its recording as mp3, about 4 kB a second, or a line that says why there is none.
+def time_shares(seconds: Mapping[str, float], names: Mapping[str, str]) -> list[TimeShare]:
+    """Return the parts of a run's time with their shares.
 
     Args:
-        start, duration: the part of the file, seconds; 0 for all of it.
+        seconds: by key.
+        names: what readers see instead of a key.
+    """
+    total = sum(seconds.values()) or 1.0
+    return [TimeShare(names.get(key, key), part, part / total) for key, part in seconds.items()]
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording inside a page.
+
+    Attributes:
+        source: a data URI with the sound as mp3, about 4 kB a second; "" if there is none.
+        remark: a line below the player; "" if there is nothing to add.
+    """
+
+    source: str = ""
+    remark: str = ""
+
+
+def embed_recording(path: Path, start: float, seconds: float) -> Recording:
+    """Encode a part of an audio file for a page; a file that cannot be read gives a remark instead.
+
+    Args:
+        start: of the part, seconds.
+        seconds: its length; 0 for all of the file.
     """
     import soundfile
 
+    longest = PLAYER_SECONDS + 1  # a little more than is played, to know whether something is cut off
     try:
-        samples, rate = load_audio(
-            path, PLAYER_RATE, start=start, duration=min(duration or PLAYER_SECONDS, PLAYER_SECONDS)
-        )
+        samples, rate = load_audio(path, PLAYER_RATE, start=start, duration=min(seconds or longest, longest))
     except AudioError as error:
-        return note(f"No recording to play: {error}")
+        return Recording(remark=f"No recording to play: {error}")
+    played = samples[: round(PLAYER_SECONDS * rate)]
     buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.5)
+    soundfile.write(buffer, played, rate, format="MP3", subtype="MPEG_LAYER_III", compression_level=0.5)
     data = base64.b64encode(buffer.getvalue()).decode()
-    cut = note(f"The first {PLAYER_SECONDS:.0f} s.") if duration > PLAYER_SECONDS else ""
-    return f'<audio controls preload="metadata" src="data:audio/mpeg;base64,{data}"></audio>{cut}'
+    remark = f"The first {PLAYER_SECONDS:.0f} s." if len(played) < len(samples) else ""
+    return Recording(f"data:audio/mpeg;base64,{data}", remark)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a table and how many were left out of it."""
+
+    rows: Sequence[Sequence[object]]
+    left_out: int = 0
+
+
+def limited(rows: Sequence[Sequence[object]], most: int) -> Table:
+    """Return the first rows of a long table."""
+    return Table(rows[:most], max(0, len(rows) - most))

@@ -1,7 +1,7 @@
-"""Figures as SVG for the inside of a page, and the report's learning curves.
+"""Draw learning curves, and turn matplotlib figures into SVG for a page.
 
-Text stays text, so that the reader's browser sets it: with its fonts, in any script and direction. Colours that must
-suit a light and a dark page are names which the page defines (`speechrnn/report.html`).
+Text stays text, so that the browser sets it with its own fonts, in any script and direction. Colours that must suit a
+light and a dark page are CSS variables, which templates/style.css defines.
 """
 
 from __future__ import annotations
@@ -15,30 +15,39 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK, GRID, FIRST, SECOND = "#010203", "#040506", "#070809", "#0a0b0c"  # stand for the page's colours until `svg`
+# Placeholders, which `svg` replaces by the page's colours.
+INK, GRID, FIRST, SECOND = "#010203", "#040506", "#070809", "#0a0b0c"
 PAGE_COLOURS = {INK: "var(--ink)", GRID: "var(--line)", FIRST: "var(--first)", SECOND: "var(--second)"}
+
+History = Sequence[Mapping[str, "float | None"]]
 
 
 @contextlib.contextmanager
-def style() -> Iterator[None]:
-    """matplotlib's own defaults while a figure is made, whatever the user's are; a decorator as well."""
+def figure_style() -> Iterator[None]:
+    """Use matplotlib's own defaults while a figure is made, whatever the user's are; also a decorator."""
     import matplotlib
 
     with matplotlib.rc_context(), warnings.catch_warnings():
         matplotlib.rcdefaults()
-        # Only widths are guessed with matplotlib's fonts; a letter that they lack is drawn with the browser's.
+        # matplotlib's fonts only serve to estimate widths; the browser draws the letters.
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         yield
 
 
-@style()
-def loss_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -> str:
-    """Loss on train and, where there is one, on dev, over epochs."""
+@figure_style()
+def loss_curves(history: History, best_epoch: int) -> Markup:
+    """Draw the loss on train and, where there is one, on dev, over epochs.
+
+    Args:
+        history: one record an epoch, from 1: "epoch", "train_loss" and "dev_loss" in nats a label.
+        best_epoch: is marked; -1 for none.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     series = {"train": _column(history, "train_loss"), "dev": _column(history, "dev_loss")}
@@ -51,9 +60,14 @@ def loss_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -> str:
     return svg(figure, "loss-curves", "Loss over the epochs of training")
 
 
-@style()
-def perplexity_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -> str:
-    """Perplexity on train and, where there is one, on the validation text, over epochs."""
+@figure_style()
+def perplexity_curves(history: History, best_epoch: int) -> Markup:
+    """Draw the perplexity on train and, where there is one, on the validation text, over epochs.
+
+    Args:
+        history: one record an epoch, from 1: "epoch", "train_loss" in nats a token, "valid_perplexity".
+        best_epoch: is marked; -1 for none.
+    """
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     series = {"train": np.exp(_column(history, "train_loss")).tolist(), "valid": _column(history, "valid_perplexity")}
@@ -69,17 +83,21 @@ def perplexity_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -
     return svg(figure, "perplexity-curves", "Perplexity over the epochs of training")
 
 
-@style()
-def error_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -> str:
-    """Word and character error rate on dev over epochs, in per cent; "" where there is no dev part.
+@figure_style()
+def error_curves(history: History, best_epoch: int) -> Markup:
+    """Draw word and character error rates on dev over epochs, in per cent; "" where there is no dev part.
 
-    The axis is logarithmic from 1 % up, where trainings end, and linear from there to 0.
+    The axis is linear from 0 to 1 % and logarithmic above.
+
+    Args:
+        history: one record an epoch, from 1: "epoch", "dev_wer" and "dev_cer", fractions.
+        best_epoch: is marked; -1 for none.
     """
     names = {"words": "dev_wer", "characters": "dev_cer"}
     series = {label: [100 * value for value in _column(history, name)] for label, name in names.items()}
     values = np.array(list(series.values()))
     if not np.isfinite(values).any():
-        return ""
+        return Markup("")
     figure, axes = _curves(history, series, best_epoch)
     top = 1.2 * max(2.0, float(values[np.isfinite(values)].max()))
     ticks = [tick for tick in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000) if tick <= top]
@@ -91,23 +109,23 @@ def error_curves(history: Sequence[Mapping[str, float]], best_epoch: int) -> str
     return svg(figure, "error-curves", "Word and character error rates on dev over the epochs of training")
 
 
-def _column(history: Sequence[Mapping[str, float]], name: str) -> list[float]:
-    return [float(record.get(name, np.nan)) for record in history]
+def _column(history: History, name: str) -> list[float]:
+    """Return a column of the history, nan where a record has no such number."""
+    values = (record.get(name) for record in history)
+    return [np.nan if value is None else float(value) for value in values]
 
 
-def _curves(
-    history: Sequence[Mapping[str, float]], series: Mapping[str, list[float]], best_epoch: int
-) -> tuple[Figure, Axes]:
+def _curves(history: History, series: Mapping[str, list[float]], best_epoch: int) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(5.4, 3.1))
     axes = figure.add_axes((0.14, 0.15, 0.84, 0.73))
-    epochs = [record["epoch"] for record in history]
+    epochs = [record["epoch"] or 0 for record in history]
     for (label, values), colour, dashes, marker in zip(series.items(), (FIRST, SECOND), ("-", "--"), "os", strict=True):
         if np.isfinite(values).any():
-            few = marker if len(epochs) <= 25 else ""  # a single epoch has no line to see
-            axes.plot(epochs, values, dashes, color=colour, marker=few, markersize=3.5, linewidth=1.7, label=label)
+            shown = marker if len(epochs) <= 25 else ""  # without a marker a single epoch is not visible
+            axes.plot(epochs, values, dashes, color=colour, marker=shown, markersize=3.5, linewidth=1.7, label=label)
     if best_epoch in epochs:
         axes.axvline(best_epoch, color=INK, linewidth=0.9, linestyle=":", label=f"best: epoch {best_epoch}")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -115,12 +133,12 @@ def _curves(
     axes.set_xlabel("epoch")
     axes.grid(True, color=GRID, linewidth=0.8)
     axes.legend(loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=3, frameon=False, labelcolor=INK)
-    plain(axes)
+    style_axes(axes)
     return figure, axes
 
 
-def plain(axes: Axes) -> None:
-    """Gives axes the page's colours and takes their box away."""
+def style_axes(axes: Axes) -> None:
+    """Give axes the page's colours, and only a left and a bottom line."""
     axes.set_facecolor("none")
     axes.tick_params(which="both", colors=INK, length=3)
     axes.xaxis.label.set_color(INK)
@@ -131,12 +149,12 @@ def plain(axes: Axes) -> None:
         spine.set_visible(side in ("left", "bottom"))
 
 
-def svg(figure: Figure, name: str, description: str) -> str:
-    """The figure as an <svg> element.
+def svg(figure: Figure, name: str, description: str) -> Markup:
+    """Return a figure as an <svg> element, as markup that templates do not escape.
 
     Args:
         name: unique on the page; the identifiers in the drawing are made from it.
-        description: read out to those who cannot see it.
+        description: for screen readers.
     """
     import matplotlib
 
@@ -152,4 +170,5 @@ def svg(figure: Figure, name: str, description: str) -> str:
     for stand_in, colour in PAGE_COLOURS.items():
         inside = inside.replace(stand_in, colour)
     box = re.search(r'viewBox="[^"]*"', head)
-    return f'<svg {box[0] if box else ""} role="img" aria-label="{html.escape(description)}">{inside}'
+    # matplotlib has escaped every text in the drawing.
+    return Markup(f'<svg {box[0] if box else ""} role="img" aria-label="{html.escape(description)}">{inside}')

@@ -1,4 +1,4 @@
-"""What the acoustic model hears in an utterance, and a picture of it: log-mel, posteriors, alignment."""
+"""Compute and draw log-mel spectrogram, symbol posteriors and forced alignment of an utterance."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from torch import Tensor
 
 from speechrnn.audio.features import FeatureOptions, LogMel
@@ -15,28 +16,28 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.alignment import align_words
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.nn.acoustic import BLANK, AcousticModel, required_frames
-from speechrnn.reports.plots import INK, plain, style, svg
+from speechrnn.reports.plots import INK, figure_style, style_axes, svg
 from speechrnn.text.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MARK = "#d55e00"  # the alignment: Okabe and Ito's vermilion, which the colour-blind tell from blue
+ALIGNMENT = "#d55e00"  # Okabe and Ito's vermilion, which differs from blue for colour-blind readers, too
 ROWS = 40  # most symbols drawn
-SEEN = 0.1  # probability from which a symbol that is not in the text gets a row
-RANGE = 70.0  # dB below the loudest that are told apart
+MIN_PROBABILITY = 0.1  # from which a symbol that is not in the text gets a row
+DYNAMIC_RANGE = 70.0  # dB below the loudest bin
 
 
 @dataclass(frozen=True)
-class Heard:
-    """One utterance as the model sees and reads it.
+class UtteranceAnalysis:
+    """Spectrogram, symbol posteriors and alignment of an utterance.
 
     Attributes:
         duration: seconds.
         mel: (frames, bins) natural logarithm of mel power, `features.hop` seconds apart.
         probabilities: (model frames, symbols), `seconds_per_frame` apart.
-        path: (model frames,) the symbol of each frame when the text is forced onto them; None where it does not fit.
+        path: (model frames,) the symbol of each frame in the forced alignment of the text; None where it does not fit.
         words: of the text, with their times.
     """
 
@@ -50,38 +51,51 @@ class Heard:
 
 
 @torch.inference_mode()
-def hear(model: AcousticModel, tokenizer: Tokenizer, samples: np.ndarray, text: str) -> Heard:
-    """Runs a model on (samples,) at its rate and forces `text`, usually the hypothesis, onto what it gives."""
+def analyse(model: AcousticModel, tokenizer: Tokenizer, samples: np.ndarray, text: str) -> UtteranceAnalysis:
+    """Run the acoustic model on an utterance and align a text with its posteriors.
+
+    Args:
+        samples: (samples,) at the model's sampling rate.
+        text: usually the hypothesis.
+    """
     from torchaudio.functional import forced_align
 
     features = model.front_end.options
     waveform, length = torch.from_numpy(samples)[None], torch.tensor([len(samples)])
-    mel, _ = LogMel(features)(waveform, length)  # whatever the model itself uses: MFCCs tell the eye nothing
+    mel, _ = LogMel(features)(waveform, length)  # for the eye, also where the model reads MFCCs
     log_probs = model(waveform, length)[0][0]  # (frames, symbols)
     path: Tensor | None = None
     words: tuple[Word, ...] = ()
     try:
         tokens = tokenizer.encode(text)
-    except UserError:  # the text is another alphabet's
+    except UserError:  # the text has other letters than the model
         tokens = []
     if tokens and required_frames(tokens) <= len(log_probs):
         path = forced_align(log_probs[None], torch.tensor([tokens], dtype=torch.int32), blank=BLANK)[0][0]
         words = align_words(log_probs, tuple(tokens), tokenizer, model.seconds_per_frame)
     duration = len(samples) / features.sampling_rate
-    return Heard(duration, features, mel[0], log_probs.exp(), model.seconds_per_frame, path, words)
+    return UtteranceAnalysis(
+        duration=duration,
+        features=features,
+        mel=mel[0],
+        probabilities=log_probs.exp(),
+        seconds_per_frame=model.seconds_per_frame,
+        path=path,
+        words=words,
+    )
 
 
-@style()
-def picture(heard: Heard, symbols: Sequence[str], name: str) -> str:
-    """An <svg>: log-mel above the posteriors of the symbols that occur, words and alignment on both, time in seconds.
+@figure_style()
+def draw(utterance: UtteranceAnalysis, symbols: Sequence[str], name: str) -> Markup:
+    """Draw the log-mel spectrogram above the posteriors of the symbols that occur, both with words and alignment.
 
     Args:
-        symbols: the tokenizer's.
+        symbols: of the tokenizer, by index.
         name: unique on the page.
     """
     from matplotlib.figure import Figure
 
-    rows, lanes = rows_shown(heard), word_lanes(heard.words, heard.duration)
+    rows, lanes = rows_shown(utterance), word_lanes(utterance.words, utterance.duration)
     heights = {
         "words": 0.22 * (max(lanes, default=-1) + 1) + 0.05,
         "mel": 1.9,
@@ -96,31 +110,37 @@ def picture(heard: Heard, symbols: Sequence[str], name: str) -> str:
     above = panel(0, heights["words"])
     upper = panel(heights["words"], heights["mel"])
     lower = panel(heights["words"] + heights["mel"] + 0.12, heights["posteriors"])
-    _draw_mel(figure, upper, heard)
-    _draw_posteriors(figure, lower, heard, rows, [_label(symbols, row) for row in rows])
-    for word, lane in zip(heard.words, lanes, strict=True):
+    _draw_mel(figure, upper, utterance)
+    _draw_posteriors(figure, lower, utterance, rows, [_label(symbols, row) for row in rows])
+    for word, lane in zip(utterance.words, lanes, strict=True):
         _draw_word(above, word, lane)
         for axes, colour in ((upper, "white"), (lower, "#777777")):
             axes.axvspan(word.start, word.end, fill=False, edgecolor=colour, linewidth=0.7, linestyle=":")
     above.axis("off")
     above.set_ylim(max(lanes, default=0) + 1, 0)
     for axes in (above, upper, lower):
-        axes.set_xlim(0, heard.duration)
+        axes.set_xlim(0, utterance.duration)
     return svg(figure, name, "Log-mel spectrogram above the probabilities of the symbols over time, with word times")
 
 
-def rows_shown(heard: Heard) -> list[int]:
-    """The symbols that get a row: those of the text, then those that the model thought of; in order, the blank last."""
-    peaks = heard.probabilities.max(dim=0).values
-    text = set() if heard.path is None else set(heard.path.tolist())
-    others = [row for row in peaks.argsort(descending=True).tolist() if peaks[row] >= SEEN and row not in text]
+def rows_shown(utterance: UtteranceAnalysis) -> list[int]:
+    """Return the symbols that get a row: those of the text and other probable ones, in order, the blank last."""
+    peaks = utterance.probabilities.max(dim=0).values
+    text = set() if utterance.path is None else set(utterance.path.tolist())
+    others = [
+        row for row in peaks.argsort(descending=True).tolist() if peaks[row] >= MIN_PROBABILITY and row not in text
+    ]
     chosen = [row for row in [*sorted(text), *others] if row != BLANK]
     return [*sorted(chosen[: ROWS - 1]), BLANK]
 
 
 def word_lanes(words: Sequence[Word], duration: float) -> list[int]:
-    """A lane for each word's name, the first with room, so that the names of neighbours do not overlap."""
-    letter = duration / 110  # seconds that a letter of the picture is wide, generously
+    """Return a lane for each word, the first that is free, so that the words do not overlap.
+
+    Args:
+        duration: of the utterance, seconds.
+    """
+    letter = duration / 110  # seconds: the width of a letter in the drawing, a little more than needed
     free_from: list[float] = []
     lanes = []
     for word in words:
@@ -131,11 +151,11 @@ def word_lanes(words: Sequence[Word], duration: float) -> list[int]:
     return lanes
 
 
-def _draw_mel(figure: Figure, axes: Axes, heard: Heard) -> None:
+def _draw_mel(figure: Figure, axes: Axes, utterance: UtteranceAnalysis) -> None:
     import librosa.display
 
-    options = heard.features
-    decibels = heard.mel.T.numpy() * (10 / np.log(10))
+    options = utterance.features
+    decibels = utterance.mel.T.numpy() * (10 / np.log(10))
     mesh = librosa.display.specshow(
         decibels - decibels.max(),
         sr=options.sampling_rate,
@@ -146,41 +166,43 @@ def _draw_mel(figure: Figure, axes: Axes, heard: Heard) -> None:
         fmax=options.high or options.sampling_rate / 2,
         htk=True,
         cmap="viridis",
-        vmin=-RANGE,
+        vmin=-DYNAMIC_RANGE,
         vmax=0,
         ax=axes,
     )
     axes.set(xlabel="", ylabel="Hz")
     axes.tick_params(labelbottom=False)
-    plain(axes)
+    style_axes(axes)
     _scale(figure, axes, mesh, [-60, -40, -20, 0], "dB")
 
 
-def _draw_posteriors(figure: Figure, axes: Axes, heard: Heard, rows: list[int], labels: list[str]) -> None:
+def _draw_posteriors(
+    figure: Figure, axes: Axes, utterance: UtteranceAnalysis, rows: list[int], labels: list[str]
+) -> None:
     from matplotlib.patches import Rectangle
 
-    shown = heard.probabilities[:, rows].T.numpy()
-    edges = np.arange(shown.shape[1] + 1) * heard.seconds_per_frame
+    shown = utterance.probabilities[:, rows].T.numpy()
+    edges = np.arange(shown.shape[1] + 1) * utterance.seconds_per_frame
     mesh = axes.pcolormesh(edges, np.arange(len(rows) + 1) - 0.5, shown, cmap="Blues", vmin=0, vmax=1, rasterized=True)
     axes.set_yticks(range(len(rows)), labels, parse_math=False, fontsize=8)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("seconds")
-    plain(axes)
+    style_axes(axes)
     _scale(figure, axes, mesh, [0, 0.5, 1], "probability")
-    if heard.path is None:
+    if utterance.path is None:
         return
-    symbols, counts = torch.unique_consecutive(heard.path, return_counts=True)
+    symbols, counts = torch.unique_consecutive(utterance.path, return_counts=True)
     for symbol, count, end in zip(symbols.tolist(), counts.tolist(), counts.cumsum(0).tolist(), strict=True):
         if symbol != BLANK and symbol in rows:
-            corner = ((end - count) * heard.seconds_per_frame, rows.index(symbol) - 0.5)
-            width = count * heard.seconds_per_frame
-            axes.add_patch(Rectangle(corner, width, 1, fill=False, edgecolor=MARK, linewidth=1.3))
+            corner = ((end - count) * utterance.seconds_per_frame, rows.index(symbol) - 0.5)
+            width = count * utterance.seconds_per_frame
+            axes.add_patch(Rectangle(corner, width, 1, fill=False, edgecolor=ALIGNMENT, linewidth=1.3))
 
 
 def _draw_word(axes: Axes, word: Word, lane: int) -> None:
     middle = (word.start + word.end) / 2
     axes.text(middle, lane + 0.45, word.word, ha="center", va="center", color=INK, fontsize=9, parse_math=False)
-    axes.plot([word.start, word.end], [lane + 0.92] * 2, color=MARK, linewidth=1.6, solid_capstyle="butt")
+    axes.plot([word.start, word.end], [lane + 0.92] * 2, color=ALIGNMENT, linewidth=1.6, solid_capstyle="butt")
 
 
 def _label(symbols: Sequence[str], row: int) -> str:
@@ -190,9 +212,9 @@ def _label(symbols: Sequence[str], row: int) -> str:
 
 
 def _scale(figure: Figure, axes: Axes, mesh: Any, ticks: list[float], label: str) -> None:
-    """What the colours of `axes` mean, beside it."""
+    """Draw the colour scale of `axes` beside it."""
     box = axes.get_position()
     scale = figure.colorbar(mesh, cax=figure.add_axes((box.x1 + 0.01, box.y0, 0.01, box.height)), ticks=ticks)
     scale.set_label(label, color=INK)
     scale.outline.set_visible(False)
-    plain(scale.ax)
+    style_axes(scale.ax)

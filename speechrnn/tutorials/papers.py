@@ -1,43 +1,79 @@
-"""The papers behind the lessons."""
+"""The papers behind the tutorials."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A paper, where to find it, and what it says."""
+
+    authors: str
+    title: str
+    link: str
+    remark: str
+
+
 PAPERS = {
-    "jordan": (
-        "Jordan 1986: Serial order: a parallel distributed processing approach. "
-        "A network whose own output is among its next inputs."
+    "jordan": Paper(
+        "Jordan 1986",
+        "Serial order: a parallel distributed processing approach",
+        "https://doi.org/10.1016/S0166-4115(97)80111-2",
+        "The output of the network is one of its next inputs.",
     ),
-    "elman": (
-        "Elman 1990: Finding structure in time. Cognitive Science 14. "
-        "The hidden layer is fed back: the plain recurrent network."
+    "elman": Paper(
+        "Elman 1990",
+        "Finding structure in time",
+        "https://doi.org/10.1207/s15516709cog1402_1",
+        "The hidden layer is fed back: the plain recurrent network.",
     ),
-    "bengio": (
-        "Bengio, Simard & Frasconi 1994: Learning long-term dependencies with gradient descent is difficult. IEEE "
-        "Transactions on Neural Networks 5. To keep something safe and to learn by gradients stand against each other."
+    "bengio": Paper(
+        "Bengio, Simard & Frasconi 1994",
+        "Learning long-term dependencies with gradient descent is difficult",
+        "https://doi.org/10.1109/72.279181",
+        "Why a network that stores information safely has gradients that vanish.",
     ),
-    "hochreiter": (
-        "Hochreiter & Schmidhuber 1997: Long short-term memory. Neural Computation 9. "
-        "A memory that is added to instead of squashed, so that gradients pass; input and output gates."
+    "hochreiter": Paper(
+        "Hochreiter & Schmidhuber 1997",
+        "Long short-term memory",
+        "https://doi.org/10.1162/neco.1997.9.8.1735",
+        "A memory that is changed by addition, so that gradients pass; input and output gates.",
     ),
-    "gers": "Gers, Schmidhuber & Cummins 2000: Learning to forget. Neural Computation 12. The forget gate.",
-    "pascanu": (
-        "Pascanu, Mikolov & Bengio 2013: On the difficulty of training recurrent neural networks. ICML. "
-        "Why gradients vanish and explode, and clipping by their norm."
+    "gers": Paper(
+        "Gers, Schmidhuber & Cummins 2000",
+        "Learning to forget",
+        "https://doi.org/10.1162/089976600300015015",
+        "The forget gate.",
     ),
-    "cho": (
-        "Cho et al. 2014: Learning phrase representations using RNN encoder-decoder. EMNLP. "
-        "The GRU: two gates, and no separate memory."
+    "pascanu": Paper(
+        "Pascanu, Mikolov & Bengio 2013",
+        "On the difficulty of training recurrent neural networks",
+        "https://arxiv.org/abs/1211.5063",
+        "Why gradients vanish and explode, and clipping of their norm.",
     ),
-    "saxe": (
-        "Saxe, McClelland & Ganguli 2014: Exact solutions to the nonlinear dynamics of learning in deep linear "
-        "networks. ICLR. Orthogonal matrices as a start."
+    "cho": Paper(
+        "Cho et al. 2014",
+        "Learning phrase representations using RNN encoder-decoder",
+        "https://arxiv.org/abs/1406.1078",
+        "The GRU: two gates and no separate memory.",
     ),
-    "jozefowicz": (
-        "Jozefowicz, Zaremba & Sutskever 2015: An empirical exploration of recurrent network architectures. ICML. "
-        "Start with the forget gate open."
+    "saxe": Paper(
+        "Saxe, McClelland & Ganguli 2014",
+        "Exact solutions to the nonlinear dynamics of learning in deep linear networks",
+        "https://arxiv.org/abs/1312.6120",
+        "Orthogonal matrices as initial weights.",
     ),
-    "karpathy": (
-        "Karpathy, Johnson & Fei-Fei 2015: Visualizing and understanding recurrent networks. "
-        "Cells that track quotes and the length of a line."
+    "jozefowicz": Paper(
+        "Jozefowicz, Zaremba & Sutskever 2015",
+        "An empirical exploration of recurrent network architectures",
+        "https://proceedings.mlr.press/v37/jozefowicz15.html",
+        "Start with an open forget gate.",
+    ),
+    "karpathy": Paper(
+        "Karpathy, Johnson & Fei-Fei 2015",
+        "Visualizing and understanding recurrent networks",
+        "https://arxiv.org/abs/1506.02078",
+        "Cells that follow quotes and the length of a line.",
     ),
 }

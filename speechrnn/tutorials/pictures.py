@@ -1,4 +1,4 @@
-"""What the lessons' pictures share: heat maps, lines over a range, and a colour for each kind of cell."""
+"""Draw heat maps and lines for the tutorials; one colour for each kind of cell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from speechrnn.reports.plots import FIRST, GRID, INK, SECOND, plain
+from speechrnn.reports.plots import FIRST, GRID, INK, SECOND, style_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,7 +28,7 @@ def heat_map(
     numbers: bool = False,
     limit: float = 1.0,
 ) -> Any:
-    """Draws (rows, columns) as coloured squares, the first row on top; gives back what `colour_scale` needs.
+    """Draw (rows, columns) as coloured squares, the first row on top; returns what `colour_scale` needs.
 
     Args:
         signed: whether values run from -limit to limit (red to blue) instead of from 0 to limit (white to blue).
@@ -40,7 +40,7 @@ def heat_map(
     axes.set_ylim(values.shape[0] - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), rows, parse_math=False, fontsize=9)
     axes.set_xticks(range(len(columns)), columns, parse_math=False, fontsize=9)
-    plain(axes)
+    style_axes(axes)
     if numbers:
         for (row, column), value in np.ndenumerate(values):
             colour = "white" if abs(value) > 0.6 * limit else "#1b2530"
@@ -49,27 +49,27 @@ def heat_map(
 
 
 def colour_scale(figure: Figure, axes: Axes, mesh: Any, label: str) -> None:
-    """What the colours of `axes` mean, beside it."""
+    """Draw the colour scale of `axes` beside it."""
     box = axes.get_position()
     low, high = mesh.get_clim()
     place = figure.add_axes((box.x1 + 0.012, box.y0, 0.012, box.height))
     scale = figure.colorbar(mesh, cax=place, ticks=[low, (low + high) / 2, high])
     scale.set_label(label, color=INK)
     scale.outline.set_visible(False)
-    plain(scale.ax)
+    style_axes(scale.ax)
 
 
 def line_axes(figure: Figure, place: tuple[float, float, float, float], across: str, up: str) -> Axes:
-    """Empty axes with a grid and names; `place` is left, bottom, width and height as shares of the figure."""
+    """Add empty axes with a grid and labels; `place` is left, bottom, width and height as shares of the figure."""
     axes = figure.add_axes(place)
     axes.set(xlabel=across, ylabel=up)
     axes.grid(True, color=GRID, linewidth=0.8)
-    plain(axes)
+    style_axes(axes)
     return axes
 
 
 def legend(axes: Axes, columns: int = 3) -> None:
-    """Names of the lines, above the axes."""
+    """Put the names of the lines above the axes."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(-0.02, 0.99), ncols=columns, frameon=False, labelcolor=INK, fontsize=9
     )

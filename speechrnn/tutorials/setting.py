@@ -1,4 +1,4 @@
-"""Random numbers that come out the same in every run of a tutorial."""
+"""Random numbers that come out the same in every run of a tutorial, and a check of the loss."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import contextlib
 from collections.abc import Iterator
 
 import torch
+from torch import Tensor
+
+from speechrnn.core.errors import UserError
 
 
 @contextlib.contextmanager
@@ -22,3 +25,13 @@ def repeatable(seed: int) -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(threads)
+
+
+def check_loss(loss: Tensor) -> None:
+    """Stop a training that has diverged.
+
+    Raises:
+        UserError: the loss is not finite.
+    """
+    if not torch.isfinite(loss):
+        raise UserError("The training has diverged: its loss is not a finite number. Give a smaller learning_rate.")

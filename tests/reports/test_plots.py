@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from speechrnn.reports.plots import error_curves, loss_curves, perplexity_curves, style, svg
+from speechrnn.reports.plots import error_curves, figure_style, loss_curves, perplexity_curves, svg
 
 HISTORY = [
     {"epoch": epoch, "train_loss": 2.0 / epoch, "dev_loss": 2.5 / epoch, "dev_wer": 1.5 / epoch, "dev_cer": 0.5 / epoch}
@@ -86,7 +86,7 @@ def test_drawings_are_for_the_inside_of_a_page() -> None:
         assert drawing.startswith("<svg viewBox=") and drawing.rstrip().endswith("</svg>")
         assert "://" not in drawing and "<style" not in drawing and "<metadata" not in drawing
         assert not re.search(r"#0[0-9a-f]0[0-9a-f]0[0-9a-f]", drawing)  # every stand-in has become a colour of the page
-        ET.fromstring(drawing.replace("<svg ", '<svg xmlns:xlink="x" ', 1))
+        ET.fromstring(str(drawing).replace("<svg ", '<svg xmlns:xlink="x" ', 1))
     identifiers = [set(re.findall(r' id="([^"]*)"', drawing)) for drawing in (one, other)]
     assert identifiers[0] and identifiers[0].isdisjoint(identifiers[1])
 
@@ -111,7 +111,7 @@ def test_a_users_style_has_no_say() -> None:
 def test_text_is_left_to_the_browser() -> None:
     from matplotlib.figure import Figure
 
-    with style():  # letters that matplotlib's fonts lack are no reason to warn
+    with figure_style():  # letters that matplotlib's fonts lack are no reason to warn
         figure = Figure()
         figure.text(0.5, 0.5, "שלום 日本 <b>", parse_math=False)
         drawing = svg(figure, "texts", 'said "so"')

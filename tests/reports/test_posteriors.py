@@ -1,4 +1,4 @@
-"""What the report draws of an utterance: the right symbols at the right times, whatever the text."""
+"""Test spectrogram, posteriors and alignment of an utterance: the right symbols at the right times."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
-from speechrnn.reports.posteriors import ROWS, Heard, hear, picture, rows_shown, word_lanes
+from speechrnn.reports.posteriors import ROWS, UtteranceAnalysis, analyse, draw, rows_shown, word_lanes
 from speechrnn.text.tokenizers import CharTokenizer
 
 RATE = 8000
@@ -33,16 +33,18 @@ def noise(seconds: float) -> np.ndarray:
     return np.random.default_rng(0).normal(0, 0.1, round(seconds * RATE)).astype(np.float32)
 
 
-def heard(probabilities: torch.Tensor, path: list[int] | None, words: tuple[Word, ...] = ()) -> Heard:
+def analysis(probabilities: torch.Tensor, path: list[int] | None, words: tuple[Word, ...] = ()) -> UtteranceAnalysis:
     """An utterance with these posteriors (frames, symbols), 0.1 s a frame."""
     duration = len(probabilities) / 10
     path_tensor = None if path is None else torch.tensor(path)
     mel = torch.zeros(round(duration * 100) + 1, 24)
-    return Heard(duration, FeatureOptions(sampling_rate=RATE, bins=24), mel, probabilities, 0.1, path_tensor, words)
+    return UtteranceAnalysis(
+        duration, FeatureOptions(sampling_rate=RATE, bins=24), mel, probabilities, 0.1, path_tensor, words
+    )
 
 
-def test_hears_probabilities_and_places_the_text(model: AcousticModel) -> None:
-    result = hear(model, TOKENIZER, noise(0.6), "ab c")
+def test_gives_probabilities_and_aligns_the_text(model: AcousticModel) -> None:
+    result = analyse(model, TOKENIZER, noise(0.6), "ab c")
     assert result.duration == 0.6
     assert result.mel.shape == (61, 24)  # log-mel, though the model's own features are cepstra
     assert result.probabilities.shape == (31, len(TOKENIZER))
@@ -57,27 +59,27 @@ def test_hears_probabilities_and_places_the_text(model: AcousticModel) -> None:
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 0.5), ("xyz", 0.5), ("a" * 50, 0.5)])
-def test_a_text_that_does_not_fit_is_not_placed(model: AcousticModel, text: str, seconds: float) -> None:
+def test_a_text_that_does_not_fit_is_not_aligned(model: AcousticModel, text: str, seconds: float) -> None:
     """Nothing, another alphabet's, more labels than frames."""
-    result = hear(model, TOKENIZER, noise(seconds), text)
+    result = analyse(model, TOKENIZER, noise(seconds), text)
     assert result.path is None and result.words == ()
-    assert picture(result, TOKENIZER.symbols, "name").startswith("<svg ")
+    assert draw(result, TOKENIZER.symbols, "name").startswith("<svg ")
 
 
-def test_rows_are_of_the_text_and_of_what_was_thought_of() -> None:
+def test_rows_are_of_the_text_and_of_other_probable_symbols() -> None:
     probabilities = torch.tensor([[0.9, 0.02, 0.03, 0.05, 0.0], [0.3, 0.0, 0.0, 0.5, 0.2]])
-    assert rows_shown(heard(probabilities, [0, 2])) == [
+    assert rows_shown(analysis(probabilities, [0, 2])) == [
         2,
         3,
         4,
         0,
     ]  # 2 is in the text, 3 and 4 are likely, 1 is neither
-    assert rows_shown(heard(probabilities, None)) == [3, 4, 0]
+    assert rows_shown(analysis(probabilities, None)) == [3, 4, 0]
 
 
 def test_rows_are_limited_to_the_likely() -> None:
     probabilities = torch.linspace(0.2, 0.9, 300)[None]
-    rows = rows_shown(heard(probabilities, [7]))
+    rows = rows_shown(analysis(probabilities, [7]))
     assert len(rows) == ROWS
     assert rows == [7, *range(300 - (ROWS - 2), 300), 0]
 
@@ -104,7 +106,7 @@ def test_draws_the_alignment_where_it_is() -> None:
     path = [0, 0, 2, 2, 2, 0, 3, 0, 0, 0]  # a from 0.2 to 0.5 s, b from 0.6 to 0.7 s
     for frame, symbol in enumerate(path):
         probabilities[frame, symbol] = 0.96
-    svg = picture(heard(probabilities, path, (Word("ab", 0.2, 0.7, 0.9),)), TOKENIZER.symbols, "drawn")
+    svg = draw(analysis(probabilities, path, (Word("ab", 0.2, 0.7, 0.9),)), TOKENIZER.symbols, "drawn")
     boxes = [points(match) for match in re.findall(r'<path d="([^"]*)"[^>]*stroke: #d55e00[^>]*linejoin: miter', svg)]
     left, width = 0.07 * 10.5 * 72, 0.85 * 10.5 * 72  # the panel in points; it is 1 s wide
     assert len(boxes) == 2
@@ -122,7 +124,7 @@ def points(path: str) -> list[tuple[float, float]]:
 
 
 def test_digital_silence_and_a_single_frame_are_drawn(model: AcousticModel) -> None:
-    assert "<image" in picture(
-        hear(model, TOKENIZER, np.zeros(RATE, dtype=np.float32), "a"), TOKENIZER.symbols, "silent"
+    assert "<image" in draw(
+        analyse(model, TOKENIZER, np.zeros(RATE, dtype=np.float32), "a"), TOKENIZER.symbols, "silent"
     )
-    assert "<image" in picture(hear(model, TOKENIZER, noise(0.01), ""), TOKENIZER.symbols, "short")
+    assert "<image" in draw(analyse(model, TOKENIZER, noise(0.01), ""), TOKENIZER.symbols, "short")

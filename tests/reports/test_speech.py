@@ -152,13 +152,13 @@ def test_counts_errors_by_kind(page: Page) -> None:
     assert cells[0] == ["Words", "9", "6", "1", "1", "2", "4", "44.44\u00a0%"]
     # f -> d, + space, + a; - "one two "
     assert cells[1] == ["Characters", "38", "29", "1", "2", "8", "11", "28.95\u00a0%"]
-    assert ["fish", "dish", "1"] in table(page, "Substituted most often")
-    assert table(page, "Left out most often") == [["one", "1"], ["two", "1"]]
-    assert table(page, "Put in most often") == [["a", "1"]]
+    assert ["fish", "dish", "1"] in table(page, "Most frequent substitutions")
+    assert table(page, "Most frequent deletions") == [["one", "1"], ["two", "1"]]
+    assert table(page, "Most frequent insertions") == [["a", "1"]]
 
 
 def test_aligns_reference_and_hypothesis(page: Page) -> None:
-    names = ("names", ["reference", "recognised"])
+    names = ("names", ["reference", "hypothesis"])
     second = [
         names,
         ("hit", ["blue", "blue"]),
@@ -270,9 +270,9 @@ def test_without_errors(tmp_path: Path) -> None:
     make_run(tmp_path, [("red shark", "red shark"), ("", "")], model=False)
     page = Page(write_report(tmp_path))
     assert "No word is wrong." in page.text("p")
-    assert "Worst utterances" not in page.text("h2")
+    assert "Utterances with most errors" not in page.text("h2")
     assert "0.00\u00a0%" in page.text("dd")
-    assert page.edits == [] and "Put in most often" not in page.source
+    assert page.edits == [] and "Most frequent insertions" not in page.source
 
 
 def test_empty_references_and_hypotheses(tmp_path: Path) -> None:
@@ -283,22 +283,25 @@ def test_empty_references_and_hypotheses(tmp_path: Path) -> None:
 
 
 EVERYTHING = [
-    *("Summary", "Learning", "Errors", "Worst utterances"),
-    *("What the model hears", "Corpus", "Where the time went", "Configuration"),
+    *("Summary", "Learning", "Errors", "Utterances with most errors"),
+    *("Spectrogram, symbols and alignment", "Corpus", "Time", "Configuration"),
 ]
 
 
 @pytest.mark.parametrize(
     ("missing", "sections_gone"),
     [
-        (["acoustic/model.json"], {"Learning", "What the model hears"}),
-        (["hypotheses.jsonl"], {"Errors", "Worst utterances", "What the model hears"}),
-        (["metrics.json", "acoustic/model.json"], {"Learning", "What the model hears", "Where the time went"}),
+        (["acoustic/model.json"], {"Learning", "Spectrogram, symbols and alignment"}),
+        (["hypotheses.jsonl"], {"Errors", "Utterances with most errors", "Spectrogram, symbols and alignment"}),
+        (["metrics.json", "acoustic/model.json"], {"Learning", "Spectrogram, symbols and alignment", "Time"}),
         (
             ["prepared/summary.json", "config.yaml", "acoustic/model.json"],
-            {"Learning", "What the model hears", "Corpus", "Configuration"},
+            {"Learning", "Spectrogram, symbols and alignment", "Corpus", "Configuration"},
         ),
-        (["metrics.json", "hypotheses.jsonl"], {"Errors", "Worst utterances", "What the model hears"}),
+        (
+            ["metrics.json", "hypotheses.jsonl"],
+            {"Errors", "Utterances with most errors", "Spectrogram, symbols and alignment"},
+        ),
     ],
 )
 def test_stands_when_parts_are_missing(tmp_path: Path, missing: list[str], sections_gone: set[str]) -> None:
@@ -335,32 +338,33 @@ def test_is_about_the_last_way_of_decoding(tmp_path: Path) -> None:
     page = Page(write_report(tmp_path))
     assert page.text("dd").startswith("0.00\u00a0%")
     assert "No word is wrong." in page.text("p")
-    assert [row[:2] for row in table(page, "Decoding")] == [
-        ["greedy", "44.44\u00a0%"],
-        ["beam with the language model", "0.00\u00a0%"],
+    assert [row[:3] for row in table(page, "Decoding")] == [
+        ["greedy", "", "44.44\u00a0%"],
+        ["beam with the language model", "", "0.00\u00a0%"],
     ]
     write_rows(tmp_path, greedy)  # the beam's are not at hand
     page = Page(write_report(tmp_path))
-    assert page.text("dd").startswith("44.44\u00a0%") and "Worst utterances" in page.text("h2")
+    assert page.text("dd").startswith("44.44\u00a0%") and "Utterances with most errors" in page.text("h2")
 
 
 def test_shows_what_the_language_model_changed(tmp_path: Path) -> None:
     texts = [("the cat", "the cat"), ("a b", "a c"), ("same", "same")]
     greedy = ["the kat", "a b", "same"]
     rows = make_run(tmp_path, texts, model=False)
-    readings = [
+    alternatives = [
         {"text": "the cat", "score": -3.25, "acoustic": -2.0, "parts": {"language": -2.5}},
         {"text": "", "score": -9.0, "acoustic": -1.0, "parts": {"language": -16.0}},
     ]
     fused = [{**row, "greedy": alone, "decoding": "beam"} for row, alone in zip(rows, greedy, strict=True)]
-    write_rows(tmp_path, [{**fused[0], "alternatives": readings}, *fused[1:]])
+    write_rows(tmp_path, [{**fused[0], "alternatives": alternatives}, *fused[1:]])
     page = Page(write_report(tmp_path))
     assert "What the language model changed" in page.text("h2")
-    said = page.text("p")
-    assert (
-        "Of 3 utterances, 2 became another text than the network's own: 1 with fewer word errors, 1 with more" in said
-    )
-    assert table(page, "Reading") == [["the cat", "-2.00", "-2.50", "-3.25"], ["(nothing)", "-1.00", "-16.00", "-9.00"]]
+    text = " ".join(page.text("p").split())
+    assert "changed 2 of 3 utterances: 1 have fewer word errors" in text and "1 have more, 0 as many" in text
+    assert table(page, "Weighted sum") == [
+        ["the cat", "-2.00", "-2.50", "-3.25"],
+        ["(no words)", "-1.00", "-16.00", "-9.00"],
+    ]
     write_rows(tmp_path, rows)
     assert "What the language model changed" not in Page(write_report(tmp_path)).text("h2")
 
@@ -398,3 +402,119 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, text: str, message: 
     with pytest.raises(UserError, match=message):
         write_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_names_the_part_of_each_error_rate_and_how_the_epoch_was_chosen(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    greedy = metrics["decode"]["greedy"]
+    decode = {"greedy": {**greedy, "split": "test"}, "beam": {**greedy, "split": "test"}}
+    write_json(tmp_path / "metrics.json", {"decode": decode, "tuning": {"beam": {"weight": 1}}})
+    page = Page(write_report(tmp_path))
+    assert {"Word error rate, test", "Character error rate, test"} <= set(page.text("dt").split("\n"))
+    assert [row[:2] for row in table(page, "Part")][:2] == [
+        ["greedy", "test"],
+        ["beam with the language model", "test"],
+    ]
+    text = " ".join(page.text("p").split())
+    assert "epoch 2 of 2, which had the best result on the dev part" in text
+    assert "also chose the weights of the language models" in text and "The test part chose nothing." in text
+
+    write_json(tmp_path / "metrics.json", {"decode": {"greedy": {**greedy, "split": "dev"}}})
+    text = " ".join(Page(write_report(tmp_path)).text("p").split())
+    assert "of the same dev part" in text and "chose nothing" not in text and "also chose" not in text
+
+    (tmp_path / "config.yaml").write_text("trainer:\n  keep: last\n", encoding="utf-8")
+    assert "best result" not in Page(write_report(tmp_path)).text("p")
+
+
+EVIL = "<script>alert(1)</script>"
+
+
+def test_no_text_of_a_run_becomes_markup(tmp_path: Path) -> None:
+    """Fill every text that the report reads with a script."""
+    rows = make_run(tmp_path, [(f"a {EVIL} b", f"c {EVIL}"), (EVIL, EVIL), (f"one {EVIL}", "")], seconds=2.0)
+    alternatives = [{"text": EVIL, "score": -1.0, "acoustic": -1.0, "parts": {EVIL: -2.0}}]
+    fused = [
+        {**row, "id": f"{EVIL}{row['id']}", "greedy": EVIL, "decoding": EVIL, "alternatives": alternatives}
+        for row in rows
+    ]
+    write_rows(tmp_path, [*fused, {**fused[0], "id": EVIL, "audio": f"{EVIL}.wav"}])
+    figures = {"wer": 0.5, "cer": 0.25, "wer_ci95": [0.25, 0.75], "split": EVIL, "rtf": 0.1, "audio_seconds": 3.0}
+    write_json(tmp_path / "metrics.json", {"decode": {"greedy": figures, EVIL: figures}, "tuning": {EVIL: EVIL}})
+    bad = {"id": EVIL, "reason": EVIL, "detail": EVIL}
+    part = {"utterances": 1, "rejected": {"count": 1, "reasons": {EVIL: 1}, "utterances": [bad]}}
+    summary = {"corpus": EVIL, "dev_held_out_by": EVIL, "splits": {EVIL: part}}
+    write_json(tmp_path / "prepared" / "summary.json", summary)
+    description = json.loads((tmp_path / "acoustic" / "model.json").read_text())
+    description["versions"] = {EVIL: EVIL}
+    description["training"]["left_out"][0]["id"] = EVIL
+    description["training"]["seconds"][EVIL] = 1.0
+    write_json(tmp_path / "acoustic" / "model.json", description)
+    (tmp_path / "config.yaml").write_text(EVIL, encoding="utf-8")
+
+    page = Page(write_report(tmp_path))
+    assert not page.all("script")
+    assert page.source.count("alert(1)") > 50
+    for attributes in (attributes for _, attributes in page.elements):
+        assert not any(name.startswith("on") for name in attributes)
+
+
+@pytest.mark.parametrize("id", ["<b>", "\"'", "שלום", "x" * 5000, "a\u202eb", "&lt;", "../../etc"])
+def test_odd_ids_are_shown_as_they_are(tmp_path: Path, id: str) -> None:
+    [row] = make_run(tmp_path, [("word " + "w" * 3000, "word")], model=False)
+    write_rows(tmp_path, [{**row, "id": id}])
+    assert Page(write_report(tmp_path)).text("code").split("\n") == [id]
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "key"),
+    [
+        ("metrics.json", {"decode": {"greedy": {"wer": float("nan")}}}, "wer"),
+        ("metrics.json", {"decode": {"greedy": {"wer": float("inf"), "cer": 0.1}}}, "wer"),
+        ("metrics.json", {"decode": {"greedy": {"wer": "0.1"}}}, "wer"),
+        ("metrics.json", {"decode": {"greedy": {"wer_ci95": [0.1, None]}}}, "wer_ci95"),
+        ("metrics.json", {"decode": {"greedy": {"words": -1}}}, "words"),
+        ("metrics.json", {"decode": {"greedy": 3}}, "decode.greedy"),
+        ("metrics.json", {"decode": [1]}, "decode"),
+        ("hypotheses.jsonl", {"duration": float("nan")}, "duration"),
+        ("hypotheses.jsonl", {"duration": None}, "duration"),
+        ("hypotheses.jsonl", {"start": -1}, "start"),
+        ("hypotheses.jsonl", {"confidence": float("inf")}, "confidence"),
+        ("hypotheses.jsonl", {"id": ["a"]}, "id"),
+        ("hypotheses.jsonl", {"greedy": ["a"]}, "greedy"),
+        ("hypotheses.jsonl", {"greedy": "a", "alternatives": [{"score": float("-inf")}]}, "score"),
+        ("hypotheses.jsonl", {"greedy": "a", "alternatives": [[1]]}, "alternatives"),
+        ("prepared/summary.json", {"splits": {"train": {"utterances": "many"}}}, "utterances"),
+        ("prepared/summary.json", {"splits": {"train": {"rejected": {"reasons": {"a": float("nan")}}}}}, "reasons"),
+        ("prepared/summary.json", {"splits": [1]}, "splits"),
+    ],
+)
+def test_a_value_that_cannot_be_is_one_sentence(tmp_path: Path, name: str, change: dict[str, Any], key: str) -> None:
+    [row] = make_run(tmp_path, [("a b", "a c")], model=False)
+    if name.endswith("jsonl"):
+        (tmp_path / name).write_text(json.dumps({**row, **change}) + "\n", encoding="utf-8")
+    else:
+        write_json(tmp_path / name, change)
+    with pytest.raises(UserError) as caught:
+        write_report(tmp_path)
+    message = str(caught.value)
+    assert name in message and "\n" not in message and "again" in message
+    assert key in message or "is no JSON" in message
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "hypotheses.jsonl", "prepared/summary.json", "acoustic/model.json"])
+@pytest.mark.parametrize("content", [b"\0" * 512, b"\xff\xfe{}", b"[" * 100_000], ids=["zeros", "no UTF-8", "nested"])
+def test_a_damaged_file_is_one_sentence(tmp_path: Path, name: str, content: bytes) -> None:
+    make_run(tmp_path)
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        write_report(tmp_path)
+    assert name.split("/")[-1] in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_loss_that_is_not_finite_is_a_gap(tmp_path: Path) -> None:
+    history = [*HISTORY, {"epoch": 3, "step": 15, "train_loss": None, "dev_loss": None}]
+    make_run(tmp_path, history=history)
+    assert "nan" not in Page(write_report(tmp_path)).text("text").lower().split()

@@ -133,10 +133,10 @@ def test_shows_what_it_writes_by_temperature(page: Page) -> None:
 
 def test_says_when_documents_are_read_apart(tmp_path: Path) -> None:
     make_run(tmp_path)
-    assert "the text is read as one" in Page(write_text_report(tmp_path)).text("p")
+    assert "reads the text as one" in Page(write_text_report(tmp_path)).text("p")
     summary = json.loads((tmp_path / "prepared/text/summary.json").read_text())
     write_json(tmp_path / "prepared/text/summary.json", {**summary, "options": {"documents": True}})
-    assert "each document from the start state" in Page(write_text_report(tmp_path)).text("p")
+    assert "reads each document from the start state" in Page(write_text_report(tmp_path)).text("p")
 
 
 def test_tints_each_token_by_what_it_was_worth(run: Path, page: Page) -> None:
@@ -167,7 +167,7 @@ def test_lists_the_most_surprising_tokens(run: Path, page: Page) -> None:
     place = max(range(len(found)), key=lambda place: found[place].bits)
     before = VALID[:place].replace("\n", "↵")
     assert rows[0][2] == (before if len(before) <= 40 else f"…{before[-40:]}")
-    assert f"Most surprising of the first {len(VALID)} tokens" in page.text("caption")
+    assert f"Highest surprisal among the first {len(VALID)} tokens" in page.text("caption")
 
 
 def test_rare_tokens_have_odds(tmp_path: Path) -> None:
@@ -194,10 +194,10 @@ def test_words_keep_their_spaces_outside_of_the_colour(tmp_path: Path) -> None:
 EVERYTHING = [
     "Summary",
     "Learning",
-    "What it writes",
-    "What surprises it",
+    "Generated text",
+    "Surprisal of each token",
     "Text",
-    "Where the time went",
+    "Time",
     "Configuration",
 ]
 
@@ -205,10 +205,10 @@ EVERYTHING = [
 @pytest.mark.parametrize(
     ("missing", "gone"),
     [
-        (["samples.jsonl"], {"What it writes"}),
-        (["prepared/text/valid.tokens"], {"What surprises it"}),
+        (["samples.jsonl"], {"Generated text"}),
+        (["prepared/text/valid.tokens"], {"Surprisal of each token"}),
         (["prepared/text/summary.json", "config.yaml"], {"Text", "Configuration"}),
-        (["language/model.json"], {"Learning", "What surprises it", "Where the time went"}),
+        (["language/model.json"], {"Learning", "Surprisal of each token", "Time"}),
         (["metrics.json"], set()),
     ],
 )
@@ -225,7 +225,7 @@ def test_stands_when_the_model_is_damaged(tmp_path: Path) -> None:
     (tmp_path / "language/model.safetensors").write_bytes(b"nothing")
     page = Page(write_text_report(tmp_path))
     assert page.text("h2").split("\n") == EVERYTHING
-    assert "Nothing to see: " in page.text("p") and "is damaged" in page.text("p")
+    assert "There are no numbers: " in page.text("p") and "is damaged" in page.text("p")
 
 
 def test_without_a_validation_text(tmp_path: Path) -> None:
@@ -275,7 +275,7 @@ def test_nothing_to_report(tmp_path: Path) -> None:
         (
             "samples.jsonl",
             '{"text": "a"}\n',
-            'Line 1 of .* has no texts "prompt" and "text"; let the model write again',
+            'Line 1 of .* has no texts "prompt" and "text"; generate the samples again',
         ),
         ("prepared/text/summary.json", "", r"summary\.json is damaged"),
     ],
@@ -286,3 +286,50 @@ def test_damaged_files_are_named(tmp_path: Path, name: str, text: str, message: 
     with pytest.raises(UserError, match=message):
         write_text_report(tmp_path)
     assert not (tmp_path / "report.html").exists()
+
+
+EVIL = "<script>alert(1)</script>"
+
+
+def test_no_text_of_a_run_becomes_markup(tmp_path: Path) -> None:
+    """Fill every text that the report reads with a script."""
+    tokenizer = WordTokenizer.build([f"Sharks {EVIL} feed {EVIL}"])
+    samples = [{"prompt": EVIL, "temperature": 1.0, "text": EVIL}]
+    make_run(tmp_path, tokenizer, samples=samples, valid=f"Sharks {EVIL} feed\n{EVIL} feed\n")
+    part = {"lines": 4, "documents": 1, "tokens": 1234, "characters": 5678, "unknown": 617}
+    summary = {"text": EVIL, "tokenizer": {"kind": EVIL, "symbols": 3}, "splits": {EVIL: part}}
+    write_json(tmp_path / "prepared/text/summary.json", summary)
+    write_json(tmp_path / "metrics.json", {"language": {**FIGURES, "split": EVIL}})
+    description = json.loads((tmp_path / "language" / "model.json").read_text())
+    description["versions"] = {EVIL: EVIL}
+    description["training"]["seconds"][EVIL] = 1.0
+    write_json(tmp_path / "language" / "model.json", description)
+    (tmp_path / "config.yaml").write_text(EVIL, encoding="utf-8")
+    page = Page(write_text_report(tmp_path))
+    assert not page.all("script") and page.source.count("alert(1)") > 20
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "key"),
+    [
+        ("metrics.json", {"language": {**FIGURES, "perplexity": float("nan")}}, "perplexity"),
+        ("metrics.json", {"language": {**FIGURES, "perplexity": float("inf")}}, "perplexity"),
+        ("metrics.json", {"language": {**FIGURES, "cache": {"perplexity": "low"}}}, "cache"),
+        ("metrics.json", {"language": 3}, "language"),
+        ("samples.jsonl", {"prompt": "a", "text": "b", "temperature": float("nan")}, "temperature"),
+        ("prepared/text/summary.json", {"splits": {"train": {"tokens": None}}}, "tokens"),
+    ],
+)
+def test_a_value_that_cannot_be_is_one_sentence(tmp_path: Path, name: str, value: dict[str, Any], key: str) -> None:
+    make_run(tmp_path)
+    write_json(tmp_path / name, value)
+    with pytest.raises(UserError) as caught:
+        write_text_report(tmp_path)
+    message = str(caught.value)
+    assert name in message and (key in message or "is no JSON" in message) and "\n" not in message
+
+
+def test_a_text_of_another_tokenizer_has_no_surprisal(tmp_path: Path) -> None:
+    make_run(tmp_path)
+    write_tokens(tmp_path / "prepared" / "text" / "valid.tokens", [Block([1, 900, 2], 3)], 1000)
+    assert "made with another tokenizer" in Page(write_text_report(tmp_path)).text("p")

@@ -1,7 +1,7 @@
-"""The LSTM cell, step by step: what to forget, what to add, what to show.
+"""Compute an LSTM cell step by step.
 
 Hochreiter & Schmidhuber (1997), with the forget gate of Gers, Schmidhuber & Cummins (2000). It computes what
-`torch.nn.LSTM` computes, with the same parameters, but lets every intermediate result be seen.
+`torch.nn.LSTM` computes, with the same parameters, and returns each intermediate result.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Step:
-    """All that happens in the cell at one token, or at many of them stacked; each (..., units).
+    """Gates, memory and output of the cell at one token, or at many of them stacked; each (..., units).
 
     Attributes:
-        forget: how much of the old memory is kept: 0 forgets, 1 remembers.
-        input: how much of the candidate enters the memory: 0 ignores it.
-        candidate: what could be remembered of this token, between -1 and 1.
-        output: how much of the memory is shown: 0 keeps it to itself.
-        cell: the memory after this token.
-        hidden: what the cell shows of it: the layer's output, which is also fed back at the next token.
+        forget: forget gate f, the share of the old memory that stays.
+        input: input gate i, the share of the candidate that is added.
+        candidate: g, what could be added, between -1 and 1.
+        output: output gate o, the share of the memory that is output.
+        cell: the memory c after this token.
+        hidden: the hidden state h: the layer's output, which is also an input at the next token.
     """
 
     forget: Tensor
@@ -34,7 +34,7 @@ class Step:
 
 
 class LstmCell(nn.Module):
-    """One layer of LSTM that reads a token at a time."""
+    """One LSTM layer that reads a token at a time."""
 
     def __init__(self, input_size: int, units: int) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ class LstmCell(nn.Module):
 
     @classmethod
     def from_lstm(cls, network: nn.LSTM, layer: int = 0) -> LstmCell:
-        """A cell with a copy of the parameters of one layer of `nn.LSTM`, in its forward direction."""
+        """Return a cell with a copy of the parameters of one layer of `nn.LSTM`, in its forward direction."""
         weight: Tensor = getattr(network, f"weight_ih_l{layer}")
         cell = cls(weight.shape[1], network.hidden_size).to(weight)
         for name, parameter in cell.named_parameters():
@@ -56,26 +56,29 @@ class LstmCell(nn.Module):
         return cell
 
     def step(self, token: Tensor, hidden: Tensor, cell: Tensor) -> Step:
-        """Reads one token: (batch, input_size), and what the last step left, twice (batch, units)."""
-        # Everything is decided by the token that comes in and by what the network said before: the feedback.
-        evidence = token @ self.weight_ih.T + self.bias_ih + hidden @ self.weight_hh.T + self.bias_hh
-        for_input, for_forget, for_candidate, for_output = evidence.chunk(4, dim=-1)
+        """Read one token (batch, input_size), with the last hidden state and memory, both (batch, units)."""
+        sums = token @ self.weight_ih.T + self.bias_ih + hidden @ self.weight_hh.T + self.bias_hh
+        for_input, for_forget, for_candidate, for_output = sums.chunk(4, dim=-1)
 
-        # 1. Forget: a gate between 0 and 1 for each number in the memory.
+        # 1. Forget: a gate between 0 and 1 for each number of the memory.
         forget = torch.sigmoid(for_forget)
-        # 2. Choose what could be added, and how much of it.
+        # 2. Input: what could be added, and how much of it.
         input = torch.sigmoid(for_input)
         candidate = torch.tanh(for_candidate)
         # 3. Update. The old memory is multiplied by a gate, not by a matrix and a tanh: where the gate is open, it
         #    passes unchanged, and so does the gradient on its way back.
         cell = forget * cell + input * candidate
-        # 4. Show a part of the memory.
+        # 4. Output a part of the memory.
         output = torch.sigmoid(for_output)
         hidden = output * torch.tanh(cell)
         return Step(forget, input, candidate, output, cell, hidden)
 
     def forward(self, tokens: Tensor, hidden: Tensor | None = None, cell: Tensor | None = None) -> Step:
-        """Reads (length, batch, input_size), from an empty memory or a given one -> (length, batch, units) of each."""
+        """Read (length, batch, input_size), from an empty memory or a given one.
+
+        Returns:
+            (length, batch, units) of each.
+        """
         empty = tokens.new_zeros(tokens.shape[1], self.units)
         hidden, cell = empty if hidden is None else hidden, empty if cell is None else cell
         steps = []

@@ -1,4 +1,4 @@
-"""A model reads, its gates in view; and a small model to look at where there is none yet."""
+"""Analyse the gates of a language model; train a small model where none is given."""
 
 from __future__ import annotations
 
@@ -13,12 +13,20 @@ from speechrnn.data.tokens import Block, write_tokens
 from speechrnn.experiments.run import Run
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions, load_language, save_language
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer
-from speechrnn.tutorials.gates.reading import Reading, difference, encode, encode_sentence, held_out_tokens, read
-from speechrnn.tutorials.gates.stories import tell
+from speechrnn.tutorials.gates.activations import (
+    Activations,
+    difference,
+    encode,
+    encode_sentence,
+    held_out_tokens,
+    record_activations,
+)
+from speechrnn.tutorials.gates.stories import make_lines
 from speechrnn.tutorials.gates.tracking import Tracker, find_trackers
+from speechrnn.tutorials.setting import check_loss
 
-SHOWN = 90  # tokens of a picture; more could not be told apart
-LEAST = 40  # tokens of a text in whose halves anything can be found
+SHOWN = 90  # tokens of a picture; more are too small to read
+LEAST = 40  # tokens of a text in which cells can be searched
 HELD_OUT = 8000  # characters
 
 
@@ -31,7 +39,7 @@ class SmallModelOptions:
     steps: int = field(metadata={"min": 1})
     rows: int = field(metadata={"min": 1})
     window: int = field(metadata={"min": 1})
-    learning_rate: float = field(metadata={"min": 0.0})
+    learning_rate: float = field(metadata={"min": 0.0, "max": 1000.0})
 
 
 @dataclass(frozen=True)
@@ -47,11 +55,11 @@ class GatesOptions:
 
 
 def make_small_model(run: Run, options: SmallModelOptions, seed: int) -> Path:
-    """Trains a character model on a made-up text, and leaves it in the run's folder as any training does."""
-    told = tell(options.characters + HELD_OUT, seed)
-    begin = next(n for n in range(len(told)) if sum(len(line) + 1 for line in told[:n]) >= HELD_OUT)
-    held_out, lines = told[:begin], told[begin:]
-    tokenizer = CharTokenizer.build(told)
+    """Train a character model on generated lines and save it in the run's folder, as every training does."""
+    text = make_lines(options.characters + HELD_OUT, seed)
+    begin = next(n for n in range(len(text)) if sum(len(line) + 1 for line in text[:n]) >= HELD_OUT)
+    held_out, lines = text[:begin], text[begin:]
+    tokenizer = CharTokenizer.build(text)
     model = train_small_model(encode(tokenizer, lines), len(tokenizer), options)
     held = encode(tokenizer, held_out)
     write_tokens(run.prepared_text / "valid.tokens", [Block(held, len(held))], len(tokenizer))
@@ -60,7 +68,7 @@ def make_small_model(run: Run, options: SmallModelOptions, seed: int) -> Path:
 
 
 def train_small_model(text: list[int], vocabulary: int, options: SmallModelOptions) -> LanguageModel:
-    """One LSTM layer learns to expect the next character."""
+    """Train one LSTM layer to predict the next character."""
     # The text as columns, each read from top to bottom; each character's input is the one before it.
     length = len(text) // options.rows
     targets = torch.tensor(text[: length * options.rows]).view(options.rows, length).T
@@ -77,6 +85,7 @@ def train_small_model(text: list[int], vocabulary: int, options: SmallModelOptio
         # The state goes on from the last window, but no gradient goes back into it: truncated back-propagation.
         outputs, states = model(inputs[window], states.detach())
         loss = -model.target_log_probs(outputs, targets[window]).mean()
+        check_loss(loss)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -89,28 +98,28 @@ def train_small_model(text: list[int], vocabulary: int, options: SmallModelOptio
 
 
 @dataclass(frozen=True)
-class Watched:
-    """All that the page shows.
+class GateAnalysis:
+    """The results that the page shows.
 
     Attributes:
-        sentence: the reading of the sentence.
-        held_out: the reading of the held-out text.
-        trackers: the cells found there.
-        untrained: what the same search finds in the same network before it has learnt anything.
-        difference: the largest between the cell written out and torch's own.
+        sentence: activations on the sentence.
+        held_out: activations on the held-out text.
+        trackers: the cells that follow a signal there.
+        untrained: the same search in the same network before training.
+        difference: the largest between `LstmCell` and torch's own LSTM.
     """
 
     model: LanguageModel
     tokenizer: Tokenizer
-    sentence: Reading
-    held_out: Reading
+    sentence: Activations
+    held_out: Activations
     trackers: list[Tracker]
     untrained: list[Tracker]
     difference: float
 
 
-def watch(folder: Path, options: GatesOptions) -> Watched:
-    """Reads the held-out text and the sentence, and looks for cells that follow something.
+def analyse_gates(folder: Path, options: GatesOptions) -> GateAnalysis:
+    """Read the held-out text and the sentence, and search for cells that follow a signal.
 
     Raises:
         UserError: there is no such model or text, the model is no LSTM, or the text is too short.
@@ -119,22 +128,26 @@ def watch(folder: Path, options: GatesOptions) -> Watched:
     tokens = held_out_tokens(folder, options.held_out, tokenizer, options.tokens)
     if len(tokens) < LEAST:
         raise UserError(f"The held-out text has {len(tokens)} tokens; give held_out=FILE with at least {LEAST}.")
-    held_out = read(model, tokenizer, tokens)
+    held_out = record_activations(model, tokenizer, tokens)
     if options.sentence is None:
-        sentence = held_out.part(*choose(held_out.tokens))
+        sentence = held_out.part(*choose_passage(held_out.tokens))
     else:
-        sentence = read(model, tokenizer, encode_sentence(options.sentence, tokenizer, folder))
+        sentence = record_activations(model, tokenizer, encode_sentence(options.sentence, tokenizer, folder))
     characters = tokenizer.kind == "char"
     fresh = LanguageModel(model.vocabulary, model.options).eval()
-    return Watched(
-        *(model, tokenizer, sentence, held_out, find_trackers(held_out, characters)),
-        find_trackers(read(fresh, tokenizer, tokens), characters),
-        difference(model, held_out, tokens),
+    return GateAnalysis(
+        model=model,
+        tokenizer=tokenizer,
+        sentence=sentence,
+        held_out=held_out,
+        trackers=find_trackers(held_out, characters),
+        untrained=find_trackers(record_activations(fresh, tokenizer, tokens), characters),
+        difference=difference(model, held_out, tokens),
     )
 
 
-def choose(tokens: list[str]) -> tuple[int, int]:
-    """Where the picture begins and ends: at a line of the second half, just before a quotation mark if there is one."""
+def choose_passage(tokens: list[str]) -> tuple[int, int]:
+    """Return begin and end of the shown tokens: from a line, where possible the one before a quotation mark."""
     middle = len(tokens) // 2
     starts = [place + 1 for place in range(middle, max(middle, len(tokens) - SHOWN)) if tokens[place] == "\n"]
     quoted = [start for start in starts if any(mark in token for token in tokens[start : start + 2] for mark in '"“')]

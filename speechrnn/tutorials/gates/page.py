@@ -1,22 +1,23 @@
-"""The page of the gates: what they do at each token, and the cells that keep track of something."""
+"""Write the page of the gates; its text, the drawing of the cell and the equations stand in page.html and cell.svg."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from markupsafe import Markup
 
 from speechrnn.experiments.run import Run
-from speechrnn.reports import html as markup
-from speechrnn.reports.plots import INK, style, svg
+from speechrnn.reports.plots import INK, figure_style, svg
+from speechrnn.tutorials.gates.activations import Activations
 from speechrnn.tutorials.gates.cell import Step
-from speechrnn.tutorials.gates.model import SHOWN, Watched
-from speechrnn.tutorials.gates.reading import Reading
+from speechrnn.tutorials.gates.model import SHOWN, GateAnalysis
 from speechrnn.tutorials.gates.tracking import SIGNALS, Tracker
-from speechrnn.tutorials.page import across, paragraph, power, tiles, write_page
+from speechrnn.tutorials.page import scientific, write_page
 from speechrnn.tutorials.pictures import colour_scale, heat_map
 
 if TYPE_CHECKING:
@@ -24,139 +25,121 @@ if TYPE_CHECKING:
 
 ROWS = 64  # cells of a picture
 COLOURED = 500  # tokens of a coloured text
-HIGH, LOW = "0, 114, 178", "213, 94, 0"  # Okabe and Ito's blue and vermilion, as a browser mixes them with the page
-CLEAR = 0.5  # correlation from which a cell may be said to follow something,
-BETTER = 0.2  # if none did nearly as well before training
+HIGH, LOW = "0, 114, 178", "213, 94, 0"  # Okabe and Ito's blue and vermilion, mixed with the page's colour
+CLEAR = 0.5  # correlation from which a cell follows a signal clearly,
+BETTER = 0.2  # if it is so much more than that of the best cell before training
 PANELS = ("forget", "input", "output")
 
 
-def write_gates(run: Run, watched: Watched, source: str) -> Path:
-    """Writes report.html; `source` says which model it is."""
-    layers = watched.model.options.layers
-    sections = [
-        _summary(watched),
-        markup.section(
-            "The sentence, gate by gate",
-            paragraph(
-                "One column a token, one row a cell. The forget gate says how much of a cell's memory survives the "
-                "token (dark: kept, light: wiped), the input gate how much of something new is let in, the output gate "
-                "how much is shown. Below is the memory itself. The cells are sorted by how long they remember: those "
-                "on top hardly ever forget, those at the bottom start anew with nearly every token."
-            ),
-            *(_layer(watched, number) for number in range(layers)),
-        ),
-        markup.section(
-            "Cells that keep track",
-            paragraph(
-                "Nobody told the network what to remember, and most cells mean nothing that could be named. But some "
-                "do. Each was found as the cell that goes most closely with its signal on one half of a text that the "
-                "model has not learnt from; the correlation is that on the other half."
-            ),
-            _table(watched),
-            *(_tracker(watched, tracker) for tracker in watched.trackers),
-        ),
-        markup.section(
-            "The cell, step by step",
-            paragraph(
-                "At every token, from the token and from what it said last, the cell (1) decides what to forget, (2) "
-                "makes up a candidate and decides how much of it to take in, (3) updates its memory: the old one times "
-                "the forget gate, plus the candidate times the input gate, and (4) decides how much of it to show. "
-                "tutorials/gates/cell.py has these four steps written out, and all that is drawn here comes out "
-                f"of it. Against torch's own LSTM, its largest difference on this text is {power(watched.difference)}."
-            ),
-        ),
-    ]
-    subtitle = f"What an LSTM forgets, takes in and shows while it reads: {source}"
-    return write_page(run, "Gates", subtitle, sections, ("hochreiter", "gers", "karpathy", "jozefowicz"))
+@dataclass(frozen=True)
+class LayerView:
+    """A layer as the page shows it."""
+
+    drawing: Markup
+    units: int
+    shown: int
 
 
-def memory(layer: Step, unit: int) -> float:
-    """About how many tokens a cell remembers: its memory shrinks by its forget gate at each."""
+@dataclass(frozen=True)
+class ColouredToken:
+    """A token and the CSS colour of a cell's memory after it."""
+
+    text: str
+    colour: str
+
+
+@dataclass(frozen=True)
+class TrackerView:
+    """A cell that follows something, as the page shows it."""
+
+    title: str
+    description: str
+    drawing: Markup
+    tokens: Sequence[ColouredToken]
+
+
+def write_gates(run: Run, analysis: GateAnalysis, source: str) -> Path:
+    """Write report.html and return its path.
+
+    Args:
+        source: which model it is.
+    """
+    forget = torch.cat([layer.forget.mean(0) for layer in analysis.held_out.layers])
+    layers = range(analysis.model.options.layers)
+    units = [analysis.sentence.layers[number].cell.shape[1] for number in layers]
+    return write_page(
+        run,
+        Path(__file__).parent,
+        ("hochreiter", "gers", "karpathy", "jozefowicz"),
+        title="Gates",
+        subtitle=f"What an LSTM forgets, adds and outputs while it reads: {source}",
+        difference=scientific(analysis.difference),
+        cells=len(forget),
+        layers=len(layers),
+        forget_mean=forget.mean().item(),
+        long_memories=int((forget > 0.95).sum()),
+        best=max(analysis.trackers, key=lambda tracker: abs(tracker.correlation), default=None),
+        gates=[LayerView(_gates_picture(analysis, number), units[number], ROWS) for number in layers],
+        cut=SHOWN if len(analysis.sentence.tokens) > SHOWN else 0,
+        trackers_table=_table(analysis),
+        trackers=[_view(analysis, tracker) for tracker in analysis.trackers],
+    )
+
+
+def memory_length(layer: Step, unit: int) -> float:
+    """Return about how many tokens a cell remembers: the forget gate multiplies its memory at each of them."""
     return 1 / max(1e-3, 1 - layer.forget[:, unit].mean().item())
 
 
-def _summary(watched: Watched) -> str:
-    forget = torch.cat([layer.forget.mean(0) for layer in watched.held_out.layers])
-    best = max(watched.trackers, key=lambda tracker: abs(tracker.correlation), default=None)
-    found = (
-        ("Clearest cell", best.name, f"correlation {best.correlation:+.2f}")
-        if best
-        else ("Clearest cell", "none", "the text has no quotes, lines or words to follow")
-    )
-    return markup.section(
-        "Summary",
-        tiles(
-            ("Cells", f"{len(forget):,}", markup.number(watched.model.options.layers, "layer")),
-            ("Forget gate", f"{forget.mean():.2f}", "mean over all cells and tokens"),
-            ("Long memories", f"{int((forget > 0.95).sum()):,}", "cells that keep over 95 % at each token"),
-            found,
-        ),
-    )
-
-
-def _layer(watched: Watched, number: int) -> str:
-    title = f"<h3>Layer {number + 1}</h3>" if len(watched.sentence.layers) > 1 else ""
-    units = watched.sentence.layers[number].cell.shape[1]
-    some = markup.note(f"{ROWS} of {units:,} cells, evenly from the sorted ones.") if units > ROWS else ""
-    cut = markup.note(f"The first {SHOWN} tokens.") if len(watched.sentence.tokens) > SHOWN else ""
-    return title + across(_gates_picture(watched, number)) + some + cut
-
-
-def _table(watched: Watched) -> str:
-    before = {tracker.name: tracker.correlation for tracker in watched.untrained}
-    rows = [
+def _table(analysis: GateAnalysis) -> list[tuple[str, ...]]:
+    before = {tracker.name: tracker.correlation for tracker in analysis.untrained}
+    return [
         (
             tracker.name,
             f"{tracker.unit + 1} of layer {tracker.layer + 1}",
             f"{tracker.correlation:+.2f}",
             f"{before[tracker.name]:+.2f}",
-            f"{memory(watched.held_out.layers[tracker.layer], tracker.unit):.0f} tokens",
+            f"about {memory_length(analysis.held_out.layers[tracker.layer], tracker.unit):,.0f} tokens",
         )
-        for tracker in watched.trackers
+        for tracker in analysis.trackers
     ]
-    header = ["What it follows", "Cell", "Correlation", "Best cell before training", "Remembers about"]
-    return markup.table("llrrr", header, rows)
 
 
-def _tracker(watched: Watched, tracker: Tracker) -> str:
-    where = f"cell {tracker.unit + 1} of layer {tracker.layer + 1}"
-    (before,) = (abs(other.correlation) for other in watched.untrained if other.name == tracker.name)
+def _view(analysis: GateAnalysis, tracker: Tracker) -> TrackerView:
+    (before,) = (abs(other.correlation) for other in analysis.untrained if other.name == tracker.name)
     clear = abs(tracker.correlation) >= max(CLEAR, before + BETTER)
-    follows = "follows it" if clear else "goes with it, but not clearly"
-    falls = ", upside down" if tracker.correlation < 0 else ""
-    tokens = watched.held_out.tokens
-    begin = next(
-        (place + 1 for place in range(len(tokens) // 2, len(tokens)) if tokens[place] == "\n"), len(tokens) // 2
-    )
-    text = watched.held_out.part(begin, begin + COLOURED)
-    return (
-        f"<h3>{markup.escape(tracker.name.capitalize())} <small>{where} {follows}{falls}: correlation "
-        f"{tracker.correlation:+.2f}</small></h3>"
-        + across(_tracker_picture(watched, tracker))
-        + markup.details("The same cell on more of the held-out text", coloured(text, tracker))
+    follows = "follows it clearly" if clear else "follows it, but not clearly"
+    sign = "; its memory falls where the signal rises" if tracker.correlation < 0 else ""
+    tokens = analysis.held_out.tokens
+    middle = len(tokens) // 2
+    begin = next((place + 1 for place in range(middle, len(tokens)) if tokens[place] == "\n"), middle)
+    return TrackerView(
+        title=tracker.name.capitalize(),
+        description=f"cell {tracker.unit + 1} of layer {tracker.layer + 1} {follows}: "
+        f"correlation {tracker.correlation:+.2f}{sign}",
+        drawing=_tracker_picture(analysis, tracker),
+        tokens=colour_tokens(analysis.held_out.part(begin, begin + COLOURED), tracker),
     )
 
 
-def coloured(reading: Reading, tracker: Tracker) -> str:
-    """A text, each token on the colour of the cell's memory after it: blue where it is high, orange where it is low."""
-    cell = reading.layers[tracker.layer].cell[:, tracker.unit].numpy()
-    low, high = np.percentile(cell, (2, 98))
+def colour_tokens(activations: Activations, tracker: Tracker) -> list[ColouredToken]:
+    """Return each token with the colour of the cell's memory after it: blue where it is high, orange where low."""
+    cell = activations.layers[tracker.layer].cell[:, tracker.unit].numpy()
+    low, high = np.percentile(cell, (2, 98)) if len(cell) else (0.0, 0.0)
     values = np.clip(2 * (cell - low) / max(high - low, 1e-9) - 1, -1, 1)
-    spans = []
-    for token, value in zip(reading.tokens, values.tolist(), strict=True):
-        shown = markup.escape("↵\n" if token == "\n" else token)
-        colour = f"rgba({HIGH if value > 0 else LOW}, {0.6 * abs(value):.2f})"
-        spans.append(f'<span style="background: {colour}">{shown}</span>')
-    return f'<pre style="white-space: pre-wrap">{"".join(spans)}</pre>'
+    return [
+        ColouredToken("↵\n" if token == "\n" else token, f"rgba({HIGH if value > 0 else LOW}, {0.6 * abs(value):.2f})")
+        for token, value in zip(activations.tokens, values.tolist(), strict=True)
+    ]
 
 
-@style()
-def _gates_picture(watched: Watched, number: int) -> str:
+@figure_style()
+def _gates_picture(analysis: GateAnalysis, number: int) -> Markup:
     from matplotlib.figure import Figure
 
-    reading = watched.sentence.part(0, SHOWN)
-    step = reading.layers[number]
-    order = watched.held_out.layers[number].forget.mean(0).argsort(descending=True)
+    activations = analysis.sentence.part(0, SHOWN)
+    step = activations.layers[number]
+    order = analysis.held_out.layers[number].forget.mean(0).argsort(descending=True)
     if len(order) > ROWS:
         order = order[torch.linspace(0, len(order) - 1, ROWS).round().long()]
     shown = [*((f"{name} gate", getattr(step, name), False) for name in PANELS), ("memory", step.cell.tanh(), True)]
@@ -169,18 +152,18 @@ def _gates_picture(watched: Watched, number: int) -> str:
         last = row == len(shown) - 1
         mesh = heat_map(axes, values[:, order].T.numpy(), signed=signed)
         axes.set_ylabel(name)
-        _token_axis(axes, reading.tokens if last else [])
+        _token_axis(axes, activations.tokens if last else [])
         colour_scale(figure, axes, mesh, "")
     return svg(figure, f"gates{number}", "Forget, input and output gates and the memory of each cell at each token")
 
 
-@style()
-def _tracker_picture(watched: Watched, tracker: Tracker) -> str:
+@figure_style()
+def _tracker_picture(analysis: GateAnalysis, tracker: Tracker) -> Markup:
     from matplotlib.figure import Figure
 
-    reading = watched.sentence.part(0, SHOWN)
-    step = reading.layers[tracker.layer]
-    signal = np.array(SIGNALS[tracker.name](reading.tokens))
+    activations = analysis.sentence.part(0, SHOWN)
+    step = activations.layers[tracker.layer]
+    signal = np.array(SIGNALS[tracker.name](activations.tokens))
     rows = [(tracker.name, signal / max(signal.max(), 1), False)]
     rows += [(f"{name} gate", getattr(step, name)[:, tracker.unit].numpy(), False) for name in PANELS]
     memory = step.cell[:, tracker.unit].numpy()
@@ -193,13 +176,13 @@ def _tracker_picture(watched: Watched, tracker: Tracker) -> str:
         axes = figure.add_axes((0.14, bottom, 0.85, (high - 0.04) / total))
         heat_map(axes, values[None], [name], signed=signed)
         axes.tick_params(axis="y", length=0)
-        _token_axis(axes, reading.tokens if row == len(rows) - 1 else [])
+        _token_axis(axes, activations.tokens if row == len(rows) - 1 else [])
     name = f"cell-{tracker.layer}-{tracker.unit}-{list(SIGNALS).index(tracker.name)}"
-    return svg(figure, name, f"The gates and the memory of the cell that follows: {tracker.name}")
+    return svg(figure, name, f"Gates and memory of the cell that follows: {tracker.name}")
 
 
 def _token_axis(axes: Axes, tokens: Sequence[str]) -> None:
-    """The tokens below their columns: characters upright, words on their side."""
+    """Write the tokens below their columns: characters upright, words turned by 90 degrees."""
     names = [{"\n": "↵", " ": "␣"}.get(token, token.strip()) for token in tokens]
     words = any(len(name) > 1 for name in names)
     axes.set_xticks(range(len(names)), names, parse_math=False, fontsize=8, rotation=90 if words else 0, color=INK)

@@ -1,7 +1,7 @@
-"""A text without end for a small character model: who ate whom, and what people say about it.
+"""Generate a text for a small character model: animals that eat each other, and speeches about them.
 
-What has quotation marks, lines and words gives a network three things to keep track of. Speech differs from the rest
-throughout (the present and "!" instead of the past and "."), so that it pays to remember a quotation mark for long.
+It has quotation marks, lines and words, three things that a network can follow. Speeches differ from the rest (present
+tense and "!" instead of past tense and "."), so that a memory of the quotation mark lowers the loss.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ PEOPLE = ("the teacher", "a student", "the fisher", "the diver", "her brother")
 MOST_SENTENCES = 3  # of one speech, each on a line of its own
 
 
-def tell(characters: int, seed: int) -> list[str]:
-    """Lines with at least so many characters in all."""
+def make_lines(characters: int, seed: int) -> list[str]:
+    """Return lines with at least so many characters in all."""
     random = np.random.default_rng(seed)
     lines: list[str] = []
     while characters > 0:
@@ -30,7 +30,7 @@ def tell(characters: int, seed: int) -> list[str]:
 
 
 def sentence(random: np.random.Generator, speech: bool) -> str:
-    """ "Sharks eat fish!" in a speech, "Sharks ate fish." outside."""
+    """Return a sentence: "Sharks eat fish!" in a speech, "Sharks ate fish." outside."""
     eater, eaten = (ANIMALS[index] for index in random.integers(len(ANIMALS), size=2))
     present, past = VERBS[random.integers(len(VERBS))]
     return f"{eater.capitalize()} {present if speech else past} {eaten}{'!' if speech else '.'}"

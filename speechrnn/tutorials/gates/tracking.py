@@ -1,8 +1,8 @@
-"""Cells that keep track of something with a name: inside quotes, the place in the line, the place in the word.
+"""Find cells that follow a named signal: inside quotes, the place in the line, in the word, in the sentence.
 
-After Karpathy, Johnson & Fei-Fei (2015), who found such cells by looking. Here they are found by correlation: chosen on
-one half of a text that the model has not learnt from, and judged on the other, since the best of many cells would look
-good by luck on the half that it was chosen on.
+Karpathy, Johnson & Fei-Fei (2015) found such cells by looking at them. Here a cell is chosen by its correlation on one
+half of a text that the model was not trained on, and its correlation is measured on the other half: the best of many
+cells would always look good on the half on which it was chosen.
 """
 
 from __future__ import annotations
@@ -13,18 +13,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from speechrnn.tutorials.gates.reading import Reading
+from speechrnn.tutorials.gates.activations import Activations
 
 
 @dataclass(frozen=True)
 class Tracker:
-    """A cell and what it follows.
+    """A cell and the signal that it follows.
 
     Attributes:
-        name: such as "inside quotes".
-        layer, unit: where it is, from 0 up.
-        correlation: between the cell state and what it follows, over the half that it was not chosen on; negative where
-            the cell falls as that rises.
+        name: of the signal, such as "inside quotes".
+        layer, unit: indices from 0.
+        correlation: of memory and signal on the half on which the cell was not chosen.
     """
 
     name: str
@@ -34,7 +33,7 @@ class Tracker:
 
 
 def inside_quotes(tokens: Sequence[str]) -> list[float]:
-    """1 from an opening quotation mark to the token before the closing one; an empty line closes all."""
+    """Return 1 from an opening quotation mark to the token before the closing one; an empty line closes all."""
     inside, before, signal = False, "", []
     for token in tokens:
         for character in token:
@@ -47,17 +46,17 @@ def inside_quotes(tokens: Sequence[str]) -> list[float]:
 
 
 def place_in_line(tokens: Sequence[str]) -> list[float]:
-    """Characters read since the line began; 0 at its end."""
+    """Return the number of characters since the line began; 0 at its end."""
     return _count(tokens, lambda token: token == "\n")
 
 
 def place_in_word(tokens: Sequence[str]) -> list[float]:
-    """Letters read of a word, 0 between words."""
+    """Return the number of letters since the word began, 0 between words."""
     return _count(tokens, lambda token: not token.isalnum())
 
 
 def place_in_sentence(tokens: Sequence[str]) -> list[float]:
-    """Characters read since the last full stop, question mark or exclamation mark."""
+    """Return the number of characters since the last full stop, question mark or exclamation mark."""
     return _count(tokens, lambda token: token.strip() in (".", "!", "?"))
 
 
@@ -70,10 +69,10 @@ SIGNALS = {
 
 
 def signals(tokens: Sequence[str], characters: bool) -> dict[str, Tensor]:
-    """name -> (tokens,) what could be followed in this text; what never changes in it is left out.
+    """Return the signals (tokens,) by name; those that are constant in the text are left out.
 
     Args:
-        characters: whether the tokens are characters. Others have no place in a word.
+        characters: whether the tokens are characters; words have no place in the word.
     """
     found = {}
     for name, count in SIGNALS.items():
@@ -85,17 +84,17 @@ def signals(tokens: Sequence[str], characters: bool) -> dict[str, Tensor]:
 
 
 def correlations(cells: Tensor, signal: Tensor) -> Tensor:
-    """Pearson's, (tokens, units) with (tokens,) -> (units,); 0 for a cell that never changes."""
+    """Return Pearson's correlations (units,) of (tokens, units) with (tokens,); 0 for a constant cell."""
     cells, signal = cells - cells.mean(0), signal - signal.mean()
     return (cells * signal[:, None]).sum(0) / (cells.norm(dim=0) * signal.norm()).clamp_min(1e-12)
 
 
-def find_trackers(reading: Reading, characters: bool) -> list[Tracker]:
-    """The cell that follows each signal best."""
+def find_trackers(activations: Activations, characters: bool) -> list[Tracker]:
+    """Return the cell that follows each signal best."""
     trackers = []
-    units = [layer.cell.shape[1] for layer in reading.layers]
-    cells = torch.cat([layer.cell for layer in reading.layers], 1)
-    for name, signal in signals(reading.tokens, characters).items():
+    units = [layer.cell.shape[1] for layer in activations.layers]
+    cells = torch.cat([layer.cell for layer in activations.layers], 1)
+    for name, signal in signals(activations.tokens, characters).items():
         (first, second), (sought, judged) = cells.tensor_split(2), signal.tensor_split(2)
         best = int(correlations(first, sought).abs().argmax())
         correlation = correlations(second[:, best : best + 1], judged).item()

@@ -1,1 +1,1 @@
-"""Vanishing and exploding gradients, measured."""
+"""Vanishing and exploding gradients, results."""

@@ -1,4 +1,4 @@
-"""What clipping the gradient's norm does (Pascanu, Mikolov & Bengio 2013)."""
+"""Train with clipped gradients and without (Pascanu, Mikolov & Bengio 2013)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from speechrnn.tutorials.gradients.flow import weights
-from speechrnn.tutorials.gradients.recall import ROWS, Recall, draw
+from speechrnn.tutorials.gradients.recall import ROWS, Recall, draw_sequences
 
 LETTERS = 8
 
@@ -21,16 +21,16 @@ class ClippingOptions:
     scale: float = field(metadata={"min": 0.0})
     delay: int = field(metadata={"min": 1})
     steps: int = field(metadata={"min": 1})
-    learning_rate: float = field(metadata={"min": 0.0})
+    learning_rate: float = field(metadata={"min": 0.0, "max": 1000.0})
     norm: float = field(metadata={"min": 0.0})
 
 
 @dataclass(frozen=True)
 class Descent:
-    """One training.
+    """A training.
 
     Attributes:
-        clip: the longest gradient that it may follow; infinite for any.
+        clip: norm to which a longer gradient is shortened; infinite for no clipping.
         losses: of each step, nats.
         norms: of each step's gradient, before it was clipped.
     """
@@ -42,13 +42,13 @@ class Descent:
 
 
 def descend(options: ClippingOptions, units: int, learning_rate: float, clip: float) -> Descent:
-    """Trains a plain recurrent network on delayed recall, by nothing but steps along the gradient."""
+    """Train a plain recurrent network on delayed recall by plain gradient descent."""
     model = Recall("rnn_tanh", LETTERS, units)
     weights(model.layer, "weight_hh_l0").mul_(options.scale)
     optimiser = torch.optim.SGD(model.parameters(), learning_rate)
     losses, norms = [], []
     for _ in range(options.steps):
-        inputs, answers = draw(LETTERS, int(torch.randint(1, options.delay + 1, ())), ROWS)
+        inputs, answers = draw_sequences(LETTERS, int(torch.randint(1, options.delay + 1, ())), ROWS)
         loss = F.cross_entropy(model(inputs), answers)
         optimiser.zero_grad()
         loss.backward()

@@ -1,4 +1,4 @@
-"""How much of the error at the end reaches back: the norm of d loss_T / d h_t against the distance T - t.
+"""Measure how much of the gradient is left at a distance: the norm of d loss_T / d h_t against T - t.
 
 A step back through a plain recurrent network multiplies the gradient by the recurrent matrix and by the slope of tanh:
 over many steps it vanishes, or with large weights it explodes (Bengio et al. 1994, Pascanu et al. 2013). In an LSTM it
@@ -23,7 +23,7 @@ CLASSES = 8  # of the loss at the end
 
 @dataclass(frozen=True)
 class FlowOptions:
-    """What is measured before any training; conf/gradients.yaml explains the keys."""
+    """What is results before any training; conf/gradients.yaml explains the keys."""
 
     distance: int = field(metadata={"min": 1})
     depths: tuple[int, ...] = field(metadata={"min": 1})
@@ -33,7 +33,7 @@ class FlowOptions:
 
 @dataclass(frozen=True)
 class Flow:
-    """One network and its gradients.
+    """A network and its gradients.
 
     Attributes:
         scale: all singular values of its recurrent matrices.
@@ -47,14 +47,14 @@ class Flow:
     norms: list[float]
 
     def name(self) -> str:
-        """Such as "lstm, 1 layer, scale 2, forget bias 1"."""
+        """Return a name such as "lstm, 1 layer, scale 2, forget bias 1"."""
         layers = f"{self.depth} layer{'' if self.depth == 1 else 's'}"
         bias = f", forget bias {self.forget_bias:g}" if self.cell == "lstm" else ""
         return f"{self.cell}, {layers}, scale {self.scale:g}{bias}"
 
 
 def gradient_norms(layers: Sequence[RecurrentLayer], inputs: Tensor, loss: Callable[[Tensor], Tensor]) -> list[float]:
-    """The norm of d loss_T / d h_t of each distance from the end, averaged over the rows.
+    """Return the norm of d loss_T / d h_t of each distance from the end, averaged over the rows.
 
     Args:
         layers: the stack, from the lowest; h_t is the hidden state of all of them together.
@@ -84,7 +84,7 @@ def gradient_norms(layers: Sequence[RecurrentLayer], inputs: Tensor, loss: Calla
 
 
 def make_stack(cell: str, depth: int, units: int, scale: float, forget_bias: float) -> list[RecurrentLayer]:
-    """Layers whose recurrent matrices are orthogonal (Saxe et al. 2014), times `scale`."""
+    """Return layers whose recurrent matrices are orthogonal (Saxe et al. 2014), times `scale`."""
     layers = [RecurrentLayer(units, units, cell, bidirectional=False) for _ in range(depth)]
     for layer in layers:
         weights(layer, "weight_hh_l0").mul_(scale)
@@ -94,18 +94,18 @@ def make_stack(cell: str, depth: int, units: int, scale: float, forget_bias: flo
 
 
 def weights(layer: RecurrentLayer, name: str) -> Tensor:
-    """One of torch's parameters, to be written to."""
+    """Return the data of one of torch's parameters, to write into it."""
     parameter: Tensor = getattr(layer.network, name)
     return parameter.data
 
 
 def measure(cell: str, depth: int, units: int, scale: float, distance: int, forget_bias: float = 1.0) -> Flow:
-    """Sends random inputs through an untrained stack, and one error back."""
+    """Measure the gradients of an untrained stack on random inputs."""
     layers = make_stack(cell, depth, units, scale, forget_bias)
     choose = nn.Linear(units, CLASSES)
     inputs = torch.randn(distance + 1, ROWS, units)
     targets = torch.randint(CLASSES, (ROWS,))
-    # Double precision: what vanishes shall be seen to vanish, not be rounded to nothing.
+    # Double precision, so that small gradients are not rounded to zero.
     norms = gradient_norms(
         [layer.double() for layer in layers],
         inputs.double(),
@@ -115,12 +115,12 @@ def measure(cell: str, depth: int, units: int, scale: float, distance: int, forg
 
 
 def relative(norms: Sequence[float]) -> list[float]:
-    """Norms over the first of them."""
-    return [norm / norms[0] for norm in norms]
+    """Return the norms over the first of them; all 0 where that is 0."""
+    return [norm / norms[0] if norms[0] else 0.0 for norm in norms]
 
 
 def measure_all(options: FlowOptions, units: int) -> tuple[list[Flow], list[Flow]]:
-    """Every cell at every depth and scale; and one layer of LSTM with each forget bias."""
+    """Measure each cell at each depth and scale, and one layer of LSTM with each forget bias."""
     flows = [
         measure(cell, depth, units, scale, options.distance)
         for cell, depth, scale in product(MODULES, options.depths, options.scales)

@@ -1,4 +1,4 @@
-"""The page of the gradients: how they vanish and explode, what clipping does, what only networks with gates learn."""
+"""Write the page of the gradients; its text stands in page.html."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from speechrnn.experiments.run import Run
-from speechrnn.reports import html as markup
-from speechrnn.reports.plots import FIRST, INK, SECOND, style, svg
+from speechrnn.reports.plots import FIRST, INK, SECOND, figure_style, svg
 from speechrnn.tutorials.gradients.clipping import ClippingOptions, Descent
 from speechrnn.tutorials.gradients.flow import Flow, FlowOptions
-from speechrnn.tutorials.gradients.recall import Recalled, RecallOptions
-from speechrnn.tutorials.page import across, beside, paragraph, power, tiles, write_page
+from speechrnn.tutorials.gradients.recall import RecallOptions, RecallResult
+from speechrnn.tutorials.page import scientific, write_page
 from speechrnn.tutorials.pictures import CELLS, GREEN, NAMES, legend, line_axes
 
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ class GradientsOptions:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """All that the page shows.
+class GradientResults:
+    """The results that the page shows.
 
     Attributes:
         flows: each cell at each depth and scale.
@@ -52,112 +52,66 @@ class Measured:
     flows: list[Flow]
     gated: list[Flow]
     descents: Mapping[str, Descent]
-    recalled: list[Recalled]
+    recalled: list[RecallResult]
 
     def reach(self, cell: str) -> Flow:
-        """The flow of a single layer at the scale nearest to 1."""
-        mine = [flow for flow in self.flows if flow.cell == cell]
-        return min(mine, key=lambda flow: (flow.depth, abs(math.log(flow.scale or 1e-9))))
+        """Return the flow of a cell with the fewest layers at the scale nearest to 1."""
+        own = [flow for flow in self.flows if flow.cell == cell]
+        return min(own, key=lambda flow: (flow.depth, abs(math.log(flow.scale or 1e-9))))
 
     def longest(self, cell: str) -> int:
-        """The longest delay that a cell has learnt; 0 where it has learnt none."""
-        return max((one.delay for one in self.recalled if one.cell == cell and one.steps is not None), default=0)
+        """Return the longest delay that a cell has learned; 0 where it has learned none."""
+        return max((item.delay for item in self.recalled if item.cell == cell and item.steps is not None), default=0)
+
+    def trained(self, cell: str) -> RecallResult:
+        """Return the recall of a cell at the longest delay that was tried."""
+        return max((item for item in self.recalled if item.cell == cell), key=lambda item: item.delay)
 
 
-def write_gradients(run: Run, options: GradientsOptions, measured: Measured) -> Path:
-    """Writes report.html."""
-    sections = [_flow(options, measured), _forget(measured), _clipping(options, measured), _recall(options, measured)]
-    papers = ("bengio", "hochreiter", "gers", "pascanu", "cho", "saxe", "jozefowicz")
+def write_gradients(run: Run, options: GradientsOptions, results: GradientResults) -> Path:
+    """Write report.html and return its path."""
+    longest = max(options.recall.delays)
     return write_page(
-        run, "Gradients through time", "Why they vanish, why they explode, and what helps", sections, papers
-    )
-
-
-def _flow(options: GradientsOptions, measured: Measured) -> str:
-    flows = {cell: measured.reach(cell) for cell in CELLS}
-    distance, scale = options.flow.distance, flows["lstm"].scale
-    return markup.section(
-        "How far an error reaches back",
-        tiles(
-            *(
-                (NAMES[cell], power(flow.norms[-1]), f"of the gradient is left {distance} tokens back, scale {scale:g}")
-                for cell, flow in flows.items()
+        run,
+        Path(__file__).parent,
+        ("bengio", "hochreiter", "gers", "pascanu", "cho", "saxe", "jozefowicz"),
+        title="Gradients through time",
+        subtitle="Why gradients vanish, why they explode, and what helps",
+        options=options,
+        longest=longest,
+        summary=[
+            (
+                NAMES[cell],
+                results.longest(cell),
+                results.trained(cell).accuracy,
+                scientific(results.trained(cell).after[-1]),
             )
-        ),
-        paragraph(
-            "A recurrent network learns to remember by blame: an error at the end is traced back, token by token, to "
-            "what the network had in mind before. Here it is traced through untrained networks. The curves show how "
-            "much of the gradient is left at each distance from the error; up and down go by powers of ten."
-        ),
-        across(_flow_picture(measured.flows)),
-        paragraph(
-            "“Scale” is by how much the recurrent weights stretch what they are given. In the plain RNN each step back "
-            "multiplies by them and by the slope of tanh, so that the gradient shrinks geometrically, or with large "
-            "weights grows without bound: it vanishes or explodes. In between lies a narrow edge, "
-            "elsewhere for every depth and every input. Layers on top of each other change the rate and not the rule. "
-            "A GRU and an LSTM have another way back, past the weights; yet it "
-            "is only as good as their gates are, and theirs have learnt nothing yet."
-        ),
+            for cell in CELLS
+        ],
+        untrained=[
+            (NAMES[cell], scientific(results.reach(cell).norms[-1]), f"{results.reach(cell).scale:g}") for cell in CELLS
+        ],
+        flow=_flow_picture(results.flows),
+        forget_gates=_gates_picture(results.gated),
+        trained=_trained_picture(results.recalled),
+        clipped_losses=_loss_picture(results.descents),
+        clipped_norms=_norm_picture(results.descents, options.clipping.norm),
+        accuracy=_accuracy_picture(results.recalled, options.recall),
+        steps=_steps_picture(results.recalled),
+        numbers=[
+            (
+                NAMES[item.cell],
+                item.delay,
+                f"{item.accuracy:.0%}",
+                "not learned" if item.steps is None else f"{item.steps:,}",
+            )
+            for item in results.recalled
+        ],
     )
 
 
-def _forget(measured: Measured) -> str:
-    longest = max((one.delay for one in measured.recalled), default=0)
-    return markup.section(
-        "The way past the weights",
-        paragraph(
-            "In an LSTM the memory is passed on by a multiplication with the forget gate, and so is the gradient on "
-            "its way back. First, one layer whose gates start more and more open (the bias of the forget gate): "
-            "half open they lose nearly as much as a plain RNN, wide open next to nothing. An LSTM therefore starts "
-            "with a bias of 1 or more, and learns the rest: the second picture is what came back before and "
-            f"after it learnt to remember a letter over {longest} tokens."
-        ),
-        beside(_gates_picture(measured.gated), _learnt_picture(measured.recalled)),
-    )
-
-
-def _clipping(options: GradientsOptions, measured: Measured) -> str:
-    return markup.section(
-        "What clipping does",
-        paragraph(
-            f"A plain RNN with large weights (scale {options.clipping.scale:g}) learns to remember a letter over up to "
-            f"{options.clipping.delay} tokens. Where the gradient explodes, one step along it throws away all that was "
-            "learnt. Clipping keeps the direction of a long gradient and shortens it: the network learns at a rate at "
-            "which it otherwise cannot. A smaller learning rate helps as well, but makes every step smaller, not only "
-            "the dangerous ones. Clipping does nothing for gradients that vanish."
-        ),
-        beside(_loss_picture(measured.descents), _norm_picture(measured.descents, options.clipping.norm)),
-    )
-
-
-def _recall(options: GradientsOptions, measured: Measured) -> str:
-    recall = options.recall
-    rows = [
-        (NAMES[one.cell], one.delay, f"{one.accuracy:.0%}", "not learnt" if one.steps is None else f"{one.steps:,}")
-        for one in measured.recalled
-    ]
-    return markup.section(
-        "What can be learnt",
-        tiles(
-            *((NAMES[cell], f"{measured.longest(cell)} tokens", "longest delay that it learnt") for cell in CELLS),
-        ),
-        paragraph(
-            f"The task: read one of {recall.letters} letters, then noise, then say which letter it was. The only error "
-            "comes at the end, so that the way back has to be found over the whole delay. Every network is trained "
-            f"with up to {recall.steps:,} steps, clipped, on delays from 1 to the one shown, and tried on the longer "
-            "half of them."
-        ),
-        beside(_accuracy_picture(measured.recalled, recall), _steps_picture(measured.recalled)),
-        paragraph(
-            "The plain RNN is not too small to hold a letter: it does so over short delays. Over long ones it never "
-            "finds out how, as the error does not reach the place where the letter was read. The LSTM's does."
-        ),
-        markup.details("Every number", markup.table("lrrr", ["Cell", "Delay", "Right", "Training steps"], rows)),
-    )
-
-
-@style()
-def _flow_picture(flows: Sequence[Flow]) -> str:
+@figure_style()
+def _flow_picture(flows: Sequence[Flow]) -> Markup:
     from matplotlib.figure import Figure
 
     depths, scales = sorted({flow.depth for flow in flows}), sorted({flow.scale for flow in flows})
@@ -182,8 +136,8 @@ def _flow_picture(flows: Sequence[Flow]) -> str:
     return svg(figure, "flow", "Norm of the gradient against the distance from the error, by cell, depth and scale")
 
 
-@style()
-def _gates_picture(gated: Sequence[Flow]) -> str:
+@figure_style()
+def _gates_picture(gated: Sequence[Flow]) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
@@ -198,24 +152,24 @@ def _gates_picture(gated: Sequence[Flow]) -> str:
     return svg(figure, "forget-gates", "Norm of an LSTM's gradient against the distance, for several forget biases")
 
 
-@style()
-def _learnt_picture(recalled: Sequence[Recalled]) -> str:
+@figure_style()
+def _trained_picture(recalled: Sequence[RecallResult]) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
     axes = line_axes(figure, (0.15, 0.16, 0.83, 0.66), "distance from the error, tokens", "gradient left")
-    longest = [one for one in recalled if one.delay == max(each.delay for each in recalled)]
-    for one in longest:
-        colour, _, _ = CELLS[one.cell]
-        axes.plot(_drawn(one.before), ":", color=colour, label=f"{NAMES[one.cell]}, before")
-        axes.plot(_drawn(one.after), "-", color=colour, label=f"{NAMES[one.cell]}, after")
-    _powers(axes, [norms for one in longest for norms in (one.before, one.after)])
+    longest = [item for item in recalled if item.delay == max(each.delay for each in recalled)]
+    for item in longest:
+        colour, _, _ = CELLS[item.cell]
+        axes.plot(_drawn(item.before), ":", color=colour, label=f"{NAMES[item.cell]}, before")
+        axes.plot(_drawn(item.after), "-", color=colour, label=f"{NAMES[item.cell]}, after")
+    _powers(axes, [norms for item in longest for norms in (item.before, item.after)])
     legend(axes)
-    return svg(figure, "learnt-flow", "Norm of the gradient against the distance, before and after training")
+    return svg(figure, "trained-flow", "Norm of the gradient against the distance, before and after training")
 
 
-@style()
-def _loss_picture(descents: Mapping[str, Descent]) -> str:
+@figure_style()
+def _loss_picture(descents: Mapping[str, Descent]) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
@@ -230,8 +184,8 @@ def _loss_picture(descents: Mapping[str, Descent]) -> str:
     return svg(figure, "clipped-loss", "Loss over the steps of training, with clipping and without")
 
 
-@style()
-def _norm_picture(descents: Mapping[str, Descent], limit: float) -> str:
+@figure_style()
+def _norm_picture(descents: Mapping[str, Descent], limit: float) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
@@ -244,47 +198,47 @@ def _norm_picture(descents: Mapping[str, Descent], limit: float) -> str:
     return svg(figure, "clipped-norms", "Norm of the gradient over the steps of training, with clipping and without")
 
 
-@style()
-def _accuracy_picture(recalled: Sequence[Recalled], options: RecallOptions) -> str:
+@figure_style()
+def _accuracy_picture(recalled: Sequence[RecallResult], options: RecallOptions) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "delay, tokens", "right answers")
+    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "delay, tokens", "correct answers")
     for cell, (colour, marker, dashes) in CELLS.items():
-        mine = [one for one in recalled if one.cell == cell]
+        own = [item for item in recalled if item.cell == cell]
         axes.plot(
-            [one.delay for one in mine],
-            [one.accuracy for one in mine],
+            [item.delay for item in own],
+            [item.accuracy for item in own],
             dashes,
             marker=marker,
             color=colour,
             label=NAMES[cell],
         )
-    axes.axhline(1 / options.letters, color=INK, linewidth=0.9, linestyle=":", label="chance")
+    axes.axhline(1 / options.letters, color=INK, linewidth=0.9, linestyle=":", label="guessing")
     _delays(axes, options.delays)
     axes.set_ylim(0, 1.04)
     axes.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0 %", "25 %", "50 %", "75 %", "100 %"])
     legend(axes, columns=4)
-    return svg(figure, "recall", "Share of right answers against the delay, for each cell")
+    return svg(figure, "recall", "Share of correct answers against the delay, for each cell")
 
 
-@style()
-def _steps_picture(recalled: Sequence[Recalled]) -> str:
+@figure_style()
+def _steps_picture(recalled: Sequence[RecallResult]) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "delay, tokens", "steps until learnt")
+    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "delay, tokens", "steps until learned")
     for cell, (colour, marker, dashes) in CELLS.items():
-        learnt = [(one.delay, one.steps) for one in recalled if one.cell == cell and one.steps is not None]
+        learned = [(item.delay, item.steps) for item in recalled if item.cell == cell and item.steps is not None]
         axes.plot(
-            [delay for delay, _ in learnt],
-            [steps for _, steps in learnt],
+            [delay for delay, _ in learned],
+            [steps for _, steps in learned],
             dashes,
             marker=marker,
             color=colour,
             label=NAMES[cell],
         )
-    _delays(axes, sorted({one.delay for one in recalled}))
+    _delays(axes, sorted({item.delay for item in recalled}))
     axes.set_ylim(bottom=0)
     legend(axes)
     return svg(
@@ -293,17 +247,18 @@ def _steps_picture(recalled: Sequence[Recalled]) -> str:
 
 
 def _drawn(norms: Sequence[float]) -> np.ndarray:
-    """What has left the picture above or below has no line."""
+    """Return the norms with nan for those outside the picture."""
     values = np.array(norms, dtype=float)
     return np.where((values >= LEAST) & (values <= MOST), values, np.nan)
 
 
 def _powers(axes: Axes, shown: Sequence[Sequence[float]]) -> None:
-    """A logarithmic axis that fits all curves of a figure."""
+    """Set a logarithmic axis that fits all curves of a figure."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     values = np.concatenate([_drawn(norms) for norms in shown])
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if len(values) else (1.0, 1.0)
     axes.set_yscale("log")
     axes.set_ylim(low / 3, max(high, 1) * 3)
     axes.yaxis.set_major_locator(LogLocator(numticks=7))

@@ -1,7 +1,7 @@
-"""Delayed recall: read a letter, then noise for a while, then say which letter it was.
+"""Train networks on delayed recall: read a letter, then noise, then answer which letter it was.
 
-The task by which Hochreiter & Schmidhuber (1997) showed what an LSTM is for. The network gets no error but at the very
-end, so it only learns to keep the letter if the gradient reaches back over all of the delay.
+The task by which Hochreiter & Schmidhuber (1997) showed what an LSTM can do. The loss is computed only at the end, so
+that a network learns to store the letter only if the gradient reaches back over the whole delay.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from speechrnn.nn.recurrent import MODULES, RecurrentLayer
 from speechrnn.tutorials.gradients.flow import gradient_norms, relative
+from speechrnn.tutorials.setting import check_loss
 
 ROWS = 32  # sequences a training step
-STREAK = 20  # steps in a row without a mistake: learnt
-TRIED = 512  # sequences that the accuracy is counted on
-CLIP = 1.0  # norm of the gradient from which it is shortened
+STREAK = 20  # steps in a row without a wrong answer, after which the delay is learned
+TESTED = 512  # sequences on which the accuracy is measured
+CLIP = 1.0  # norm to which a longer gradient is shortened
 
 
 @dataclass(frozen=True)
@@ -29,11 +30,11 @@ class RecallOptions:
     letters: int = field(metadata={"min": 2})
     delays: tuple[int, ...] = field(metadata={"min": 1})
     steps: int = field(metadata={"min": 1})
-    learning_rate: float = field(metadata={"min": 0.0})
+    learning_rate: float = field(metadata={"min": 0.0, "max": 1000.0})
 
 
-def draw(letters: int, delay: int, rows: int) -> tuple[Tensor, Tensor]:
-    """Sequences: a letter, `delay` others that mean nothing, and the question.
+def draw_sequences(letters: int, delay: int, rows: int) -> tuple[Tensor, Tensor]:
+    """Draw sequences: a letter, `delay` noise symbols, and the question.
 
     Returns:
         inputs (delay + 2, rows, 2 * letters + 1): a 1 at the letter, at one of as many noises, or at the question;
@@ -46,7 +47,7 @@ def draw(letters: int, delay: int, rows: int) -> tuple[Tensor, Tensor]:
 
 
 class Recall(nn.Module):
-    """One recurrent layer, and a choice among the letters after the last token."""
+    """One recurrent layer, and scores of the letters after the last token."""
 
     def __init__(self, cell: str, letters: int, units: int) -> None:
         super().__init__()
@@ -54,21 +55,26 @@ class Recall(nn.Module):
         self.choose = nn.Linear(units, letters)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """(length, rows, 2 * letters + 1) -> (rows, letters) scores."""
+        """Return scores: (length, rows, 2 * letters + 1) -> (rows, letters)."""
         start = inputs.new_zeros(inputs.shape[1], self.layer.state_size)
         outputs, _ = self.layer.forward_from(inputs, start)
         return self.choose(outputs[-1])
 
 
 def train(model: Recall, longest: int, options: RecallOptions) -> int | None:
-    """Trains on delays from 1 to `longest` until the answers stay right -> the steps that took; None: never."""
+    """Train on delays from 1 to `longest` until the answers stay correct.
+
+    Returns:
+        the training steps that this took; None where it did not happen.
+    """
     optimiser = torch.optim.Adam(model.parameters(), options.learning_rate)
     streak = 0
     for step in range(1, options.steps + 1):
         delay = int(torch.randint(1, longest + 1, ()))
-        inputs, answers = draw(options.letters, delay, ROWS)
+        inputs, answers = draw_sequences(options.letters, delay, ROWS)
         scores = model(inputs)
         loss = F.cross_entropy(scores, answers)
+        check_loss(loss)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), CLIP)
@@ -81,26 +87,26 @@ def train(model: Recall, longest: int, options: RecallOptions) -> int | None:
 
 @torch.no_grad()
 def accuracy(model: Recall, letters: int, longest: int) -> float:
-    """Share of right answers over the longer half of the delays up to `longest`.
+    """Return the share of correct answers over the longer half of the delays up to `longest`.
 
-    Not at `longest` alone: a network that swings to and fro may be right at one delay by chance, and wrong at the next.
+    At `longest` alone, a network that oscillates may be correct by chance.
     """
     delays = range(longest - longest // 2, longest + 1)
     right = []
     for delay in delays:
-        inputs, answers = draw(letters, delay, TRIED // len(delays))
+        inputs, answers = draw_sequences(letters, delay, TESTED // len(delays))
         right.append(model(inputs).argmax(1) == answers)
     return torch.cat(right).float().mean().item()
 
 
 @dataclass(frozen=True)
-class Recalled:
-    """What became of one network.
+class RecallResult:
+    """A network after training on delayed recall.
 
     Attributes:
         delay: the longest that it was trained on.
-        accuracy: share of right answers over the longer half of the delays up to it.
-        steps: until it was learnt; None: it was not.
+        accuracy: share of correct answers over the longer half of the delays up to it.
+        steps: training steps until it was learned; None where it was not.
         before, after: norms of d loss_T / d h_t over the delay, relative to T, before and after training.
     """
 
@@ -112,22 +118,24 @@ class Recalled:
     after: list[float]
 
 
-def study_recall(options: RecallOptions, units: int, cells: Sequence[str] = tuple(MODULES)) -> list[Recalled]:
-    """Each kind of cell learns each delay anew."""
+def run_recall(options: RecallOptions, units: int, cells: Sequence[str] = tuple(MODULES)) -> list[RecallResult]:
+    """Train a new network for each kind of cell and each delay."""
     results = []
     for cell in cells:
         for delay in options.delays:
             model = Recall(cell, options.letters, units)
-            before = reach(model, options.letters, delay)
+            before = gradient_flow(model, options.letters, delay)
             steps = train(model, delay, options)
             right = accuracy(model, options.letters, delay)
-            results.append(Recalled(cell, delay, right, steps, before, reach(model, options.letters, delay)))
+            results.append(
+                RecallResult(cell, delay, right, steps, before, gradient_flow(model, options.letters, delay))
+            )
     return results
 
 
-def reach(model: Recall, letters: int, delay: int) -> list[float]:
-    """How much of the error at the question comes back over the delay to the letter."""
-    inputs, answers = draw(letters, delay, ROWS)
+def gradient_flow(model: Recall, letters: int, delay: int) -> list[float]:
+    """Return the norms of the gradient from the question back to the letter, relative to the first."""
+    inputs, answers = draw_sequences(letters, delay, ROWS)
     layer, choose = model.layer.double(), model.choose.double()
     norms = gradient_norms(
         [layer], inputs.double(), lambda outputs: F.cross_entropy(choose(outputs), answers, reduction="sum")

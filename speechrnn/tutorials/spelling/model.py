@@ -1,6 +1,6 @@
-"""How a character model learns to spell: nobody tells it what a word is, and after a while it writes words.
+"""Train a character language model and measure how it learns to spell.
 
-What it writes is cut into words as the training text is, and a word counts as right if it stands in that text.
+Generated text is cut into words as the training text is, and a word counts as correct if the training text has it.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ from speechrnn.data.texts import TextOptions, file
 from speechrnn.data.tokens import BpttBatches, TokenFile
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions
 from speechrnn.text.tokenizers import CharTokenizer
+from speechrnn.tutorials.setting import check_loss
 
 WORD = re.compile(r"[^\W\d_]+")  # letters in a row
-SHORTEST = 3  # letters; shorter ones are hit by chance too easily
+SHORTEST = 3  # letters; shorter words are too often correct by chance
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class SpellingOptions:
     steps: int = field(metadata={"min": 1})
     batch_size: int = field(metadata={"min": 1})
     bptt: int = field(metadata={"min": 1})
-    learning_rate: float = field(metadata={"min": 0.0})
+    learning_rate: float = field(metadata={"min": 0.0, "max": 1000.0})
     every: int = field(metadata={"min": 1})
     rows: int = field(metadata={"min": 1})
     characters: int = field(metadata={"min": 1})
@@ -41,25 +42,25 @@ class SpellingOptions:
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the model could do after a number of steps.
+class Checkpoint:
+    """The state of the model after a number of training steps.
 
     Attributes:
-        loss: nats a character since the last look; before the first step, those of a guess among all characters.
-        words: how many it wrote.
-        right: share of them that stand in the training text.
-        sample: what it wrote.
+        loss: nats a character since the last checkpoint; before the first step, those of a uniform distribution.
+        words: number of generated words.
+        accuracy: share of them that the training text has.
+        sample: one of the generated texts.
     """
 
     step: int
     loss: float
     words: int
-    right: float
+    accuracy: float
     sample: str
 
 
-def read(files: tuple[str, ...]) -> list[str]:
-    """The lines to learn from.
+def read_text(files: tuple[str, ...]) -> list[str]:
+    """Return the lines of the training text.
 
     Raises:
         UserError: a file that is missing, empty or no UTF-8, or a text without a word.
@@ -73,22 +74,22 @@ def read(files: tuple[str, ...]) -> list[str]:
         manual = "\n".join(text for _, text in sorted(topics.items()))
         lines = [line for line in (" ".join(line.split()) for line in manual.split("\n")) if is_prose(line)]
     if not words("\n".join(lines)):
-        raise UserError("The text to learn from has no word; name other files, as in files=[book.txt].")
+        raise UserError("The training text has no word; name other files, as in files=[book.txt].")
     return lines
 
 
 def is_prose(line: str) -> bool:
-    """Whether a line of a manual is a sentence rather than a table or a program."""
+    """Return whether a line of a manual is a sentence rather than a table or a program."""
     return len(line) > 30 and sum(character.isalpha() or character == " " for character in line) > 0.9 * len(line)
 
 
 def words(text: str) -> list[str]:
-    """The words of a text that count."""
+    """Return the words of a text that have at least `SHORTEST` letters."""
     return [word for word in WORD.findall(text) if len(word) >= SHORTEST]
 
 
-def study(lines: list[str], options: SpellingOptions) -> Iterator[Look]:
-    """Trains a model on the lines; looks at what it writes before the first step, and every so many."""
+def train(lines: list[str], options: SpellingOptions) -> Iterator[Checkpoint]:
+    """Train a model on the lines; yield a checkpoint before the first step and after every `options.every` steps."""
     tokenizer = CharTokenizer.build(lines)
     known = set(words("\n".join(lines)))
     tokens = np.array([index for line in lines for index in (*tokenizer.encode(line), END_OF_LINE)], np.uint32)
@@ -97,7 +98,7 @@ def study(lines: list[str], options: SpellingOptions) -> Iterator[Look]:
 
     model = LanguageModel(
         len(tokenizer),
-        # A few steps on a text that is long enough need no dropout.
+        # A short training needs no dropout.
         LanguageOptions(
             layers=1,
             units=options.units,
@@ -110,13 +111,14 @@ def study(lines: list[str], options: SpellingOptions) -> Iterator[Look]:
     )
     optimiser = torch.optim.Adam(model.parameters(), options.learning_rate)
     step, losses = 0, [float(np.log(len(tokenizer)))]
-    yield look(step, losses, model, tokenizer, known, options)
+    yield evaluate(step, losses, model, tokenizer, known, options)
     while step < options.steps:
         states = model.start(batches.batch_size)
         for batch in batches.batches(epoch=step):
             model.train()
             outputs, states = model(batch.inputs, states.detach())
             loss = -model.target_log_probs(model.drop(outputs), batch.targets).mean()
+            check_loss(loss)
             optimiser.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -124,33 +126,33 @@ def study(lines: list[str], options: SpellingOptions) -> Iterator[Look]:
             step += 1
             losses.append(loss.item())
             if step % options.every == 0 or step == options.steps:
-                yield look(step, losses, model, tokenizer, known, options)
+                yield evaluate(step, losses, model, tokenizer, known, options)
                 losses = []
             if step == options.steps:
                 break
 
 
-def look(
+def evaluate(
     step: int,
     losses: list[float],
     model: LanguageModel,
     tokenizer: CharTokenizer,
     known: set[str],
     options: SpellingOptions,
-) -> Look:
-    """Lets the model write, and checks its words."""
-    texts = write(model, tokenizer, options)
+) -> Checkpoint:
+    """Generate texts and check their words."""
+    texts = generate(model, tokenizer, options)
     found = [word for text in texts for word in words(text)]
-    right = sum(word in known for word in found) / max(len(found), 1)
-    return Look(step, sum(losses) / len(losses), len(found), right, texts[0])
+    accuracy = sum(word in known for word in found) / max(len(found), 1)
+    return Checkpoint(step, sum(losses) / len(losses), len(found), accuracy, texts[0])
 
 
 @torch.inference_mode()
-def write(model: LanguageModel, tokenizer: CharTokenizer, options: SpellingOptions) -> list[str]:
-    """One text a row: each character is drawn, and read again before the next."""
+def generate(model: LanguageModel, tokenizer: CharTokenizer, options: SpellingOptions) -> list[str]:
+    """Generate a text for each row, character by character."""
     model.eval()
     with torch.random.fork_rng(devices=()):
-        torch.manual_seed(options.seed)  # the same luck at each look
+        torch.manual_seed(options.seed)  # the same random numbers at each checkpoint
         states = model.start(options.rows)
         last = torch.full((options.rows,), END_OF_LINE)
         written: list[Tensor] = []

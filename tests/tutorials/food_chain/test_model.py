@@ -1,4 +1,4 @@
-"""The claim of the food chain: with feedback every sentence is completed, with the last word alone none can be told."""
+"""Test the claim of the food chain: with feedback every sentence is completed, the last word is not enough."""
 
 from __future__ import annotations
 
@@ -11,48 +11,48 @@ from speechrnn.tutorials.food_chain.model import (
     SENTENCES,
     STARTS,
     FoodChainOptions,
-    LastWordAlone,
-    Learnt,
+    LastWordNetwork,
+    TrainedNetwork,
     Words,
     batch,
     complete,
     expected,
-    study,
+    run_experiment,
 )
 from speechrnn.tutorials.setting import repeatable
 
 
-def learn(seed: int, cell: str = "lstm", fold_case: bool = True) -> tuple[Words, Learnt, Learnt]:
+def trained(seed: int, cell: str = "lstm", fold_case: bool = True) -> tuple[Words, TrainedNetwork, TrainedNetwork]:
     options = FoodChainOptions(STARTS, fold_case, cell, 16, 250, 0.03, seed)  # type: ignore[arg-type]
     with repeatable(seed):
-        return study(options)
+        return run_experiment(options)
 
 
 @pytest.mark.parametrize(("seed", "cell"), [(1, "lstm"), (2, "rnn_tanh"), (3, "gru")])
 def test_feedback_completes_every_sentence_and_the_last_word_alone_cannot(seed: int, cell: str) -> None:
-    _, feedback, last_word = learn(seed, cell)
+    _, feedback, last_word = trained(seed, cell)
     assert feedback.written == dict(zip(STARTS, SENTENCES, strict=True))
     assert feedback.right() == 5 and feedback.mistakes() == 0
-    assert feedback.chances.diagonal().min() > 0.8
+    assert feedback.probabilities.diagonal().min() > 0.8
     # The same answer whatever came before: at best one of the five is right.
     assert last_word.right() <= 1
-    torch.testing.assert_close(last_word.thoughts, last_word.thoughts[:1].expand(5, -1))
+    torch.testing.assert_close(last_word.hidden, last_word.hidden[:1].expand(5, -1))
     assert last_word.history[-1] == pytest.approx(0.2, abs=0.02)
-    assert (feedback.thoughts - feedback.thoughts[:1])[1:].norm(dim=1).min() > 0.5
+    assert (feedback.hidden - feedback.hidden[:1])[1:].norm(dim=1).min() > 0.5
 
 
-def test_the_articles_mistakes_are_never_likely() -> None:
-    words, feedback, _ = learn(1)
+def test_wrong_sentences_are_not_likely() -> None:
+    words, feedback, _ = trained(1)
     for mistake in MISTAKES:
         indices = [0, *words.encode(mistake), 0]
         log_probs = feedback.model(torch.tensor(indices[:-1])[:, None])[:, 0].log_softmax(-1)
         start = words.encode(next(start for start in STARTS if mistake.startswith(start)))
-        said = log_probs.gather(1, torch.tensor(indices[1:])[:, None])[len(start) :, 0]  # after the animal's name
-        assert said.sum().exp() < 0.05
+        predicted = log_probs.gather(1, torch.tensor(indices[1:])[:, None])[len(start) :, 0]  # after the animal's name
+        assert predicted.sum().exp() < 0.05
 
 
-def test_without_folding_the_capital_letter_tells_where_a_sentence_begins() -> None:
-    words, feedback, last_word = learn(1, fold_case=False)
+def test_without_folding_the_capital_letter_marks_the_beginning() -> None:
+    words, feedback, last_word = trained(1, fold_case=False)
     assert words.encode("Sharks") != words.encode("sharks")
     assert feedback.right() == 5
     # No more "Sharks." at the beginning, yet who eats whom stays out of reach.
@@ -68,7 +68,7 @@ def test_sentences_come_back_from_indices(fold_case: bool) -> None:
 
 
 def test_a_word_from_elsewhere_is_named() -> None:
-    with pytest.raises(UserError, match=r"'whales' is in none of the sentences; say it with feed, fishes"):
+    with pytest.raises(UserError, match=r"'whales' is in none of the sentences; use feed, fishes"):
         Words(True).encode("Whales feed on")
 
 
@@ -90,9 +90,9 @@ def test_batches_end_where_sentences_end() -> None:
 
 def test_a_sentence_that_finds_no_end_is_broken_off() -> None:
     words = Words(True)
-    model = LastWordAlone(len(words.tokenizer), 4)
-    torch.nn.init.zeros_(model.choose.weight)
-    model.choose.bias.data[words.encode("on")] = 100.0
+    model = LastWordNetwork(len(words.tokenizer), 4)
+    torch.nn.init.zeros_(model.output.weight)
+    model.output.bias.data[words.encode("on")] = 100.0
     written = complete(model, words, "Sharks")
     assert written.startswith("Sharks on on on") and written.endswith(" …") and len(written.split()) < 20
 

@@ -1,4 +1,4 @@
-"""The claim of the gates: a trained model has cells that follow quotes and places, found on text it has not seen."""
+"""Test the claim of the gates: trained cells follow quotes and places, on text that the model was not trained on."""
 
 from __future__ import annotations
 
@@ -16,11 +16,25 @@ from speechrnn.experiments.run import Run
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 from speechrnn.tutorials.gates import tracking
+from speechrnn.tutorials.gates.activations import (
+    Activations,
+    difference,
+    encode,
+    encode_sentence,
+    held_out_tokens,
+    record_activations,
+)
 from speechrnn.tutorials.gates.cell import Step
-from speechrnn.tutorials.gates.model import SHOWN, GatesOptions, SmallModelOptions, choose, make_small_model, watch
-from speechrnn.tutorials.gates.page import coloured
-from speechrnn.tutorials.gates.reading import Reading, difference, encode, encode_sentence, held_out_tokens, read
-from speechrnn.tutorials.gates.stories import tell
+from speechrnn.tutorials.gates.model import (
+    SHOWN,
+    GatesOptions,
+    SmallModelOptions,
+    analyse_gates,
+    choose_passage,
+    make_small_model,
+)
+from speechrnn.tutorials.gates.page import colour_tokens
+from speechrnn.tutorials.gates.stories import make_lines
 from speechrnn.tutorials.gates.tracking import Tracker, correlations, find_trackers, signals
 from speechrnn.tutorials.setting import repeatable
 
@@ -39,28 +53,28 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return make_small_model(run, SMALL, 1)
 
 
-def test_cells_follow_what_they_were_never_told_of(trained: Path) -> None:
+def test_cells_follow_signals(trained: Path) -> None:
     with repeatable(1):
-        watched = watch(trained, options())
-    found = {tracker.name: abs(tracker.correlation) for tracker in watched.trackers}
-    before = {tracker.name: abs(tracker.correlation) for tracker in watched.untrained}
+        analysis = analyse_gates(trained, options())
+    found = {tracker.name: abs(tracker.correlation) for tracker in analysis.trackers}
+    before = {tracker.name: abs(tracker.correlation) for tracker in analysis.untrained}
     assert list(found) == list(tracking.SIGNALS)
     assert found["inside quotes"] > max(0.5, before["inside quotes"] + 0.2)
     assert found["place in the sentence"] > max(0.5, before["place in the sentence"] + 0.1)
     assert found["place in the word"] > 0.4
-    assert watched.difference < 1e-5
-    assert any('"' in token for token in watched.sentence.tokens) and len(watched.sentence.tokens) == SHOWN
+    assert analysis.difference < 1e-5
+    assert any('"' in token for token in analysis.sentence.tokens) and len(analysis.sentence.tokens) == SHOWN
 
 
 def test_the_quote_cell_falls_where_quotes_end(trained: Path) -> None:
     """In a text of our own as well its memory is higher inside quotes, or lower where it follows them upside down."""
     text = 'Fish saw crabs.\n"Whales eat seals!\nCrabs see fish!" said a student.\nFish saw crabs.'
     with repeatable(1):
-        watched = watch(trained, options(sentence=text))
-    assert "".join(watched.sentence.tokens) == f"{text}\n"
-    tracker = next(tracker for tracker in watched.trackers if tracker.name == "inside quotes")
-    cell = watched.sentence.layers[0].cell[:, tracker.unit] * np.sign(tracker.correlation)
-    inside = torch.tensor(tracking.inside_quotes(watched.sentence.tokens)) > 0
+        analysis = analyse_gates(trained, options(sentence=text))
+    assert "".join(analysis.sentence.tokens) == f"{text}\n"
+    tracker = next(tracker for tracker in analysis.trackers if tracker.name == "inside quotes")
+    cell = analysis.sentence.layers[0].cell[:, tracker.unit] * np.sign(tracker.correlation)
+    inside = torch.tensor(tracking.inside_quotes(analysis.sentence.tokens)) > 0
     assert cell[inside].mean() > cell[~inside].mean() + 0.5 * cell.std()
 
 
@@ -70,7 +84,9 @@ def test_a_small_model_is_a_model_like_any_other(trained: Path) -> None:
     held_out = held_out_tokens(trained, None, tokenizer, 10**6)
     assert 8000 <= len(held_out) < 9000
     text = "".join(tokenizer.symbols[token] if token else "\n" for token in held_out)
-    assert text == "".join(f"{line}\n" for line in tell(208_000, 1))[: len(text)]  # and the model learnt from the rest
+    assert (
+        text == "".join(f"{line}\n" for line in make_lines(208_000, 1))[: len(text)]
+    )  # the model was trained on the rest
 
 
 def test_reading_is_what_the_model_computes() -> None:
@@ -78,19 +94,19 @@ def test_reading_is_what_the_model_computes() -> None:
     tokenizer = CharTokenizer.build(["abc "])
     model = LanguageModel(len(tokenizer), LanguageOptions(layers=2, units=12, embedding=8)).eval()
     tokens = encode(tokenizer, ["ab c", "", "cab"])
-    reading = read(model, tokenizer, tokens)
-    assert "".join(reading.tokens) == "ab c\n\ncab\n"
-    assert [layer.forget.shape for layer in reading.layers] == [(10, 12), (10, 8)]
-    assert difference(model, reading, tokens) < 1e-6
-    part = reading.part(2, 5)
-    assert part.tokens == [" ", "c", "\n"] and torch.equal(part.layers[1].cell, reading.layers[1].cell[2:5])
+    activations = record_activations(model, tokenizer, tokens)
+    assert "".join(activations.tokens) == "ab c\n\ncab\n"
+    assert [layer.forget.shape for layer in activations.layers] == [(10, 12), (10, 8)]
+    assert difference(model, activations, tokens) < 1e-6
+    part = activations.part(2, 5)
+    assert part.tokens == [" ", "c", "\n"] and torch.equal(part.layers[1].cell, activations.layers[1].cell[2:5])
 
 
 def test_models_without_gates_are_refused() -> None:
     tokenizer = CharTokenizer.build(["ab"])
     model = LanguageModel(len(tokenizer), LanguageOptions(cell="gru", layers=1, units=8, embedding=8)).eval()
     with pytest.raises(UserError, match="cells are gru"):
-        read(model, tokenizer, [1, 2])
+        record_activations(model, tokenizer, [1, 2])
 
 
 def make_model(folder: Path) -> WordTokenizer:
@@ -117,7 +133,7 @@ def test_what_is_missing_is_said_in_a_sentence(tmp_path: Path) -> None:
         encode_sentence(" \n ", tokenizer, tmp_path / "model")
     (tmp_path / "held.txt").write_text("sharks\n")
     with pytest.raises(UserError, match="has 2 tokens"):
-        watch(tmp_path / "model", options(held_out=tmp_path / "held.txt"))
+        analyse_gates(tmp_path / "model", options(held_out=tmp_path / "held.txt"))
 
 
 def test_signals() -> None:
@@ -141,10 +157,10 @@ def test_correlations_are_numpys(rows: list[list[float]]) -> None:
     assert correlations(torch.from_numpy(values[:, :2]), signal).tolist() == pytest.approx(expected, abs=1e-9)
 
 
-def reading_of(text: str, layers: list[torch.Tensor]) -> Reading:
+def activations_of(text: str, layers: list[torch.Tensor]) -> Activations:
     zeros = [torch.zeros_like(cells) for cells in layers]
     steps = [Step(zero, zero, zero, zero, cells, zero) for cells, zero in zip(layers, zeros, strict=True)]
-    return Reading(list(text), steps)
+    return Activations(list(text), steps)
 
 
 def test_the_cell_is_found_where_it_is_and_judged_elsewhere() -> None:
@@ -153,25 +169,27 @@ def test_the_cell_is_found_where_it_is_and_judged_elsewhere() -> None:
     quotes = torch.tensor(tracking.inside_quotes(list(text)))
     layers = [torch.randn(len(text), 4), torch.randn(len(text), 6)]
     layers[1][:, 3] = 2 - 3 * quotes
-    tracker = find_trackers(reading_of(text, layers), characters=True)[0]
+    tracker = find_trackers(activations_of(text, layers), characters=True)[0]
     assert tracker == Tracker("inside quotes", 1, 3, pytest.approx(-1))
     # One that follows them on the half where cells are chosen, and means nothing on the other.
     layers[1][:, 3] = torch.randn(len(text))
     layers[0][: len(text) // 2, 1] = quotes[: len(text) // 2]
-    tracker = find_trackers(reading_of(text, layers), characters=True)[0]
+    tracker = find_trackers(activations_of(text, layers), characters=True)[0]
     assert (tracker.layer, tracker.unit) == (0, 1) and abs(tracker.correlation) < 0.3
 
 
 def test_a_coloured_text_is_the_text() -> None:
-    reading = reading_of("<a>\n&b", [torch.tensor([[0.0], [1], [2], [3], [4], [-9]])])
-    page = coloured(reading, Tracker("inside quotes", 0, 0, 1.0))
-    assert re.sub(r"<[^>]*>", "", page) == "&lt;a&gt;↵\n&amp;b"
-    assert page.count("rgba(0, 114, 178") == 5 and page.count("rgba(213, 94, 0, 0.60)") == 1
+    activations = activations_of("<a>\n&b", [torch.tensor([[0.0], [1], [2], [3], [4], [-9]])])
+    tokens = colour_tokens(activations, Tracker("inside quotes", 0, 0, 1.0))
+    assert "".join(token.text for token in tokens) == "<a>↵\n&b"
+    colours = [token.colour for token in tokens]
+    assert sum(colour.startswith("rgba(0, 114, 178") for colour in colours) == 5
+    assert sum(colour.startswith("rgba(213, 94, 0, 0.60)") for colour in colours) == 1
 
 
 def test_stories_have_quotes_that_close() -> None:
-    lines = tell(5000, 3)
-    assert lines == tell(5000, 3) != tell(5000, 4)
+    lines = make_lines(5000, 3)
+    assert lines == make_lines(5000, 3) != make_lines(5000, 4)
     assert 5000 <= sum(len(line) + 1 for line in lines) < 5200
     text = "\n".join(lines)
     speeches = re.findall(r'"([^"]*)" said [a-z ]+\.', text)
@@ -182,7 +200,7 @@ def test_stories_have_quotes_that_close() -> None:
 
 def test_the_picture_begins_with_a_line_outside_of_quotes() -> None:
     tokens = list("Fish saw crabs.\n" * 25 + '"Seals eat fish!"\n' + "Fish saw crabs.\n" * 20)
-    begin, end = choose(tokens)
+    begin, end = choose_passage(tokens)
     assert "".join(tokens[begin:end]).startswith('Fish saw crabs.\n"Seals') and end - begin == SHOWN
-    assert choose(list("abc" * 50)) == (60, 150)  # no line, no quotes: the end
-    assert choose(list("abc")) == (0, 3)
+    assert choose_passage(list("abc" * 50)) == (60, 150)  # no line, no quotes: the end
+    assert choose_passage(list("abc")) == (0, 3)

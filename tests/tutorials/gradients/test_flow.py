@@ -11,7 +11,15 @@ from torch import nn
 
 from speechrnn.tutorials.gradients.clipping import ClippingOptions, descend
 from speechrnn.tutorials.gradients.flow import gradient_norms, make_stack, measure
-from speechrnn.tutorials.gradients.recall import Recall, Recalled, RecallOptions, accuracy, draw, reach, study_recall
+from speechrnn.tutorials.gradients.recall import (
+    Recall,
+    RecallOptions,
+    RecallResult,
+    accuracy,
+    draw_sequences,
+    gradient_flow,
+    run_recall,
+)
 from speechrnn.tutorials.setting import repeatable
 
 LETTERS, SHORT, LONG = 12, 10, 40
@@ -71,14 +79,14 @@ def test_clipping_learns_where_free_steps_cannot() -> None:
 
 
 @pytest.fixture(scope="module")
-def recalled() -> dict[tuple[str, int], Recalled]:
+def recalled() -> dict[tuple[str, int], RecallResult]:
     with repeatable(1):
-        results = study_recall(RecallOptions(LETTERS, (SHORT, LONG), 600, 0.01), 32, ("lstm", "rnn_tanh"))
-    return {(one.cell, one.delay): one for one in results}
+        results = run_recall(RecallOptions(LETTERS, (SHORT, LONG), 600, 0.01), 32, ("lstm", "rnn_tanh"))
+    return {(item.cell, item.delay): item for item in results}
 
 
 def test_an_lstm_recalls_over_a_delay_that_a_plain_rnn_does_not_bridge(
-    recalled: dict[tuple[str, int], Recalled],
+    recalled: dict[tuple[str, int], RecallResult],
 ) -> None:
     assert recalled["rnn_tanh", SHORT].accuracy > 0.98 and recalled["rnn_tanh", SHORT].steps is not None
     assert recalled["rnn_tanh", LONG].accuracy < 0.6 and recalled["rnn_tanh", LONG].steps is None
@@ -86,7 +94,7 @@ def test_an_lstm_recalls_over_a_delay_that_a_plain_rnn_does_not_bridge(
         assert recalled["lstm", delay].accuracy > 0.98 and recalled["lstm", delay].steps is not None
 
 
-def test_the_error_reaches_the_letter_in_an_lstm_alone(recalled: dict[tuple[str, int], Recalled]) -> None:
+def test_the_error_reaches_the_letter_in_an_lstm_alone(recalled: dict[tuple[str, int], RecallResult]) -> None:
     assert len(recalled["lstm", LONG].after) == LONG + 2  # letter, noise, question
     assert recalled["lstm", LONG].after[-1] > 1e-4
     assert recalled["rnn_tanh", LONG].after[-1] < 1e-4 * recalled["lstm", LONG].after[-1]
@@ -94,7 +102,7 @@ def test_the_error_reaches_the_letter_in_an_lstm_alone(recalled: dict[tuple[str,
 
 def test_the_task() -> None:
     torch.manual_seed(0)
-    inputs, answers = draw(letters=5, delay=4, rows=100)
+    inputs, answers = draw_sequences(letters=5, delay=4, rows=100)
     assert inputs.shape == (6, 100, 11) and (inputs.sum(2) == 1).all()
     indices = inputs.argmax(2)
     assert torch.equal(indices[0], answers) and answers.unique().tolist() == [0, 1, 2, 3, 4]
@@ -107,7 +115,7 @@ def test_untrained_answers_are_chance_and_looking_at_gradients_changes_nothing()
     model = Recall("lstm", 8, 16)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     assert accuracy(model, 8, 5) < 0.5
-    assert reach(model, 8, 5)[0] == 1.0
+    assert gradient_flow(model, 8, 5)[0] == 1.0
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(parameter.grad is None and parameter.dtype == torch.float32 for parameter in model.parameters())
 

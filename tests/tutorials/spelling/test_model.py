@@ -1,3 +1,5 @@
+"""Test the claim of the spelling tutorial: a character model learns to write words."""
+
 from __future__ import annotations
 
 import random
@@ -7,7 +9,7 @@ import pytest
 
 from speechrnn.core.errors import UserError
 from speechrnn.tutorials.setting import repeatable
-from speechrnn.tutorials.spelling.model import SpellingOptions, read, study, words
+from speechrnn.tutorials.spelling.model import SpellingOptions, read_text, train, words
 
 OPTIONS = SpellingOptions(
     files=(),
@@ -30,22 +32,22 @@ def lines() -> list[str]:
     return [" ".join(draw.choices(ANIMALS, k=6)) for _ in range(300)]
 
 
-def test_a_model_that_nobody_told_of_words_writes_them() -> None:
+def test_a_character_model_learns_words() -> None:
     with repeatable(1):
-        looks = list(study(lines(), OPTIONS))
-    assert [seen.step for seen in looks] == [0, 60, 120]
-    assert looks[0].right < 0.05 < 0.7 < looks[-1].right
-    assert looks[-1].loss < looks[0].loss / 2
-    assert looks[-1].words > 50
+        checkpoints = list(train(lines(), OPTIONS))
+    assert [checkpoint.step for checkpoint in checkpoints] == [0, 60, 120]
+    assert checkpoints[0].accuracy < 0.05 < 0.7 < checkpoints[-1].accuracy
+    assert checkpoints[-1].loss < checkpoints[0].loss / 2
+    assert checkpoints[-1].words > 50
 
 
 def test_the_same_seed_gives_the_same_page() -> None:
     few = SpellingOptions(**{**vars(OPTIONS), "steps": 5, "every": 5})
-    seen = []
+    checkpoint = []
     for _ in range(2):
         with repeatable(few.seed):
-            seen.append(list(study(lines(), few)))
-    assert seen[0] == seen[1]
+            checkpoint.append(list(train(lines(), few)))
+    assert checkpoint[0] == checkpoint[1]
 
 
 def test_words_are_letters_in_a_row() -> None:
@@ -53,12 +55,12 @@ def test_words_are_letters_in_a_row() -> None:
 
 
 def test_a_text_comes_with_python() -> None:
-    assert len(words("\n".join(read(())))) > 10_000
+    assert len(words("\n".join(read_text(())))) > 10_000
 
 
 def test_bad_texts_get_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "numbers.txt").write_text("1 2 3\n", encoding="utf-8")
     with pytest.raises(UserError, match="no word"):
-        read((str(tmp_path / "numbers.txt"),))
+        read_text((str(tmp_path / "numbers.txt"),))
     with pytest.raises(UserError, match=r"nothing\.txt"):
-        read((str(tmp_path / "nothing.txt"),))
+        read_text((str(tmp_path / "nothing.txt"),))

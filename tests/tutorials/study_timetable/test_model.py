@@ -1,4 +1,4 @@
-"""The claim of the timetable: predictions that are fed back bridge missed days; facts alone do not."""
+"""Test the claim of the timetable: predictions that are fed back bridge missed days; facts alone do not."""
 
 from __future__ import annotations
 
@@ -10,44 +10,44 @@ from hypothesis import strategies as st
 from speechrnn.tutorials.setting import repeatable
 from speechrnn.tutorials.study_timetable.model import (
     Days,
-    Learnt,
     Planner,
     TimetableOptions,
+    TrainedNetwork,
     draw_days,
-    example,
+    example_days,
     holiday,
-    learn,
+    train_and_test,
 )
 
 
-def learnt(feedback: bool, seed: int = 1) -> Learnt:
+def learnt(feedback: bool, seed: int = 1) -> TrainedNetwork:
     with repeatable(seed):
-        return learn(feedback, TimetableOptions(0.3, 0.05, 21, 32, 300, 0.3, 20, seed))
+        return train_and_test(feedback, TimetableOptions(0.3, 0.05, 21, 32, 300, 0.3, 20, seed))
 
 
 @pytest.fixture(scope="module")
-def with_feedback() -> Learnt:
+def with_feedback() -> TrainedNetwork:
     return learnt(True)
 
 
 @pytest.fixture(scope="module")
-def facts_alone() -> Learnt:
+def facts_alone() -> TrainedNetwork:
     return learnt(False)
 
 
-def test_only_feedback_gets_over_missed_days(with_feedback: Learnt, facts_alone: Learnt) -> None:
+def test_only_feedback_gets_over_missed_days(with_feedback: TrainedNetwork, facts_alone: TrainedNetwork) -> None:
     assert min(with_feedback.accuracy) > 0.99
     assert facts_alone.accuracy[0] > 0.99
     assert facts_alone.accuracy[1:] == pytest.approx([1 / 3] * 4, abs=0.12)
 
 
-def test_a_holiday_is_bridged(with_feedback: Learnt, facts_alone: Learnt) -> None:
+def test_a_holiday_is_bridged(with_feedback: TrainedNetwork, facts_alone: TrainedNetwork) -> None:
     assert len(with_feedback.holiday) == 21
     assert with_feedback.holiday == [1.0] * 21
     assert facts_alone.holiday == pytest.approx([1.0] + [1 / 3] * 20)
 
 
-def test_what_was_really_studied_outvotes_what_was_predicted(with_feedback: Learnt) -> None:
+def test_what_was_really_studied_outvotes_what_was_predicted(with_feedback: TrainedNetwork) -> None:
     facts, predicted = torch.eye(3).repeat_interleave(3, 0), torch.eye(3).repeat(3, 1)
     votes = with_feedback.model.vote(torch.cat([facts, predicted], 1))
     assert votes.argmax(1).tolist() == [1, 1, 1, 2, 2, 2, 0, 0, 0]
@@ -56,13 +56,13 @@ def test_what_was_really_studied_outvotes_what_was_predicted(with_feedback: Lear
 def test_without_feedback_nothing_but_today_counts() -> None:
     model = Planner(feedback=False)
     one, other = draw_days(9, 4, 0.5, 0.0), draw_days(9, 4, 0.5, 0.0)
-    told = other.told()
-    told[-1] = one.told()[-1]
-    assert torch.equal(model(one.told())[-1], model(told)[-1])
+    inputs = other.inputs()
+    inputs[-1] = one.inputs()[-1]
+    assert torch.equal(model(one.inputs())[-1], model(inputs)[-1])
 
 
 def test_the_page_shows_every_kind_of_day() -> None:
-    days = example()
+    days = example_days()
     missed = days.missed_before()[:, 0]
     assert missed.max() == 5 and (missed == 1).sum() == 3  # a week away, and three times a first missed day
     assert (days.subjects[1:, 0] != days.next()[:-1, 0]).nonzero().flatten().tolist() == [11]  # the change
@@ -75,11 +75,11 @@ def test_days_keep_to_the_timetable(days: int, students: int, missed: float, see
     drawn = draw_days(days, students, missed, 0.0)
     assert drawn.seen[0].all()
     assert torch.equal(drawn.subjects[1:], drawn.next()[:-1])
-    assert torch.equal(drawn.told().sum(2), drawn.seen.float())
+    assert torch.equal(drawn.inputs().sum(2), drawn.seen.float())
     assert torch.equal(drawn.missed_before() == 0, drawn.seen)
     changing = draw_days(days, students, missed, 0.3)
-    leaps = changing.subjects[1:] != changing.next()[:-1]
-    assert (changing.seen[1:] | ~leaps).all()  # a change is always seen
+    jumps = changing.subjects[1:] != changing.next()[:-1]
+    assert (changing.seen[1:] | ~jumps).all()  # a change is always seen
 
 
 def test_missed_days_are_counted() -> None:

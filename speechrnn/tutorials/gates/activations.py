@@ -1,4 +1,4 @@
-"""A language model reads a text with its gates in view."""
+"""Run the LSTM layers of a language model on a text, with all gates recorded."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from speechrnn.tutorials.gates.cell import LstmCell, Step
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What went on in a model while it read.
+class Activations:
+    """Gates, memory and outputs of a model at each token of a text.
 
     Attributes:
         tokens: each as it stands in the text; the end of a line is "\\n".
@@ -33,15 +33,15 @@ class Reading:
     tokens: list[str]
     layers: list[Step]
 
-    def part(self, begin: int, end: int) -> Reading:
-        """The same of some of the tokens."""
+    def part(self, begin: int, end: int) -> Activations:
+        """Return the same for the tokens from `begin` to before `end`."""
         cut = [Step(*(getattr(layer, field.name)[begin:end] for field in fields(Step))) for layer in self.layers]
-        return Reading(self.tokens[begin:end], cut)
+        return Activations(self.tokens[begin:end], cut)
 
 
 @torch.no_grad()
-def read(model: LanguageModel, tokenizer: Tokenizer, tokens: Sequence[int]) -> Reading:
-    """Reads a text of token indices from its beginning, in each layer by `LstmCell`, one step a token.
+def record_activations(model: LanguageModel, tokenizer: Tokenizer, tokens: Sequence[int]) -> Activations:
+    """Read a text of token indices from its beginning, each layer with `LstmCell`.
 
     Raises:
         UserError: the model is no LSTM.
@@ -56,16 +56,20 @@ def read(model: LanguageModel, tokenizer: Tokenizer, tokens: Sequence[int]) -> R
         steps: Step = LstmCell.from_lstm(layer.network)(inputs)  # type: ignore[arg-type]
         inputs = steps.hidden
         layers.append(Step(*(getattr(steps, field.name)[1:, 0] for field in fields(Step))))
-    return Reading([surface_form(tokenizer, token) for token in tokens], layers)
+    return Activations([surface_form(tokenizer, token) for token in tokens], layers)
 
 
 def encode(tokenizer: Tokenizer, lines: Iterable[str]) -> list[int]:
-    """Lines as one text of indices, an end of line after each."""
+    """Return lines as one list of token indices, an end of line after each."""
     return [index for line in lines for index in (*tokenizer.encode(line), END_OF_LINE)]
 
 
 def encode_sentence(text: str, tokenizer: Tokenizer, model: Path) -> list[int]:
-    """What a user typed, normalised as the model's training text was. UserError for characters it does not know."""
+    """Return the tokens of a text, normalised as the model's training text was.
+
+    Raises:
+        UserError: characters that the model does not know, or no text.
+    """
     lines = normalised(map(Line, text.split("\n")), training_normalisation(model))
     tokens = encode(tokenizer, (line.text for line in lines))
     if not any(tokens):
@@ -74,7 +78,7 @@ def encode_sentence(text: str, tokenizer: Tokenizer, model: Path) -> list[int]:
 
 
 def held_out_tokens(model: Path, file: Path | None, tokenizer: Tokenizer, most: int) -> list[int]:
-    """At most so many tokens that the model has not learnt from.
+    """Return at most so many tokens that the model was not trained on.
 
     Args:
         model: its directory; beside it, a training leaves its prepared text.
@@ -92,13 +96,13 @@ def held_out_tokens(model: Path, file: Path | None, tokenizer: Tokenizer, most: 
         if path.is_file():
             return [int(token) for token in TokenFile.open(path).tokens[:most]]
     raise UserError(
-        f"No held-out text lies beside {model}: give one that the model has not learnt from, held_out=FILE."
+        f"No held-out text lies beside {model}: give a text that the model was not trained on, held_out=FILE."
     )
 
 
-def difference(model: LanguageModel, reading: Reading, tokens: Sequence[int]) -> float:
-    """The largest difference between what the steps give and what torch's own LSTM gives, over the last layer."""
+def difference(model: LanguageModel, activations: Activations, tokens: Sequence[int]) -> float:
+    """Return the largest difference between `LstmCell` and torch's own LSTM, over the outputs of the last layer."""
     column = torch.tensor([END_OF_LINE, *tokens])[:, None]
     with torch.no_grad():
         outputs: Tensor = model(column, model.start(1))[0]
-    return (outputs[1:, 0] - reading.layers[-1].hidden).abs().max().item()
+    return (outputs[1:, 0] - activations.layers[-1].hidden).abs().max().item()
