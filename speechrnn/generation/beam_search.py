@@ -6,13 +6,15 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
 from speechrnn.generation.detokenizer import Detokenizer
 from speechrnn.generation.engine import MAX_PENDING, PREFILL_PROMPTS
-from speechrnn.generation.fixed_batches import FixedBatches, pad_index, prefill_prompts
+from speechrnn.generation.fixed_batches import FixedBatches, each_on_failure, pad_index, prefill_prompts
 from speechrnn.generation.logits_processors import compute_logits, constrain
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.generation.sequence import TokenSequence
@@ -54,6 +56,7 @@ class BeamSearch:
 
     Attributes:
         prompt: the prompt.
+        error: raised over this search, which ends it.
         beams: the best unfinished texts, best first; empty when the search is over.
         finished: finished texts with their rank: the score over the length to the power of `length_penalty`.
     """
@@ -61,9 +64,21 @@ class BeamSearch:
     prompt: Prompt
     beams: list[Beam]
     finished: list[tuple[float, TokenSequence]] = field(default_factory=list)
+    error: Exception | None = None
 
-    def advance(self, candidates: Sequence[BeamCandidates]) -> None:
-        """Extend the beams by one token: the candidates of each beam."""
+    def advance(self, candidates: Sequence[BeamCandidates | Exception]) -> None:
+        """Extend the beams by one token: the candidates of each beam. An exception ends the search."""
+        try:
+            for best in candidates:
+                if isinstance(best, Exception):
+                    raise best
+            self._extend(cast(Sequence[BeamCandidates], candidates))
+        except Exception as error:
+            self.error, self.beams = error, []
+
+    def _extend(self, candidates: Sequence[BeamCandidates]) -> None:
+        if any(math.isnan(score) for best in candidates for score in best.scores[:1]):
+            raise UserError("The model's probabilities are no finite numbers: its weights are damaged; train it again.")
         width = self.prompt.options.num_beams
         extended = [
             (beam.score + score, number, token, log_prob)
@@ -109,9 +124,14 @@ class BeamSearch:
         self.beams = []
 
     def result(self) -> Result:
-        """Return the best texts, best first."""
-        best = self.finished[: self.prompt.options.num_return_sequences]
-        return Result(self.prompt.id, self.prompt.text, tuple(sequence.completion() for _, sequence in best))
+        """Return the best texts, best first, or the error."""
+        try:
+            if self.error is not None:
+                return Result.from_error(self.prompt, self.error)
+            best = self.finished[: self.prompt.options.num_return_sequences]
+            return Result(self.prompt.id, self.prompt.text, tuple(sequence.completion() for _, sequence in best))
+        except Exception as error:
+            return Result.from_error(self.prompt, error)
 
 
 class BeamSearchEngine:
@@ -167,14 +187,19 @@ class BeamSearchEngine:
         sequences = [beam.sequence for search in self.active for beam in search.beams]
         last = self.batches.index([sequence.last for sequence in sequences])
         after = torch.empty_like(self.states)
-        found: list[BeamCandidates] = [BeamCandidates([], [], [])] * len(sequences)
+        found: list[BeamCandidates | Exception] = [BeamCandidates([], [], [])] * len(sequences)
 
         def work(first: int, end: int, size: int) -> None:
             rows = pad_index(torch.arange(first, end, device=last.device), size)
             outputs, states = self.batches.model.step(self.states[rows], last[rows])
             after[first:end] = states[: end - first]
             scores = compute_logits(self.batches.model, outputs)[: end - first]
-            found[first:end] = find_candidates(scores, sequences[first:end], self.detokenizer.unknown)
+
+            def find(some: Sequence[int]) -> list[BeamCandidates]:
+                rows = scores if len(some) == len(scores) else scores[some[0] : some[0] + 1]
+                return find_candidates(rows, [sequences[first + row] for row in some], self.detokenizer.unknown)
+
+            found[first:end] = each_on_failure(find, range(end - first))
 
         self.batches.for_each(work, len(sequences))
         parents: list[int] = []

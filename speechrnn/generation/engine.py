@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from speechrnn.generation.detokenizer import Detokenizer
-from speechrnn.generation.fixed_batches import FixedBatches, pad_index, prefill_prompts
+from speechrnn.generation.fixed_batches import FixedBatches, each_on_failure, pad_index, prefill_prompts
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.generation.sampler import Sampler
 from speechrnn.generation.sequence import TokenSequence
@@ -28,12 +28,17 @@ class SequenceGroup:
     @property
     def finished(self) -> bool:
         """Return whether all completions are finished."""
-        return all(sequence.finish_reason for sequence in self.sequences)
+        return all(sequence.finished for sequence in self.sequences)
 
     def result(self) -> Result:
-        """Return the completions, in their order."""
-        completions = tuple(sequence.completion() for sequence in self.sequences)
-        return Result(self.prompt.id, self.prompt.text, completions)
+        """Return the completions, in their order, or the error of the first that failed."""
+        try:
+            if error := next((sequence.error for sequence in self.sequences if sequence.error), None):
+                return Result.from_error(self.prompt, error)
+            completions = tuple(sequence.completion() for sequence in self.sequences)
+            return Result(self.prompt.id, self.prompt.text, completions)
+        except Exception as error:
+            return Result.from_error(self.prompt, error)
 
 
 class SamplingEngine:
@@ -80,6 +85,8 @@ class SamplingEngine:
         while self.active:
             shown = len(sequence.texts)
             self._step()
+            if sequence.error is not None:
+                raise sequence.error
             sequence.detokenize()
             yield "".join(sequence.texts[shown:])
         self.pending.clear()
@@ -122,11 +129,21 @@ class SamplingEngine:
             outputs[first:end] = output[: end - first]
 
         self.batches.for_each(work, len(active))
-        for sequence, token, log_prob in zip(active, *self.sampler.choose(outputs, active), strict=True):
-            sequence.add(token, log_prob)
+
+        def choose(rows: Sequence[int]) -> list[tuple[int, float]]:
+            chosen = outputs if len(rows) == len(active) else outputs[self.batches.index(rows)]
+            return list(zip(*self.sampler.choose(chosen, [active[row] for row in rows]), strict=True))
+
+        for sequence, choice in zip(active, each_on_failure(choose, range(len(active))), strict=True):
+            try:
+                if isinstance(choice, Exception):
+                    raise choice
+                sequence.add(*choice)
+            except Exception as error:
+                sequence.error = error
         self.generated += len(active)
-        if any(sequence.finish_reason for sequence in active):
+        if any(sequence.finished for sequence in active):
             in_slots = list(zip(active, self.slots, strict=True))
-            self.free_slots += [slot for sequence, slot in in_slots if sequence.finish_reason]
-            self.slots = [slot for sequence, slot in in_slots if not sequence.finish_reason]
-            self.active = [sequence for sequence in active if not sequence.finish_reason]
+            self.free_slots += [slot for sequence, slot in in_slots if sequence.finished]
+            self.slots = [slot for sequence, slot in in_slots if not sequence.finished]
+            self.active = [sequence for sequence in active if not sequence.finished]

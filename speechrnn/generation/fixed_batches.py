@@ -11,6 +11,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from speechrnn.generation.logits_processors import compute_logits
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.nn.language import LanguageModel
 
+ItemT = TypeVar("ItemT")
+ValueT = TypeVar("ValueT")
 SIZES = {"cpu": (128, 64, 32, 16), "cuda": (1024, 256, 64)}  # rows of a batch
 
 
@@ -141,9 +144,34 @@ def prefill_prompts(
     source = iter(items)
     while taken := list(islice(source, window)):
         prompts = [item for item in taken if isinstance(item, Prompt)]
-        states = iter(batches.prefill([prompt.context for prompt in prompts]))
+        states = iter(each_on_failure(lambda some: list(batches.prefill([prompt.context for prompt in some])), prompts))
         for item in taken:
-            yield item, next(states) if isinstance(item, Prompt) else None
+            state = next(states) if isinstance(item, Prompt) else None
+            if isinstance(item, Prompt) and isinstance(state, Exception):
+                yield Result.from_error(item, state), None
+            else:
+                yield item, cast(Tensor | None, state)
+
+
+def each_on_failure(
+    work: Callable[[Sequence[ItemT]], Sequence[ValueT]], items: Sequence[ItemT]
+) -> Sequence[ValueT | Exception]:
+    """Compute a value of each item, all together; where that raises, each by itself, and the exception is its value.
+
+    Raises:
+        Exception: memory is exhausted, or several items all fail, which is then no item's fault.
+    """
+    try:
+        return work(items) if items else []
+    except (MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        if len(items) == 1:
+            return [error]
+        values = [each_on_failure(work, [item])[0] for item in items]
+        if all(isinstance(value, Exception) for value in values):
+            raise
+        return values
 
 
 def pad_index(index: Tensor, size: int) -> Tensor:

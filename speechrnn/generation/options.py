@@ -68,7 +68,7 @@ class GenerationOptions:
         seed: the same prompt and seed give the same text.
     """
 
-    max_new_tokens: int = field(default=100, metadata={"min": 1})
+    max_new_tokens: int = field(default=100, metadata={"min": 1, "max": 2**31 - 1})
     min_new_tokens: int = field(default=0, metadata={"min": 0})
     do_sample: bool = True
     temperature: float = field(default=1.0, metadata={"min": 0.0})
@@ -76,15 +76,15 @@ class GenerationOptions:
     top_p: float = field(default=1.0, metadata={"min": 0.0, "max": 1.0})
     min_p: float = field(default=0.0, metadata={"min": 0.0, "max": 1.0})
     typical_p: float = field(default=1.0, metadata={"min": 0.0, "max": 1.0})
-    repetition_penalty: float = 1.0
+    repetition_penalty: float = field(default=1.0, metadata={"min": 0.01, "max": 100.0})
     no_repeat_ngram_size: int = field(default=0, metadata={"min": 0})
-    num_beams: int = field(default=1, metadata={"min": 1})
-    length_penalty: float = 1.0
-    num_return_sequences: int = field(default=1, metadata={"min": 1})
+    num_beams: int = field(default=1, metadata={"min": 1, "max": 10_000})
+    length_penalty: float = field(default=1.0, metadata={"min": -20.0, "max": 20.0})
+    num_return_sequences: int = field(default=1, metadata={"min": 1, "max": 100_000})
     stop_strings: tuple[str, ...] = ()
     bad_words: tuple[str, ...] = ()
     ignore_eos: bool | None = None
-    seed: int = 0
+    seed: int = field(default=0, metadata={"min": -(2**63), "max": 2**63 - 1})
 
     def __post_init__(self) -> None:
         for name in ("stop_strings", "bad_words"):

@@ -37,6 +37,11 @@ class PromptEncoder:
         self.running_text = running_text
         self._adapt = lru_cache(maxsize=16)(self.adapt_options)
 
+    @property
+    def accepts_unknown(self) -> bool:
+        """Return whether the model was trained to read `<unk>`; a subword model was not."""
+        return self.tokenizer.kind != "subword" and self.tokenizer.unknown_index is not None
+
     def prompt(self, text: str, options: GenerationOptions = DEFAULTS, id: int | str = 0) -> Prompt:
         """Return a prompt for `TextPredictor.complete`.
 
@@ -77,10 +82,10 @@ class PromptEncoder:
         """Return the indices of the normalised text, whose last line has not ended.
 
         Raises:
-            UserError: characters that the model does not know. Words it does not know are `<unk>` to it.
+            UserError: characters that the model does not know, and reads no `<unk>` for.
         """
         lines = self.normalise(text).split(NEWLINE)
-        if self.tokenizer.kind != "word" and (unknown := set().union(*map(self.tokenizer.count_unknown, lines))):
+        if not self.accepts_unknown and (unknown := set().union(*map(self.tokenizer.count_unknown, lines))):
             names = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in sorted(unknown)[:5])
             raise UserError(f"The text {text[:40]!r} holds {names}, which the model does not know; leave it out.")
         tokens: list[int] = []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, NamedTuple
 
+from speechrnn.core.errors import UserError
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.nn.language import END_OF_LINE
 
+logger = logging.getLogger("speechrnn")
 FinishReason = Literal["length", "stop", "eos"]
 
 
@@ -92,6 +95,15 @@ class Result:
     prompt: str | None
     completions: tuple[Completion, ...] = ()
     error: str | None = None
+
+    @classmethod
+    def from_error(cls, prompt: Prompt, error: Exception) -> Result:
+        """Return the result of a prompt over which something was raised; its traceback is logged."""
+        if isinstance(error, UserError):
+            return cls(prompt.id, prompt.text, error=str(error))
+        logger.debug("Prompt %s", prompt.id, exc_info=error)
+        reason = f"{type(error).__name__}: {str(error)[:200]}"
+        return cls(prompt.id, prompt.text, error=f"The prompt could not be completed ({reason}); change or remove it.")
 
     @property
     def tokens(self) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from speechrnn.core.errors import UserError
 from speechrnn.generation import random_numbers
 from speechrnn.generation.detokenizer import Detokenizer
 from speechrnn.generation.results import Completion, FinishReason, Prompt, Token
@@ -23,6 +25,7 @@ class TokenSequence:
         log_probs: of the generated tokens.
         texts: text that each generated token added, as far as it was needed.
         finish_reason: None while it goes on.
+        error: raised over this sequence, which ends it.
     """
 
     prompt: Prompt
@@ -32,6 +35,7 @@ class TokenSequence:
     log_probs: list[float] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     finish_reason: FinishReason | None = None
+    error: Exception | None = None
 
     @classmethod
     def start(cls, prompt: Prompt, detokenizer: Detokenizer, number: int = 0) -> TokenSequence:
@@ -42,6 +46,11 @@ class TokenSequence:
     def copy(self) -> TokenSequence:
         """Return the same sequence, to be continued differently."""
         return replace(self, tokens=self.tokens.copy(), log_probs=self.log_probs.copy(), texts=self.texts.copy())
+
+    @property
+    def finished(self) -> bool:
+        """Return whether no token follows."""
+        return self.finish_reason is not None or self.error is not None
 
     @property
     def last(self) -> int:
@@ -60,11 +69,17 @@ class TokenSequence:
         return len(self.log_probs) < options.min_new_tokens and not options.ignore_eos
 
     def add(self, token: int, log_prob: float) -> None:
-        """Append a token, and finish the sequence where it is to end; -1 says that no token may follow."""
+        """Append a token, and finish the sequence where it is to end; -1 says that no token may follow.
+
+        Raises:
+            UserError: the log-probability is no finite number.
+        """
         options = self.prompt.options
         if token < 0:
             self.finish_reason = "length"
             return
+        if not math.isfinite(log_prob):
+            raise UserError("The model's probabilities are no finite numbers: its weights are damaged; train it again.")
         self.tokens.append(token)
         self.log_probs.append(log_prob)
         if token == END_OF_LINE and not options.ignore_eos:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import json
+import logging
 import shutil
 import sys
 import tempfile
@@ -18,6 +20,7 @@ from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.prompt_encoder import PromptEncoder
 from speechrnn.generation.results import Prompt, Result
 
+logger = logging.getLogger("speechrnn")
 STDIN = "-"
 SUFFIXES = (".txt", ".jsonl")
 
@@ -48,7 +51,7 @@ def open_prompts(prompts: str, stdin: BinaryIO | None = None) -> Iterator[Path]:
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer if stdin is None else stdin, file)
         with path.open("rb") as file:
-            is_json = file.read(2**10).lstrip().startswith(b"{")
+            is_json = file.read(2**10).removeprefix(codecs.BOM_UTF8).lstrip().startswith(b"{")
         yield path.rename(path.with_suffix(".jsonl")) if is_json else path
 
 
@@ -76,7 +79,7 @@ def count_prompts(path: Path) -> int:
     """
     if not path.is_file():
         raise UserError(f"prompts={path} does not exist; give a .txt file with a prompt a line, or a .jsonl file.")
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"prompts={path} is neither .txt (a prompt a line) nor .jsonl (an object a line); rename it.")
     count, last = 0, b"\n"
     with path.open("rb") as file:
@@ -96,12 +99,15 @@ def _read_lines(path: Path, options: GenerationOptions, encoder: PromptEncoder) 
             id: int | str = number
             text: str | None = None
             try:
+                line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
                 fields: dict[str, Any] = {"prompt": _decode(line)}
-                if path.suffix == ".jsonl":
+                if path.suffix.lower() == ".jsonl":
                     fields = _parse(fields["prompt"])
                     given = fields.pop("id", number)
                     if isinstance(given, bool) or not isinstance(given, int | str):
                         raise UserError(f'"id" is {given!r}: it must be text or a whole number.')
+                    if isinstance(given, int) and abs(given) >= 2**63:
+                        raise UserError('"id" is a number of more than 63 bits; write it as text.')
                     if str(given) in seen:
                         raise UserError(f"The id {given} stands on an earlier line already; each prompt needs its own.")
                     id = given
@@ -110,6 +116,10 @@ def _read_lines(path: Path, options: GenerationOptions, encoder: PromptEncoder) 
                 yield _make_prompt(id, text, options, fields, encoder)
             except UserError as error:
                 yield Result(id, text, error=str(error))
+            except Exception as error:  # whatever a library raises over a line is that line's failure
+                logger.debug("Line %d of %s", number, path, exc_info=True)
+                reason = f"{type(error).__name__}: {str(error)[:200]}"
+                yield Result(id, text, error=f"The line cannot be used ({reason}); correct it.")
 
 
 def _decode(line: bytes) -> str:
@@ -124,8 +134,11 @@ def _parse(line: str) -> dict[str, Any]:
     """Parse the object of a line. UserError where it is none."""
     try:
         fields = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        reason = f"{error.msg} at column {error.colno}" if isinstance(error, json.JSONDecodeError) else "too deep"
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, json.JSONDecodeError):
+            reason = f"{error.msg} at column {error.colno}"
+        else:  # json counts its own recursion, and Python refuses whole numbers of thousands of digits
+            reason = "too deep" if isinstance(error, RecursionError) else "a number has too many digits"
         raise UserError(f"The line is no JSON ({reason}); each line must be one object.") from error
     if not isinstance(fields, dict):
         raise UserError(f'The line is no JSON object but {line[:40]!r}; each must have a "prompt".')

@@ -24,6 +24,13 @@ def test_unknown_characters_are_named(kind: str) -> None:
         PromptEncoder(tokenizer(kind)).encode("a bäd\ncab")
 
 
+def test_a_character_model_with_unknown_reads_every_prompt() -> None:
+    tokens = CharTokenizer.build(["abab"], unknown=True)
+    assert PromptEncoder(tokens).encode("açb") == tuple(tokens.encode("aéb")) and 1 in tokens.encode("é")
+    with pytest.raises(UserError, match="holds 'c'"):
+        PromptEncoder(CharTokenizer.build(["abab"])).encode("abc")
+
+
 def test_unknown_words_are_encoded_as_such() -> None:
     encoder = PromptEncoder(tokenizer("word"))
     assert encoder.encode("ba zebra")[1] == 1

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import pytest
-from helpers.generators import tokenizer
+from helpers.generators import make, tokenizer
 
 from speechrnn.core.errors import UserError
 from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.prompt_encoder import PromptEncoder
 from speechrnn.generation.results import Prompt, Result
-from speechrnn.jobs.prompts import count_prompts, read_prompts
+from speechrnn.jobs.prompts import count_prompts, open_prompts, read_prompts
+from speechrnn.text.tokenizers import CharTokenizer
 
 ENCODER = PromptEncoder(tokenizer("char"))
 OPTIONS = GenerationOptions(seed=3)
@@ -104,3 +107,87 @@ def test_a_file_that_is_no_file_of_prompts(tmp_path: Path, name: str, content: s
         (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=sentence):
         read_prompts(tmp_path / name, OPTIONS, ENCODER)
+
+
+LETTERS = PromptEncoder(CharTokenizer.build([], " ADEGHILOY"))
+CASES = Path(__file__).parent / "prompts"
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("bom_crlf.txt", []),
+        ("bom_crlf.jsonl", []),
+        ("seed_of_400_digits.jsonl", [1]),
+        ("seed_of_5000_digits.jsonl", [1]),
+        ("edge_with_length_penalty.jsonl", ["a", "b", "e", "f", "h", "j", "k", 11, "l", 14, "o", 17, "q", "s"]),
+    ],
+)
+def test_a_line_of_a_strangers_file_fails_alone(name: str, wrong: list[int | str]) -> None:
+    items = list(read_prompts(CASES / name, OPTIONS, LETTERS))
+    failed = [item for item in items if isinstance(item, Result)]
+    assert [item.id for item in failed] == wrong
+    assert all(item.error and len(item.error) < 1000 and item.error[-1] in ".?" for item in failed)
+    prompts = [item for item in items if isinstance(item, Prompt)]
+    assert len(prompts) + len(failed) == count_prompts(CASES / name)
+    if name.startswith("bom"):
+        assert [item.text for item in prompts] == ["HELLO", "GOOD DAY"]
+        assert [item.id for item in prompts] == (["a", "b"] if name.endswith("l") else [1, 2])
+    model = make(len(LETTERS.tokenizer))
+    results = list(TextPredictor(model, LETTERS.tokenizer, "cpu").complete(items))
+    assert [result.id for result in results] == [item.id for item in items]
+    assert [result.id for result in results if result.error] == wrong
+    json.dumps([result.to_json() for result in results], allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"id": 1%s, "prompt": "a"}' % ("0" * 400),
+        '{"id": 1%s, "prompt": "a"}' % ("0" * 5000),
+        '{"prompt": "a", "top_k": 1%s}' % ("0" * 400),
+        '{"prompt": "a", "temperature": 1%s}' % ("0" * 400),
+        '{"prompt": "a", "seed": %s}' % ("[" * 500 + "]" * 500),
+        '{"prompt": "a", "seed": %s}' % ("[" * 50_000 + "]" * 50_000),
+        '{"prompt": "a", "length_penalty": -1e308, "num_beams": 2}',
+        '{"prompt": "a", "repetition_penalty": 0}',
+        '{"prompt": "a", "num_return_sequences": 1000000000}',
+        '{"prompt": "a", "stop_strings": {"a": 1}}',
+        '{"prompt": "a", "bad_words": [null]}',
+        '{"prompt": "a", "do_sample": "yes"}',
+        '{"prompt": "a", "seed": 1.5}',
+    ],
+    ids=lambda line: line[:40],
+)
+def test_a_wrong_number_or_type_is_its_lines_error(tmp_path: Path, line: str) -> None:
+    first, wrong, last = read(tmp_path / "p.jsonl", f'{{"prompt": "a"}}\n{line}\n{{"prompt": "b"}}\n')
+    assert isinstance(first, Prompt) and isinstance(last, Prompt)
+    assert isinstance(wrong, Result) and wrong.error and wrong.error[-1] in ".?"
+
+
+def test_whatever_is_raised_over_a_line_is_its_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = PromptEncoder.encode
+
+    def failing(self: PromptEncoder, text: str) -> tuple[int, ...]:
+        if text == "b":
+            raise OverflowError("too large")
+        return encode(self, text)
+
+    monkeypatch.setattr(PromptEncoder, "encode", failing)
+    first, wrong, last = read(tmp_path / "p.txt", "a\nb\nc\n")
+    assert isinstance(first, Prompt) and isinstance(last, Prompt)
+    assert isinstance(wrong, Result) and "OverflowError: too large" in str(wrong.error)
+
+
+@pytest.mark.parametrize("suffix", [".TXT", ".Txt", ".JSONL", ".JsonL"])
+def test_suffixes_may_have_any_case(tmp_path: Path, suffix: str) -> None:
+    content = "a bad" if suffix.lower() == ".txt" else '{"prompt": "a bad"}'
+    (prompt,) = read(tmp_path / f"p{suffix}", content)
+    assert isinstance(prompt, Prompt) and prompt.text == "a bad"
+
+
+def test_standard_input_may_begin_with_a_byte_order_mark() -> None:
+    with open_prompts("-", io.BytesIO(b'\xef\xbb\xbf{"prompt": "a"}\n')) as path:
+        assert path.suffix == ".jsonl"
+        (prompt,) = read_prompts(path, OPTIONS, ENCODER)
+    assert isinstance(prompt, Prompt) and prompt.text == "a"
