@@ -25,7 +25,7 @@ docs: $(STAMP)
 
 # Every claim of docs/results.md that a minute can show; the whole of each runs without --quick.
 bench: $(STAMP)
-	set -e; for name in recurrent training language generation decoding startup transcribe engine memory sphinx cluster; do \
+	set -e; for name in recurrent busy training language generation decoding startup transcribe engine memory sphinx cluster; do \
 	  echo "== $$name"; $(VENV)/bin/python benchmarks/$$name.py --quick; done
 
 .venv: $(STAMP)

@@ -9,6 +9,8 @@
 [('ON', 0.98), ('AND', 0.01), ('FROM', 0.01), ('IN', 0.0), ('OR', 0.0)]
 """
 
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from speechrnn.version import __version__ as __version__
@@ -18,6 +20,24 @@ if TYPE_CHECKING:
     from speechrnn.transcription.transcriber import Transcriber as Transcriber
 
 __all__ = ["TextPredictor", "Transcriber", "__version__"]
+
+# Turns that a waiting thread of libgomp, which runs torch's threads on Linux, spins before it sleeps. With its own
+# 300,000, waiting threads take the processor from the thread that they wait for, when other programs keep the machine
+# busy; with none, each piece of work on an idle machine begins later. By libgomp's own estimate 1,000 take 10
+# microseconds (benchmarks/busy.py).
+SPIN_COUNT = "1000"
+
+
+def _limit_spinning() -> None:
+    """Bound the spinning of waiting threads, unless the user has chosen a way to wait or torch is loaded already.
+
+    libgomp reads the environment once, when torch loads it. Processes that this one starts inherit the setting.
+    """
+    if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)
+
+
+_limit_spinning()
 
 
 def __getattr__(name: str) -> Any:

@@ -17,6 +17,7 @@ import torch
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 Load = Callable[[str], ModuleType]
 SCRIPTS = [
+    "busy",
     "cluster",
     "decoding",
     "engine",
