@@ -55,7 +55,7 @@ def test_the_same_command_goes_on_and_finds_all_done(
     assert run(*arguments) == 0
     assert (folder / "acoustic" / "model.safetensors").read_bytes() == before
     said = capsys.readouterr().err
-    assert "Going on from epoch 3" in said and "epoch 1/2" not in said
+    assert "finished before, after 2 epochs" in said and "epoch 1/2" not in said
 
 
 def test_another_configuration_is_refused(trained: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
