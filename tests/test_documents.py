@@ -60,7 +60,7 @@ def compose(recipe: str, given: list[str]) -> DictConfig:
     given = overrides.spell_out(given, recipe, conf)
     overrides.check(given, recipe, conf, False)
     config = overrides.compose(given, recipe, conf)
-    overrides.settle(config, recipe)
+    overrides.resolve(config, recipe)
     return config
 
 

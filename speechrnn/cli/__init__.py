@@ -1,1 +1,1 @@
-"""The command line: recipes, overrides and help pages."""
+"""The command line: recipes, overrides, help pages and Tab completion."""

@@ -1,4 +1,4 @@
-"""The command line: `speechrnn RECIPE key=value ...`, and what turns a function into such a recipe."""
+"""The command line, `speechrnn RECIPE key=value ...`, and the decorator that makes a function such a recipe."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ Job = Callable[["DictConfig"], "int | None"]
 
 
 class _EndedError(Exception):
-    """A job of a sweep that did not go well, by its exit status: only an exception finds its way home from a launcher's
-    process."""
+    """Carry the exit status of a sweep's job that failed: from a launcher's process only an exception comes back."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -35,7 +34,7 @@ class _EndedError(Exception):
 
 
 def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> int:
-    """The console script: lists the recipes, explains one, or runs one.
+    """Run the console script: list the recipes, explain one, or run one.
 
     Args:
         arguments: what follows `speechrnn` on the command line; None for this process's own.
@@ -103,7 +102,7 @@ def recipe(name: str, root: Path | None = None) -> Callable[[Job], Callable[[], 
 
 
 def _start(name: str, function: Job, arguments: list[str], root: Path) -> int:
-    """Run the recipe in this process; returns its exit status."""
+    """Run the recipe in this process and return its exit status."""
     found = help.recipes(root)[name]
     if "--help" in arguments or "-h" in arguments:
         return _show(help.page(found))
@@ -142,10 +141,10 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
             print(f"speechrnn: {name} {' '.join(task)}", file=sys.stderr)
             sys.argv = [argv[0], *quiet, *task, *once]  # the processes of this job's training shall run this job
         try:
-            overrides.settle(config, name)
+            overrides.resolve(config, name)
             status = function(config)
         except UserError as error:
-            # Said here, because Hydra would put a line of its own before it; a sweep goes on with the next job.
+            # Printed here, because Hydra would put a line of its own before it; a sweep goes on with the next job.
             status = _complain(str(error))
         except Exception as error:
             if multirun:
@@ -179,9 +178,10 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
 
 
 def _read(name: str, arguments: list[str], conf: Path, early: bool = False) -> tuple[list[str], list[str]]:
-    """Hydra's flags and the overrides, checked and readable.
+    """Return Hydra's flags and the overrides, checked and in Hydra's grammar.
 
-    `early` tells at once what Hydra would say only after the recipe's script has imported torch and its like.
+    With `early` the configuration is composed at once, which Hydra does only after the recipe's script has imported
+    torch and the like.
     """
     from speechrnn.cli import overrides
 
@@ -196,12 +196,12 @@ def _read(name: str, arguments: list[str], conf: Path, early: bool = False) -> t
 
 
 def _split(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
-    """Hydra's flags with their values, and the overrides, which may stand in any order.
+    """Return Hydra's flags with their values, and the overrides; they may stand in any order.
 
     Raises:
         UserError: a flag that Hydra does not know; keys are given without dashes.
     """
-    from hydra._internal.utils import get_args_parser
+    from hydra._internal.utils import get_args_parser  # the only private name of Hydra that is used
 
     def refuse(message: str) -> NoReturn:
         raise UserError(f"{message[:1].upper()}{message[1:]}; `speechrnn {name} --help` explains what can be given.")
@@ -222,7 +222,7 @@ def _split(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
 
 
 def _quiet(name: str, given: list[str]) -> list[str]:
-    """What keeps Hydra from making folders and log lines of its own, where the user has not said otherwise."""
+    """Return overrides that keep Hydra from making folders and log lines of its own, unless the user sets them."""
     settings = {
         "hydra.run.dir": ".",
         "hydra.output_subdir": "null",

@@ -1,11 +1,11 @@
-"""Command-line overrides: made readable for Hydra, and what is wrong with them told in one sentence."""
+"""Command-line overrides: quoted for Hydra's grammar, and their mistakes described in one sentence."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from speechrnn.cli.help import groups
 from speechrnn.core.config import nearest, unknown_key
@@ -19,13 +19,16 @@ KEY = re.compile(r"(\+\+|\+|~)?[A-Za-z_][\w./@$-]*", re.ASCII)  # what Hydra tak
 
 
 def repair(arguments: Sequence[str]) -> list[str]:
-    """The same overrides, quoted where Hydra's grammar needs it, `~/` expanded.
+    """Return the same overrides, quoted where Hydra's grammar needs it, `~/` expanded.
 
     Paths may hold anything: `inputs=[take (1).wav,a=b.wav]` and `corpus.root=/data/мова` mean what they say.
     What Hydra can read is left as it is.
 
     Raises:
-        UserError: no KEY=VALUE, or a value that could mean several things (says how to quote it).
+        UserError: no KEY=VALUE, or a value that could mean several things (with advice on how to quote it).
+
+    >>> repair(["seed=1", "inputs=[take (1).wav,b.wav]"])
+    ['seed=1', "inputs=['take (1).wav',b.wav]"]
     """
     repaired = []
     for argument in arguments:
@@ -38,7 +41,7 @@ def repair(arguments: Sequence[str]) -> list[str]:
 
 
 def spell_out(overrides: Sequence[str], recipe: str, conf: Path) -> list[str]:
-    """The same overrides as Hydra wants them.
+    """Return the same overrides with Hydra's full names of keys.
 
     A page is chosen by the place of its keys: `prediction.tokenizer=word` becomes
     `tokenizer@prediction.tokenizer=word`, and `experiment=an4` `experiment/speech_to_text@_global_=an4`. And where a
@@ -59,9 +62,9 @@ def spell_out(overrides: Sequence[str], recipe: str, conf: Path) -> list[str]:
 
 
 def check(overrides: Sequence[str], recipe: str, conf: Path, multirun: bool) -> None:
-    """Find what is wrong without composing: an unknown option of a group, a comma without brackets.
+    """Check overrides without composing: for unknown options of groups, and for commas without brackets.
 
-    Hydra itself passes over the first in silence where a group is optional.
+    Hydra itself ignores the first where a group is optional.
 
     Raises:
         UserError: names the override and the nearest valid option.
@@ -91,10 +94,10 @@ def check(overrides: Sequence[str], recipe: str, conf: Path, multirun: bool) -> 
 
 
 def compose(overrides: Sequence[str], recipe: str, conf: Path) -> DictConfig:
-    """The settled configuration that the recipe would get.
+    """Return the configuration that the recipe would get, resolved.
 
     Raises:
-        UserError: see `explain` and `settle`.
+        UserError: see `explain` and `resolve`.
     """
     import hydra
     from hydra.errors import HydraException
@@ -105,12 +108,12 @@ def compose(overrides: Sequence[str], recipe: str, conf: Path) -> DictConfig:
             config = hydra.compose(recipe, overrides=list(overrides))
     except HydraException as error:
         raise UserError(explain(error, overrides, recipe, conf)) from error
-    settle(config, recipe)
+    resolve(config, recipe)
     return config
 
 
 def explain(error: Exception, overrides: Sequence[str], recipe: str, conf: Path) -> str:
-    """Hydra's reason for not composing a configuration, as one sentence with the nearest valid key."""
+    """Return Hydra's reason for not composing a configuration, as one sentence with the nearest valid key."""
     named = {group.name: group for group in groups(conf / f"{recipe}.yaml")}
     unchosen = re.match(r"You must specify '([^']+)'", str(error))
     if unchosen and unchosen[1] in named:
@@ -126,11 +129,13 @@ def explain(error: Exception, overrides: Sequence[str], recipe: str, conf: Path)
             return f"{key} exists already: write {str(override.input_line).lstrip('+')}, without the plus sign."
         if not override.is_add() and not override.is_force_add() and key not in valid:
             return unknown_key(key, valid)
-    reasons = [line.strip() for one in (error, error.__cause__) if one is not None for line in str(one).splitlines()]
+    reasons = [
+        line.strip() for cause in (error, error.__cause__) if cause is not None for line in str(cause).splitlines()
+    ]
     return f"The configuration of {recipe} cannot be composed: {'; '.join(line for line in reasons if line)}."
 
 
-def settle(config: DictConfig, recipe: str) -> None:
+def resolve(config: DictConfig, recipe: str) -> None:
     """Resolve what refers to other keys, in place.
 
     Raises:
@@ -189,7 +194,7 @@ def _repair_value(value: str, argument: str) -> str:
 
 
 def _items(text: str) -> list[str]:
-    """A list's text at the commas that are not within quotes or brackets of their own."""
+    """Split a list's text at the commas that are not within quotes or brackets of their own."""
     items = [""]
     quote = ""
     depth = 0
@@ -226,9 +231,10 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
 
 
 def _all_keys(overrides: Sequence[str], recipe: str, conf: Path) -> list[str]:
-    """The keys that the recipe has with the group options that these overrides choose."""
+    """Return the keys that the recipe has with the group options that these overrides choose."""
     import hydra
     from hydra.errors import HydraException
+    from omegaconf import OmegaConf
 
     named = groups(conf / f"{recipe}.yaml")
     chosen = {
@@ -241,21 +247,18 @@ def _all_keys(overrides: Sequence[str], recipe: str, conf: Path) -> list[str]:
     with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
         for choice in ({**first, **chosen}, first):  # the second where options do not go together
             try:
-                return _keys(hydra.compose(recipe, overrides=list(choice.values())))
+                config = OmegaConf.to_container(hydra.compose(recipe, overrides=list(choice.values())))
+                return _keys(config) if isinstance(config, dict) else []
             except HydraException:
                 continue
     return []
 
 
-def _keys(config: DictConfig, prefix: str = "") -> list[str]:
-    """All keys of a configuration, inner ones too: acoustic, acoustic.layers, ..."""
-    from omegaconf import DictConfig
-
+def _keys(values: Mapping[Any, Any], prefix: str = "") -> list[str]:
+    """Return all keys of a configuration, inner ones too: acoustic, acoustic.layers, ..."""
     keys = []
-    for name in config:
-        key = f"{prefix}{name!s}"
-        keys.append(key)
-        node = config._get_node(name)
-        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
-            keys += _keys(node, f"{key}.")
+    for name, value in values.items():
+        keys.append(f"{prefix}{name}")
+        if isinstance(value, Mapping):
+            keys += _keys(value, f"{prefix}{name}.")
     return keys

@@ -116,7 +116,10 @@ def options_from(config: Mapping[str, Any], cls: type[T]) -> T:
 
 
 def check_choice(key: str, value: object, *choices: str) -> None:
-    """Raise UserError unless `value` is one of the choices; `key` names it in the message."""
+    """Raise UserError unless `value` is one of the choices; `key` names it in the message.
+
+    >>> check_choice("cell", "lstm", "lstm", "gru")
+    """
     if value not in choices:
         raise UserError(f"{key} is {value!r}; choose one of {', '.join(choices)}.")
 

@@ -1,4 +1,4 @@
-"""Which device the work is done on."""
+"""Find the device that a user names."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from speechrnn.core.errors import UserError
 
 
 def find_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is a CUDA device where there is one, else the CPU.
+    """Return the device called `name`; "auto" is a CUDA device where there is one, else the CPU.
 
     Raises:
-        UserError: no such device here.
+        UserError: there is no such device on this machine.
+
+    >>> find_device("cpu")
+    device(type='cpu')
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"

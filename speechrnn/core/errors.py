@@ -2,7 +2,7 @@
 
 
 class UserError(Exception):
-    """Bad input, told in one plain sentence that names the file or key and says what to do.
+    """Bad input, described in one plain sentence that names the file or key and says what to do.
 
     The command line prints it without a traceback and exits with status 2. Anything else that
     escapes is a bug of ours and keeps its traceback.

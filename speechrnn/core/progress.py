@@ -1,4 +1,4 @@
-"""What a job shows while it runs: a bar, where somebody is there to see it."""
+"""A progress bar for the terminal, and durations in words."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ if TYPE_CHECKING:
 
 
 class Bar:
-    """How much is done, what else there is to say, and the time left. Use as a context manager.
+    """A progress bar with a count, a text and the time left; a context manager.
 
     Without a terminal it shows nothing, and nothing is imported for it.
+
+    >>> with Bar("files", total=3, done=1) as bar:
+    ...     bar.step("5.0 s of audio")
+    >>> bar.done
+    2
     """
 
     def __init__(self, unit: str, total: int, done: int = 0, work: float | None = None) -> None:
         """
         Args:
             unit: what is counted, in the plural.
-            done: of `total`, before this process.
-            work: what is to be done by this process, in any measure from which the time left can be told better than
-                from the count (bytes of audio); None: the count.
+            done: so many of `total` were done before this process.
+            work: the work of this process, in a unit that predicts the time left better than the count does (bytes of
+                audio); None: the count.
         """
         self.unit = unit
         self.total = total
@@ -37,13 +42,13 @@ class Bar:
         if not sys.stderr.isatty():
             return self
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn
 
         self._bar = Progress(
             TextColumn("{task.fields[count]}"),
             BarColumn(),
             TextColumn("{task.fields[text]}"),
-            TimeRemainingColumn(),
+            _time_left_column(),
             console=Console(stderr=True),
         )
         total = self.total - self.done if self._work is None else self._work
@@ -58,22 +63,21 @@ class Bar:
             self._bar.stop()
 
     def step(self, text: str, failed: bool = False, work: float = 1.0) -> None:
-        """One more is done.
+        """Count one more as done.
 
         Args:
-            text: what to say beside the bar from now on.
-            work: how much it was, in the measure of `Bar(work=...)`.
+            text: shown beside the bar from now on.
+            failed: count it as failed, too.
+            work: its share of the work, in the unit of `Bar(work=...)`.
         """
         self.done += 1
         self.failed += failed
         if self._bar is not None and self._task is not None:
-            said = ", ".join(
-                part for part in (text, f"{self.failed} failed" if self.failed else "", self._note) if part
-            )
-            self._bar.update(self._task, advance=work, count=self._count(), text=said)
+            parts = (text, f"{self.failed} failed" if self.failed else "", self._note)
+            self._bar.update(self._task, advance=work, count=self._count(), text=", ".join(filter(None, parts)))
 
     def note(self, sentence: str) -> None:
-        """Says something that holds from now on, beside the bar or, without one, in a line of its own."""
+        """Show a sentence beside the bar from now on, or print it to stderr where there is no bar."""
         self._note = sentence
         if self._bar is None:
             print(sentence, file=sys.stderr, flush=True)
@@ -82,9 +86,31 @@ class Bar:
         return f"{self.done:,}/{self.total:,} {self.unit}"
 
 
+def _time_left_column() -> rich.progress.ProgressColumn:
+    """Return a column with the time left, such as "2 h 54 min left"."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class TimeLeftColumn(ProgressColumn):
+        max_refresh = 0.5  # seconds
+
+        def render(self, task: Task) -> Text:
+            left = task.time_remaining
+            return Text("" if left is None or task.finished else f"{in_words(left)} left")
+
+    return TimeLeftColumn()
+
+
 def in_words(seconds: float) -> str:
-    """3.2 s, 5 min 57 s, 2 h 03 min."""
-    if seconds < 60:
+    """Return a duration in words.
+
+    >>> in_words(3.21), in_words(357.2), in_words(10_440)
+    ('3.2 s', '5 min 57 s', '2 h 54 min')
+    """
+    if round(seconds, 1) < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02} min"
+    if minutes < 60:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min"

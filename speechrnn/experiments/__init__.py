@@ -1,1 +1,1 @@
-"""The folder of a run, and the stages of speech to text and text prediction."""
+"""Experiments: the folder of a run, and the stages of speech to text and text prediction."""

@@ -498,4 +498,4 @@ def test_a_settled_configuration_names_all_that_is_missing() -> None:
     from omegaconf import OmegaConf
 
     with pytest.raises(UserError, match=r"inputs and model are not set: add inputs=VALUE model=VALUE"):
-        overrides.settle(OmegaConf.create({"model": "???", "inputs": "???", "seed": 1}), "transcribe")
+        overrides.resolve(OmegaConf.create({"model": "???", "inputs": "???", "seed": 1}), "transcribe")

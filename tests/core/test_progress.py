@@ -19,6 +19,18 @@ def test_without_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr() == ("", "stopping\n")
 
 
+def test_the_time_left_is_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    import rich.progress
+
+    monkeypatch.setattr(rich.progress.Task, "time_remaining", property(lambda task: 10_440.0))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "150")
+    with Bar("files", 100) as bar:
+        bar.step("5.0 s of audio")
+    assert "2 h 54 min left" in capsys.readouterr().err
+
+
 def test_a_bar_says_all(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("TERM", "xterm")
@@ -34,7 +46,16 @@ def test_a_bar_says_all(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(3.21, "3.2 s"), (59.9, "59.9 s"), (357.2, "5 min 57 s"), (7380, "2 h 03 min")]
+    ("seconds", "words"),
+    [
+        (3.21, "3.2 s"),
+        (59.9, "59.9 s"),
+        (357.2, "5 min 57 s"),
+        (7380, "2 h 03 min"),
+        (59.97, "1 min 00 s"),
+        (3599.6, "1 h 00 min"),
+        (10499, "2 h 55 min"),
+    ],
 )
 def test_times_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
