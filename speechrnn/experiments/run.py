@@ -1,12 +1,10 @@
-"""The folder of a run: its name, its configuration, what an earlier run left there, its log and its numbers."""
+"""The folder of a run: its configuration, the files in it, resumption, and its figures."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -16,6 +14,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import finite, parse_json, write_json
 from speechrnn.experiments.identity import differences, excluded_keys, run_name
+from speechrnn.experiments.log import start_logging
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -33,8 +32,8 @@ logger = logging.getLogger("speechrnn")
 class Run:
     """One run of a recipe and its folder, outputs/RECIPE/NAME or what `output=` names.
 
-    It is not the work itself: recipes and the library put models, checkpoints and reports where its properties say.
-    The same command leads to the same folder, so that what is there already need not be done again.
+    Recipes and the library put models, checkpoints and reports where its properties say. The same command leads to the
+    same folder, so that what is there already need not be done again.
     """
 
     recipe: str
@@ -102,7 +101,7 @@ class Run:
 
     @property
     def checkpoints(self) -> Path:
-        """What trainings resume from, each in a folder of its model's name."""
+        """The checkpoints of each training, in a folder of its model's name."""
         return self.folder / "checkpoints"
 
     @property
@@ -117,12 +116,12 @@ class Run:
 
     @property
     def hypotheses(self) -> Path:
-        """What was recognised, one utterance a line."""
+        """The hypotheses of the decoded part, one utterance a line."""
         return self.folder / "hypotheses.jsonl"
 
     @property
     def samples(self) -> Path:
-        """What the language model wrote, one text a line."""
+        """The language model's samples, one text a line."""
         return self.folder / "samples.jsonl"
 
     @property
@@ -132,7 +131,7 @@ class Run:
 
     @property
     def log_file(self) -> Path:
-        """All that was logged, with times; later runs of the same command append."""
+        """The log, with times; later runs of the same command append to it."""
         return self.folder / "run.log"
 
     def start_logging(self) -> None:
@@ -144,28 +143,14 @@ class Run:
         Raises:
             UserError: run.log cannot be written.
         """
-        stop_logging()
-        logger.setLevel(logging.INFO)
-        logger.propagate = False  # whoever sets up the root logger would print each line again
-        if not is_first_process():
-            logger.addHandler(logging.NullHandler())
-            return
-        terminal = _TerminalHandler()
-        terminal.setFormatter(logging.Formatter("%(message)s"))
-        logger.addHandler(terminal)
-        try:
-            file = _LogFileHandler(self.log_file, encoding="utf-8")
-        except OSError as error:
-            raise UserError(f"Cannot write {self.log_file}: {error.strerror}; choose another output folder.") from error
-        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S"))
-        logger.addHandler(file)
+        start_logging(self.log_file, is_first_process())
 
     def log(self, message: str) -> None:
-        """One line to run.log and to the terminal."""
+        """Write a line to run.log and to the terminal."""
         logger.info("%s", message)
 
     def read_metrics(self) -> dict[str, Any]:
-        """What metrics.json holds; {} before anything was measured.
+        """Return the sections of metrics.json; {} before anything was measured.
 
         Raises:
             UserError: the file is damaged.
@@ -242,32 +227,6 @@ class Run:
 def is_first_process() -> bool:
     """Return whether this process writes: all but the first of a distributed training only compute."""
     return all(os.environ.get(rank, "0") in ("", "0") for rank in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
-
-
-def stop_logging() -> None:
-    """Close run.log and let the logger "speechrnn" be as it was before any run."""
-    for handler in list(logger.handlers):
-        if isinstance(handler, (_TerminalHandler, _LogFileHandler, logging.NullHandler)):
-            logger.removeHandler(handler)
-            with contextlib.suppress(OSError):  # a full disk
-                handler.close()
-    logger.propagate = True
-
-
-class _TerminalHandler(logging.StreamHandler):
-    """Writes to whatever sys.stderr is at the moment: a progress bar replaces it to keep its own line whole."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.stream = sys.stderr
-        super().emit(record)
-
-
-class _LogFileHandler(logging.FileHandler):
-    """A log file that may fail (a full disk) without a traceback for each line; the terminal still has the line."""
-
-    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 (logging's name)
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handleError(record)
 
 
 def _checked_name(name: str) -> str:

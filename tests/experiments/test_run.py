@@ -14,7 +14,8 @@ import yaml
 from omegaconf import OmegaConf
 
 from speechrnn.core.errors import UserError
-from speechrnn.experiments.run import OURS, Run, is_first_process, stop_logging
+from speechrnn.experiments.log import stop_logging
+from speechrnn.experiments.run import OURS, Run, is_first_process
 
 
 @pytest.fixture(autouse=True)
