@@ -1,12 +1,12 @@
 """Tune a beam search: weights of its language models, and calibrated confidences, on the dev part of a run.
 
-What it finds lies in decoding.json beside the acoustic model's weights, where `transcribe` and `speech_to_text` look
-for it. The test part is not read.
+The result lies in decoding.json beside the acoustic model's weights, where `transcribe` and `speech_to_text` look for
+it; each combination of a language model and an n-gram model has an entry of its own. The test part is not read.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -20,7 +20,7 @@ from speechrnn.experiments.decoding import tune_run
 
 @dataclass(frozen=True)
 class TuneOptions:
-    """The keys of the recipe; conf/tune.yaml explains them."""
+    """Keys of the recipe; conf/tune.yaml explains them."""
 
     run: Path
     decoding: DecodingOptions
@@ -32,7 +32,7 @@ class TuneOptions:
 
 @recipe("tune")
 def main(config: DictConfig) -> None:
-    """The dev part is heard once, and decoded with every pair of weights."""
+    """Compute the emissions of the dev part once, and decode them with each combination of weights."""
     options = build(TuneOptions, config, "")
     tuned = tune_run(
         options.run,
@@ -43,8 +43,9 @@ def main(config: DictConfig) -> None:
         batch_seconds=options.batch_seconds,
     )
     weights, figures = tuned.weights, tuned.figures
-    print(f"decoding.language_weight={weights.language_weight:g} decoding.ngram_weight={weights.ngram_weight:g}")
-    print(f"decoding.length_reward={weights.length_reward:g}")
+    tuned_keys = {key: weight for key, weight in asdict(weights).items() if weight is not None}
+    if tuned_keys:
+        print(" ".join(f"decoding.{key}={weight:g}" for key, weight in tuned_keys.items()))
     print(
         f"WER {figures['wer']:.2%}, CER {figures['cer']:.2%}, calibration error {figures['calibration_error']:.3f} on "
         f"{figures['utterances']:.0f} utterances; written into {options.run / 'acoustic'}"

@@ -1,4 +1,4 @@
-"""When each word was said: the frames of a CTC path, given by a decoder or found by forced alignment."""
+"""Word times: from the frames of a CTC path, given by a decoder or found by forced alignment."""
 
 from __future__ import annotations
 
@@ -17,7 +17,11 @@ from speechrnn.text.tokenizers import Tokenizer
 
 
 def align_words(
-    log_probs: Tensor, tokens: Sequence[int], tokenizer: Tokenizer, seconds_per_frame: float
+    log_probs: Tensor,
+    tokens: Sequence[int],
+    tokenizer: Tokenizer,
+    seconds_per_frame: float,
+    open_word: Sequence[int] = (),
 ) -> tuple[Word, ...]:
     """Find the times of a text's words on its most probable CTC path (Kürzinger et al. 2020).
 
@@ -26,33 +30,47 @@ def align_words(
 
     Args:
         log_probs: (frames, symbols) of one utterance, without padding.
-        tokens: labels without blanks; they must fit into the frames, which a decoder's own result always does.
+        tokens: labels without blanks; with `open_word` they must fit into the frames, as a decoder's result always
+            does.
+        tokenizer: of the acoustic model.
+        seconds_per_frame: time between two frames.
+        open_word: labels that follow in the audio and that are left out of the result.
 
     Returns:
         as `words_on_path`.
     """
     if not tokens:
         return ()
-    labels = torch.tensor([list(tokens)], dtype=torch.int32)
-    path, scores = forced_align(log_probs[None].cpu().float(), labels, blank=BLANK)
-    return words_on_path(path[0].numpy(), scores[0].numpy(), tokenizer, seconds_per_frame)
+    labels = torch.tensor([[*tokens, *open_word]], dtype=torch.int32)
+    paths, log_probs_on_path = forced_align(log_probs[None].cpu().float(), labels, blank=BLANK)
+    path, scores = paths[0].numpy(), log_probs_on_path[0].numpy()
+    if open_word:
+        _, first, _, _ = labels_on_path(path, scores)[len(tokens)]
+        path, scores = path[:first], scores[:first]
+    return words_on_path(path, scores, tokenizer, seconds_per_frame)
 
 
 def words_on_path(
     path: np.ndarray, scores: np.ndarray, tokenizer: Tokenizer, seconds_per_frame: float
 ) -> tuple[Word, ...]:
-    """The words along a CTC path.
+    """Read the words and their times off a CTC path.
 
     Args:
         path: (frames,) symbols, blanks and repeats included.
         scores: (frames,) their log-probabilities.
+        tokenizer: of the acoustic model.
+        seconds_per_frame: time between two frames.
 
     Returns:
         words in order; a word lasts from its first label's first frame to its last label's last, and its confidence is
         the geometric mean of its labels' highest probabilities.
+
+    >>> from speechrnn.text.tokenizers import CharTokenizer
+    >>> words_on_path(np.array([0, 1, 1, 0]), np.log([0.9, 0.4, 0.8, 0.9]), CharTokenizer.build(["A"]), 0.02)
+    (Word(word='A', start=0.02, end=0.06, confidence=0.8),)
     """
     words: list[Word] = []
-    tokens: list[int] = []  # of the open word
+    tokens: list[int] = []  # of the word being read
     peaks: list[float] = []  # their log-probabilities
     start = end = previous = 0
 
@@ -60,7 +78,7 @@ def words_on_path(
 
     def close() -> None:
         if tokens:
-            confidence = math.exp(sum(peaks) / len(peaks))
+            confidence = min(1.0, math.exp(sum(peaks) / len(peaks)))
             words.append(
                 Word(tokenizer.decode(tokens).strip(), start * seconds_per_frame, end * seconds_per_frame, confidence)
             )
@@ -79,7 +97,11 @@ def words_on_path(
 
 
 def labels_on_path(path: np.ndarray, scores: np.ndarray) -> list[tuple[int, int, int, float]]:
-    """Each label of a CTC path: itself, its first frame, the one behind its last, its highest score in between."""
+    """Return (label, first frame, frame behind its last, highest score) for each label of a CTC path.
+
+    >>> labels_on_path(np.array([0, 3, 3, 0]), np.array([-0.1, -0.4, -0.2, -0.1]))
+    [(3, 1, 3, -0.2)]
+    """
     if not len(path):
         return []
     begins = np.flatnonzero(np.concatenate([[True], path[1:] != path[:-1]]))
@@ -94,7 +116,7 @@ def labels_on_path(path: np.ndarray, scores: np.ndarray) -> list[tuple[int, int,
 
 @lru_cache(8)
 def _boundaries(tokenizer: Tokenizer) -> tuple[Callable[[int], bool], Callable[[int, int], bool]]:
-    """Whether a label is a space, and whether one begins a word after another; both remember what they were asked."""
+    """Return two cached functions: is a label a space, and does a label begin a word after another label?"""
 
     @lru_cache(2**16)
     def is_space(token: int) -> bool:

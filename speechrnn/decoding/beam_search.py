@@ -1,8 +1,8 @@
-"""CTC prefix beam search as tensors: all utterances of a batch, and all their hypotheses, take a frame together.
+"""CTC prefix beam search as tensors: all hypotheses of all utterances of a batch advance together, frame by frame.
 
-A hypothesis is a prefix, the labels read so far without blanks, with the mass of all paths that read it, those that end
-in a blank and those that end in its last label kept apart (Graves 2012, section 7.5.3; Hannun et al. 2014). Where two
-paths come to the same prefix, their masses are added.
+A hypothesis is a prefix: the labels so far, without blanks, and the probability mass of all paths that spell it. Paths
+that end in a blank and paths that end in its last label are summed separately (Graves 2012, section 7.5.3; Hannun et
+al. 2014). Where two paths spell the same prefix, their masses are added.
 """
 
 from __future__ import annotations
@@ -23,24 +23,27 @@ from speechrnn.decoding.prefix_trie import NOWHERE, PrefixTrie
 from speechrnn.decoding.score_cache import ScoreCache
 from speechrnn.decoding.scorers.base import WeightedScorer
 
-NEVER = -math.inf
-ENTRIES = 2**21  # most numbers in the trie's table of children before it drops what the beam has left behind: 16 MB
-SLACK = 16  # but not before it holds so many nodes for each hypothesis in the beam
+IMPOSSIBLE = -math.inf
+FLOOR = -1e4  # finite log-probability of what is impossible, where nothing possible was found
+CHILD_TABLE_ENTRIES = 2**21  # 16 MB: a larger table of children drops the prefixes that have left the beam ...
+NODES_PER_HYPOTHESIS = 16  # ... unless it holds fewer nodes than this for each hypothesis
 
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """How wide a search is, and what it leaves out. With thresholds of 1, 0 and null it leaves out nothing.
+    """Set the width and the pruning of a beam search. Thresholds of 1, 0 and None prune nothing.
 
     Attributes:
         beam_size: hypotheses of an utterance that are kept from frame to frame.
-        blank_threshold: a frame whose blank has at least this probability is taken to be blank for sure, and costs no
-            time; 1: no frame is.
+        blank_threshold: a frame whose blank has at least this probability counts as blank and is skipped; 1: none is.
         symbol_threshold: a label is tried in a frame where it has at least this share of the most probable symbol's
             probability; 0: always.
-        beam_threshold: a hypothesis is kept that scores at most so much less (natural logarithm) than its utterance's
-            best; null: however little.
-        nbest: hypotheses of an utterance that are returned, if so many are found.
+        beam_threshold: a hypothesis is dropped that scores this much less (natural logarithm) than its utterance's
+            best one; None: only `beam_size` limits the beam.
+        nbest: most hypotheses of an utterance that are returned.
+
+    >>> BeamOptions(beam_size=50).nbest
+    1
     """
 
     beam_size: int = field(default=20, metadata={"min": 1})
@@ -63,49 +66,58 @@ class BeamOptions:
 def beam_search(
     log_probs: Tensor, frames: Tensor, scorers: Sequence[WeightedScorer] = (), options: BeamOptions | None = None
 ) -> list[list[Hypothesis]]:
-    """The most probable label sequences of a batch.
+    """Find the most probable label sequences of each utterance of a batch.
 
-    What an utterance gets does not depend on the other ones, nor on padding. A scorer is asked for a prefix when a
-    frame wants to extend it, once, however often it falls out of the beam and comes back (unless it was away for
-    so long that its node had to be dropped), together with all others for which that frame does.
+    The result for an utterance depends neither on the other ones nor on padding. A scorer is asked for a prefix once,
+    together with all other prefixes that the frame extends, however often it leaves the beam and comes back (unless it
+    was away for so long that its node was dropped).
 
     Args:
-        log_probs: (batch, frames, symbols) natural logarithms; symbol 0 is the blank. Padding may hold anything. A
-            frame where all is -inf says nothing, and is passed over.
+        log_probs: (batch, frames, symbols) natural logarithms; symbol 0 is the blank. Padding may hold any value. A
+            frame where all symbols are -inf is skipped.
         frames: (batch,) true frames, 0 and up.
-        scorers: what is added to a label sequence's log-probability, each with a weight, and each with its own name.
+        scorers: added to the log-probability of a label sequence, each with its weight; their names must differ.
+        options: None: the defaults.
 
     Returns:
-        for each utterance its hypotheses, at least one, at most `options.nbest`, the best first. A hypothesis that a
-        scorer forbids to end has the score -inf, and is there only if all have. An utterance without
-        frames has one empty hypothesis; so has, with the score -inf, one whose beam died out.
+        for each utterance 1 to `options.nbest` hypotheses with finite scores, the best first. Where the scorers allow
+        none of the hypotheses to end (the audio stops within a word of a lexicon), each loses the labels at its end
+        that form no allowed word, see `Hypothesis.open_word`. An utterance without frames, or whose beam died out, has
+        one empty hypothesis.
 
     Raises:
         UserError: NaN or +inf in an utterance's log-probabilities or from a scorer; two scorers of one name.
+
+    >>> log_probs = torch.tensor([[[0.1, 0.6, 0.3], [0.8, 0.1, 0.1], [0.1, 0.2, 0.7]]]).log()
+    >>> beam_search(log_probs, torch.tensor([3]))[0][0].tokens
+    (1, 2)
     """
     options = options or BeamOptions()
-    names = [one.name for one in scorers]
+    names = [scorer.name for scorer in scorers]
     if len(set(names)) < len(names):
-        raise UserError(f"Two scorers have the same name, of {', '.join(names)}; call one of them otherwise.")
+        raise UserError(f"Two scorers have the same name ({', '.join(names)}); rename one of them.")
     if not len(log_probs):
         return []
     with torch.inference_mode():
         search = Search(log_probs, frames.to(log_probs.device), scorers, options)
         search.run()
-        return search.hypotheses()
+        return search.results()
 
 
 class Beam(NamedTuple):
-    """The hypotheses of some utterances after a frame, each (utterances, beam), an utterance's best first.
+    """Hold the hypotheses of some utterances after a frame; tensors are (utterances, beam), the best first.
 
-    An empty place has the node NOWHERE and the mass 0.
+    An empty slot has the node NOWHERE and the mass 0.
 
     Attributes:
-        nodes: in the trie; no utterance has a node twice.
-        parents, last, repeats: what the trie says of them.
-        blank, label: log-mass of the paths that end in a blank, and of those that end in the last label.
-        total: of both.
-        language: what the scorers have added, weighted; None without scorers.
+        nodes: prefixes, as nodes of the trie; no utterance has a node twice.
+        parents: the nodes' parents.
+        last: their last labels.
+        repeats: 1 where the last label is that of the parent.
+        blank: log-mass of the paths that end in a blank.
+        label: log-mass of the paths that end in the last label.
+        total: log-mass of both.
+        language: weighted sum of the scorers' log-probabilities; None without scorers.
     """
 
     nodes: Tensor
@@ -117,13 +129,13 @@ class Beam(NamedTuple):
     total: Tensor
     language: Tensor | None
 
-    def some(self, utterances: slice) -> Beam:
-        """Those utterances."""
+    def select(self, utterances: slice) -> Beam:
+        """Return the beam of some of the utterances."""
         return Beam(*(None if part is None else part[utterances] for part in self))  # type: ignore[arg-type]
 
 
 class Search:
-    """One batch's search."""
+    """Search one batch: `run`, then `results`."""
 
     def __init__(
         self, log_probs: Tensor, frames: Tensor, scorers: Sequence[WeightedScorer], options: BeamOptions
@@ -135,85 +147,114 @@ class Search:
         labels = self.symbols if scorers else size + 1
         thresholds = options.blank_threshold, options.symbol_threshold
         self.frames = Frames(log_probs, frames, *thresholds, labels=labels, stride=size + 1)
-        limit = max(ENTRIES // self.symbols, SLACK * batch * size)
+        limit = max(CHILD_TABLE_ENTRIES // self.symbols, NODES_PER_HYPOTHESIS * batch * size)
         self.trie = PrefixTrie(self.symbols, batch, limit, size, len(scorers), self.device)
-        self.answers = ScoreCache(scorers, self.trie) if scorers else None
-        self.nothing = log_probs.new_full((batch, 1), NEVER, dtype=torch.float32)
+        self.cache = ScoreCache(scorers, self.trie) if scorers else None
+        self.impossible = log_probs.new_full((batch, 1), IMPOSSIBLE, dtype=torch.float32)
         self.slots = torch.arange(size, device=self.device).expand(batch, size).contiguous()
-        self.pairs: dict[int, Candidates] = {}  # by how many labels are tried
-        self.ended: list[Beam] = []  # of utterances that have no more frames
+        self.candidates: dict[int, Candidates] = {}  # by the number of labels that are tried
+        self.ended: list[Beam] = []  # of utterances that have no frames left
         nodes = torch.full((batch, size), NOWHERE, device=self.device)
         nodes[:, 0] = self.trie.roots
-        mass = self.nothing.repeat(1, size)
+        mass = self.impossible.repeat(1, size)
         mass[:, 0] = 0.0
-        label = torch.full_like(mass, NEVER)
+        label = torch.full_like(mass, IMPOSSIBLE)
         language = torch.zeros_like(mass) if scorers else None
-        self.beam = self._stand(nodes, mass, label, mass, language)
+        self.beam = self._make_beam(nodes, mass, label, mass, language)
 
     def run(self) -> None:
-        """Takes all frames."""
+        """Advance through all frames."""
         for frame in self.frames:
             active = len(frame.log_probs)
             if active < len(self.beam.nodes):
-                self.ended.append(self.beam.some(slice(active, None)))
-                self.beam = self.beam.some(slice(active))
-                self.nothing, self.slots = self.nothing[:active], self.slots[:active]
+                self.ended.append(self.beam.select(slice(active, None)))
+                self.beam = self.beam.select(slice(active))
+                self.impossible, self.slots = self.impossible[:active], self.slots[:active]
             if self.trie.full(active * self.size):
-                self._make_room()
+                self._compact()
             self.beam = self._step(frame, self.beam)
 
-    def hypotheses(self) -> list[list[Hypothesis]]:
-        """What was found, in the order of the utterances."""
+    def results(self) -> list[list[Hypothesis]]:
+        """Return the hypotheses of each utterance, in the order of the batch; see `beam_search`."""
         beams = [self.beam, *self.ended[::-1]]
         nodes = torch.cat([beam.nodes for beam in beams])
         acoustic = torch.cat([beam.total for beam in beams])
-        scores = acoustic
+        scores, kept = acoustic, nodes
         parts = acoustic.new_zeros(*nodes.shape, 0)
-        if self.answers is not None:
-            so_far = acoustic + torch.cat([beam.language for beam in beams if beam.language is not None])
-            ends, of_ends = self.answers.finish(nodes.view(-1))
-            scores = so_far + ends.view_as(nodes)
-            parts = self.trie.sums[nodes] + of_ends.view(*nodes.shape, -1)
-            self.answers.refuse_nan(parts)
-            # where none may end, the best so far
-            none = (scores == NEVER).all(1, keepdim=True)
-            order = torch.where(none, so_far, scores).sort(dim=1, descending=True, stable=True).indices
+        if self.cache is not None:
+            language = torch.cat([beam.language for beam in beams if beam.language is not None])
+            ends, end_parts = self.cache.finish(nodes.view(-1))
+            scores = acoustic + language + ends.view_as(nodes)
+            parts = self.trie.sums[nodes] + end_parts.view(*nodes.shape, -1)
+            self.cache.refuse_nan(parts)
+            if bool((open_ended := (scores == IMPOSSIBLE).all(1)).any()):
+                kept = nodes.clone()
+                kept[open_ended] = self._drop_open_words(nodes[open_ended])
+                shortened, shortened_parts = self._score_shortened(kept[open_ended], acoustic[open_ended])
+                scores[open_ended], parts[open_ended] = shortened, shortened_parts
+            order = scores.sort(dim=1, descending=True, stable=True).indices
         else:
             order = torch.arange(self.size, device=self.device).expand_as(nodes)
-        order = order[:, : self.options.nbest]
-        nodes, acoustic, scores = (part.gather(1, order) for part in (nodes, acoustic, scores))
+        if kept is nodes:  # otherwise several hypotheses may have become the same
+            order = order[:, : self.options.nbest]
+        nodes, kept, acoustic, scores = (column.gather(1, order) for column in (nodes, kept, acoustic, scores))
         parts = parts.gather(1, order.unsqueeze(2).expand(-1, -1, parts.shape[2]))
-        return self._in_order(nodes, acoustic, scores, parts)
+        return self._hypotheses(nodes, kept, acoustic, scores, parts)
+
+    def _drop_open_words(self, nodes: Tensor) -> Tensor:
+        """(utterances, beam) nodes -> the longest prefix of each, of whole words, at which an utterance may end."""
+        assert self.cache is not None
+        begins = next((scorer.scorer.begins for scorer in self.cache.scorers if hasattr(scorer.scorer, "begins")), None)
+        labels = self.trie.label[nodes]
+        shrinking = labels != 0  # no root
+        while bool(shrinking.any()):
+            whole = begins[labels] if begins is not None else torch.ones_like(shrinking)
+            nodes = torch.where(shrinking, self.trie.parent[nodes], nodes)
+            ends, _ = self.cache.finish(nodes.view(-1))
+            labels = self.trie.label[nodes]
+            shrinking &= ~(whole & (ends.view_as(nodes) > IMPOSSIBLE)) & (labels != 0)
+        return nodes
+
+    def _score_shortened(self, nodes: Tensor, acoustic: Tensor) -> tuple[Tensor, Tensor]:
+        """Return scores, (utterances, beam), and parts, (utterances, beam, scorers), of hypotheses without open words.
+
+        `acoustic` stays that of the whole hypothesis. A scorer that forbids even the empty text costs FLOOR.
+        """
+        assert self.cache is not None
+        _, end_parts = self.cache.finish(nodes.view(-1))
+        parts = (self.trie.sums[nodes] + end_parts.view(*nodes.shape, -1)).clamp_min(FLOOR)
+        weights = parts.new_tensor([scorer.weight for scorer in self.cache.scorers])
+        return acoustic + parts @ weights, parts
 
     def _step(self, frame: Frame, beam: Beam) -> Beam:
-        """One frame: (active, beam) hypotheses -> the best of them and of what one more label makes of them."""
-        size, trie, nothing = self.size, self.trie, self.nothing
-        pairs = self._pairs(frame.tried)
+        """Advance by a frame: return the best of the hypotheses and of their extensions by a label."""
+        size, trie, impossible = self.size, self.trie, self.impossible
+        pairs = self._candidates(frame.tried)
         total, before_blank, before_label = beam.total, beam.blank, beam.label
         if frame.after_blank is not None:
             before_blank = torch.where(frame.after_blank, total, before_blank)
-            before_label = before_label.masked_fill(frame.after_blank, NEVER)
+            before_label = before_label.masked_fill(frame.after_blank, IMPOSSIBLE)
         # Hypotheses as they are: one more blank, or their last label again without a blank between. And where a
         # prefix and its parent are both in the beam, what would extend the parent to it.
         again = frame.log_probs.gather(1, beam.last)
         blank = total + frame.blank
         parent = trie.slot.take(beam.parents)
-        sources = torch.cat([total, nothing, before_blank, nothing], 1)
+        sources = torch.cat([total, impossible, before_blank, impossible], 1)
         merged = sources.gather(1, parent.add(beam.repeats, alpha=size + 1)) + again
         label = torch.logaddexp(before_label + again, merged)
         # Hypotheses with one more label; the last label once more needs a blank between.
         masses = total.index_select(1, pairs.slots) + frame.values.index_select(1, pairs.ranks)
-        masses = torch.cat([masses, torch.logaddexp(blank, label), nothing, blank, label], 1)
+        masses = torch.cat([masses, torch.logaddexp(blank, label), impossible, blank, label], 1)
         rank = frame.ranks.gather(1, beam.last)
         masses.scatter_(1, pairs.places.take(rank + self.slots), before_blank + again)
-        # The shortest prefix has no parent in the beam, so this reaches the place of what isn't tried, too.
-        masses.scatter_(1, pairs.places.take(rank + parent), NEVER)
+        # The shortest prefix has no parent in the beam, so this also sets the place of candidates that aren't tried.
+        masses.scatter_(1, pairs.places.take(rank + parent), IMPOSSIBLE)
         scores = masses[:, : pairs.count]
         language = None
-        if self.answers is not None and beam.language is not None:
-            rows = self.answers.ask(beam.nodes)
+        if self.cache is not None and beam.language is not None:
+            rows = self.cache.rows(beam.nodes)
             added = rows.index_select(1, pairs.slots) * self.symbols + frame.labels.index_select(1, pairs.ranks)
-            added = beam.language.index_select(1, pairs.slots) + self.answers.table.view(-1).take(added)
+            added = beam.language.index_select(1, pairs.slots) + self.cache.table.view(-1).take(added)
             language = torch.cat([added, beam.language], 1)
             scores = scores + language
         scores, chosen = scores.topk(size)
@@ -229,41 +270,51 @@ class Search:
         total = masses.gather(1, chosen)
         blank = masses.gather(1, pairs.blank.take(chosen))
         label = masses.gather(1, pairs.label.take(chosen))
-        return self._stand(nodes, blank, label, total, language)
+        return self._make_beam(nodes, blank, label, total, language)
 
-    def _stand(self, nodes: Tensor, blank: Tensor, label: Tensor, total: Tensor, language: Tensor | None) -> Beam:
-        """The beam with these nodes, which the trie learns."""
+    def _make_beam(self, nodes: Tensor, blank: Tensor, label: Tensor, total: Tensor, language: Tensor | None) -> Beam:
+        """Return the beam with these nodes, and record their slots in the trie."""
         trie = self.trie
         trie.slot.index_copy_(0, nodes.view(-1), self.slots.view(-1))
         parents, last, repeats = trie.parent.take(nodes), trie.label.take(nodes), trie.repeats.take(nodes)
         return Beam(nodes, parents, last, repeats, blank, label, total, language)
 
-    def _pairs(self, tried: int) -> Candidates:
-        if tried not in self.pairs:
-            self.pairs[tried] = Candidates(self.size, tried, self.frames.labels, self.answers is not None, self.device)
-        return self.pairs[tried]
+    def _candidates(self, tried: int) -> Candidates:
+        if tried not in self.candidates:
+            every = self.cache is not None
+            self.candidates[tried] = Candidates(self.size, tried, self.frames.labels, every, self.device)
+        return self.candidates[tried]
 
-    def _make_room(self) -> None:
-        """Has the trie drop nodes, and tells everybody the numbers of those that stay."""
+    def _compact(self) -> None:
+        """Drop nodes of the trie that no hypothesis needs, and renumber the others everywhere."""
         numbers = self.trie.keep(torch.cat([beam.nodes.view(-1) for beam in (self.beam, *self.ended)]))
         self.ended = [beam._replace(nodes=numbers.take(beam.nodes)) for beam in self.ended]
-        self.beam = self._stand(numbers.take(self.beam.nodes), *self.beam[4:])
-        if self.answers is not None:
-            self.answers.compact()
+        self.beam = self._make_beam(numbers.take(self.beam.nodes), *self.beam[4:])
+        if self.cache is not None:
+            self.cache.compact()
 
-    def _in_order(self, nodes: Tensor, acoustic: Tensor, scores: Tensor, parts: Tensor) -> list[list[Hypothesis]]:
-        """(batch, found), and for the parts (batch, found, scorers), as in `Frames` -> hypotheses as in the batch."""
+    def _hypotheses(
+        self, nodes: Tensor, kept: Tensor, acoustic: Tensor, scores: Tensor, parts: Tensor
+    ) -> list[list[Hypothesis]]:
+        """(batch, found) tensors, and parts (batch, found, scorers), ordered as in `Frames` -> as in the batch.
+
+        Args:
+            nodes: the whole hypotheses.
+            kept: what is left of them without their open words.
+        """
         offsets = self.frames.offsets.unsqueeze(1)
-        names = [one.name for one in self.answers.scorers] if self.answers is not None else []
-        sequences = iter(self.trie.sequences(nodes.reshape(-1)))
+        names = [scorer.name for scorer in self.cache.scorers] if self.cache is not None else []
+        whole = self.trie.sequences(nodes.reshape(-1))
+        sequences = zip(whole, whole if kept is nodes else self.trie.sequences(kept.reshape(-1)), strict=True)
         columns = (nodes, scores.cpu() + offsets, acoustic.cpu() + offsets, parts)
-        hypotheses: list[list[Hypothesis]] = [[] for _ in nodes]
+        results: list[list[Hypothesis]] = [[] for _ in nodes]
         for utterance, *rows in zip(self.frames.order.tolist(), *(column.tolist() for column in columns), strict=True):
-            found = []
+            found: dict[tuple[int, ...], Hypothesis] = {}
             for node, score, mass, values in zip(*rows, strict=True):
-                tokens = next(sequences)
-                if node != NOWHERE:
-                    found.append(Hypothesis(tokens, score, mass, dict(zip(names, values, strict=True))))
-            possible = [hypothesis for hypothesis in found if hypothesis.score > NEVER]
-            hypotheses[utterance] = possible or found or [Hypothesis((), NEVER, NEVER, dict.fromkeys(names, 0.0))]
-        return hypotheses
+                labels, tokens = next(sequences)
+                if node != NOWHERE and score > IMPOSSIBLE and tokens not in found:
+                    named = dict(zip(names, values, strict=True))
+                    found[tokens] = Hypothesis(tokens, score, mass, named, labels[len(tokens) :])
+            died_out = Hypothesis((), FLOOR, FLOOR, dict.fromkeys(names, 0.0))
+            results[utterance] = list(found.values())[: self.options.nbest] or [died_out]
+        return results

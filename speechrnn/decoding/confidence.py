@@ -1,4 +1,4 @@
-"""How sure a decoder is of each word, and whether it is right to be so sure."""
+"""Word confidences: posteriors from N-best lists, and their calibration."""
 
 from __future__ import annotations
 
@@ -10,26 +10,38 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from speechrnn.decoding.hypothesis import ConfidenceFeatures
 from speechrnn.evaluation.metrics import HIT, align
 
-MOST = 0.999  # no probability is taken for nearer to 0 or 1 than this leaves
-STEPS = 100  # of the fit, at most; three numbers take a dozen
+MOST = 0.999  # probabilities are clipped to [1 - MOST, MOST] before their logits are taken
+STEPS = 100  # most iterations of the fit; three parameters take about a dozen
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """From what a decoder thinks of a word to the probability that the word is right: logistic (Platt 1999).
+    """Map the features of a word to the probability that the word is correct: logistic regression (Platt 1999).
 
-    confidence = sigmoid(posterior * logit(its share of the N-best) + alignment * logit(its acoustic probability) +
-    offset).
+    confidence = sigmoid(posterior * logit(word posterior) + alignment * logit(acoustic probability) + offset).
+
+    Attributes:
+        posterior: weight of the logit of the word's posterior.
+        alignment: weight of the logit of the word's acoustic probability.
+        offset: added to both.
+
+    >>> round(Calibration(posterior=1.0, alignment=0.0)(0.8, 0.3), 3)
+    0.8
     """
 
     posterior: float = 0.5
     alignment: float = 0.5
     offset: float = 0.0
 
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (self.posterior, self.alignment, self.offset))):
+            raise ValueError("the weights of a calibration must be finite numbers")
+
     def __call__(self, posterior: float, alignment: float) -> float:
-        """Of two probabilities, a confidence from 0 to 1."""
+        """Return the confidence, 0 to 1, of a word with these features; see `ConfidenceFeatures`."""
         logit = self.posterior * _logit(posterior) + self.alignment * _logit(alignment) + self.offset
         return 1.0 / (1.0 + math.exp(-max(-30.0, min(30.0, logit))))
 
@@ -39,13 +51,21 @@ def word_posteriors(hypotheses: Sequence[Sequence[str]], scores: Sequence[float]
 
     Args:
         hypotheses: words of each, the best first.
-        scores: natural logarithms, not normalised.
+        scores: natural logarithms, not normalised; finite but for impossible hypotheses (-inf), which count nothing.
 
     Returns:
         for each word of the first hypothesis the share of the hypotheses' probability that has the word in its place.
+
+    Raises:
+        ValueError: NaN, or no finite score.
+
+    >>> word_posteriors([["GO", "HOME"], ["GO"]], [math.log(0.6), math.log(0.2)])
+    [1.0, 0.75]
     """
     best = hypotheses[0]
     highest = max(scores)
+    if not math.isfinite(highest) or any(map(math.isnan, scores)):
+        raise ValueError(f"word posteriors need finite scores, not {list(scores)}")
     shares = [math.exp(score - highest) for score in scores]
     total = sum(shares)
     sums = [0.0] * len(best)
@@ -58,23 +78,30 @@ def word_posteriors(hypotheses: Sequence[Sequence[str]], scores: Sequence[float]
     return [min(1.0, value) for value in sums]
 
 
-def fit_calibration(posteriors: Sequence[float], alignments: Sequence[float], right: Sequence[bool]) -> Calibration:
-    """The logistic regression of `right` on both probabilities of each word.
+def fit_calibration(
+    features: Sequence[ConfidenceFeatures], correct: Sequence[bool], start: Calibration | None = None
+) -> Calibration:
+    """Fit a logistic regression of `correct` on the features of words.
 
-    A little weight decay keeps it finite where all words are right; without words, the default.
+    Args:
+        features: of each word.
+        correct: whether each word is right.
+        start: a little weight decay pulls the fit towards it, which keeps the fit finite where all words are correct;
+            it is also the result without words. None: `Calibration()`.
     """
-    if not len(right):
-        return Calibration()
-    pairs = zip(posteriors, alignments, strict=True)
-    inputs = torch.tensor([[_logit(one), _logit(other), 1.0] for one, other in pairs], dtype=torch.float64)
-    signs = torch.tensor([1.0 if one else -1.0 for one in right], dtype=torch.float64)
-    start = torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)
-    weights = start.clone().requires_grad_()
+    start = start or Calibration()
+    if not len(correct):
+        return start
+    rows = [[_logit(word.posterior), _logit(word.alignment), 1.0] for word in features]
+    inputs = torch.tensor(rows, dtype=torch.float64)
+    signs = torch.tensor([1.0 if right else -1.0 for right in correct], dtype=torch.float64)
+    centre = torch.tensor([start.posterior, start.alignment, start.offset], dtype=torch.float64)
+    weights = centre.clone().requires_grad_()
     optimiser = torch.optim.LBFGS([weights], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        value = -F.logsigmoid(signs * (inputs @ weights)).sum() + 0.5 * (weights - start).square().sum()
+        value = -F.logsigmoid(signs * (inputs @ weights)).sum() + 0.5 * (weights - centre).square().sum()
         value.backward()
         return value
 
@@ -83,27 +110,30 @@ def fit_calibration(posteriors: Sequence[float], alignments: Sequence[float], ri
     return Calibration(*weights.tolist())
 
 
-def expected_calibration_error(confidences: Sequence[float], right: Sequence[bool], bins: int = 10) -> float:
-    """The mean gap between confidence and share of right words, over bins of like confidence (Guo et al. 2017, eq. 5).
+def expected_calibration_error(confidences: Sequence[float], correct: Sequence[bool], bins: int = 10) -> float:
+    """Compute the mean gap between confidence and accuracy over bins of equal width (Guo et al. 2017, equation 5).
 
     Args:
         confidences: 0 to 1, of each word.
-        right: whether the word was said.
-        bins: of equal width.
+        correct: whether each word is right.
+        bins: number of bins.
 
     Returns:
-        0 (as sure as it is right) to 1; 0 without words.
+        0 (confidences are accurate) to 1; 0 without words.
+
+    >>> expected_calibration_error([0.9, 0.9], [True, False])
+    0.4
     """
-    if not len(right):
+    if not len(correct):
         return 0.0
-    sure = torch.tensor(list(confidences), dtype=torch.float64)
-    correct = torch.tensor([float(one) for one in right], dtype=torch.float64)
-    which = (sure * bins).long().clamp(0, bins - 1)
+    confidence = torch.tensor(list(confidences), dtype=torch.float64)
+    accuracy = torch.tensor([float(right) for right in correct], dtype=torch.float64)
+    which = (confidence * bins).long().clamp(0, bins - 1)
 
     def sums(values: Tensor) -> Tensor:
         return torch.zeros(bins, dtype=torch.float64).index_add(0, which, values)
 
-    return float((sums(sure) - sums(correct)).abs().sum() / len(correct))
+    return float((sums(confidence) - sums(accuracy)).abs().sum() / len(correct))
 
 
 def _logit(probability: float) -> float:

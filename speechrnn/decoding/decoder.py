@@ -1,9 +1,9 @@
-"""One way from log-probabilities to words with times and confidences, greedily or by beam search."""
+"""Decoders: from log-probabilities to words with times and confidences, greedily or by beam search."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -16,44 +16,74 @@ from speechrnn.decoding.beam_search import beam_search
 from speechrnn.decoding.confidence import Calibration, word_posteriors
 from speechrnn.decoding.fusion import DecodingOptions, make_rescorer, make_scorers
 from speechrnn.decoding.greedy import best_paths
-from speechrnn.decoding.hypothesis import DecodingResult, Hypothesis, Word
+from speechrnn.decoding.hypothesis import ConfidenceFeatures, DecodingResult, Hypothesis, Word
 from speechrnn.decoding.rescoring import rescore
 from speechrnn.decoding.scorers.base import WeightedScorer
-from speechrnn.decoding.tuned_weights import TunedDecoding
+from speechrnn.decoding.tuned_weights import TunedDecoding, find_tuned
 from speechrnn.text.tokenizers import Tokenizer
+
+POSTERIOR_HYPOTHESES = 10  # from which confidences are computed, however many are asked for
+NO_EVIDENCE = 0.5  # the posterior of a word where no hypotheses were compared
 
 
 class Decoder(Protocol):
-    """What finds the words."""
+    """Decode log-probabilities into words."""
 
     @property
     def name(self) -> str:
-        """What transcripts say of it."""
+        """Return the name that transcripts give for the decoding."""
 
     def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
-        """(batch, frames, symbols) log-probabilities, (batch,) true frames -> what was said in each utterance."""
+        """Decode (batch, frames, symbols) log-probabilities with (batch,) true frames; a result an utterance."""
 
 
 @dataclass(frozen=True)
 class GreedyDecoder:
-    """Takes each frame's most probable symbol; a word is as sure as its letters."""
+    """Decode by each frame's most probable symbol.
+
+    Attributes:
+        tokenizer: of the acoustic model.
+        seconds_per_frame: time between two frames.
+        calibration: of the confidences; None: a word's confidence is its acoustic probability.
+        name: in transcripts.
+
+    >>> from speechrnn.text.tokenizers import CharTokenizer
+    >>> decoder = GreedyDecoder(CharTokenizer.build(["AB"]), seconds_per_frame=0.02)
+    >>> log_probs = torch.tensor([[[0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]]).log()
+    >>> decoder(log_probs, torch.tensor([2]))[0].texts
+    ('AB',)
+    """
 
     tokenizer: Tokenizer
     seconds_per_frame: float
+    calibration: Calibration | None = None
     name: str = "greedy"
 
     def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
-        """See `Decoder`."""
-        found = []
+        """Decode a batch; see `Decoder`."""
+        results = []
         for hypothesis, path, scores in best_paths(log_probs, frames):
             words = words_on_path(path, scores, self.tokenizer, self.seconds_per_frame)
-            found.append(DecodingResult(words, (self.tokenizer.decode(hypothesis.tokens),), (hypothesis,), len(path)))
-        return found
+            features = tuple(ConfidenceFeatures(NO_EVIDENCE, word.confidence) for word in words)
+            words = _with_confidences(words, features, self.calibration)
+            text = _text(self.tokenizer, hypothesis)
+            results.append(DecodingResult(words, (text,), (hypothesis,), len(path), features))
+        return results
 
 
 @dataclass(frozen=True)
 class BeamDecoder:
-    """Searches for the text that acoustic model and scorers like best, places it in time, and says how sure it is."""
+    """Decode by beam search: the text with the highest score from the acoustic model and all scorers.
+
+    Attributes:
+        tokenizer: of the acoustic model.
+        seconds_per_frame: time between two frames.
+        options: of the search.
+        scorers: fused into the search.
+        rescorer: ranks the hypotheses that the search has found; None: none.
+        calibration: of the confidences.
+        name: in transcripts.
+    """
 
     tokenizer: Tokenizer
     seconds_per_frame: float
@@ -64,41 +94,38 @@ class BeamDecoder:
     name: str = "beam"
 
     def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
-        """See `Decoder`."""
-        hypotheses = beam_search(log_probs, frames, self.scorers, self.options)
+        """Decode a batch; see `Decoder`."""
+        wanted = max(self.options.nbest, POSTERIOR_HYPOTHESES)
+        # Twice as many, since texts may differ in spaces only.
+        found = beam_search(log_probs, frames, self.scorers, replace(self.options, nbest=2 * wanted))
+        distinct = [self._distinct(hypotheses)[:wanted] for hypotheses in found]
         if self.rescorer is not None:
-            hypotheses = rescore(hypotheses, self.rescorer)
+            distinct = rescore(distinct, self.rescorer)
         log_probs = log_probs.cpu()
-        return [
-            self._place(one, row[:count])
-            for one, row, count in zip(hypotheses, log_probs, frames.tolist(), strict=True)
-        ]
+        rows = zip(distinct, log_probs, frames.tolist(), strict=True)
+        return [self._result(hypotheses, row[:count]) for hypotheses, row, count in rows]
 
-    def _place(self, hypotheses: list[Hypothesis], log_probs: Tensor) -> DecodingResult:
-        texts = tuple(self.tokenizer.decode(hypothesis.tokens) for hypothesis in hypotheses)
-        words = align_words(log_probs, hypotheses[0].tokens, self.tokenizer, self.seconds_per_frame)
-        if len(hypotheses) == 1:
-            posteriors = [1.0] * len(
-                words
-            )  # without an alignment of the hypothesis with itself, which takes its square
+    def _distinct(self, hypotheses: list[Hypothesis]) -> list[Hypothesis]:
+        """Drop hypotheses whose text, but for spaces, is that of a better one."""
+        best: dict[str, Hypothesis] = {}
+        for hypothesis in hypotheses:
+            best.setdefault(_text(self.tokenizer, hypothesis), hypothesis)
+        return list(best.values())
+
+    def _result(self, hypotheses: list[Hypothesis], log_probs: Tensor) -> DecodingResult:
+        best, compared = hypotheses[0], hypotheses[:POSTERIOR_HYPOTHESES]
+        words = align_words(log_probs, best.tokens, self.tokenizer, self.seconds_per_frame, best.open_word)
+        texts = tuple(_text(self.tokenizer, hypothesis) for hypothesis in hypotheses)
+        if len(compared) == 1:
+            posteriors = [1.0] * len(words)
         else:
-            posteriors = word_posteriors(
-                [text.split() for text in texts], [hypothesis.score for hypothesis in hypotheses]
-            )
-        sure = tuple(
-            Word(word.word, word.start, word.end, self.calibration(posterior, word.confidence))
-            for word, posterior in zip(words, posteriors, strict=True)
-        )
-        return DecodingResult(sure, texts, tuple(hypotheses), len(log_probs))
-
-
-def system_name(options: DecodingOptions, language_model: str | Path | None) -> str:
-    """What the way of decoding is called in results: greedy, beam (with a language model), ngram, or bare_beam."""
-    if options.name == "greedy":
-        return "greedy"
-    if language_model is not None:
-        return "beam"
-    return "ngram" if options.ngram is not None else "bare_beam"
+            scores = [hypothesis.score for hypothesis in compared]
+            posteriors = word_posteriors([text.split() for text in texts[: len(compared)]], scores)
+        pairs = zip(posteriors, words, strict=True)
+        features = tuple(ConfidenceFeatures(posterior, word.confidence) for posterior, word in pairs)
+        words = _with_confidences(words, features, self.calibration)
+        shown = slice(self.options.nbest)
+        return DecodingResult(words, texts[shown], tuple(hypotheses[shown]), len(log_probs), features)
 
 
 def make_decoder(
@@ -109,22 +136,43 @@ def make_decoder(
     tuned: Mapping[str, TunedDecoding],
     device: torch.device | str = "cpu",
 ) -> Decoder:
-    """The decoder that the options ask for.
+    """Make the decoder that the options name.
 
     Args:
+        options: of decoding.
         language_model: a language model directory, or None.
         tokenizer: of the acoustic model.
-        tuned: what tuning found for each system; see `tuned.read_tuned`.
+        seconds_per_frame: time between two frames.
+        tuned: weights and calibrations; see `read_tuned`.
+        device: of the log-probabilities.
 
     Raises:
-        UserError: see `fusion.make_scorers`; a language model beside greedy decoding, which would not ask it.
+        UserError: see `make_scorers`; a language model beside greedy decoding, which does not use it.
+
+    >>> from speechrnn.text.tokenizers import CharTokenizer
+    >>> make_decoder(DecodingOptions(), None, CharTokenizer.build(["ABC"]), seconds_per_frame=0.02, tuned={}).name
+    'greedy'
     """
+    if options.name == "greedy" and language_model is not None:
+        raise UserError(f"language_model={language_model} is not used by decoding=greedy; add decoding=beam.")
+    found = find_tuned(tuned, options, language_model)
     if options.name == "greedy":
-        if language_model is not None:
-            raise UserError(f"language_model={language_model} is not asked by decoding=greedy; add decoding=beam.")
-        return GreedyDecoder(tokenizer, seconds_per_frame)
-    found = tuned.get(system_name(options, language_model), TunedDecoding())
+        return GreedyDecoder(tokenizer, seconds_per_frame, found.calibration)
     folder = None if language_model is None else Path(language_model)
     scorers = make_scorers(options, folder, found.weights, tokenizer, device)
     rescorer = make_rescorer(options, tokenizer, device)
-    return BeamDecoder(tokenizer, seconds_per_frame, options, scorers, rescorer, found.calibration)
+    calibration = found.calibration or Calibration()
+    return BeamDecoder(tokenizer, seconds_per_frame, options, scorers, rescorer, calibration)
+
+
+def _text(tokenizer: Tokenizer, hypothesis: Hypothesis) -> str:
+    return " ".join(tokenizer.decode(hypothesis.tokens).split())
+
+
+def _with_confidences(
+    words: Sequence[Word], features: Sequence[ConfidenceFeatures], calibration: Calibration | None
+) -> tuple[Word, ...]:
+    if calibration is None:
+        return tuple(words)
+    pairs = zip(words, features, strict=True)
+    return tuple(replace(word, confidence=calibration(*of_word)) for word, of_word in pairs)

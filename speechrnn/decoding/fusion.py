@@ -1,4 +1,4 @@
-"""What is asked beside the acoustic model, as a configuration names it: language models, hot words, a lexicon."""
+"""Shallow fusion: the scorers that a configuration adds to the acoustic model, and their weights."""
 
 from __future__ import annotations
 
@@ -17,17 +17,23 @@ from speechrnn.decoding.scorers.hot_words import HotWords
 from speechrnn.decoding.scorers.lexicon import Lexicon, check_words
 from speechrnn.decoding.scorers.neural import NeuralModel
 from speechrnn.decoding.scorers.word import WordScorer
+from speechrnn.decoding.scorers.word_list import read_word_list, spell
 from speechrnn.nn.language import load_language
 from speechrnn.text.tokenizers import Tokenizer
 
-LANGUAGE, NGRAM, RESCORING = "language", "ngram", "rescoring"  # what the parts of a score are called
-SPACES = {" ", "|", "\u2581"}  # ways in which n-gram models of characters write the space
+LANGUAGE, NGRAM, RESCORING = "language", "ngram", "rescoring"  # names of scorers
+SPACES = {" ", "|", "\u2581"}  # spellings of the space in n-gram models of characters
 HOT_WORDS, LEXICON, LENGTH = "hot_words", "lexicon", "length"
+DEFAULT_WEIGHT = 0.5  # of a language model, and the bonus of a word, where neither options nor tuning set it
 
 
 @dataclass(frozen=True)
 class DecodingOptions(BeamOptions):
-    """How words are found; conf/decoding explains each key. Weights of None are those that tuning found."""
+    """Options of decoding; conf/decoding explains each key. Weights of None are those that tuning found.
+
+    >>> DecodingOptions(name="beam", hot_words=("ADA LOVELACE",)).nbest
+    10
+    """
 
     name: Literal["greedy", "beam"] = "greedy"
     nbest: int = field(default=10, metadata={"min": 1})
@@ -47,15 +53,17 @@ class DecodingOptions(BeamOptions):
 
 @dataclass(frozen=True)
 class Weights:
-    """How much each opinion counts beside the acoustic model's.
+    """Weights of the scorers beside the acoustic model; None: not tuned.
 
     Attributes:
-        length_reward: natural logarithm, for each word.
+        language_weight: of the language model.
+        ngram_weight: of the n-gram model.
+        length_reward: added for each word, natural logarithm.
     """
 
-    language_weight: float = 0.5
-    ngram_weight: float = 0.5
-    length_reward: float = 0.5
+    language_weight: float | None = None
+    ngram_weight: float | None = None
+    length_reward: float | None = None
 
 
 def make_scorers(
@@ -65,18 +73,20 @@ def make_scorers(
     tokenizer: Tokenizer,
     device: torch.device | str = "cpu",
 ) -> list[WeightedScorer]:
-    """All that the options name.
+    """Make all scorers that the options name, in the order in which results list them.
 
     Args:
+        options: of decoding.
         language_model: a language model directory, or None.
-        weights: where the options have none.
+        weights: used where the options have none; DEFAULT_WEIGHT where both have none.
         tokenizer: of the acoustic model.
+        device: of the scorers' states.
 
     Raises:
         UserError: a file or a model is missing or damaged, or does not fit to the acoustic model.
     """
     scorers = []
-    known: Sequence[str] | None = None  # all words of a word model, if there is one
+    known: Sequence[str] | None = None  # the vocabulary of a word model, if there is one
     if language_model is not None:
         scorer, words = make_language_scorer(language_model, tokenizer, options.unknown_penalty, device)
         known = words or known
@@ -89,10 +99,10 @@ def make_scorers(
         reward = _first(options.length_reward, weights.length_reward)
         scorers.append(WeightedScorer(WordInsertionBonus(tokenizer, "word", device), reward, LENGTH))
     if options.hot_words:
-        boosts = dict.fromkeys(options.hot_words, 1.0)
+        boosts = {spell(phrase, tokenizer) or phrase: 1.0 for phrase in options.hot_words}
         scorers.append(WeightedScorer(HotWords(boosts, tokenizer, device), options.hot_word_boost, HOT_WORDS))
     if options.lexicon is not None:
-        listed = _read_words(options.lexicon)
+        listed = read_word_list(options.lexicon, tokenizer)
         if known is not None and options.unknown_penalty is None:
             check_words(listed, known)
         weight = 1.0 if options.lexicon_mode == "restrict" else options.lexicon_penalty
@@ -101,15 +111,15 @@ def make_scorers(
 
 
 def reweigh(scorers: Sequence[WeightedScorer], weights: Weights) -> list[WeightedScorer]:
-    """The same scorers with other weights; hot words and a lexicon keep theirs."""
-    given = {LANGUAGE: weights.language_weight, NGRAM: weights.ngram_weight, LENGTH: weights.length_reward}
-    return [replace(one, weight=given.get(one.name, one.weight)) for one in scorers]
+    """Return the scorers with other weights; hot words, a lexicon, and those whose new weight is None keep theirs."""
+    named = {LANGUAGE: weights.language_weight, NGRAM: weights.ngram_weight, LENGTH: weights.length_reward}
+    return [replace(scorer, weight=_first(named.get(scorer.name), scorer.weight)) for scorer in scorers]
 
 
 def make_rescorer(
     options: DecodingOptions, tokenizer: Tokenizer, device: torch.device | str = "cpu"
 ) -> WeightedScorer | None:
-    """The language model that ranks the N-best anew, if there is one."""
+    """Make the scorer that ranks the N-best list anew; None where the options name none."""
     if options.rescoring_model is None:
         return None
     scorer, _ = make_language_scorer(options.rescoring_model, tokenizer, options.unknown_penalty, device)
@@ -119,8 +129,18 @@ def make_rescorer(
 def make_language_scorer(
     folder: Path, tokenizer: Tokenizer, unknown_penalty: float | None, device: torch.device | str
 ) -> tuple[Scorer, Sequence[str] | None]:
-    """The model of a language model directory, and its words if its tokens are words."""
+    """Make the scorer of a language model directory; return it and the model's words, None if its tokens are none.
+
+    Raises:
+        UserError: no such model, or one whose tokens do not fit to the acoustic model's.
+    """
     model, own = load_language(folder)
+    if own.kind == "subword" and tokenizer.kind != "subword":
+        raise UserError(
+            f"The tokens of the language model {folder} are subwords, those of the acoustic model {tokenizer.kind}s: "
+            "train one by `speechrnn text_prediction` with tokenizer=char (or word) normalisation=standard on the same "
+            "text."
+        )
     neural = NeuralModel(model.to(device))
     if own.kind == "word" and tokenizer.kind != "word":
         return WordScorer(neural, own.symbols, tokenizer, unknown_penalty, device), own.symbols
@@ -130,26 +150,18 @@ def make_language_scorer(
 def make_ngram_scorer(
     path: Path, tokenizer: Tokenizer, unknown_penalty: float | None, device: torch.device | str
 ) -> tuple[Scorer, Sequence[str] | None]:
-    """The model of an ARPA or KenLM file, of words, or of the acoustic model's labels where those are its tokens."""
+    """Make the scorer of an n-gram file; return it and the model's words, None if its tokens are the labels.
+
+    Raises:
+        UserError: see `read_ngram`; a model that does not fit to the acoustic model.
+    """
     own = read_ngram(path, None, device)
-    # A text of words holds no word that is a space, and some that no label is.
+    # A model of words has no word that is a space, and lacks some label.
     if SPACES & set(own.words) or set(tokenizer.symbols[1:]) <= set(own.words):
         same = read_ngram(path, tokenizer, device)
         return LabelScorer(same, torch.arange(len(tokenizer), device=device)), None
     return WordScorer(own, own.words, tokenizer, unknown_penalty, device), own.words
 
 
-def _first(chosen: float | None, tuned: float) -> float:
-    return tuned if chosen is None else chosen
-
-
-def _read_words(path: Path) -> list[str]:
-    """The words of a lexicon: the first of each line, so that a pronouncing dictionary serves as well."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-        raise UserError(
-            f"decoding.lexicon={path} cannot be read: {reason}; give a text file, one word a line."
-        ) from error
-    return [line.split()[0] for line in lines if line.strip()]
+def _first(*weights: float | None) -> float:
+    return next((weight for weight in weights if weight is not None), DEFAULT_WEIGHT)

@@ -11,20 +11,23 @@ from speechrnn.nn.acoustic import BLANK
 
 
 def greedy(log_probs: Tensor, frames: Tensor) -> list[Hypothesis]:
-    """Decodes a batch.
+    """Decode a batch greedily.
 
     Args:
-        log_probs: (batch, frames, symbols).
+        log_probs: (batch, frames, symbols) natural logarithms.
         frames: (batch,) true frames.
 
     Returns:
-        one hypothesis an utterance; its score is the log-probability of its best path, which bounds its own from below.
+        one hypothesis an utterance; its score is the log-probability of its best path, a lower bound of its own.
+
+    >>> greedy(torch.tensor([[[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]]]).log(), torch.tensor([3]))[0].tokens
+    (1,)
     """
     return [hypothesis for hypothesis, _, _ in best_paths(log_probs, frames)]
 
 
 def best_paths(log_probs: Tensor, frames: Tensor) -> list[tuple[Hypothesis, np.ndarray, np.ndarray]]:
-    """As `greedy`, with the path of each hypothesis: (frames,) symbols, and (frames,) their log-probabilities."""
+    """Decode as `greedy`, with the path of each hypothesis: (frames,) symbols and (frames,) log-probabilities."""
     values, symbols = log_probs.max(dim=2)
     inside = torch.arange(log_probs.shape[1], device=frames.device) < frames[:, None]
     scores = (values * inside).sum(1).tolist()

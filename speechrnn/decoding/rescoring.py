@@ -1,7 +1,8 @@
-"""A second opinion on the N-best: a language model too large for the search ranks what the search has found."""
+"""N-best rescoring: a language model too large for the search ranks the hypotheses that the search has found."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -12,13 +13,14 @@ from speechrnn.decoding.scorers.base import WeightedScorer
 
 
 def rescore(hypotheses: Sequence[Sequence[Hypothesis]], scorer: WeightedScorer) -> list[list[Hypothesis]]:
-    """Adds what a scorer says of each whole hypothesis, and ranks the hypotheses of each utterance anew.
+    """Add a scorer's score to each whole hypothesis and rank the hypotheses of each utterance anew.
 
-    All hypotheses of all utterances are scored together, label by label.
+    All hypotheses of all utterances are scored together, label by label. A hypothesis that the scorer forbids is
+    dropped; where it forbids all of an utterance, these stay as they are, without its part.
 
     Args:
         hypotheses: of each utterance, as `beam_search` returns them.
-        scorer: whose name is new among the hypotheses' parts.
+        scorer: its name must be new among the hypotheses' parts.
     """
     flat = [hypothesis for utterance in hypotheses for hypothesis in utterance]
     lengths = torch.tensor([len(hypothesis.tokens) for hypothesis in flat])
@@ -33,13 +35,14 @@ def rescore(hypotheses: Sequence[Sequence[Hypothesis]], scorer: WeightedScorer) 
         totals[going] += scorer.scorer.scores(states[going]).gather(1, following[:, None]).squeeze(1).double().cpu()
         states[going] = scorer.scorer.extend(states[going], following)
     totals += scorer.scorer.finish(states).double().cpu()
-    added = iter(zip(totals.tolist(), scorer.weigh(totals).tolist(), strict=True))
+    scores = iter(zip(totals.tolist(), scorer.weigh(totals).tolist(), strict=True))
     results = []
     for utterance in hypotheses:
-        scored = []
+        rescored = []
         for hypothesis in utterance:
-            part, weighted = next(added)
-            parts = {**hypothesis.parts, scorer.name: part}
-            scored.append(replace(hypothesis, score=hypothesis.score + weighted, parts=parts))
-        results.append(sorted(scored, key=lambda hypothesis: -hypothesis.score))
+            part, weighted = next(scores)
+            if math.isfinite(part):
+                parts = {**hypothesis.parts, scorer.name: part}
+                rescored.append(replace(hypothesis, score=hypothesis.score + weighted, parts=parts))
+        results.append(sorted(rescored or utterance, key=lambda hypothesis: -hypothesis.score))
     return results

@@ -1,10 +1,16 @@
-"""What tuning found for a model: weights and calibration, kept in decoding.json beside its weights."""
+"""Tuned weights and calibrations of a model's decoding systems, kept in decoding.json beside its weights.
+
+There is an entry for each combination of models that was tuned, under their fingerprints, so that another language
+model or n-gram model has an entry of its own. Files of earlier versions have entries under the names of systems
+("beam", "ngram"), and 0 for the weight of a model that was absent; both are read.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,26 +18,85 @@ from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.decoding.confidence import Calibration
-from speechrnn.decoding.fusion import Weights
+from speechrnn.decoding.fusion import DecodingOptions, Weights
+from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
 
 FILE = "decoding.json"
+
+_BY_NAME = ("beam", "ngram")  # entries of earlier versions
 
 
 @dataclass(frozen=True)
 class TunedDecoding:
-    """What suits one system.
+    """The tuning of one decoding system.
 
     Attributes:
-        figures: what it came to on the dev part, for whoever finds the file.
+        weights: of its models; those that were not tuned are None.
+        calibration: of its confidences; None: not calibrated.
+        figures: error rates and calibration error on the dev part.
+        system: name of the system, for readers of the file; see `system_name`.
     """
 
     weights: Weights = field(default_factory=Weights)
-    calibration: Calibration = field(default_factory=Calibration)
+    calibration: Calibration | None = None
     figures: dict[str, float] = field(default_factory=dict)
+    system: str = ""
+
+
+def system_name(options: DecodingOptions, language_model: str | Path | None) -> str:
+    """Return the name of a decoding system in results: greedy, beam (with a language model), ngram, or bare_beam.
+
+    >>> system_name(DecodingOptions(name="beam"), "outputs/text_prediction/books/language")
+    'beam'
+    """
+    if options.name == "greedy":
+        return "greedy"
+    if language_model is not None:
+        return "beam"
+    return "ngram" if options.ngram is not None else "bare_beam"
+
+
+def system_key(options: DecodingOptions, language_model: str | Path | None) -> str:
+    """Return the key of a decoding system in decoding.json: its kind and the fingerprints of its models.
+
+    A model that cannot be read has an empty fingerprint; loading it will say why.
+
+    >>> system_key(DecodingOptions(), None)
+    'greedy'
+    """
+    if options.name == "greedy":
+        return "greedy"
+    models = {"language": language_model, "ngram": options.ngram, "rescoring": options.rescoring_model}
+    parts = [f"{kind}:{_fingerprint(Path(path))}" for kind, path in models.items() if path is not None]
+    return " ".join(parts) or "bare_beam"
+
+
+def find_tuned(
+    tuned: Mapping[str, TunedDecoding], options: DecodingOptions, language_model: str | Path | None
+) -> TunedDecoding:
+    """Return the tuning of a decoding system.
+
+    Where its combination of models was not tuned, that of the language model without the others stands for it, and
+    then an entry of an earlier version; weights that these lack are None.
+
+    Args:
+        tuned: as `read_tuned` returns it.
+        options: of decoding.
+        language_model: a language model directory, or None.
+    """
+    if not tuned:
+        return TunedDecoding()
+    candidates = [system_key(options, language_model)]
+    if options.rescoring_model is not None:
+        candidates.append(system_key(replace(options, rescoring_model=None), language_model))
+    if language_model is not None:
+        candidates.append(system_key(replace(options, rescoring_model=None, ngram=None), language_model))
+    candidates.append(system_name(options, language_model))
+    return next((tuned[key] for key in candidates if key in tuned), TunedDecoding())
 
 
 def read_tuned(folder: str | Path) -> dict[str, TunedDecoding]:
-    """What lies in an acoustic model's directory, by system; nothing where nothing was tuned.
+    """Read the decoding.json of an acoustic model's directory: entries by key; {} where there is none.
 
     Raises:
         UserError: the file is damaged.
@@ -41,14 +106,44 @@ def read_tuned(folder: str | Path) -> dict[str, TunedDecoding]:
         return {}
     try:
         systems = json.loads(path.read_text(encoding="utf-8"))
-        return {name: build(TunedDecoding, one, name) for name, one in systems.items()}
-    except (OSError, ValueError, AttributeError, UserError) as error:
+        return {name: _entry(name, values) for name, values in systems.items()}
+    except (OSError, ValueError, AttributeError, RecursionError, UserError) as error:
         raise UserError(f"{path} is damaged ({error}); remove it, or run `speechrnn tune` again.") from error
 
 
 def write_tuned(folder: str | Path, tuned: Mapping[str, TunedDecoding]) -> None:
-    """Writes them all, in place of what lay there."""
-    systems: dict[str, Any] = {name: asdict(one) for name, one in tuned.items()}
+    """Write all entries into the decoding.json of a model directory, in place of those that were there.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    systems: dict[str, Any] = {name: asdict(entry) for name, entry in tuned.items()}
     with atomic_write(Path(folder) / FILE) as file:
-        json.dump(systems, file, indent=2)
+        json.dump(systems, file, indent=2, allow_nan=False)
         file.write("\n")
+
+
+def _entry(name: str, values: Mapping[str, Any]) -> TunedDecoding:
+    entry = build(TunedDecoding, values, name)
+    if name not in _BY_NAME:
+        return entry
+    weights = entry.weights
+    return replace(
+        entry,
+        weights=replace(
+            weights, language_weight=weights.language_weight or None, ngram_weight=weights.ngram_weight or None
+        ),
+    )
+
+
+def _fingerprint(path: Path) -> str:
+    """Return the digest of a model directory's or a file's bytes; "" where it cannot be read."""
+    digest = hashlib.sha256()
+    try:
+        for file in (path / DESCRIPTION, path / WEIGHTS) if path.is_dir() else (path,):
+            with file.open("rb") as content:
+                while block := content.read(2**20):
+                    digest.update(block)
+    except OSError:
+        return ""
+    return digest.hexdigest()[:16]

@@ -1,4 +1,8 @@
-"""Weights and confidences that suit a held-out part of the training data, never the test part."""
+"""Tuning on a held-out part of the training data, never the test part: weights of the models, calibrated confidences.
+
+Calibration is cross-fitted: the dev part is split in two, and the confidences of each half come from weights that were
+tuned on the other half. So no word whose confidence is calibrated had a part in the choice of the weights.
+"""
 
 from __future__ import annotations
 
@@ -13,19 +17,20 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from speechrnn.decoding.confidence import Calibration, expected_calibration_error, fit_calibration
-from speechrnn.decoding.decoder import BeamDecoder
-from speechrnn.decoding.fusion import LANGUAGE, NGRAM, DecodingOptions, Weights, reweigh
-from speechrnn.decoding.hypothesis import DecodingResult
+from speechrnn.decoding.decoder import BeamDecoder, Decoder
+from speechrnn.decoding.fusion import LANGUAGE, LENGTH, NGRAM, DecodingOptions, Weights, reweigh
+from speechrnn.decoding.hypothesis import ConfidenceFeatures, DecodingResult
 from speechrnn.decoding.tuned_weights import TunedDecoding
 from speechrnn.evaluation.metrics import HIT, Errors, align, character_errors, word_errors
 
-BATCH = 16  # utterances decoded together
+BATCH_SIZE = 16  # utterances decoded together
+GREEDY_START = Calibration(0.0, 1.0, 0.0)  # the acoustic probability as it is
 
 logger = logging.getLogger("speechrnn")
 
 
 class Emission(NamedTuple):
-    """What the acoustic model gave for an utterance, (frames, symbols) log-probabilities, and what was said."""
+    """An utterance: (frames, symbols) log-probabilities of the acoustic model, and the reference text."""
 
     log_probs: Tensor
     reference: str
@@ -33,90 +38,167 @@ class Emission(NamedTuple):
 
 @dataclass(frozen=True)
 class TuningOptions:
-    """The values that are tried, each with each."""
+    """The grid of weights; each is tried with each.
+
+    Attributes:
+        weights: of the language model and of the n-gram model.
+        rewards: added for each word, natural logarithm.
+    """
 
     weights: tuple[float, ...] = field(default=(0.2, 0.4, 0.6, 0.8, 1.0), metadata={"min": 0.0})
     rewards: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0)
 
 
-def tune(decoder: BeamDecoder, emissions: Sequence[Emission], options: TuningOptions) -> TunedDecoding:
-    """Tries all weights, takes those with the fewest word errors, and calibrates the confidences with them.
+class CalibrationData(NamedTuple):
+    """The words of one half of the utterances: features, and whether each is correct."""
 
-    Among as many word errors, fewer character errors decide, and then smaller weights. What the decoder's own options
-    say is not tried otherwise.
+    features: list[ConfidenceFeatures]
+    correct: list[bool]
+
+
+def tune(decoder: Decoder, emissions: Sequence[Emission], options: TuningOptions) -> TunedDecoding:
+    """Find the weights with the fewest word errors, and calibrate the confidences.
+
+    Among weights with equally many word errors, fewer character errors decide, then smaller weights. Weights that the
+    decoder's own options set stay. A greedy decoder has no weights; its confidences are calibrated.
 
     Args:
-        decoder: whose scorers are weighed.
-        emissions: of the dev part; computed once, decoded for each pair of weights.
+        decoder: greedy, or a beam search with its scorers.
+        emissions: of the dev part; computed once, decoded with each combination of weights.
+        options: the grid.
+
+    Returns:
+        the weights, the calibration, and figures on the dev part: "wer", "cer", "utterances", and
+        "calibration_error", where each half was calibrated on the other.
     """
     emissions = sorted(emissions, key=lambda emission: len(emission.log_probs))
-    results = []
-    for weights in _grid(decoder.options, {one.name for one in decoder.scorers}, options):
-        found = decode(replace(decoder, scorers=reweigh(decoder.scorers, weights)), emissions)
-        words, letters = _errors(found, emissions)
-        size = (weights.language_weight, weights.ngram_weight, weights.length_reward)
-        results.append(((words.errors, letters.errors, *size), weights, words, letters))
-    _, best, words, letters = min(results, key=lambda result: result[0])
-    decoder = replace(decoder, scorers=reweigh(decoder.scorers, best))
-    calibration, error = calibrate(decoder, emissions)
-    figures = {"wer": words.rate, "cer": letters.rate, "calibration_error": error, "utterances": len(emissions)}
+    if not isinstance(decoder, BeamDecoder):
+        tuned, results = Weights(), decode(decoder, emissions)
+        halves = _halves(results, results, emissions)
+        start = GREEDY_START
+    else:
+        start = Calibration()
+        grid = _grid(decoder.options, {scorer.name for scorer in decoder.scorers}, options)
+        counts = [_error_counts(decode(_weighted(decoder, weights), emissions), emissions) for weights in grid]
+        tuned = _best(grid, counts, slice(None))
+        results = decode(_weighted(decoder, tuned), emissions)
+        cross = (_best(grid, counts, slice(1, None, 2)), _best(grid, counts, slice(0, None, 2)))
+        even, odd = (
+            results if weights == tuned else decode(_weighted(decoder, weights), emissions) for weights in cross
+        )
+        halves = _halves(even, odd, emissions)
+    calibration, error = calibrate(halves, start)
+    words, characters = (sum(counts, Errors()) for counts in _error_counts(results, emissions))
+    figures = {"wer": words.rate, "cer": characters.rate, "calibration_error": error, "utterances": len(emissions)}
     logger.info(
-        "TunedDecoding on %d utterances: language %g, n-gram %g, reward %g a word: WER %.2f %%, CER %.2f %%",
-        *(len(emissions), best.language_weight, best.ngram_weight, best.length_reward),
-        *(100 * words.rate, 100 * letters.rate),
+        "Tuned on %d utterances: %s WER %.2f %%, CER %.2f %%, calibration error %.3f",
+        len(emissions),
+        "".join(f"{name} {weight:g}, " for name, weight in _named(tuned).items()),
+        100 * words.rate,
+        100 * characters.rate,
+        error,
     )
-    return TunedDecoding(best, calibration, figures)
+    return TunedDecoding(tuned, calibration, figures)
 
 
-def decode(decoder: BeamDecoder, emissions: Sequence[Emission]) -> list[DecodingResult]:
-    """What a decoder finds, in order; those of like length should stand together."""
-    found: list[DecodingResult] = []
-    for start in range(0, len(emissions), BATCH):
-        rows = [emission.log_probs for emission in emissions[start : start + BATCH]]
-        found += decoder(pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows]))
-    return found
+def decode(decoder: Decoder, emissions: Sequence[Emission]) -> list[DecodingResult]:
+    """Decode utterances in order, in batches; sort them by length beforehand."""
+    results: list[DecodingResult] = []
+    for start in range(0, len(emissions), BATCH_SIZE):
+        rows = [emission.log_probs for emission in emissions[start : start + BATCH_SIZE]]
+        results += decoder(pad_sequence(rows, batch_first=True), torch.tensor([len(row) for row in rows]))
+    return results
 
 
-def calibrate(decoder: BeamDecoder, emissions: Sequence[Emission]) -> tuple[Calibration, float]:
-    """The calibration that fits, and the calibration error that is left on the same utterances."""
-    posteriors, alignments = (
-        [word.confidence for one in decode(replace(decoder, calibration=view), emissions) for word in one.words]
-        for view in (Calibration(1.0, 0.0, 0.0), Calibration(0.0, 1.0, 0.0))
-    )
-    found = decode(decoder, emissions)
-    right = [
-        mark
-        for one, emission in zip(found, emissions, strict=True)
-        for mark in correct_words(emission.reference, one.texts[0])
-    ]
-    calibration = fit_calibration(posteriors, alignments, right)
-    confidences = [calibration(*both) for both in zip(posteriors, alignments, strict=True)]
-    return calibration, expected_calibration_error(confidences, right)
+def calibrate(
+    halves: tuple[CalibrationData, CalibrationData], start: Calibration | None = None
+) -> tuple[Calibration, float]:
+    """Fit a calibration on both halves.
+
+    Args:
+        halves: words of either half of the utterances.
+        start: see `fit_calibration`.
+
+    Returns:
+        the calibration, and the calibration error of each half under a calibration that was fitted on the other.
+    """
+    first, second = halves
+    confidences: list[float] = []
+    for own, other in ((first, second), (second, first)):
+        held_out = fit_calibration(other.features, other.correct, start)
+        confidences += [held_out(*features) for features in own.features]
+    correct = [*first.correct, *second.correct]
+    calibration = fit_calibration([*first.features, *second.features], correct, start)
+    return calibration, expected_calibration_error(confidences, correct)
 
 
 def correct_words(reference: str, hypothesis: str) -> list[bool]:
-    """For each word of a hypothesis whether it was said."""
+    """Return for each word of a hypothesis whether it is aligned with the same word of the reference.
+
+    >>> correct_words("GO HOME NOW", "GO HOMES NOW")
+    [True, False, True]
+    """
     edits = align(reference.split(), hypothesis.split())
     return [edit.op == HIT for edit in edits if edit.hypothesis is not None]
 
 
-def _errors(found: Sequence[DecodingResult], emissions: Sequence[Emission]) -> tuple[Errors, Errors]:
+def _weighted(decoder: BeamDecoder, weights: Weights) -> BeamDecoder:
+    return replace(decoder, scorers=reweigh(decoder.scorers, weights))
+
+
+def _error_counts(
+    results: Sequence[DecodingResult], emissions: Sequence[Emission]
+) -> tuple[list[Errors], list[Errors]]:
+    """Return word errors and character errors of each utterance."""
     references = [emission.reference for emission in emissions]
-    texts = [one.texts[0] for one in found]
-    return sum(word_errors(references, texts), Errors()), sum(character_errors(references, texts), Errors())
+    texts = [result.texts[0] for result in results]
+    return word_errors(references, texts), character_errors(references, texts)
+
+
+def _best(grid: Sequence[Weights], counts: Sequence[tuple[list[Errors], list[Errors]]], part: slice) -> Weights:
+    """Return the weights with the fewest errors on a part of the utterances."""
+
+    def rank(number: int) -> tuple[float, ...]:
+        errors = (sum(each.errors for each in column[part]) for column in counts[number])
+        return (*errors, *_named(grid[number]).values())
+
+    return grid[min(range(len(grid)), key=rank)]
+
+
+def _halves(
+    even: Sequence[DecodingResult], odd: Sequence[DecodingResult], emissions: Sequence[Emission]
+) -> tuple[CalibrationData, CalibrationData]:
+    """Take every second utterance from either decoding of all of them; the words of both halves."""
+    halves = []
+    for start, results in enumerate((even, odd)):
+        pairs = list(zip(results, emissions, strict=True))[start::2]
+        halves.append(
+            CalibrationData(
+                [features for result, _ in pairs for features in result.features],
+                [right for result, emission in pairs for right in correct_words(emission.reference, result.texts[0])],
+            )
+        )
+    return halves[0], halves[1]
+
+
+def _named(weights: Weights) -> dict[str, float]:
+    names = {"language": weights.language_weight, "n-gram": weights.ngram_weight, "word bonus": weights.length_reward}
+    return {name: weight for name, weight in names.items() if weight is not None}
 
 
 def _grid(fixed: DecodingOptions, names: set[str], options: TuningOptions) -> list[Weights]:
-    def values(chosen: float | None, tried: Sequence[float], needed: bool) -> Sequence[float]:
-        if chosen is not None:
-            return (chosen,)
-        return tried if needed else (0.0,)
+    """Return all combinations; a weight is None where there is no such scorer."""
+
+    def values(chosen: float | None, tried: Sequence[float], scorer: bool) -> Sequence[float] | tuple[None]:
+        if not scorer:
+            return (None,)
+        return tried if chosen is None else (chosen,)
 
     return [
-        Weights(*each)
-        for each in itertools.product(
+        Weights(*combination)
+        for combination in itertools.product(
             values(fixed.language_weight, options.weights, LANGUAGE in names),
             values(fixed.ngram_weight, options.weights, NGRAM in names),
-            values(fixed.length_reward, options.rewards, True),
+            values(fixed.length_reward, options.rewards, LENGTH in names),
         )
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from lhotse import CutSet
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import batch_by_length, examples, load_all
 from speechrnn.decoding.confidence import expected_calibration_error
-from speechrnn.decoding.decoder import BeamDecoder, Decoder, make_decoder, system_name
+from speechrnn.decoding.decoder import Decoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, write_tuned
+from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, system_key, system_name, write_tuned
 from speechrnn.decoding.tuning import Emission, TuningOptions, correct_words
 from speechrnn.decoding.tuning import tune as search_weights
 from speechrnn.evaluation.metrics import score
@@ -99,10 +100,10 @@ def tune_run(
 ) -> TunedDecoding:
     """Tune one system on the dev part of a run's folder, whatever the run's configuration.
 
-    The result is written beside the acoustic model's weights.
+    The result, and the calibration of greedy confidences, are written beside the acoustic model's weights.
 
     Raises:
-        UserError: no dev part there, or nothing to tune; see `make_decoder`.
+        UserError: no dev part there; see `make_decoder`.
     """
     path, model = run / "prepared" / DEV, run / "acoustic"
     if not path.is_file():
@@ -112,9 +113,12 @@ def tune_run(
     transcriber = Transcriber.load(model, device, precision="float32")
     found = read_tuned(model)
     fit = transcriber.tokenizer, transcriber.model.seconds_per_frame, found, transcriber.device
-    decoder = make_decoder(decoding, language_model, *fit)
-    if not isinstance(decoder, BeamDecoder):
-        raise UserError("decoding=greedy has nothing to tune; use decoding=beam.")
-    tuned = search_weights(decoder, compute_part_emissions(transcriber, path, batch_seconds), tuning)
-    write_tuned(model, {**found, system_name(decoding, language_model): tuned})
-    return tuned
+    wanted = [(decoding, language_model)]
+    if decoding.name != "greedy":
+        wanted.insert(0, (DecodingOptions(), None))
+    decoders = [make_decoder(options, folder, *fit) for options, folder in wanted]
+    emissions = compute_part_emissions(transcriber, path, batch_seconds)
+    for system, decoder in zip(wanted, decoders, strict=True):
+        found[system_key(*system)] = replace(search_weights(decoder, emissions, tuning), system=system_name(*system))
+    write_tuned(model, found)
+    return found[system_key(*wanted[-1])]

@@ -16,11 +16,11 @@ from speechrnn.data.corpora import CorpusOptions
 from speechrnn.data.corpora.prepare import Prepared, prepare
 from speechrnn.data.texts import TextOptions, text_options, text_parts
 from speechrnn.data.texts.prepare import normalised
-from speechrnn.decoding.decoder import BeamDecoder, Decoder, make_decoder, system_name
+from speechrnn.decoding.decoder import Decoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
-from speechrnn.decoding.tuned_weights import read_tuned, write_tuned
+from speechrnn.decoding.tuned_weights import read_tuned, system_key, system_name, write_tuned
 from speechrnn.decoding.tuning import TuningOptions
 from speechrnn.decoding.tuning import tune as search_weights
 from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts, record_errors
@@ -156,25 +156,25 @@ class SpeechToText:
     def tune(self) -> None:
         """Tune the weights of the language models and the confidences on the dev part.
 
-        The result is written beside the acoustic model's weights. Without a beam search there is nothing to do.
+        The result is written beside the acoustic model's weights. Decoded greedily, there are only confidences.
 
         Raises:
-            UserError: the corpus has no dev part.
+            UserError: the corpus has no dev part, and a beam search is to be tuned.
         """
         options, run = self.options, self.run
-        if options.decoding.name == "greedy":
-            return
         corpus = self.prepare()
         if corpus.dev is None:
+            if options.decoding.name == "greedy":
+                return
             raise UserError("The corpus has no dev part to tune on; leave tune out of stages=[...].")
         transcriber = self._transcriber()
         emissions = compute_part_emissions(transcriber, corpus.dev, options.decode.batch_seconds)
         found = read_tuned(run.acoustic)
-        for name, decoder in self._systems(transcriber).items():
-            if isinstance(decoder, BeamDecoder):
-                logger.info("Tuning the decoding called %s", name)
-                found[name] = search_weights(decoder, emissions, options.tuning)
-                run.update_metrics("tuning", {name: asdict(found[name])})
+        for (decoding, model), (name, decoder) in zip(self._wanted(), self._systems(transcriber).items(), strict=True):
+            logger.info("Tuning the decoding called %s", name)
+            tuned = search_weights(decoder, emissions, options.tuning)
+            found[system_key(decoding, model)] = replace(tuned, system=name)
+            run.update_metrics("tuning", {name: asdict(tuned)})
         write_tuned(run.acoustic, found)
 
     def decode(self) -> None:
@@ -210,8 +210,8 @@ class SpeechToText:
     def _transcriber(self) -> Transcriber:
         return Transcriber.load(self.run.acoustic, self.options.trainer.device, precision="float32")
 
-    def _systems(self, transcriber: Transcriber) -> dict[str, Decoder]:
-        """Return the decoders that the run compares, by name; the last one is what the run is about.
+    def _wanted(self) -> list[tuple[DecodingOptions, Path | None]]:
+        """Return the options and the language model of each system that the run compares.
 
         Greedy; and for a beam search one with the n-gram model, and one with the language model.
         """
@@ -221,6 +221,10 @@ class SpeechToText:
             if run.ngram.is_file():
                 wanted.append((replace(options.decoding, ngram=run.ngram), None))
             wanted.append((options.decoding, options.language_model or run.language))
-        tuned = read_tuned(run.acoustic)
+        return wanted
+
+    def _systems(self, transcriber: Transcriber) -> dict[str, Decoder]:
+        """Return the decoders that the run compares, by name; the last one is what the run is about."""
+        tuned = read_tuned(self.run.acoustic)
         fit = transcriber.tokenizer, transcriber.model.seconds_per_frame, tuned, transcriber.device
-        return {system_name(decoding, model): make_decoder(decoding, model, *fit) for decoding, model in wanted}
+        return {system_name(decoding, model): make_decoder(decoding, model, *fit) for decoding, model in self._wanted()}

@@ -164,8 +164,8 @@ def test_so_it_is_with_scorers(log_probs: Tensor, weight: float, forbids: bool) 
     expected = {labels: score for labels, score in expected.items() if score > -math.inf}
     weighted = [WeightedScorer(scorer, weight, f"table {scorer.seed}") for scorer, weight in scorers]
     (hypotheses,) = search(log_probs, EVERYTHING, weighted)
+    assert all(math.isfinite(hypothesis.score) for hypothesis in hypotheses)
     if not expected:
-        assert all(hypothesis.score == -math.inf for hypothesis in hypotheses)
         return
     assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
     acoustic = all_readings(log_probs[0])
@@ -348,15 +348,15 @@ def test_memory_is_bounded(scored: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     options = BeamOptions(beam_size=6, nbest=3, **EXACT)
     scorers = [WeightedScorer(TableScorer(5), 0.3, "table")] if scored else []
     expected = search(log_probs, options, scorers, [400, 90])
-    monkeypatch.setattr(beam, "ENTRIES", 1000)
+    monkeypatch.setattr(beam, "CHILD_TABLE_ENTRIES", 1000)
     with torch.inference_mode():
         small_one = Search(log_probs, torch.tensor([400, 90]), scorers, options)
         small_one.run()
-        found = small_one.hypotheses()
+        found = small_one.results()
     # a hypothesis is at most as long as its frames, and those of an utterance share most of their prefixes
     assert small_one.trie.limit <= 1000 and small_one.trie.size <= 1000
-    if small_one.answers is not None:
-        assert small_one.answers.size <= 1000
+    if small_one.cache is not None:
+        assert small_one.cache.size <= 1000
     assert [[hypothesis.tokens for hypothesis in row] for row in found] == [
         [one.tokens for one in row] for row in expected
     ]
@@ -409,14 +409,15 @@ def test_what_is_forbidden() -> None:
     (hypotheses,) = search(log_probs, EVERYTHING, [WeightedScorer(Fixed(-math.inf, -1.0), 0.0, "lexicon")])
     assert [hypothesis.tokens for hypothesis in hypotheses] == [()]
     assert hypotheses[0].score == pytest.approx(math.log(0.02), abs=1e-5)
-    # where nothing may end, what comes nearest
+    # where nothing may end, not even the empty text, it is that, at a finite price
     ((best,),) = search(log_probs, BeamOptions(), [WeightedScorer(Fixed(0.0, -math.inf), 1.0, "lexicon")])
-    assert (best.tokens, best.score) == ((1,), -math.inf)
+    assert (best.tokens, best.open_word) == ((), (1,)) and best.parts == {"lexicon": beam.FLOOR}
     assert best.acoustic == pytest.approx(math.log(0.5 * 0.8 + 0.5 * 0.1 + 0.2 * 0.8), abs=1e-5)
+    assert best.score == pytest.approx(best.acoustic + beam.FLOOR)
     # where a label must be said and none may
     log_probs[0, 0, 0] = -math.inf
     ((best,),) = search(log_probs, BeamOptions(), [WeightedScorer(Fixed(-math.inf, 0.0), 1.0, "lexicon")])
-    assert (best.tokens, best.score, best.acoustic) == ((), -math.inf, -math.inf)
+    assert (best.tokens, best.score, best.acoustic) == ((), beam.FLOOR, beam.FLOOR)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

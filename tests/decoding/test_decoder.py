@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import math
+import tempfile
 from pathlib import Path
 
 import pytest
 import torch
 from helpers.emissions import TOKENIZER, emission
 from helpers.language_models import toy_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.confidence import Calibration
-from speechrnn.decoding.decoder import make_decoder, system_name
+from speechrnn.decoding.decoder import BeamDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions, Weights
 from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
-from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, write_tuned
+from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, system_key, write_tuned
 from speechrnn.nn.language import save_language
-from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, WordTokenizer
 
 # An A heard as an E: the acoustic model alone would write "THE CET".
 DOUBTFUL = emission("THE CAT", {5: ("E", 0.6)})
@@ -97,28 +101,95 @@ def test_hot_words_and_a_lexicon(tmp_path: Path) -> None:
 
 
 def test_what_was_tuned_is_used_where_the_options_say_nothing(letters: Path, tmp_path: Path) -> None:
-    write_tuned(tmp_path, {"ngram": TunedDecoding(Weights(0.0, 0.0, 0.0), Calibration(0.0, 0.0, 0.0), {"wer": 0.5})})
+    entry = TunedDecoding(Weights(None, 0.0, 0.0), Calibration(0.0, 0.0, 0.0), {"wer": 0.5})
+    write_tuned(tmp_path, {system_key(beam(ngram=letters), None): entry})
     tuned = read_tuned(tmp_path)
-    assert tuned["ngram"].figures == {"wer": 0.5}
     found = decode(beam(ngram=letters), **tuned)
     assert found.texts[0] == "THE CET"  # the weight is 0
     assert [word.confidence for word in found.words] == [0.5, 0.5]
     assert decode(beam(ngram=letters, ngram_weight=1.0), **tuned).texts[0] == "THE CAT"
-    assert read_tuned(tmp_path / "nowhere") == {}
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"ngram": 3}', '{"ngram": {"weights": {"langage_weight": 1}}}'])
-def test_a_damaged_file_of_weights(tmp_path: Path, text: str) -> None:
-    (tmp_path / "decoding.json").write_text(text)
-    with pytest.raises(UserError, match=r"decoding.json is damaged .* run `speechrnn tune` again"):
-        read_tuned(tmp_path)
+def test_an_ngram_model_beside_a_tuned_language_model_is_used(letters: Path, tmp_path: Path) -> None:
+    save_language(tmp_path, toy_model(len(TOKENIZER), embedding=6, units=10), TOKENIZER, {})
+    tuned = {system_key(beam(), tmp_path): TunedDecoding(Weights(0.1, None, 0.25))}
+    found = make_decoder(beam(ngram=letters), tmp_path, TOKENIZER, 0.03, tuned)
+    assert isinstance(found, BeamDecoder)
+    assert {scorer.name: scorer.weight for scorer in found.scorers} == {"language": 0.1, "ngram": 0.5, "length": 0.25}
 
 
-def test_the_names_of_systems(tmp_path: Path) -> None:
-    assert system_name(DecodingOptions(), None) == "greedy"
-    assert system_name(beam(), None) == "bare_beam"
-    assert system_name(beam(ngram=tmp_path), None) == "ngram"
-    assert system_name(beam(ngram=tmp_path), tmp_path) == "beam"
+@pytest.mark.parametrize("nbest", [1, 3, 50])
+def test_confidences_do_not_depend_on_nbest(nbest: int, letters: Path) -> None:
+    usual = decode(beam(ngram=letters, beam_size=30))
+    found = decode(beam(ngram=letters, beam_size=30, nbest=nbest))
+    assert found.words == usual.words and found.features == usual.features
+    assert found.texts[: min(nbest, 10)] == usual.texts[:nbest]
+    assert len(found.texts) == len(found.hypotheses) <= nbest
+
+
+def test_no_text_stands_twice_among_the_alternatives() -> None:
+    uncertain = emission("THE CAT", {3: ("A", 0.4), 5: ("E", 0.4)}, sure=0.9)
+    uncertain = torch.cat([uncertain, emission(" ", {0: ("T", 0.3)}, sure=0.6)[1:]])  # perhaps a space at the end
+    decoder = make_decoder(beam(beam_size=60, nbest=60), None, TOKENIZER, 0.03, {})
+    (found,) = decoder(uncertain[None], torch.tensor([len(uncertain)]))
+    assert len(found.texts) > 10 and len(set(found.texts)) == len(found.texts)
+    assert all(text == text.strip() for text in found.texts)
+
+
+def test_a_recording_that_ends_within_a_word_keeps_the_words_before(words: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "words.txt"
+    listed.write_text("THE\nCATTEDBEDDED\nTHEBES\nA\n")
+    cut = emission("THE CATTE")
+    for options in (beam(lexicon=listed), beam(ngram=words)):
+        decoder = make_decoder(options, None, TOKENIZER, 0.03, {})
+        log_probs = cut if options.ngram is None else emission("THE B")  # BED is a word of the model
+        (found,) = decoder(log_probs[None], torch.tensor([len(log_probs)]))
+        assert found.texts[0] == "THE", options
+        assert [word.word for word in found.words] == ["THE"]
+        assert found.words[0].end < 0.03 * 8  # the audio of the open word is not its
+        best = found.hypotheses[0]
+        if options.lexicon is not None:
+            assert TOKENIZER.decode(best.open_word).strip() == "CATTE"
+        numbers = [best.score, best.acoustic, *best.parts.values(), found.words[0].confidence]
+        assert all(map(math.isfinite, numbers))
+        weights = {scorer.name: scorer.weight for scorer in decoder.scorers}  # type: ignore[attr-defined]
+        expected = best.acoustic + sum(weights[name] * part for name, part in best.parts.items())
+        assert best.score == pytest.approx(expected, abs=1e-4)
+
+
+@settings(max_examples=30)
+@given(st.text("ABCDEHT ", max_size=8), st.integers(0, 10**6))
+def test_nothing_that_leaves_a_decoder_is_infinite(text: str, seed: int) -> None:
+    torch.manual_seed(seed)
+    log_probs = (emission(text) + 2 * torch.randn(len(emission(text)), len(TOKENIZER))).log_softmax(1)
+    with tempfile.TemporaryDirectory() as folder:
+        listed = Path(folder) / "words.txt"
+        listed.write_text("TEACHED\nBEACHED\nTHE\n")
+        for mode in ("restrict", "prefer"):
+            decoder = make_decoder(beam(lexicon=listed, lexicon_mode=mode), None, TOKENIZER, 0.03, {})
+            (found,) = decoder(log_probs[None], torch.tensor([len(log_probs)]))
+            for hypothesis in found.hypotheses:
+                numbers = [hypothesis.score, hypothesis.acoustic, *hypothesis.parts.values()]
+                assert all(map(math.isfinite, numbers)), hypothesis
+            assert all(0 <= word.confidence <= 1 for word in found.words)
+            if mode == "restrict":
+                assert all(set(text.split()) <= {"TEACHED", "BEACHED", "THE"} for text in found.texts)
+            assert [word.word for word in found.words] == found.texts[0].split()
+
+
+def test_tuned_greedy_confidences() -> None:
+    tuned = {"greedy": TunedDecoding(calibration=Calibration(0.0, 0.0, 0.0))}
+    assert [word.confidence for word in decode(DecodingOptions(), **tuned).words] == [0.5, 0.5]
+    untuned = decode(DecodingOptions())
+    assert [word.confidence for word in untuned.words] == [features.alignment for features in untuned.features]
+
+
+def test_subwords_under_letters_say_what_to_train(tmp_path: Path) -> None:
+    texts = ["THE CAT", "A CAT", "A BED", "THE BAT"] * 3
+    subwords = SubwordTokenizer.train(texts, 12)
+    save_language(tmp_path, toy_model(len(subwords), embedding=6, units=10), subwords, {})
+    with pytest.raises(UserError, match=r"are subwords, .* tokenizer=char"):
+        decode(beam(), tmp_path)
 
 
 def test_what_does_not_fit_is_one_sentence(tmp_path: Path, letters: Path, words: Path) -> None:
@@ -126,7 +197,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path: Path, letters: Path, words:
     save_language(tmp_path / "abc", toy_model(len(other), embedding=6, units=10), other, {})
     with pytest.raises(UserError, match=r"lacks 'D' .*'E' .*'H' .*'T' .*Train the language model with the acoustic"):
         decode(beam(), tmp_path / "abc")
-    with pytest.raises(UserError, match=r"is not asked by decoding=greedy; add decoding=beam"):
+    with pytest.raises(UserError, match=r"language_model=.*decoding=greedy; add decoding=beam"):
         decode(DecodingOptions(), tmp_path / "abc")
     listed = tmp_path / "words.txt"
     listed.write_text("THE\nDEAD\n")

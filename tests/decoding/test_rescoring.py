@@ -40,11 +40,17 @@ def test_each_reading_is_scored_whole_and_the_best_comes_first() -> None:
     assert [found.tokens for found in ranked] == [(2,), (1,)]
 
 
-def test_what_is_forbidden_comes_last_at_any_weight() -> None:
+def test_what_is_forbidden_is_dropped_at_any_weight() -> None:
     found = rescore(
         [[hypothesis(3, score=9.0), hypothesis(1)]], WeightedScorer(favours(2, forbidden=3), 0.0, "rescoring")
     )[0]
-    assert [(one.tokens, one.score) for one in found] == [((1,), 0.0), ((3,), -math.inf)]
+    assert [(one.tokens, one.score) for one in found] == [((1,), 0.0)]
+
+
+def test_where_all_are_forbidden_the_search_decides() -> None:
+    only = [hypothesis(3, score=9.0), hypothesis(3, 3, score=1.0)]
+    (found,) = rescore([only], WeightedScorer(favours(2, forbidden=3), 1.0, "rescoring"))
+    assert found == only
 
 
 def test_no_readings() -> None:

@@ -122,7 +122,11 @@ def test_a_language_model_is_trained_weighed_and_asked(trained: tuple[Path, list
         assert (folder / name).stat().st_size > 0, name
     assert len(kept) == len((folder / "acoustic" / "model.safetensors").read_bytes())
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert list(metrics["decode"]) == ["greedy", "ngram", "beam"] and set(metrics["tuning"]) == {"ngram", "beam"}
+    assert list(metrics["decode"]) == ["greedy", "ngram", "beam"] and set(metrics["tuning"]) == {
+        "greedy",
+        "ngram",
+        "beam",
+    }
     assert metrics["tuning"]["beam"]["weights"]["language_weight"] == 0.5
     rows = [json.loads(line) for line in (folder / "hypotheses.jsonl").read_text().splitlines()]
     assert all(row["decoding"] == "beam" and "greedy" in row for row in rows)

@@ -43,7 +43,9 @@ def test_what_is_found_lies_with_the_model_and_transcribe_uses_it(
     assert run("tune", *keys, "tuning.weights=[0.25]", "tuning.rewards=[1.0]") == 0
     assert "decoding.language_weight=0.25" in capsys.readouterr().out
     found = json.loads((model / "decoding.json").read_text())
-    assert found["beam"]["weights"] == {"language_weight": 0.25, "ngram_weight": 0.0, "length_reward": 1.0}
+    (entry,) = (entry for entry in found.values() if entry["system"] == "beam")
+    assert entry["weights"] == {"language_weight": 0.25, "ngram_weight": None, "length_reward": 1.0}
+    assert found["greedy"]["calibration"] is not None
 
     audio = next((trained / "corpus").rglob("*.wav"))
     output = trained / "out"
@@ -66,7 +68,7 @@ def test_what_is_found_lies_with_the_model_and_transcribe_uses_it(
     ("change", "sentence"),
     [
         (["run={tmp}"], "holds no prepared/cuts_dev.jsonl.gz"),
-        (["decoding=greedy", "language_model=null"], "decoding=greedy has nothing to tune"),
+        (["decoding=greedy"], "is not used by decoding=greedy"),
         (["decoding.beam_size=0"], "decoding.beam_size=0"),
         (["language_model={tmp}"], "model.json"),
     ],

@@ -249,5 +249,6 @@ def check_words(lexicon: Iterable[str], words: Iterable[str]) -> None:
         few = ", ".join(map(repr, missing[:5])) + (f" and {len(missing) - 5} more" if len(missing) > 5 else "")
         raise UserError(
             f"The language model lacks {len(missing):,} of the lexicon's {len(listed):,} words ({few}); train it on "
-            "text that holds them and is normalised like the lexicon, or take them out of the lexicon."
+            "text that holds them and is normalised like the lexicon, take them out of the lexicon, or allow unknown "
+            "words (decoding.unknown_penalty=-3)."
         )

@@ -32,6 +32,7 @@ class WordScorer:
     exp(unknown_penalty) for each letter. All nodes above it have a share of that, so that the sums stay right.
 
     Attributes:
+        begins: (symbols,) bool, labels that begin a word (or end one: the space).
         left_out: words of the model that the acoustic model can't write.
     """
 
@@ -76,9 +77,9 @@ class WordScorer:
                     f"The penalty of unknown words is {unknown_penalty} a letter; give 0 or a number below."
                 )
         self._lengths = spelling.lengths
-        self._begins = spelling.begins
+        self.begins = spelling.begins
         self._bare = torch.tensor([text == "" for text in spelling.letters], device=device)
-        self._heads = (self._begins & ~self._bare).nonzero()[:, 0]  # labels that begin a word and already spell it
+        self._heads = (self.begins & ~self._bare).nonzero()[:, 0]  # labels that begin a word and already spell it
         heads = self.tree.child(torch.zeros_like(self._heads), self._heads)
         self._head_nodes = heads.masked_fill(heads < 0, self.tree.outside)
         self._forget()
@@ -107,7 +108,7 @@ class WordScorer:
     def extend(self, states: Tensor, labels: Tensor) -> Tensor:
         """As `Scorer.extend`."""
         contexts, nodes = self._split(states)
-        begins = self._begins[labels]
+        begins = self.begins[labels]
         contexts = self._close(contexts, nodes, begins)
         nodes = self.tree.child(nodes.masked_fill(begins, 0), labels)
         nodes = nodes.masked_fill(nodes < 0, self.tree.outside).masked_fill(self._bare[labels], 0)
@@ -124,7 +125,7 @@ class WordScorer:
             rows = self._rows(contexts)
         masses = self._masses(rows, nodes)
         if self._penalty is None:
-            result = torch.full((count, len(self._begins)), -math.inf, device=states.device)
+            result = torch.full((count, len(self.begins)), -math.inf, device=states.device)
         else:
             outside = nodes == self.tree.outside
             leave = (self._unknown_logs(rows, nodes) - masses).masked_fill(outside, 0.0)

@@ -1,0 +1,105 @@
+"""Word lists and pronouncing dictionaries, from which a lexicon takes its words."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from speechrnn.core.errors import UserError
+from speechrnn.text.symbols import describe_counts
+from speechrnn.text.tokenizers import Tokenizer
+
+# A phone of the CMU pronouncing dictionary (vowels carry their stress), and the further ones of TIMIT and Kaldi.
+_PHONE = re.compile(
+    r"(AA|AE|AH|AO|AW|AX|AXR|AY|B|CH|D|DH|DX|EH|EL|EM|EN|ER|EY|F|G|HH|HV|IH|IX|IY|JH|K|L|M|N|NG|NX|OW|OY|P|Q|R|S|SH|"
+    r"SIL|SPN|T|TH|UH|UW|UX|V|W|WH|Y|Z|ZH)[0-2]?",
+    re.IGNORECASE,
+)
+_VARIANT = re.compile(r"\(\d+\)$")  # of a word's second pronunciation: READ(2)
+COMMENT = ";;;"
+MOST_UNWRITABLE = 0.5  # share of words with characters that the acoustic model can't write
+
+logger = logging.getLogger("speechrnn")
+
+
+def read_word_list(path: Path, tokenizer: Tokenizer) -> list[str]:
+    """Read the words of a lexicon: a list with one word a line, or a pronouncing dictionary such as CMU's.
+
+    A dictionary's line holds a word and its phones, with a tab before them or in ARPAbet; variants such as `READ(2)`
+    are the same word; lines that begin with `;;;`, and what follows ` #`, are comments. Words are spelt as the acoustic
+    model can write them: as they are, in upper case or in lower case. Those that it cannot write are left out.
+
+    Args:
+        path: a UTF-8 text file.
+        tokenizer: of the acoustic model.
+
+    Returns:
+        the words in order, each once.
+
+    Raises:
+        UserError: the file cannot be read, is no text, holds no words, a line has several words, or the acoustic model
+            cannot write most of them.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
+        raise UserError(
+            f"decoding.lexicon={path} cannot be read: {reason}; give a text file, one word a line."
+        ) from error
+    if "\0" in text:
+        raise UserError(f"decoding.lexicon={path} is no text (it holds zero bytes); give a text file, one word a line.")
+    words: dict[str, None] = {}
+    unwritable: dict[str, None] = {}
+    for number, line in enumerate(text.splitlines(), start=1):
+        word = _word_of(line, f"decoding.lexicon={path}, line {number}")
+        if word is not None:
+            spelt = spell(word, tokenizer)
+            (unwritable if spelt is None else words)[word if spelt is None else spelt] = None
+    if not words and not unwritable:
+        raise UserError(f"decoding.lexicon={path} holds no words; give a text file, one word a line.")
+    if len(unwritable) > MOST_UNWRITABLE * (len(words) + len(unwritable)):
+        symbols = describe_counts(sum(map(tokenizer.count_unknown, unwritable), Counter()), 5)
+        raise UserError(
+            f"The acoustic model can write only {len(words):,} of the {len(words) + len(unwritable):,} words of "
+            f"decoding.lexicon={path}; the others hold {symbols}. Spell them as the transcripts that it was trained on."
+        )
+    if unwritable:
+        few = ", ".join(map(repr, list(unwritable)[:3]))
+        logger.warning(
+            "decoding.lexicon=%s: %d of %d words are left out, since the acoustic model cannot write them (such as %s)",
+            path,
+            len(unwritable),
+            len(words) + len(unwritable),
+            few,
+        )
+    return list(words)
+
+
+def spell(text: str, tokenizer: Tokenizer) -> str | None:
+    """Return a text as it is, in upper case or in lower case, whichever the tokenizer can write first; or None.
+
+    >>> from speechrnn.text.tokenizers import CharTokenizer
+    >>> spell("ada", CharTokenizer.build(["ABCD"])), spell("eve", CharTokenizer.build(["ABCD"]))
+    ('ADA', None)
+    """
+    return next((form for form in (text, text.upper(), text.lower()) if not tokenizer.count_unknown(form)), None)
+
+
+def _word_of(line: str, where: str) -> str | None:
+    """Return the word of a line, None where it has none."""
+    if line.startswith(COMMENT):
+        return None
+    word, tab, _ = line.strip().partition("\t")
+    fields: Sequence[str] = word.split(" #", 1)[0].split()
+    if not fields:
+        return None
+    if len(fields) > 1 and not all(_PHONE.fullmatch(field) for field in fields[1:]):
+        raise UserError(
+            f"{where} holds several words ({line.strip()[:60]!r}); give one word a line, or a tab behind the word."
+        )
+    # Only a dictionary has variants: a word list may hold what ends in a number in brackets.
+    return _VARIANT.sub("", fields[0]) if tab or len(fields) > 1 else fields[0]

@@ -1,0 +1,58 @@
+"""Word lists and pronouncing dictionaries as lexica."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from speechrnn.core.errors import UserError
+from speechrnn.decoding.scorers.lexicon import Lexicon
+from speechrnn.decoding.scorers.word_list import read_word_list
+from speechrnn.text.tokenizers import CharTokenizer
+
+TOKENIZER = CharTokenizer.build([], "ABCDEFGHIJKLMNOPQRSTUVWXYZ' ")
+
+
+def listed(folder: Path, content: str | bytes) -> list[str]:
+    path = folder / "words.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_word_list(path, TOKENIZER)
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("THE\nCAT\n\nTHE\n", ["THE", "CAT"]),
+        ("\ufeffThe\r\ncat\r\n", ["THE", "CAT"]),  # a byte order mark; another case
+        (";;; comment\nREAD  R EH1 D\nREAD(2)  R IY1 D\nA AH0\n", ["READ", "A"]),
+        ("aalen AE1 L AH0 N # place, german\n'bout B AW1 T\n", ["AALEN", "'BOUT"]),
+        ("ADA\tein Name\nEVE(2)\tx y\n", ["ADA", "EVE"]),
+        ("CAF\u00c9\nTHE\nCAT\n", ["THE", "CAT"]),  # what the model cannot write is left out
+    ],
+)
+def test_words_of_lists_and_dictionaries(tmp_path: Path, content: str, expected: list[str]) -> None:
+    assert listed(tmp_path, content) == expected
+
+
+def test_the_cmu_dictionary_is_a_lexicon(shared: Path) -> None:
+    words = read_word_list(shared / "cmudict" / "cmudict.dict", TOKENIZER)
+    assert 120_000 < len(words) < 135_166 and len(set(words)) == len(words)
+    assert {"SHARK", "READ", "'BOUT"} <= set(words) and not [word for word in words if "(" in word]
+    assert len(Lexicon(words, TOKENIZER).tree.words) == len(words)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "holds no words"),
+        ("CAT\nNEW YORK\n", "words.txt, line 2 holds several words"),
+        ("\u4e00\n\u4e8c\nA\n", "only 1 of the 3 words"),
+        (b"CAT\0\0\0", "zero bytes"),
+        (b"CAF\xe9", "no UTF-8"),
+    ],
+)
+def test_a_damaged_lexicon_is_one_sentence(tmp_path: Path, content: str | bytes, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence) as error:
+        listed(tmp_path, content)
+    assert "\n" not in str(error.value)
