@@ -30,7 +30,7 @@ def settings(root: Path) -> AcousticSettings:
 
 
 def save_untrained(folder: Path) -> None:
-    """Writes a model directory of the experiment's shape that has learnt nothing.
+    """Write a model directory of the experiment's shape that has learnt nothing.
 
     It finds about six letters a second in any sound, so that decoding and alignment have their work to do.
     """

@@ -127,16 +127,16 @@ def busy(number: int) -> Iterator[None]:
 
 def measure(threads: int, seconds: float, repeats: int, quick: bool) -> list[str]:
     """Run all work in all conditions; return the result lines."""
-    conditions = {"equal_1": (1, 0), "higher_1": (1, LOWER_PRIORITY)}
+    conditions = {"equal_1": (1, 0)}
     if not quick:
-        conditions |= {"equal_2": (2, 0), "higher_2": (2, LOWER_PRIORITY)}
+        conditions |= {"higher_1": (1, LOWER_PRIORITY), "equal_2": (2, 0), "higher_2": (2, LOWER_PRIORITY)}
     sides = {"ours": {}, "peer": {"GOMP_SPINCOUNT": DEFAULT_SPINCOUNT}}
     lines = []
     with ExitStack() as stack:
         workers = {
             (side, niceness): stack.enter_context(Worker(threads, seconds, settings, niceness))
             for side, settings in sides.items()
-            for niceness in (0, LOWER_PRIORITY)
+            for niceness in {0, *(niceness for _, niceness in conditions.values())}
         }
 
         def medians(name: str, niceness: int) -> tuple[float, float]:

@@ -89,7 +89,7 @@ def rate(options: ExecutorOptions, worker: TranscribeWorker, items: list[Input])
 
 
 def main() -> None:
-    """Prints both comparisons."""
+    """Print both comparisons."""
     options = parser(__doc__, repeats=5)
     options.add_argument("--root", type=Path, default=ROOT, help="the AN4 corpus")
     options.add_argument("--model", type=Path, help="an acoustic model's directory")

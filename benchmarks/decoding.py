@@ -168,7 +168,7 @@ def torchaudio_scores(decoder: CTCDecoder, emissions: Emissions) -> list[float]:
 
 
 def agree(name: str, found: Sequence[float], peers: Sequence[float]) -> None:
-    """Ends the script where the two sides' best scores are not the same."""
+    """End the script where the two sides' best scores are not the same."""
     worst = max(abs(one - other) for one, other in zip(found, peers, strict=True))
     print(f"{name}: best scores on confident emissions differ by at most {worst:.1e}")
     if not worst <= TOLERANCE:
@@ -176,7 +176,7 @@ def agree(name: str, found: Sequence[float], peers: Sequence[float]) -> None:
 
 
 def show(name: str, found: Sequence[float], peers: Sequence[float]) -> None:
-    """Prints the mean best scores of both sides, of utterances that both have."""
+    """Print the mean best scores of both sides, of utterances that both have."""
     count = min(len(found), len(peers))
     print(f"{name}: mean best score {sum(found[:count]) / count:.3f}, peer {sum(peers[:count]) / count:.3f}")
 
@@ -306,7 +306,7 @@ def memory(given: argparse.Namespace) -> list[str]:
 
 
 def main() -> None:
-    """Prints the comparison at each batch size and beam."""
+    """Print the comparison at each batch size and beam."""
     options = parser(__doc__, repeats=5)
     options.add_argument("--batches", type=positive, nargs="+", default=[8, 32])
     options.add_argument("--beams", type=positive, nargs="+", default=[10, 50, 100])

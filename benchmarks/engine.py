@@ -77,7 +77,7 @@ def products(model: AcousticModel, rows: int, samples: int) -> list[Product]:
 
 
 def torch_products(found: Sequence[Product], dtype: torch.dtype) -> Work:
-    """Runs them in torch."""
+    """Run them in torch."""
     sides = {
         one: [torch.randn(*shape).to(dtype) for shape in ((one.rows, one.inner), (one.inner, one.columns))]
         for one in set(found)
@@ -94,7 +94,7 @@ def torch_products(found: Sequence[Product], dtype: torch.dtype) -> Work:
 
 
 def onnx_products(found: Sequence[Product], int8: bool) -> Work:
-    """Runs them in onnxruntime; it keeps a weight in its own order, as its recurrent layers do."""
+    """Run them in onnxruntime; it keeps a weight in its own order, as its recurrent layers do."""
     runs = [(*onnx_loop(one.rows, one.inner, one.columns, int8), np.array(one.times)) for one in found]
 
     def run() -> None:
@@ -199,7 +199,7 @@ def measure(model: AcousticModel, batches: list[Batch], threads: int, repeats: i
 
 
 def error_rates(folder: Path, root: Path, batch_seconds: float) -> None:
-    """Prints what each engine makes of the test part."""
+    """Print what each engine makes of the test part."""
     from speechrnn.data.corpora.an4 import utterances
     from speechrnn.decoding.decoder import GreedyDecoder
     from speechrnn.evaluation.metrics import score
@@ -238,7 +238,7 @@ def load_batches(
 
 
 def main() -> None:
-    """Prints error rates, shares and speeds."""
+    """Print error rates, shares and speeds."""
     options = parser(__doc__, repeats=7)
     options.add_argument("--root", type=Path, default=ROOT, help="the AN4 corpus")
     options.add_argument("--model", type=Path, help="an acoustic model's directory, trained on AN4")

@@ -114,7 +114,7 @@ def prompts(ours: TextPredictor, count: int, words: Sequence[int]) -> list[Promp
 
 
 def write(ours: TextPredictor, items: list[Prompt], batch_size: int) -> None:
-    """Completes all."""
+    """Complete all."""
     for _ in ours.complete(items, batch_size):
         pass
 
@@ -182,7 +182,7 @@ def memory() -> float:
 
 
 def main() -> None:
-    """Prints the comparisons."""
+    """Print the comparisons."""
     options = parser(__doc__, repeats=5)
     options.add_argument("--words", type=int, help="of each text (30; waiting_4096: on average)")
     given = options.parse_args()

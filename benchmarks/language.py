@@ -49,7 +49,7 @@ class Peer(nn.Module):
         self.hidden = (torch.zeros(LAYERS, BATCH, units), torch.zeros(LAYERS, BATCH, units))
 
     def copy(self, model: LanguageModel) -> None:
-        """Takes over the weights of ours."""
+        """Copy the weights of ours."""
         self.encoder.weight.data.copy_(model.softmax.weight.data)
         self.decoder.bias.data.copy_(model.softmax.bias.data)
         for number, layer in enumerate(model.recurrent):
@@ -134,7 +134,7 @@ def compare(units: int, repeats: int) -> list[str]:
 
 
 def main() -> None:
-    """Prints the comparison at 200 and 650 units, word_language_model's small and medium size."""
+    """Print the comparison at 200 and 650 units, word_language_model's small and medium size."""
     given = parser(__doc__, repeats=7).parse_args()
     torch.set_num_threads(given.threads)
     print(f"{machine(given.threads)}, torch {torch.__version__}")

@@ -43,7 +43,7 @@ class Cost(NamedTuple):
 
 
 def save_joined(path: Path, root: Path, seconds: float) -> None:
-    """Writes so many seconds of AN4's test recordings with pauses, as 16-bit FLAC, piece by piece."""
+    """Write so many seconds of AN4's test recordings with pauses, as 16-bit FLAC, piece by piece."""
     import numpy as np
     import soundfile
 
@@ -62,7 +62,7 @@ def save_joined(path: Path, root: Path, seconds: float) -> None:
 
 
 def shortest_file(path: Path, root: Path) -> None:
-    """Copies AN4's shortest test recording of at least a second."""
+    """Copy AN4's shortest test recording of at least a second."""
     import soundfile
 
     durations = {file: soundfile.info(file).duration for file in test_files(root)}
@@ -97,7 +97,7 @@ def run(model: Path, inputs: Path, size: float, keys: Sequence[str], threads: in
 def series(
     sizes: Sequence[float], unit: str, prepare: Callable[[float], Path], measure: Callable[..., Cost]
 ) -> list[Cost]:
-    """Runs each size, the smallest first, and prints it; an input is removed before the next is made."""
+    """Run each size, the smallest first, and prints it; an input is removed before the next is made."""
     costs = []
     for size in sizes:
         inputs = prepare(size)
@@ -123,7 +123,7 @@ def lines(name: str, costs: Sequence[Cost], per: float, unit: str) -> list[str]:
 
 
 def main() -> None:
-    """Prints the table, then the results."""
+    """Print the table, then the results."""
     options = parser(__doc__, repeats=1)
     options.add_argument("--root", type=Path, default=ROOT, help="the AN4 corpus")
     options.add_argument("--model", type=Path, help="an acoustic model's directory")

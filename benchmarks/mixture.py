@@ -141,7 +141,7 @@ def read(root: Path) -> tuple[TokenFile, TokenFile]:
 
 
 def compare(seed: int, steps: int, train: TokenFile, valid: TokenFile) -> tuple[Scores, Scores, Scores]:
-    """Trains all kinds from one seed: seconds a step, nats after equal steps, nats after the slowest one's time."""
+    """Train all kinds from one seed: seconds a step, nats after equal steps, nats after the slowest one's time."""
     sides = {kind: Training(kind, seed, train) for kind in UNITS}
     seconds = in_turn({kind: side.step for kind, side in sides.items()}, steps - 1)  # warming up is a step too
     equal_steps = {kind: side.evaluate(valid) for kind, side in sides.items()}
@@ -162,7 +162,7 @@ def compare(seed: int, steps: int, train: TokenFile, valid: TokenFile) -> tuple[
 
 
 def main() -> None:
-    """Prints the comparison; each repeat is another seed, and the results are over all seeds."""
+    """Print the comparison; each repeat is another seed, and the results are over all seeds."""
     options = parser(__doc__, repeats=2)
     options.add_argument("--root", type=Path, default=ROOT, help="the folder of WikiText-2")
     given = options.parse_args()

@@ -112,7 +112,7 @@ def compare(units: int, shortest: int, device: str, repeats: int) -> list[str]:
 
 
 def main() -> None:
-    """Prints the comparison at 256 and 512 units."""
+    """Print the comparison at 256 and 512 units."""
     options = parser(__doc__, repeats=15)
     options.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     options.add_argument("--shortest", type=int, default=LONGEST, help=f"frames of the shortest row (1 to {LONGEST})")

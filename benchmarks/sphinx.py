@@ -43,14 +43,14 @@ Side = Callable[[], list[str]]
 
 
 def keep_to(threads: int) -> None:
-    """Confines this process to so many cores, whatever threads are started in it."""
+    """Confine this process to so many cores, whatever threads are started in it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-threads:])
     torch.set_num_threads(threads)
 
 
 def unigrams(dictionary: Path, path: Path) -> None:
-    """Writes an ARPA model in which each word of a pronouncing dictionary, and the end, is as probable as the next."""
+    """Write an ARPA model in which each word of a pronouncing dictionary, and the end, is as probable as the next."""
     words = sorted(
         {VARIANT.sub("", entry.split()[0]) for entry in dictionary.read_text().splitlines() if entry.strip()}
     )
@@ -154,7 +154,7 @@ def measure(
 
 
 def main() -> None:
-    """Prints errors and speeds."""
+    """Print errors and speeds."""
     options = parser(__doc__, repeats=3)
     options.set_defaults(threads=1)
     options.add_argument("--root", type=Path, default=ROOT, help="the AN4 corpus")

@@ -29,7 +29,7 @@ LIST = ["-m", "speechrnn.cli.main"]
 
 
 def peak(arguments: Sequence[str], threads: int) -> float:
-    """Runs Python with these arguments to its end; returns its peak resident memory in MiB."""
+    """Run Python with these arguments to its end; returns its peak resident memory in MiB."""
     environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -50,7 +50,7 @@ def transcribe(model: Path, recording: Path, output: Path) -> list[str]:
 
 
 def apart(work: partial[None]) -> None:
-    """Runs a function in a process of its own.
+    """Run a function in a process of its own.
 
     A child's peak memory is counted from that of the process which started it, so this one must stay small.
     """
@@ -62,7 +62,7 @@ def apart(work: partial[None]) -> None:
 
 
 def save_recording(path: Path, root: Path, seconds: float) -> None:
-    """Writes so many seconds of AN4's test recordings, one after the other and over again, or of noise."""
+    """Write so many seconds of AN4's test recordings, one after the other and over again, or of noise."""
     import numpy as np
 
     from speechrnn.audio import load_audio, save_audio
@@ -77,7 +77,7 @@ def save_recording(path: Path, root: Path, seconds: float) -> None:
 
 
 def measure(model: Path, root: Path, folder: Path, threads: int, repeats: int, lengths: dict[str, float]) -> list[str]:
-    """Times and weighs the processes; returns the result lines. `lengths`: seconds of audio by name."""
+    """Time and weigh the processes; returns the result lines. `lengths`: seconds of audio by name."""
     for name, seconds in {"short": 3.0, **lengths}.items():
         apart(partial(save_recording, folder / f"{name}.wav", root, seconds))
     short = transcribe(model, folder / "short.wav", folder / "transcripts")
@@ -92,7 +92,7 @@ def measure(model: Path, root: Path, folder: Path, threads: int, repeats: int, l
 
 
 def main() -> None:
-    """Prints start-up times and peak memory."""
+    """Print start-up times and peak memory."""
     options = parser(__doc__, repeats=7)
     options.add_argument("--root", type=Path, default=ROOT, help="the AN4 corpus")
     options.add_argument("--model", type=Path, help="an acoustic model's directory")

@@ -78,6 +78,6 @@ def line(name: str, ratio: float, ours: float, peer: float, unit: str) -> str:
 
 
 def stop(reason: str) -> NoReturn:
-    """Ends the script with one sentence and status 2."""
+    """End the script with one sentence and status 2."""
     print(f"{Path(sys.argv[0]).name}: {reason}", file=sys.stderr)
     sys.exit(2)

@@ -50,7 +50,7 @@ class Parts:
         self.last = now
 
     def after(self, module: nn.Module, part: str, behind: str | None, before: str | None = None) -> None:
-        """Marks the end of a module's forward pass; in the backward pass, `behind` when its gradient comes in.
+        """Mark the end of a module's forward pass; in the backward pass, `behind` when its gradient comes in.
 
         `before` is marked when the gradient of its input is done.
         """
@@ -65,7 +65,7 @@ class Parts:
         module.register_forward_hook(forward)
 
     def finish(self, owner: Any, name: str, part: str) -> None:
-        """Marks the end of each call of `owner.name`."""
+        """Mark the end of each call of `owner.name`."""
         function = getattr(owner, name)
 
         def marked(*given: Any) -> Any:
@@ -76,7 +76,7 @@ class Parts:
         setattr(owner, name, marked)
 
     def watch(self, loop: Loop[Batch, AcousticModel], task: AcousticTask) -> None:
-        """Places the marks of a training step."""
+        """Place the marks of a training step."""
         model = task.model
         self.after(model.masks or model.front_end, "features", None)
         self.after(model.input_dropout, "subsampling forward", None)
@@ -103,7 +103,7 @@ def corpus(root: Path, folder: Path) -> tuple[Any, Any]:
 
 
 def load(task: AcousticTask, count: int) -> tuple[float, list[Batch]]:
-    """Loads `count` batches of the first epoch; returns the seconds that loading all of it so would take, and them."""
+    """Load `count` batches of the first epoch; returns the seconds that loading all of it so would take, and them."""
     began = time.perf_counter()
     size, _ = task.epoch(0, 0)
     requests = task.batches.plan(0)  # which the loader's sampler makes once more
@@ -114,7 +114,7 @@ def load(task: AcousticTask, count: int) -> tuple[float, list[Batch]]:
 
 
 def measure(root: Path, folder: Path, count: int, repeats: int) -> list[str]:
-    """Prints the table of parts; returns the result lines. `count` batches, spread over an epoch, stand for all."""
+    """Print the table of parts; returns the result lines. `count` batches, spread over an epoch, stand for all."""
     chosen = settings(root)
     chosen = replace(chosen, trainer=replace(chosen.trainer, accelerator="cpu"))
     cuts, tokenizer = corpus(root, folder / "prepared")
@@ -152,7 +152,7 @@ def measure(root: Path, folder: Path, count: int, repeats: int) -> list[str]:
 
 
 def table(parts: dict[str, float], epochs: float, warm: float, cold: float) -> None:
-    """Prints seconds an epoch and shares; `epochs` is how many of them the parts' times are from."""
+    """Print seconds an epoch and shares; `epochs` is how many of them the parts' times are from."""
     rows = {name: value / epochs for name, value in parts.items()} | {"data, warm": warm}
     whole = sum(rows.values())
     print(f"{'part':<30} {'s an epoch':>10} {'share':>7}")
@@ -162,7 +162,7 @@ def table(parts: dict[str, float], epochs: float, warm: float, cold: float) -> N
 
 
 def main() -> None:
-    """Prints where a step's time goes."""
+    """Print where a step's time goes."""
     options = parser(__doc__, repeats=7)
     options.add_argument("--root", type=Path, default=ROOT, help="the AN4 corpus")
     given = options.parse_args()

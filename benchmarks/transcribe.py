@@ -92,7 +92,7 @@ class Stages:
         return run
 
     def add(self, stage: str, seconds: float, inside: str | None = None) -> None:
-        """Counts time for a stage."""
+        """Count time for a stage."""
         self.seconds[stage] += seconds
         if inside is not None:
             self.seconds[inside] -= seconds
@@ -182,7 +182,7 @@ def measure(name: str, transcriber: Transcriber, files: Sequence[Path], given: N
 
 
 def main() -> None:
-    """Prints the shares of the stages and the speed, of clips and of a long recording."""
+    """Print the shares of the stages and the speed, of clips and of a long recording."""
     options = parser(__doc__, repeats=3)
     options.add_argument("--root", type=Path, default=ROOT, help="the AN4 corpus")
     options.add_argument("--model", type=Path, help="an acoustic model's directory")
