@@ -59,7 +59,7 @@ def word_posteriors(hypotheses: Sequence[Sequence[str]], scores: Sequence[float]
     Raises:
         ValueError: NaN, or no finite score.
 
-    >>> word_posteriors([["GO", "HOME"], ["GO"]], [math.log(0.6), math.log(0.2)])
+    >>> [round(share, 2) for share in word_posteriors([["GO", "HOME"], ["GO"]], [math.log(0.6), math.log(0.2)])]
     [1.0, 0.75]
     """
     best = hypotheses[0]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import unsynced
+from speechrnn.core.files import temporary_stem, unsynced
 from speechrnn.evaluation.hypotheses import HYPOTHESES
 from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.jsonl import Rows
@@ -121,7 +121,8 @@ class Outputs:
         for one in left:
             for path in self.targets(one.id):
                 names.setdefault(path.parent, set()).add(path.name)
-        for folder, wanted in names.items():
+        for folder, files in names.items():
+            wanted = {temporary_stem(name) for name in files}
             for path in folder.glob(".*.tmp"):
                 whole = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)
                 if whole and whole[1] in wanted:

@@ -57,7 +57,7 @@ class Encoder:
         if foreign:
             raise UserError(
                 f"{self.name} holds {describe_counts(foreign)}, outside the alphabet of {len(self.tokenizer) - 1} "
-                "characters; set tokenizer.unknown=true to read them as <unk>, or normalise them away."
+                "characters; normalise them away, or train a model with tokenizer.unknown=true, to read them as <unk>."
             )
 
     def _one_by_one(self, chunk: Sequence[Line]) -> np.ndarray | None:
