@@ -7,6 +7,7 @@ import importlib.util
 import re
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 
@@ -23,6 +24,7 @@ from speechrnn.data.corpora import CORPORA, corpus_options
 from speechrnn.data.texts import TEXTS, text_options
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
+from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import CharTokenizer
 
 ROOT = Path(__file__).parents[1]
@@ -162,7 +164,10 @@ def test_the_readmes_python_runs(code: str, tmp_path: Path, capsys: pytest.Captu
     save_audio(tmp_path / "talk.wav", say("ABC"), RATE)
     alphabet = CharTokenizer.build([" ABCDEFGHIJKLMNOPQRSTUVWXYZ"])
     save_language(
-        tmp_path / "language", LanguageModel(len(alphabet), LanguageOptions(units=8, embedding=8)), alphabet, {}
+        tmp_path / "language",
+        LanguageModel(len(alphabet), LanguageOptions(units=8, embedding=8)),
+        alphabet,
+        {"normalisation": asdict(NormalisationOptions())},
     )
     code = code.replace("outputs/demo", str(tmp_path)).replace("talk.wav", f"{tmp_path}/talk.wav")
     exec(code, {})
