@@ -1,15 +1,17 @@
-"""The whole chain on speech made on the spot: speech to text for voices never heard, and text prediction.
+"""The whole chain on synthetic speech: speech to text for voices that are not in the training data, and text.
 
 Sixteen synthetic voices read sentences of a small vocabulary, the food chain among them; four other voices test. A
-small character model learns from the same sentences, helps to decide what was said, and goes on from a few words.
+small character model learns from the same sentences, helps in decoding, and continues a few prompts.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
+from lhotse import CutSet
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
@@ -17,7 +19,7 @@ from rich.table import Table
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.data.corpora import corpus_options
-from speechrnn.experiments.run import Run
+from speechrnn.experiments.run import Run, is_first_process
 from speechrnn.experiments.speech_to_text import SpeechOptions, SpeechToText
 from speechrnn.experiments.stages import run_stages
 from speechrnn.experiments.text_prediction import TextPrediction, TextPredictionOptions
@@ -25,7 +27,7 @@ from speechrnn.transcription.transcriber import Transcriber, Transcript
 from speechrnn.transcription.writers import find_writers
 
 # ways of decoding, as metrics.json calls them
-WAYS = {"greedy": "the network alone", "ngram": "with an n-gram model", "beam": "with the language model"}
+WAYS = {"greedy": "without a language model", "ngram": "with an n-gram model", "beam": "with the language model"}
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def main(config: DictConfig) -> None:
             "predict": predict,
         },
     )
+    if is_first_process():
+        show_next_step(run)
 
 
 def transcribe(options: DemoOptions, run: Run) -> dict[str, Transcript]:
@@ -88,7 +92,7 @@ def transcribe(options: DemoOptions, run: Run) -> dict[str, Transcript]:
 def show(run: Run, transcripts: dict[str, Transcript]) -> None:
     """Print references and transcripts side by side, the error rates, and the paths of the results."""
     console = Console()
-    spoken = Table("said", "understood", "confidence", title="Voices that the model has never heard")
+    spoken = Table("reference", "transcript", "confidence", title="Voices that are not in the training data")
     for reference, transcript in transcripts.items():
         spoken.add_row(reference, transcript.text, f"{transcript.confidence:.2f}")
     console.print(spoken)
@@ -108,7 +112,7 @@ def show(run: Run, transcripts: dict[str, Transcript]) -> None:
 
 def show_prediction(run: Run) -> None:
     """Print how the language model continues its prompts, and its perplexity on the test transcripts."""
-    written = Table("prompt", "temperature", "how the model goes on", title="Text prediction")
+    written = Table("prompt", "temperature", "continuation", title="Text prediction")
     for line in run.samples.read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
         written.add_row(row["prompt"], f"{row['temperature']:g}", " / ".join(row["text"].strip().splitlines()))
@@ -119,6 +123,22 @@ def show_prediction(run: Run) -> None:
     results.add_row("perplexity of a character", f"{figures['perplexity']:.2f}")
     results.add_row("language model", str(run.language))
     console.print(results)
+
+
+def show_next_step(run: Run) -> None:
+    """Print how few words the model knows, and the command to try next."""
+    words = vocabulary(run.prepared / "cuts_train.jsonl.gz")
+    if words:
+        print(f"\nThis model knows only the {len(words)} words of its training data; it can transcribe nothing else.")
+        print("Next, train a model on recordings of your own:")
+        print("  speechrnn speech_to_text corpus=folder corpus.root=DIR")
+
+
+def vocabulary(cuts: Path) -> set[str]:
+    """Return the different words in the transcripts of a prepared part; none where there is no such part."""
+    if not cuts.is_file():
+        return set()
+    return {word for cut in CutSet.from_file(cuts) for word in (cut.supervisions[0].text or "").split()}
 
 
 if __name__ == "__main__":
