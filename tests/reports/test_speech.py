@@ -418,7 +418,7 @@ def test_names_the_part_of_each_error_rate_and_how_the_epoch_was_chosen(tmp_path
     ]
     text = " ".join(page.text("p").split())
     assert "epoch 2 of 2, which had the best result on the dev part" in text
-    assert "also chose the weights of the language models" in text and "The test part chose nothing." in text
+    assert "language models in decoding. The test part" in text and "The test part chose nothing." in text
 
     write_json(tmp_path / "metrics.json", {"decode": {"greedy": {**greedy, "split": "dev"}}})
     text = " ".join(Page(write_report(tmp_path)).text("p").split())
