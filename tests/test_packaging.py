@@ -50,6 +50,14 @@ def test_the_wheel_carries_conf_and_recipes(site: Path) -> None:
     assert (site / "speechrnn" / "py.typed").is_file()
 
 
+def test_the_wheel_carries_the_templates_of_the_pages(site: Path) -> None:
+    suffixes = (".html", ".css", ".svg")
+    templates = [path for path in files(PROJECT / "speechrnn") if path.suffix in suffixes]
+    assert len(templates) >= 11
+    for path in templates:
+        assert (site / path.relative_to(PROJECT)).read_bytes() == path.read_bytes()
+
+
 def test_the_installed_command_lists_and_explains_its_recipes_from_any_directory(site: Path, tmp_path: Path) -> None:
     listing = command(site, tmp_path, "--help")
     assert listing.returncode == 0, listing.stderr
