@@ -29,7 +29,8 @@ from timing import machine, parser, result, stop
 from speechrnn.jobs.executors import ExecutorOptions, make_executor
 from speechrnn.jobs.executors.ray import reachable
 from speechrnn.jobs.inputs import Input
-from speechrnn.jobs.transcription_worker import TranscribeWorker
+from speechrnn.jobs.transcription_worker import TranscriptionWorker
+from speechrnn.transcription.options import TranscriptionOptions
 
 STORE = 150_000_000  # bytes of each node's object store
 STARTUP_TIMEOUT = 60.0  # s for the cluster to come up
@@ -72,7 +73,7 @@ def cluster() -> Iterator[str]:
             node.wait()
 
 
-def rate(options: ExecutorOptions, worker: TranscribeWorker, items: list[Input]) -> float:
+def rate(options: ExecutorOptions, worker: TranscriptionWorker, items: list[Input]) -> float:
     """Files a second."""
     executor = make_executor(options, "cpu")
     if options.name == "local":
@@ -106,7 +107,7 @@ def main() -> None:
         model = given.model or Path(folder) / "model"
         if given.model is None:
             save_untrained(model)
-        worker = TranscribeWorker(model.resolve(), "cpu", threads=1)
+        worker = TranscriptionWorker(model.resolve(), TranscriptionOptions(device="cpu", threads=1))
         with cluster() as address:
             sides = {
                 "one": ExecutorOptions("ray", address=address, workers=1),

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import cycle, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import soundfile
@@ -34,10 +34,11 @@ from torchaudio.functional import edit_distance
 from speechrnn.audio import audio_blocks, audio_info, load_audio
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.core.errors import UserError
+from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.transcription import reader
 from speechrnn.transcription.transcriber import Failure, Transcriber
-from speechrnn.transcription.writers import find_writers
+from speechrnn.transcription.writers import find_writers, write_transcript
 
 RATE = 16000  # Hz, of AN4
 PIECE = 30.0  # seconds of a long recording that the peer takes at a time
@@ -47,7 +48,7 @@ def ours(
     transcriber: Transcriber, files: Sequence[Path], folder: Path, write: Callable[..., object] | None = None
 ) -> dict[str, str]:
     """What is said in each file; written into the folder, too."""
-    write = write or find_writers(["json"])[0].write
+    write = write or partial(write_transcript, find_writers(["json"])[0])
     texts = {}
     for number, found in enumerate(transcriber.transcribe(files)):
         if isinstance(found, Failure):
@@ -120,7 +121,8 @@ class Stages:
             for name, stage in names.items():
                 setattr(transcriber, name, _Named(kept[name].name, self.timed(stage, kept[name])))
             began = time.process_time()
-            ours(transcriber, files, folder, self.timed("writing", find_writers(["json"])[0].write))
+            write = partial(write_transcript, find_writers(["json"])[0])
+            ours(transcriber, files, folder, self.timed("writing", write))
             whole = time.process_time() - began
         finally:
             reader.audio_blocks = self.audio_blocks
@@ -204,9 +206,14 @@ def main() -> None:
         clips, long = list(islice(cycle(files), given.clips)), [joined(files, given.hours, folder / "long.wav")]
         lines: list[str] = []
         try:
-            for decoding in ("greedy", "beam")[: 1 if given.language_model is None else 2]:
+            systems: tuple[Literal["greedy", "beam"], ...] = ("greedy", "beam")
+            for decoding in systems[: 1 if given.language_model is None else 2]:
                 transcriber = Transcriber.load(
-                    *(model, "cpu", decoding, given.language_model if decoding == "beam" else None, given.engine),
+                    model,
+                    device="cpu",
+                    decoding=DecodingOptions(name=decoding),
+                    language_model=given.language_model if decoding == "beam" else None,
+                    engine=given.engine,
                     segmentation=SegmentationOptions(vad=given.vad),
                     threads=given.threads,
                 )

@@ -24,7 +24,7 @@ from speechrnn.experiments.speech_to_text import SpeechOptions, SpeechToText
 from speechrnn.experiments.stages import run_stages
 from speechrnn.experiments.text_prediction import TextPrediction, TextPredictionOptions
 from speechrnn.transcription.transcriber import Transcriber, Transcript
-from speechrnn.transcription.writers import find_writers
+from speechrnn.transcription.writers import find_writers, write_transcript
 
 # ways of decoding, as metrics.json calls them
 WAYS = {"greedy": "without a language model", "ngram": "with an n-gram model", "beam": "with the language model"}
@@ -85,7 +85,9 @@ def transcribe(options: DemoOptions, run: Run) -> dict[str, Transcript]:
     for row in chosen:
         transcripts[row["reference"]] = transcriber(row["audio"])
         for writer in find_writers(("txt", "json")):
-            writer.write(transcripts[row["reference"]], run.folder / "transcripts" / f"{row['id']}{writer.suffix}")
+            write_transcript(
+                writer, transcripts[row["reference"]], run.folder / "transcripts" / f"{row['id']}{writer.suffix}"
+            )
     return transcripts
 
 

@@ -1,106 +1,132 @@
-"""A file of results that is written line by line, and gone on with after an interruption."""
+"""Run a generation job: a file of prompts in, a file of JSON lines out, in the same order."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, cast
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
+from speechrnn.core.progress import Bar
+from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.results import Result
-from speechrnn.jobs.journal import alone, compare, digest, whole_lines
+from speechrnn.jobs.executors import ExecutorOptions, Lost, device_type, make_executor
+from speechrnn.jobs.fingerprint import SHA256, digest, digest_contents, fingerprint
+from speechrnn.jobs.generation_worker import GenerationOutcome, GenerationWorker, lost_outcome
+from speechrnn.jobs.interruption import Interruption
+from speechrnn.jobs.journal import Journal, append, json_line, open_own, parse_object, whole_lines
+from speechrnn.jobs.log import JobLog
+from speechrnn.jobs.prompts import count_prompts, read_prompts
 
-__all__ = ["Job", "Progress", "as_line", "digest"]
+RESULTS = "results"  # id of the only entry in the journal
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far a file of results has come: its lines, and how many of them are errors."""
+class GenerationJobOptions:
+    """Hold the settings of a generation job beside those of the text; conf/generate.yaml explains them.
+
+    Attributes:
+        model: directory of the language model.
+        output: file of the results.
+        overwrite: forget what was done.
+        batch_size: most texts that are written at a time, by each worker.
+        device: on which the model computes.
+        executor: where the work is done.
+    """
+
+    model: Path
+    output: Path
+    overwrite: bool
+    batch_size: int = field(metadata={"min": 1})
+    device: str
+    executor: ExecutorOptions
+
+
+@dataclass(frozen=True)
+class ResultCount:
+    """Count the lines of a file of results, and how many of them are errors."""
 
     lines: int
     errors: int
 
 
-class Job:
-    """Results on their way into `output`.
+class GenerationOutput:
+    """Write results in order into a file. Use as a context manager, which keeps other processes out.
 
-    Until all are there they stand in `output.partial`; `output.job.json` says what they were made with, and stays.
-    A process that is killed leaves whole lines and perhaps a torn one, which is cut off before the work goes on.
+    Until all results are there they are in `OUTPUT.partial`. The journal, `OUTPUT.job.jsonl`, says what they were made
+    with, and stays. A killed process leaves whole lines and perhaps a torn one, which is cut off before the work goes
+    on; from a line that a power cut has damaged, the work is done again.
     """
 
     def __init__(self, output: Path, made_with: Mapping[str, Any]) -> None:
-        """`made_with`: all that the results depend on, in JSON values; keys as a user would give them."""
+        """
+        Args:
+            output: the file.
+            made_with: all that the results depend on, in JSON values; keys as a user types them.
+        """
         self.output = output
         self.partial = output.with_name(f"{output.name}.partial")
-        self.record = output.with_name(f"{output.name}.job.json")
-        self.made_with = json.loads(json.dumps(made_with))
+        self.journal = Journal(output.with_name(f"{output.name}.job.jsonl"), "generate", made_with)
 
-    def begin(self, overwrite: bool) -> Progress:
-        """Gets ready to write; returns what earlier processes have done.
+    def __enter__(self) -> GenerationOutput:
+        self.journal.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.journal.__exit__(kind, error, trace)
+
+    def begin(self, overwrite: bool) -> ResultCount:
+        """Prepare to write, and return what earlier processes have done.
+
+        Args:
+            overwrite: remove it first.
 
         Raises:
             UserError: the output is there and was made by another command, or cannot be written.
         """
         try:
             if overwrite:
-                for path in (self.output, self.partial, self.record):
+                for path in (self.output, self.partial):
                     path.unlink(missing_ok=True)
-            if self.output.exists() or self.partial.exists():
-                self.compare()
+                self.journal.begin(overwrite=True)
+            elif self.journal.found is None and (self.output.exists() or self.partial.exists()):
+                raise UserError(self._foreign())
             else:
-                with atomic_write(self.record) as file:
-                    json.dump(self.made_with, file, indent=2, ensure_ascii=False)
+                self.journal.check_same(self.output)
+                self.journal.begin()
+            return self._count()
         except OSError as error:
             raise UserError(f"Cannot write {self.output}: {error.strerror}; choose another output.") from error
-        return self.progress()
 
     @property
     def finished(self) -> bool:
-        """Whether all results are there."""
+        """Return whether all results are there."""
         return self.output.exists()
-
-    def compare(self) -> None:
-        """Raises UserError where what is there was not made with the same."""
-        there = self.output if self.output.exists() else self.partial
-        try:
-            before = json.loads(self.record.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            before = None
-        if not isinstance(before, dict):
-            raise UserError(f"{there} is there already; choose another output, or overwrite=true to lose it.")
-        compare(before, self.made_with, there)
-
-    def progress(self) -> Progress:
-        """What has been written; a torn line at the end is cut off."""
-        path = self.output if self.finished else self.partial
-        if not path.exists():
-            return Progress(0, 0)
-        lines = errors = 0
-        with path.open("r+b") as file:
-            for _, line in whole_lines(file):
-                lines += 1
-                errors += "error" in json.loads(line)
-        return Progress(lines, errors)
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Callable[[Result], None]]:
-        """A function that adds a result. Without an exception, the results take their final name at the end.
+        """Give a function that adds a result. Without an exception, the file takes its final name at the end.
 
         Raises:
-            UserError: another process is at it, or the file cannot be written.
+            UserError: the file cannot be written, or was removed meanwhile.
         """
         try:
-            with self.partial.open("ab") as file:
-                alone(file, self.partial)
+            with open_own(self.partial) as file:
 
                 def add(result: Result) -> None:
-                    file.write(as_line(result))
-                    file.flush()  # so that a killed process loses no more than what it was at
+                    if not self.journal.entries:
+                        self.journal.record({"id": RESULTS, "status": "begun"})
+                    append(file, json_line(result.to_json()))
 
                 yield add
                 os.fsync(file.fileno())
@@ -109,11 +135,115 @@ class Job:
             reason = error.strerror or str(error)
             raise UserError(f"Cannot write {self.partial}: {reason}; give the command again to go on.") from error
 
+    def _count(self) -> ResultCount:
+        """Count what has been written; cut off a torn line, and everything from a damaged one on."""
+        if not self.output.exists() and not self.partial.exists():
+            return ResultCount(0, 0)
+        path = self.output if self.output.exists() else self.partial
+        lines = errors = 0
+        damaged = None
+        with open_own(path) as file:
+            size = file.seek(0, os.SEEK_END)
+            for offset, line in whole_lines(file):
+                result = parse_object(line)
+                if result is None:
+                    damaged = offset
+                    file.truncate(offset)
+                    break
+                lines += 1
+                errors += "error" in result
+            torn = file.seek(0, os.SEEK_END) < size
+        if damaged is not None:
+            print(f"speechrnn: {path} is damaged after line {lines:,}; the rest is done again.", file=sys.stderr)
+        if torn and path == self.output:
+            self.output.replace(self.partial)
+        return ResultCount(lines, errors)
 
-def as_line(result: Result) -> bytes:
-    """A line of JSON. Characters stay readable, but for halves of surrogate pairs, which are no UTF-8."""
-    fields = result.to_json()
-    try:
-        return json.dumps(fields, ensure_ascii=False).encode() + b"\n"
-    except UnicodeEncodeError:
-        return json.dumps(fields).encode() + b"\n"
+    def _foreign(self) -> str:
+        there = self.output if self.output.exists() else self.partial
+        if self.output.with_name(f"{self.output.name}.job.json").is_file():
+            return (
+                f"{there} was begun by another version of speechrnn, which this one cannot go on with; choose another "
+                "output, or overwrite=true to lose it."
+            )
+        return f"{there} is there already; choose another output, or overwrite=true to lose it."
+
+
+def run_generation_job(job: GenerationJobOptions, text: GenerationOptions, prompts: Path) -> bool:
+    """Complete each prompt of a file, write one line for each, and print how the job stands.
+
+    Args:
+        job: model, output and executor.
+        text: options of prompts that set none.
+        prompts: .txt or .jsonl.
+
+    Returns:
+        Whether all prompts were completed.
+
+    Raises:
+        UserError: the model or the prompts are missing or damaged, or the output belongs to another job.
+        KeyboardInterrupt: the job was interrupted.
+    """
+    in_this_process = job.executor.name == "local"
+    # The workers of another executor load the model themselves; here it is needed to encode the prompts.
+    predictor = TextPredictor.load(job.model, job.device if in_this_process else "cpu")
+    total = count_prompts(prompts)
+    made_with = job_fingerprint(job, text, prompts)
+    with GenerationOutput(job.output, made_with) as output:
+        before = output.begin(job.overwrite)
+        if output.finished:
+            print(f"{job.output} is finished: nothing to do; overwrite=true would make it anew.")
+            return not before.errors
+        executor = make_executor(job.executor, job.device)
+        worker = GenerationWorker(job.model, job.device, job.batch_size)
+        rest = itertools.islice(read_prompts(prompts, text, predictor.encoder), before.lines, None)
+        results = executor.run(
+            (lambda: worker.with_predictor(predictor)) if in_this_process else worker, rest, ordered=True
+        )
+        bar = Bar("prompts", total, before.lines)
+
+        def stop() -> None:
+            executor.stop()
+            bar.note("stopping when what is begun is done; Ctrl-C again ends at once")
+
+        log = JobLog(job.output.with_name(f"{job.output.name}.job.log"))
+        began, tokens, lines, errors = time.monotonic(), 0, before.lines, before.errors
+        with (
+            output.writing() as add,
+            Interruption(stop) as interruption,
+            contextlib.closing(cast("Generator[GenerationOutcome | Lost, None, None]", results)),
+            bar,
+        ):
+            for item in results:
+                outcome = lost_outcome(item) if isinstance(item, Lost) else item
+                result = outcome.result
+                log.add(f"prompt {result.id}", outcome.details)
+                add(result)
+                lines += 1
+                errors += result.error is not None
+                tokens += result.tokens
+                bar.step(f"{tokens / (time.monotonic() - began):,.0f} tokens/s", result.error is not None)
+                if interruption.expired:
+                    break
+            if lines < total:
+                raise KeyboardInterrupt
+        output.journal.record({"id": RESULTS, "status": "done", "lines": lines, "errors": errors})
+    seconds = time.monotonic() - began
+    already = f" ({before.lines:,} were there already)" if before.lines else ""
+    print(
+        f"{total:,} {'prompt' if total == 1 else 'prompts'}{already}, {tokens:,} tokens in {seconds:.1f} s "
+        f"({tokens / seconds:,.0f} tokens/s): {job.output}"
+    )
+    if errors:
+        print(f"{errors:,} of them could not be completed; their lines say why.", file=sys.stderr)
+    return not errors
+
+
+def job_fingerprint(job: GenerationJobOptions, text: GenerationOptions, prompts: Path) -> dict[str, Any]:
+    """Return all that the results depend on: model, prompts, kind of device, and options of the text."""
+    return {
+        "model": digest_contents(job.model, "model"),
+        "prompts": f"{SHA256}{digest(prompts)}",
+        "device": device_type(job.device, job.executor),
+        **fingerprint(text),
+    }

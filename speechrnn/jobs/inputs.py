@@ -28,6 +28,10 @@ STDIN = "-"
 _HEAD = 4096  # bytes of standard input that tell a recording from a list of names
 
 
+FileState = tuple[int, float]
+"""Size in bytes, and modification time in seconds since 1970."""
+
+
 @dataclass(frozen=True)
 class Input:
     """A recording to be read.
@@ -47,8 +51,8 @@ class Input:
         """Whether it has to be fetched first."""
         return self.place is None and is_remote(self.source)
 
-    def mark(self) -> tuple[int, float] | None:
-        """Size in bytes and time of the last change in seconds since 1970; None of what is not there, or remote."""
+    def file_state(self) -> FileState | None:
+        """Return size and modification time of the file; None where it is not there, or remote."""
         if self.remote:
             return None
         try:

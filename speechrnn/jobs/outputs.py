@@ -1,4 +1,4 @@
-"""The folder in which transcripts are laid down: which files belong to an id, and what may be overwritten."""
+"""The output folder of a transcription job: which files belong to an id, and what may be overwritten."""
 
 from __future__ import annotations
 
@@ -11,92 +11,101 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.files import temporary_stem, unsynced
 from speechrnn.evaluation.hypotheses import HYPOTHESES
 from speechrnn.jobs.inputs import Input
-from speechrnn.jobs.jsonl import Rows
-from speechrnn.jobs.transcription_job import DONE, INCOMPLETE, Job
+from speechrnn.jobs.rows import HypothesisRows
+from speechrnn.jobs.transcription_record import DONE, INCOMPLETE, TranscriptionRecord
 from speechrnn.transcription.hypotheses import row
 from speechrnn.transcription.transcript import Transcript
-from speechrnn.transcription.writers import Writer, find_writers
+from speechrnn.transcription.writers import Writer, find_writers, write_transcript
 
-# What the next file would meet as well: no space, no quota, a broken disk, one that can only be read.
+# Errors that the next file would meet as well: no space, no quota, a broken disk, a disk that can only be read.
 FATAL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
 
 
 class Outputs:
-    """Transcripts on their way into a folder, a file for each id and format, and their rows in `hypotheses.jsonl`."""
+    """Write transcripts into a folder: a file for each id and format, and a row in `hypotheses.jsonl`."""
 
     def __init__(self, folder: Path, writers: Sequence[Writer]) -> None:
+        """
+        Args:
+            folder: of the job.
+            writers: one for each format.
+        """
         self.folder = folder
         self.writers = writers
-        self.rows = Rows(folder / HYPOTHESES)
+        self.rows = HypothesisRows(folder / HYPOTHESES)
 
-    def targets(self, id: str) -> list[Path]:
-        """The files of an id."""
+    def paths(self, id: str) -> list[Path]:
+        """Return the files of an id."""
         return [self.folder / f"{id}{writer.suffix}" for writer in self.writers]
 
-    def prepare(self, job: Job, inputs: Sequence[Input], overwrite: bool, retry_failed: bool) -> list[Input]:
-        """Begins or goes on with the job; returns the inputs that are left.
+    def prepare(
+        self, record: TranscriptionRecord, inputs: Sequence[Input], overwrite: bool, retry_failed: bool
+    ) -> list[Input]:
+        """Begin the job or go on with it, and return the inputs that are left.
 
         Args:
-            overwrite: throw away what the job has done so far, its files too.
-            retry_failed: see `Job.begin`.
+            record: of the job.
+            inputs: all inputs of the command.
+            overwrite: remove what the job has done so far, its files too.
+            retry_failed: see `TranscriptionRecord.begin`.
 
         Raises:
-            UserError: the job was made with something else, or files would be overwritten that are not its own.
+            UserError: the job was made with another fingerprint, or files would be overwritten that are not its own.
         """
         if not overwrite:
-            job.compare()
-        self._spare_others(inputs, job, overwrite)
+            record.check_same()
+        self._check_foreign_files(inputs, record, overwrite)
         if overwrite:
-            formats = (job.made_before or {}).get("formats", [])
-            Outputs(self.folder, find_writers(formats) if formats else []).remove(job.states)
+            formats = (record.journal.found or {}).get("formats", [])
+            Outputs(self.folder, find_writers(formats) if formats else []).remove(record.states)
             self.rows.clear()
         self.rows.read()
-        going_on = bool(job.states)
-        left = job.begin(inputs, overwrite, retry_failed, self.intact)
-        if going_on:
-            self._sweep(left)
+        resumed = bool(record.states)
+        left = record.begin(inputs, overwrite, retry_failed, self.intact)
+        if resumed:
+            self._remove_half_written(left)
         return left
 
-    def _spare_others(self, inputs: Iterable[Input], job: Job, overwrite: bool) -> None:
-        """Raises UserError where something would be overwritten that is not from this job, such as references."""
-        beside = [(path, one) for one in inputs if one.id not in job.states for path in self.targets(one.id)]
-        for path, one in beside:
+    def _check_foreign_files(self, inputs: Iterable[Input], record: TranscriptionRecord, overwrite: bool) -> None:
+        """Raise UserError where a file would be overwritten that is not of this job, such as a reference."""
+        targets = [(path, item) for item in inputs if item.id not in record.states for path in self.paths(item.id)]
+        for path, item in targets:
             if not path.is_file():
                 continue
-            if not one.remote and one.place is None and path.parent.samefile(Path(one.source).parent):
+            if not item.remote and item.place is None and path.parent.samefile(Path(item.source).parent):
                 raise UserError(f"{path} lies beside its recording and would be overwritten; choose another output.")
             if not overwrite:
-                raise UserError(_not_ours(path))
-        if job.made_before is None and self.rows.path.exists() and not overwrite:
-            raise UserError(_not_ours(self.rows.path))
+                raise UserError(_foreign(path))
+        if record.journal.found is None and self.rows.path.exists() and not overwrite:
+            raise UserError(_foreign(self.rows.path))
 
     def intact(self, id: str) -> bool:
-        """Whether the files of an id that is done are there still."""
+        """Return whether the files of an id that is done are still there."""
         if id not in self.rows:
             return False
         try:
-            sizes = [path.stat().st_size for path in self.targets(id)]
+            sizes = [path.stat().st_size for path in self.paths(id)]
         except OSError:
             return False
-        # Where something was said, an empty file is what a power cut has left of one that was not yet on the disk.
-        return all(sizes) or self.rows.silent(id)
+        # Where there are words, an empty file is what a power cut leaves of one that was not yet on the disk.
+        return all(sizes) or self.rows.without_words(id)
 
     def write(self, id: str, transcript: Transcript) -> str | None:
-        """Writes the files of an id, each whole or not at all, and its row.
+        """Write the files of an id, each whole or not at all, and its row.
 
-        They are not waited for until they are on the disk: that would take longer than to transcribe a short file.
-        A killed process loses none of them; what a power cut takes, `intact` finds.
+        It does not wait until they are on the disk, which would take longer than to transcribe a short file. A killed
+        process loses none of them; `intact` finds what a power cut takes.
 
         Returns:
-            None, or why these files alone cannot be written, one sentence.
+            None, or one sentence that says why these files cannot be written while others can.
 
         Raises:
-            UserError: none can be written any more.
+            UserError: no file can be written any more.
         """
         try:
             with unsynced():
-                for writer, path in zip(self.writers, self.targets(id), strict=True):
-                    writer.write(transcript, path)
+                for writer, path in zip(self.writers, self.paths(id), strict=True):
+                    write_transcript(writer, transcript, path)
         except UserError as error:
             if isinstance(error.__cause__, OSError) and error.__cause__.errno not in FATAL:
                 return str(error)
@@ -105,29 +114,29 @@ class Outputs:
         return None
 
     def remove(self, ids: Iterable[str]) -> None:
-        """Removes the files of ids that are known to be the job's own."""
+        """Remove the files of ids that are known to be the job's own."""
         for id in ids:
-            for path in self.targets(id):
+            for path in self.paths(id):
                 if path.is_file():
                     path.unlink()
 
-    def finish(self, job: Job) -> None:
-        """Writes `hypotheses.jsonl`, in the order in which the job learnt of its inputs."""
-        self.rows.finish(id for id, state in job.states.items() if state.status in (DONE, INCOMPLETE))
+    def finish(self, record: TranscriptionRecord) -> None:
+        """Write `hypotheses.jsonl`, in the order in which the inputs were first recorded."""
+        self.rows.finish(id for id, state in record.states.items() if state.status in (DONE, INCOMPLETE))
 
-    def _sweep(self, left: Iterable[Input]) -> None:
-        """Removes what killed processes have left half-written."""
+    def _remove_half_written(self, left: Iterable[Input]) -> None:
+        """Remove the temporary files of killed processes."""
         names: dict[Path, set[str]] = {self.folder: {HYPOTHESES}}
-        for one in left:
-            for path in self.targets(one.id):
+        for item in left:
+            for path in self.paths(item.id):
                 names.setdefault(path.parent, set()).add(path.name)
         for folder, files in names.items():
-            wanted = {temporary_stem(name) for name in files}
+            own = {temporary_stem(name) for name in files}
             for path in folder.glob(".*.tmp"):
                 whole = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)
-                if whole and whole[1] in wanted:
+                if whole and whole[1] in own:
                     path.unlink(missing_ok=True)
 
 
-def _not_ours(path: Path) -> str:
+def _foreign(path: Path) -> str:
     return f"{path} is there already and not from this job; choose another output, or overwrite=true to lose it."

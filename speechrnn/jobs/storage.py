@@ -109,7 +109,7 @@ def fetch(address: str, path: Path) -> Path:
     return path
 
 
-def fetched(
+def fetch_groups(
     addresses: Iterable[tuple[T, str]], folder: Path, group: int = GROUP, group_bytes: int = GROUP_BYTES
 ) -> Iterator[list[tuple[T, Path | AudioError]]]:
     """Recordings in groups, each fetched into `folder` or the reason why not, in order.

@@ -1,282 +1,260 @@
-"""Work that is begun, killed, gone on with and finished: what is left of it, what it was made with, who is at it.
-
-A job keeps its record in `job.jsonl` in the folder of its output. The first line says what the job was made with; each
-further one is an input with its state, {"id", "input", "status", "reason", "size", "modified"}, and the last one of an
-input counts. Lines are only ever added, each whole, so that a process may be killed at any moment.
-"""
+"""Run a transcription job: choose what is left, transcribe it, write files and record, summarise."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import signal
-import threading
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import Any, cast
 
-from speechrnn.core.errors import UserError
-from speechrnn.jobs.journal import alone, append, cannot_write, compare, whole_lines
+from speechrnn.core.progress import Bar, in_words
+from speechrnn.jobs.executors import Executor, ExecutorOptions, Lost, device_type, make_executor
+from speechrnn.jobs.fingerprint import fingerprint
+from speechrnn.jobs.inputs import Input
+from speechrnn.jobs.interruption import Interruption
+from speechrnn.jobs.outputs import Outputs
+from speechrnn.jobs.transcription_record import (
+    DONE,
+    FAILED,
+    INCOMPLETE,
+    JOURNAL,
+    LEFT,
+    InputState,
+    TranscriptionRecord,
+)
+from speechrnn.jobs.transcription_worker import Outcome, TranscriptionWorker
+from speechrnn.nn.checkpoint import load_model
+from speechrnn.transcription.options import NO_EFFECT, TranscriptionOptions
+from speechrnn.transcription.transcript import Failure
+from speechrnn.transcription.writers import SubtitleOptions, find_writers
 
-if TYPE_CHECKING:
-    from speechrnn.jobs.inputs import Input
-
-RECORD = "job.jsonl"
-LEFT, DONE, FAILED, INCOMPLETE = "left", "done", "failed", "incomplete"
-
-SYNC = 5.0  # seconds of work that a power cut may cost; a killed process costs none
-GRACE = 30.0  # seconds that what is in flight has to end after the first Ctrl-C
+FAILURES_SHOWN = 20  # the journal has them all
 
 
 @dataclass(frozen=True)
-class State:
-    """How an input stands.
+class TranscriptionJobOptions:
+    """Hold the settings of a transcription job beside those of the transcriber; conf/transcribe.yaml explains them.
 
     Attributes:
-        input: the path or address.
-        reason: a sentence, of what has failed or is incomplete.
-        mark: size in bytes and time of change of the file that this is about; None where that is not known.
+        model: directory of the acoustic model.
+        inputs: files, folders, globs, addresses, lists, or "-".
+        output: folder of the transcripts.
+        formats: which files to write, see `find_writers`.
+        subtitles: layout of srt and vtt.
+        retry_failed: try failed and incomplete inputs again.
+        overwrite: forget what was done.
+        executor: where the work is done.
     """
 
-    input: str
-    status: str
-    reason: str | None = None
-    mark: tuple[int, float] | None = None
+    model: Path
+    inputs: str | tuple[str, ...] = field(metadata=NO_EFFECT)  # each has a state of its own
+    output: Path = field(metadata=NO_EFFECT)
+    formats: tuple[str, ...]
+    subtitles: SubtitleOptions
+    retry_failed: bool = field(metadata=NO_EFFECT)
+    overwrite: bool = field(metadata=NO_EFFECT)
+    executor: ExecutorOptions = field(metadata=NO_EFFECT)
 
 
-class Job:
-    """A folder in the making; use as a context manager, which keeps other processes out.
+@dataclass
+class Progress:
+    """Count what this process has done.
 
     Attributes:
-        states: all inputs that the job knows, by id, in the order in which it learnt of them.
-        made_before: what the record that was found says; None in a new one.
+        files: that were transcribed.
+        seconds: of audio.
+        engines: names of what ran the networks.
+        interrupted: whether it was asked to end before the job did.
     """
 
-    def __init__(self, folder: Path, made_with: Mapping[str, Any]) -> None:
-        """`made_with`: all that the output depends on but for the inputs, in JSON values; keys as a user gives them."""
-        self.folder = folder
-        self.path = folder / RECORD
-        self.made_with: dict[str, Any] = json.loads(json.dumps(made_with))
-        self.made_before: dict[str, Any] | None = None
-        self.states: dict[str, State] = {}
-        self._file: IO[bytes] | None = None
-        self._new = False  # whether nothing is in the record yet that somebody might miss
-        self._made_folder = False
-        self._synced = 0.0
+    files: int = 0
+    seconds: float = 0.0
+    engines: set[str] = field(default_factory=set)
+    interrupted: bool = False
 
-    def __enter__(self) -> Job:
-        """Opens the record and reads it.
 
-        Raises:
-            UserError: it cannot be written, is not a record, or another process is at it.
-        """
-        try:
-            self._made_folder = not self.folder.exists()
-            self.folder.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("a+b", buffering=0)
-            alone(self._file, self.path)
-            self._read()
-        except OSError as error:
-            self._close()
-            raise UserError(f"Cannot write {self.path}: {error.strerror}; choose another output folder.") from error
-        except UserError:
-            self._close()
-            raise
-        return self
+@dataclass(frozen=True)
+class Summary:
+    """Tell how a job stands, all its processes together.
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._new and error is not None:
-            # Nothing has come of it, so nothing shall stand in the way of the command that is right.
-            self.path.unlink(missing_ok=True)
-            if self._made_folder:
-                with contextlib.suppress(OSError):  # there is something in it after all
-                    self.folder.rmdir()
-        elif self._file is not None and error is None:
-            os.fsync(self._file.fileno())
-        self._close()
+    Attributes:
+        done: whether all inputs are transcribed whole.
+        interrupted: whether this process was asked to end, and inputs are left.
+    """
 
-    def compare(self) -> None:
-        """Raises UserError where what is there was not made with the same."""
-        if self.made_before is not None:
-            compare(self.made_before, self.made_with, self.folder)
+    done: bool
+    interrupted: bool
 
-    def begin(
-        self,
-        inputs: Iterable[Input],
-        overwrite: bool = False,
-        retry_failed: bool = False,
-        intact: Callable[[str], bool] = lambda id: True,
-    ) -> list[Input]:
-        """Writes down what there is to do, and returns it.
 
-        An input is left unless it is done, failed or incomplete; and it is left again when its file has another size
-        or time of change than the one that was read.
+def run_transcription_job(
+    job: TranscriptionJobOptions, options: TranscriptionOptions, inputs: Sequence[Input]
+) -> Summary:
+    """Transcribe what is left of the inputs into files, and print how the job stands.
 
-        Args:
-            overwrite: forget all that was done.
-            retry_failed: the failed and the incomplete ones are left, too.
-            intact: whether the output of an id is there still; what is not is left.
+    Args:
+        job: output, formats and executor.
+        options: settings of the transcriber.
+        inputs: all of them.
 
-        Raises:
-            UserError: the job was made with something else, an input would take the place of another one's output, or
-                the record cannot be written.
-        """
-        if overwrite:
-            self._write(b"", afresh=True)
-            self.states, self.made_before = {}, None
-        self.compare()
-        left, lines = [], []
-        if self.made_before is None:
-            lines.append(_line({"made_with": self.made_with}))
-            self.made_before = self.made_with
-        for one in inputs:
-            before = self.states.get(one.id)
-            if before is not None:
-                self._same_place(one, before)
-                if _is_over(before, one.mark(), retry_failed) and (before.status == FAILED or intact(one.id)):
-                    continue
-            left.append(one)
-            if before is None or before.status != LEFT:
-                self.states[one.id] = State(one.source, LEFT)
-                lines.append(self._entry(one.id))
-        self._write(b"".join(lines))
-        self._sync()
-        return left
+    Raises:
+        UserError: the output belongs to another job, or nothing can be written.
+    """
+    writers = find_writers(job.formats, job.subtitles)
+    made_with = job_fingerprint(job, options)
+    executor = make_executor(job.executor, options.device)
+    worker = TranscriptionWorker(job.model, replace(options, threads=job.executor.worker_threads))
+    with TranscriptionRecord(job.output, made_with) as record:
+        outputs = Outputs(job.output, writers)
+        left = outputs.prepare(record, inputs, job.overwrite, job.retry_failed)
+        began = time.monotonic()
+        progress = transcribe(executor, worker, record, outputs=outputs, left=left, total=len(inputs))
+        outputs.finish(record)
+    return summarise(
+        job.output, record.states, inputs, left=len(left), progress=progress, elapsed=time.monotonic() - began
+    )
 
-    def end(self, one: Input, status: str, reason: str | None = None, mark: tuple[int, float] | None = None) -> None:
-        """Writes down how an input ended: DONE, FAILED or INCOMPLETE.
 
-        Args:
-            reason: a sentence, unless it is done.
-            mark: of the file that was read.
+def check_models(model: Path, options: TranscriptionOptions) -> None:
+    """Raise UserError where a model is missing, damaged, or of another kind, before anything is begun."""
+    load_model(model, "acoustic")
+    if options.language_model is not None:
+        load_model(options.language_model, "language")
 
-        Raises:
-            UserError: the record cannot be written.
-        """
-        self.states[one.id] = State(one.source, status, reason, mark)
-        self._write(self._entry(one.id))
-        self._new = False
-        if time.monotonic() - self._synced > SYNC:
-            self._sync()
 
-    def _same_place(self, one: Input, before: State) -> None:
-        """Raises UserError where an id stood for another file, which is there still."""
-        if one.source == before.input:
-            return
-        other = replace(one, source=before.input, place=None)
-        if other.remote or (other.mark() is not None and not _same_file(one.source, before.input)):
-            raise UserError(
-                f"{self.folder / one.id} belongs to {before.input}; choose another output for {one.source}, or "
-                "overwrite=true to lose what is there."
-            )
+def job_fingerprint(job: TranscriptionJobOptions, options: TranscriptionOptions) -> dict[str, Any]:
+    """Return all that the transcripts depend on but for the recordings.
 
-    def _read(self) -> None:
-        for _, line in whole_lines(self._opened()):
-            try:
-                entry = json.loads(line)
-                if self.made_before is None:
-                    self.made_before = dict(entry["made_with"])
-                else:
-                    mark = None if entry["modified"] is None else (entry["size"], entry["modified"])
-                    self.states[entry["id"]] = State(entry["input"], entry["status"], entry["reason"], mark)
-            except (ValueError, KeyError, TypeError) as error:
-                raise UserError(f"{self.path} is not the record of a job; choose another output folder.") from error
-        self._new = self.made_before is None
+    Raises:
+        UserError: a file cannot be read.
+    """
+    return {
+        **fingerprint(job),
+        "formats": sorted(set(job.formats)),
+        **fingerprint(options),
+        "device": device_type(options.device, job.executor),
+    }
 
-    def _entry(self, id: str) -> bytes:
-        state = self.states[id]
-        size, modified = state.mark or (None, None)
-        return _line(
-            {
-                "id": id,
-                "input": state.input,
-                "status": state.status,
-                "reason": state.reason,
-                "size": size,
-                "modified": modified,
-            }
+
+def transcribe(
+    executor: Executor,
+    worker: TranscriptionWorker,
+    record: TranscriptionRecord,
+    *,
+    outputs: Outputs,
+    left: Sequence[Input],
+    total: int,
+) -> Progress:
+    """Transcribe inputs, and write the result of each: first its files, then its line in the journal.
+
+    Args:
+        executor: does the work.
+        worker: transcribes.
+        record: of the job.
+        outputs: takes the transcripts.
+        left: the inputs.
+        total: inputs of the job, those that are done included.
+    """
+    progress = Progress()
+    if not left:
+        return progress
+    sizes = [state[0] for item in left if (state := item.file_state()) is not None]
+    sizes_known = len(sizes) == len(left)
+    bar = Bar("files", total, total - len(left), sum(sizes) if sizes_known else None)
+    began = time.monotonic()
+
+    def stop() -> None:
+        executor.stop()
+        bar.note("stopping when what is begun is done; Ctrl-C again ends at once")
+
+    results = cast("Generator[Outcome | Lost, None, None]", executor.run(worker, left))
+    with Interruption(stop) as interruption, contextlib.closing(results), bar:
+        for result in results:
+            outcome = lost_outcome(result) if isinstance(result, Lost) else result
+            status = record_outcome(outcome, record, outputs)
+            if not isinstance(outcome.result, Failure):
+                progress.files += status != FAILED
+                progress.seconds += outcome.result.duration
+                progress.engines.add(outcome.engine)
+            speed = progress.seconds / (time.monotonic() - began)
+            size = outcome.file_state[0] if outcome.file_state is not None and sizes_known else 1.0
+            bar.step(f"{in_words(progress.seconds)} of audio, {speed:.0f} times real time", status == FAILED, size)
+            if interruption.expired:
+                break
+    progress.interrupted = interruption.requested is not None
+    return progress
+
+
+def lost_outcome(lost: Lost) -> Outcome:
+    """Make the outcome of an input at which its workers died."""
+    item: Input = lost.item
+    return Outcome(item, Failure(item.source, f"{item.source}: {lost.reason}"), item.file_state())
+
+
+def record_outcome(outcome: Outcome, record: TranscriptionRecord, outputs: Outputs) -> str:
+    """Write the files and the journal line of an input.
+
+    Returns:
+        Its status: DONE, FAILED or INCOMPLETE.
+
+    Raises:
+        UserError: nothing can be written any more.
+    """
+    item, result = outcome.input, outcome.result
+    record.journal.check_present()
+    if isinstance(result, Failure):
+        reason: str | None = result.reason
+    else:
+        reason = outputs.write(item.id, result)
+        if reason is None:
+            status = DONE if result.incomplete is None else INCOMPLETE
+            record.record(item, status, result.incomplete, outcome.file_state)
+            return status
+    outputs.remove([item.id])  # of an earlier version of the recording
+    record.record(item, FAILED, reason, outcome.file_state)
+    return FAILED
+
+
+def summarise(
+    output: Path,
+    states: Mapping[str, InputState],
+    inputs: Sequence[Input],
+    *,
+    left: int,
+    progress: Progress,
+    elapsed: float,
+) -> Summary:
+    """Print how the job stands, all its processes together.
+
+    Args:
+        output: folder of the job.
+        states: of all inputs.
+        inputs: of this command.
+        left: how many were left when this process began.
+        progress: of this process.
+        elapsed: seconds of work.
+    """
+    before = len(inputs) - left
+    if not left:
+        print(f"{output} is finished: nothing to do; overwrite=true would make it anew.")
+    else:
+        engines = f" by {' and '.join(sorted(progress.engines))}" if progress.engines else ""
+        already = f" ({before:,} were there already)" if before else ""
+        print(
+            f"{progress.files:,} {'file' if progress.files == 1 else 'files'}{already}, {in_words(progress.seconds)} "
+            f"of audio in {in_words(elapsed)}{engines} ({progress.seconds / elapsed:.0f} times real time): {output}"
         )
-
-    def _write(self, lines: bytes, afresh: bool = False) -> None:
-        try:
-            if afresh:
-                self._opened().truncate(0)
-            append(self._opened(), lines)
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-
-    def _sync(self) -> None:
-        # Against power cuts. After each line it would cost more than the transcribing of a short file (0.3 to 1.6 ms
-        # on a virtual disk, 10 ms on a spinning one); a killed process loses nothing that was handed to the system.
-        with contextlib.suppress(OSError):  # a disk that is full or gone is told by the next line
-            os.fsync(self._opened().fileno())
-        self._synced = time.monotonic()
-
-    def _opened(self) -> IO[bytes]:
-        if self._file is None:
-            raise ValueError("the job is not open: use it as a context manager")
-        return self._file
-
-    def _close(self) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
-
-
-class Interruption:
-    """Ctrl-C and SIGTERM while a job runs: the first lets what is in flight end, the second ends the process.
-
-    Use as a context manager, in the main thread; elsewhere it does nothing.
-    """
-
-    def __init__(self, say: Callable[[], None] = lambda: None) -> None:
-        """`say`: what to do at the first signal, such as to tell what happens."""
-        self.asked: float | None = None  # when, by time.monotonic()
-        self._say = say
-        self._before: dict[signal.Signals, Any] = {}
-
-    def __enter__(self) -> Interruption:
-        if threading.current_thread() is threading.main_thread():
-            for one in (signal.SIGINT, signal.SIGTERM):
-                self._before[one] = signal.signal(one, self._ask)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for one, handler in self._before.items():
-            signal.signal(one, handler)
-
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self.asked is not None:
-            raise KeyboardInterrupt
-        self.asked = time.monotonic()
-        self._say()
-
-    @property
-    def over(self) -> bool:
-        """Whether what is in flight has had its time."""
-        return self.asked is not None and time.monotonic() - self.asked > GRACE
-
-
-def _is_over(state: State, mark: tuple[int, float] | None, retry_failed: bool) -> bool:
-    """Whether nothing is to be done about an input whose file has this mark now."""
-    changed = mark is not None and mark != state.mark
-    settled = (DONE,) if retry_failed else (DONE, FAILED, INCOMPLETE)
-    return not changed and state.status in settled
-
-
-def _same_file(one: str, other: str) -> bool:
-    try:
-        return Path(one).samefile(other)
-    except OSError:
-        return False
-
-
-def _line(entry: Mapping[str, Any]) -> bytes:
-    """A line of JSON; names of files that are no UTF-8 keep their bytes as escapes."""
-    return json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    for status, sentence in ((FAILED, "could not be transcribed"), (INCOMPLETE, "could be transcribed only in part")):
+        reasons = sorted(states[item.id].reason or "" for item in inputs if states[item.id].status == status)
+        if reasons:
+            print(f"{len(reasons):,} of {len(inputs):,} {sentence}; retry_failed=true tries again:", file=sys.stderr)
+            print("\n".join(f"  {reason}" for reason in reasons[:FAILURES_SHOWN]), file=sys.stderr)
+            if len(reasons) > FAILURES_SHOWN:
+                print(f"  ... and {len(reasons) - FAILURES_SHOWN:,} more in {output / JOURNAL}", file=sys.stderr)
+    remaining = sum(states[item.id].status == LEFT for item in inputs)
+    interrupted = progress.interrupted and remaining > 0
+    if interrupted:
+        print(f"{remaining:,} of {len(inputs):,} are left: give the same command to go on.", file=sys.stderr)
+    return Summary(done=all(states[item.id].status == DONE for item in inputs), interrupted=interrupted)

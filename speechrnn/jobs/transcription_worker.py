@@ -1,112 +1,98 @@
-"""What a worker does that transcribes: inputs in, what became of each out."""
+"""The worker of a transcription job: takes inputs and gives their results."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from speechrnn.audio import AudioError
-from speechrnn.audio.segmentation import SegmentationOptions
-from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.jobs.inputs import Input
-from speechrnn.jobs.storage import fetched
-from speechrnn.transcription.runtime import EngineName, Precision
+from speechrnn.audio.backends import AudioError
+from speechrnn.jobs.inputs import FileState, Input
+from speechrnn.jobs.storage import fetch_groups
+from speechrnn.jobs.temporary import temporary_folder
+from speechrnn.transcription.options import TranscriptionOptions
 from speechrnn.transcription.transcriber import Transcriber
 from speechrnn.transcription.transcript import Failure, Transcript
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an input.
+    """Hold the result of an input.
 
     Attributes:
-        mark: of the file that was read, see `Input.mark`.
-        engine: what ran the network, such as "torch bfloat16"; "" where nothing did.
+        input: what was transcribed.
+        result: its transcript, or why there is none.
+        file_state: of the file that was read, see `Input.file_state`.
+        engine: name of what ran the network, such as "torch bfloat16"; "" where nothing did.
     """
 
     input: Input
     result: Transcript | Failure
-    mark: tuple[int, float] | None
+    file_state: FileState | None
     engine: str = ""
 
 
 @dataclass(frozen=True)
-class TranscribeWorker:
-    """All that a transcriber is made from, to be sent to where it works; see `Transcriber.load`.
+class TranscriptionWorker:
+    """Hold all that a transcriber is made from, to be sent to another process.
 
     Attributes:
-        batch_seconds: see `Transcriber.transcribe`.
+        model: directory of the acoustic model.
+        options: all settings.
     """
 
     model: Path
-    device: str = "auto"
-    decoding: DecodingOptions = field(default_factory=DecodingOptions)
-    language_model: Path | None = None
-    engine: EngineName = "auto"
-    precision: Precision = "auto"
-    segmentation: SegmentationOptions = field(default_factory=SegmentationOptions)
-    threads: int | None = None
-    batch_seconds: float = 240.0
+    options: TranscriptionOptions
 
     def __call__(self) -> Callable[[Iterable[Input]], Iterator[Outcome]]:
-        """Loads the transcriber; what it gives takes inputs and gives one outcome each, as they are ready.
+        """Load the transcriber.
+
+        Returns:
+            A function that yields one outcome for each input, as it is ready.
 
         Raises:
             UserError: see `Transcriber.load`.
         """
-        transcriber = Transcriber.load(
-            self.model,
-            self.device,
-            self.decoding,
-            self.language_model,
-            self.engine,
-            self.segmentation,
-            self.threads,
-            precision=self.precision,
-        )
-        return lambda inputs: outcomes(transcriber, inputs, self.batch_seconds)
+        transcriber = Transcriber.from_options(self.model, self.options)
+        return lambda inputs: outcomes(transcriber, inputs)
 
 
-def outcomes(transcriber: Transcriber, inputs: Iterable[Input], batch_seconds: float) -> Iterator[Outcome]:
-    """One for each input, as it is ready."""
-    for remote, run in groupby(inputs, lambda one: one.remote):
+def outcomes(transcriber: Transcriber, inputs: Iterable[Input]) -> Iterator[Outcome]:
+    """Yield one outcome for each input, as it is ready; inputs at addresses are fetched in groups."""
+    for remote, run in groupby(inputs, lambda item: item.remote):
         if not remote:
-            yield from _transcribed(transcriber, ((one, Path(one.place or one.source)) for one in run), batch_seconds)
+            yield from _transcribe(transcriber, ((item, Path(item.place or item.source)) for item in run))
             continue
-        with tempfile.TemporaryDirectory(prefix="speechrnn-") as folder:
-            for group in fetched(((one, one.source) for one in run), Path(folder)):
-                there = [(one, path) for one, path in group if isinstance(path, Path)]
-                for one, error in group:
+        with temporary_folder() as folder:
+            for group in fetch_groups(((item, item.source) for item in run), folder):
+                fetched = [(item, path) for item, path in group if isinstance(path, Path)]
+                for item, error in group:
                     if isinstance(error, AudioError):
-                        yield Outcome(one, Failure(one.source, str(error)), None)
-                yield from _transcribed(transcriber, there, batch_seconds)
+                        yield Outcome(item, Failure(item.source, str(error)), None)
+                yield from _transcribe(transcriber, fetched)
 
 
-def _transcribed(
-    transcriber: Transcriber, places: Iterable[tuple[Input, Path]], batch_seconds: float
-) -> Iterator[Outcome]:
-    """Outcomes of inputs that lie in files."""
-    at_work: dict[str, tuple[Input, tuple[int, float] | None]] = {}
+def _transcribe(transcriber: Transcriber, places: Iterable[tuple[Input, Path]]) -> Iterator[Outcome]:
+    """Yield the outcomes of inputs that lie in files."""
+    in_progress: dict[str, tuple[Input, FileState | None]] = {}
 
     def paths() -> Iterator[str]:
-        for one, path in places:
-            at_work[str(path)] = one, one.mark()  # before the reading, so that no change escapes
+        for item, path in places:
+            in_progress[str(path)] = item, item.file_state()  # before the reading, so that no change escapes
             yield str(path)
 
-    for result in transcriber.transcribe(paths(), batch_seconds):
-        one, mark = at_work.pop(result.audio)
-        yield Outcome(one, _of(one, result, mark), mark, transcriber.engine.name)
+    for result in transcriber.transcribe(paths()):
+        item, file_state = in_progress.pop(result.audio)
+        yield Outcome(item, _rename(item, result, file_state), file_state, transcriber.engine.name)
 
 
-def _of(one: Input, result: Transcript | Failure, mark: tuple[int, float] | None) -> Transcript | Failure:
-    """The result under the input's own name; a failure where the file is not the one any more that was read."""
-    if mark is not None and one.mark() != mark:
-        reason = f"{one.source} was changed while it was read; give the command again when it is whole."
-        return Failure(one.source, reason)
+def _rename(item: Input, result: Transcript | Failure, file_state: FileState | None) -> Transcript | Failure:
+    """Put the input's own name into a result; make it a failure where the file has changed while it was read."""
+    if file_state is not None and item.file_state() != file_state:
+        reason = f"{item.source} was changed while it was read; give the command again when it is whole."
+        return Failure(item.source, reason)
     if isinstance(result, Failure):
-        return Failure(one.source, result.reason.replace(result.audio, one.source))
-    incomplete = result.incomplete and result.incomplete.replace(result.audio, one.source)
-    return replace(result, audio=one.source, incomplete=incomplete)
+        return replace(result, audio=item.source, reason=result.reason.replace(result.audio, item.source))
+    incomplete = result.incomplete and result.incomplete.replace(result.audio, item.source)
+    return replace(result, audio=item.source, incomplete=incomplete)

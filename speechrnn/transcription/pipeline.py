@@ -1,19 +1,20 @@
-"""Reading, network and decoding at the same time: recordings of any number and length, in constant memory.
+"""Read, recognise and decode at the same time: recordings of any number and length, in constant memory.
 
-Threads that read run ahead of the network by a bounded amount of audio. Pieces of all recordings are pooled, so that
-batches hold pieces of like length, and go to a pool of threads that compute with one core each: on a CPU, two batches
-on two cores are faster than one batch on both. What is heard is joined to stretches and decoded on the same threads.
+Reader threads run ahead of the network by a bounded amount of audio. Windows of all recordings are pooled, so that
+batches hold windows of similar length, and go to a pool of threads that compute with one core each: on a CPU, two
+batches on two cores are faster than one batch on both. Emissions are joined to
+segments and decoded on the same threads.
 """
 
 from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -21,316 +22,379 @@ from torch import Tensor
 from speechrnn.data.batching import group_by_length
 from speechrnn.data.dataset import pad
 from speechrnn.decoding.hypothesis import DecodingResult
-from speechrnn.transcription.emissions import Stretch, Stretches, kept
-from speechrnn.transcription.reader import End, Numbered, Part, Reader, Room, Source, Unreadable
+from speechrnn.transcription.emissions import SegmentAssembler, SpeechSegment, trim_context
+from speechrnn.transcription.reader import (
+    AudioBudget,
+    EndOfRecording,
+    NumberedSources,
+    NumberedWindow,
+    Reader,
+    Source,
+    UnreadableRecording,
+)
+from speechrnn.transcription.recognizer import Recognizer
 from speechrnn.transcription.transcript import DecodedSegment, Failure, Transcript, assemble
 
-if TYPE_CHECKING:
-    from speechrnn.transcription.transcriber import Transcriber
-
-POOL = 600.0  # seconds of audio among which pieces of like length are sought
-EARLY = 0.25  # share of the pool that will do while a thread has nothing else to do
-ROWS = (
-    32  # of a batch on a CPU: with more, a core's cache does not hold what the LSTM works on (64 cost a quarter more)
-)
-DECODED = 300.0  # seconds of speech that are decoded together, if there is more to come
-NUMBERS = 2**24  # log-probabilities that are decoded together at most: 64 MB
-PATIENCE = 5.0  # seconds; a reader whose file system does not answer is not waited for when all is over
+POOL_SECONDS = 600.0  # audio among which windows of similar length are sought
+IDLE_SHARE = 0.25  # share of the pool that is enough while a thread has nothing else to do
+# Windows in a batch on a CPU: with more, a core's cache does not hold the LSTM's data (64 cost a quarter more time).
+ROWS = 32
+DECODING_SECONDS = 300.0  # speech that is decoded together, if there is more to come
+DECODING_NUMBERS = 2**24  # log-probabilities that are decoded together at most: 64 MB
+READER_TIMEOUT = 5.0  # seconds to wait at the end for a reader whose file system does not answer
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 
 
 @dataclass(frozen=True)
-class Heard:
-    """What the network made of a batch: for each piece (frames, symbols) on the CPU; None: memory does not suffice."""
+class BatchEmissions:
+    """Hold the emissions of a batch: (frames, symbols) on the CPU for each window; None: too large for the memory."""
 
-    parts: Sequence[Part]
+    windows: Sequence[NumberedWindow]
     log_probs: Sequence[Tensor | None]
 
 
 @dataclass(frozen=True)
-class Ready:
-    """The `number`-th stretch of a recording, to be decoded."""
+class PendingSegment:
+    """Hold the `number`-th segment of a recording, to be decoded."""
 
     recording: int
     number: int
-    stretch: Stretch
+    segment: SpeechSegment
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was decoded; None: memory does not suffice."""
+class DecodedBatch:
+    """Hold the decoding results of segments; None: too large for the memory."""
 
-    ready: Sequence[Ready]
-    decoded: Sequence[DecodingResult | None]
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A reader has no more to read."""
+    segments: Sequence[PendingSegment]
+    results: Sequence[DecodingResult | None]
 
 
 @dataclass(frozen=True)
-class Broken:
-    """What went wrong in a thread, to be raised where the results are waited for."""
+class ReaderFinished:
+    """Announce that a reader has no more to read."""
+
+
+@dataclass(frozen=True)
+class ThreadError:
+    """Carry an exception of a thread to where the results are awaited."""
 
     error: BaseException
 
 
-Event = Part | End | Unreadable | Heard | Found | Finished | Broken
+Event = (
+    NumberedWindow | EndOfRecording | UnreadableRecording | BatchEmissions | DecodedBatch | ReaderFinished | ThreadError
+)
 
 
 @dataclass
-class State:
-    """What is known so far of one recording.
+class RecordingState:
+    """Track one recording on its way through the pipeline.
 
     Attributes:
         audio: its name.
-        ahead: heard pieces before which others are missing, by number.
-        taken: pieces that have gone into `stretches`.
-        made: stretches that have come out of it.
-        said: of these, what is decoded.
+        assembler: joins its windows.
+        waiting: windows that came before an earlier one, by number.
+        windows: how many have gone into `assembler`.
+        segments: how many have come out of it.
+        decoded: results by segment number.
         end: known when all of it has been read.
     """
 
     audio: str
-    stretches: Stretches
-    ahead: dict[int, tuple[Part, Tensor]] = field(default_factory=dict)
-    taken: int = 0
-    made: int = 0
-    said: dict[int, DecodedSegment] = field(default_factory=dict)
-    end: End | None = None
+    assembler: SegmentAssembler
+    waiting: dict[int, tuple[NumberedWindow, Tensor]] = field(default_factory=dict)
+    windows: int = 0
+    segments: int = 0
+    decoded: dict[int, DecodedSegment] = field(default_factory=dict)
+    end: EndOfRecording | None = None
 
-    def hear(self, part: Part, log_probs: Tensor, sampling_rate: int, step: int) -> Iterator[Stretch]:
-        """Takes a piece; yields the stretches that are now complete."""
-        self.ahead[part.number] = part, log_probs
-        while self.taken in self.ahead:
-            one, frames = self.ahead.pop(self.taken)
-            self.taken += 1
-            piece = one.piece
-            frames = kept(frames, piece.start, piece.valid, step, piece.last)
-            yield from self.stretches.add(piece.valid[0] / sampling_rate, frames, piece.first, piece.last)
+    def add(
+        self, numbered: NumberedWindow, log_probs: Tensor, sampling_rate: int, step: int
+    ) -> Iterator[SpeechSegment]:
+        """Add the emissions (frames, symbols) of a window; yield the segments that are now complete."""
+        self.waiting[numbered.number] = numbered, log_probs
+        while self.windows in self.waiting:
+            following, frames = self.waiting.pop(self.windows)
+            self.windows += 1
+            window = following.window
+            frames = trim_context(frames, window.start, window.valid, step, window.last)
+            yield from self.assembler.add(window.valid[0] / sampling_rate, frames, window.first, window.last)
 
     @property
     def complete(self) -> bool:
-        """Whether there is nothing more to wait for."""
-        return self.end is not None and self.taken == self.end.pieces and len(self.said) == self.made
+        """Return whether all of the recording is decoded."""
+        return self.end is not None and self.windows == self.end.windows and len(self.decoded) == self.segments
 
 
 class Pipeline:
-    """One run of a transcriber over many sources."""
+    """Transcribe many sources once, with reader threads and a pool of computing threads."""
 
-    def __init__(self, transcriber: Transcriber, sources: Iterable[Source], batch_seconds: float) -> None:
-        self._transcriber = transcriber
+    def __init__(
+        self, recognizer: Recognizer, sources: Iterable[Source], batch_seconds: float, threads: int, ordered: bool
+    ) -> None:
+        """
+        Args:
+            recognizer: network, decoder and constants.
+            sources: files and samples.
+            batch_seconds: most audio in a batch, padding included.
+            threads: batches that are computed at the same time.
+            ordered: yield results in the order of the sources.
+        """
+        self._recognizer = recognizer
         self._batch_seconds = batch_seconds
-        self._rate = transcriber.sampling_rate
-        self._step = transcriber.step
-        self._threads = transcriber.threads
-        self._pool_seconds = max(POOL, self._threads * batch_seconds)
-        self._room = Room(2 * self._pool_seconds)
+        self._rate = recognizer.sampling_rate
+        self._threads = threads
+        self._ordered = ordered
+        self._pool_seconds = max(POOL_SECONDS, threads * batch_seconds)
+        self._budget = AudioBudget(2 * self._pool_seconds)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        numbered = Numbered(sources)
-        cutting = self._rate, self._step, transcriber.segmentation, transcriber.detector
+        numbered = NumberedSources(sources)
         self._readers = [
             threading.Thread(
-                target=self._guarded,
-                args=(Reader(numbered, *cutting, self._room, self._events.put).run,),
-                name=f"reader {number}",
-                daemon=True,
+                target=self._run_reader, args=(self._make_reader(numbered),), name=f"reader {number}", daemon=True
             )
-            for number in range(max(1, self._threads // 2))
+            for number in range(max(1, threads // 2))
         ]
-        self._reading = len(self._readers)  # that are at work
-        self._states: dict[int, State] = {}
-        self._failed: set[int] = set()  # whose pieces may still come
-        self._pooled: list[Part] = []
+        self._active_readers = len(self._readers)
+        self._states: dict[int, RecordingState] = {}
+        self._failed: set[int] = set()  # recordings whose windows may still come
+        self._pooled: list[NumberedWindow] = []
         self._pooled_seconds = 0.0
-        self._listening = 0  # batches
-        self._ready: list[Ready] = []
-        self._ready_seconds = 0.0
+        self._active_batches = 0
+        self._pending: list[PendingSegment] = []
+        self._pending_seconds = 0.0
         self._decoding = False
 
     def run(self) -> Iterator[Transcript | Failure]:
-        """One result a source, as it is ready. Closing the generator ends the threads."""
-        torch.get_num_threads()  # a thread that asks for one core must not be the first to say how many there are
-        workers = ThreadPoolExecutor(self._threads, "network", initializer=_one_core)
+        """Yield one result for each source, as it is ready. Closing the generator ends the threads."""
+        results = self._results()
+        try:
+            if not self._ordered:
+                yield from (result for _, result in results)
+                return
+            waiting: dict[int, Transcript | Failure] = {}
+            following = 0
+            for number, result in results:
+                waiting[number] = result
+                while following in waiting:
+                    yield waiting.pop(following)
+                    following += 1
+        finally:
+            results.close()
+
+    def _results(self) -> Generator[tuple[int, Transcript | Failure], None, None]:
+        torch.get_num_threads()  # a thread that sets its own number must not be the first to ask for the default
+        workers = ThreadPoolExecutor(self._threads, "network", initializer=_use_one_core)
         try:
             for reader in self._readers:
                 reader.start()
-            while self._reading or self._pooled or self._listening or self._ready or self._decoding:
-                yield from self._take(self._events.get())
+            while self._active_readers or self._pooled or self._active_batches or self._pending or self._decoding:
+                yield from self._handle(self._events.get())
                 self._submit(workers)
         finally:
-            self._room.close()
+            self._budget.close()
             workers.shutdown(wait=True, cancel_futures=True)
             for reader in self._readers:
                 if reader.ident is not None:
-                    reader.join(PATIENCE)
+                    reader.join(READER_TIMEOUT)
 
-    def _guarded(self, read: Callable[[], None]) -> None:
-        """A reader's thread."""
-        _one_core()
+    def _make_reader(self, sources: NumberedSources) -> Reader:
+        return Reader(
+            sources=sources,
+            sampling_rate=self._rate,
+            step=self._recognizer.step,
+            options=self._recognizer.segmentation,
+            detector=self._recognizer.detector,
+            budget=self._budget,
+            put=self._events.put,
+        )
+
+    def _run_reader(self, reader: Reader) -> None:
+        """Run in a reader thread."""
+        _use_one_core()
         try:
-            read()
-            self._events.put(Finished())
-        except BaseException as error:  # whatever it is, it is the business of who waits for results
-            self._events.put(Broken(error))
+            reader.run()
+            self._events.put(ReaderFinished())
+        except BaseException as error:  # raised again where the results are awaited
+            self._events.put(ThreadError(error))
 
-    def _work(self, task: Callable[[], Event]) -> None:
-        """A worker's task."""
+    def _run_task(self, task: Callable[[], Event]) -> None:
+        """Run in a computing thread."""
         try:
             with torch.inference_mode():
                 event = task()
             self._events.put(event)
         except BaseException as error:
-            self._events.put(Broken(error))
+            self._events.put(ThreadError(error))
 
-    def _take(self, event: Event) -> Iterator[Transcript | Failure]:
-        """Learns what has happened; yields what is complete by it."""
-        if isinstance(event, Broken):
+    def _handle(self, event: Event) -> Iterator[tuple[int, Transcript | Failure]]:
+        """Update the state; yield the results that are complete by it."""
+        if isinstance(event, ThreadError):
             raise event.error
-        if isinstance(event, Finished):
-            self._reading -= 1
-        elif isinstance(event, Part):
+        if isinstance(event, ReaderFinished):
+            self._active_readers -= 1
+        elif isinstance(event, NumberedWindow):
             self._pooled.append(event)
             self._pooled_seconds += self._seconds(event)
-        elif isinstance(event, Heard):
-            yield from self._hear(event)
-        elif isinstance(event, Found):
-            yield from self._find(event)
+        elif isinstance(event, BatchEmissions):
+            yield from self._assemble(event)
+        elif isinstance(event, DecodedBatch):
+            yield from self._collect(event)
         elif event.recording not in self._failed:
-            if isinstance(event, Unreadable):
+            if isinstance(event, UnreadableRecording):
                 yield self._fail(event.recording, event.failure)
             else:
                 self._state(event.recording, event.audio).end = event
-                yield from self._complete(event.recording)
+                yield from self._finish(event.recording)
 
-    def _hear(self, event: Heard) -> Iterator[Transcript | Failure]:
-        self._listening -= 1
-        for part, log_probs in zip(event.parts, event.log_probs, strict=True):
-            seconds = self._seconds(part)
-            self._room.free(seconds)
-            if part.recording in self._failed:
+    def _assemble(self, batch: BatchEmissions) -> Iterator[tuple[int, Transcript | Failure]]:
+        self._active_batches -= 1
+        for window, log_probs in zip(batch.windows, batch.log_probs, strict=True):
+            seconds = self._seconds(window)
+            self._budget.release(seconds)
+            if window.recording in self._failed:
                 continue
-            state = self._state(part.recording, part.audio)
+            state = self._state(window.recording, window.audio)
             if log_probs is None:
-                yield self._too_large(part.recording, seconds)
+                yield self._fail_for_memory(window.recording, seconds)
                 continue
-            for stretch in state.hear(part, log_probs, self._rate, self._step):
-                self._ready.append(Ready(part.recording, state.made, stretch))
-                self._ready_seconds += self._lasts(stretch)
-                state.made += 1
-            yield from self._complete(part.recording)
+            for segment in state.add(window, log_probs, self._rate, self._recognizer.step):
+                self._pending.append(PendingSegment(window.recording, state.segments, segment))
+                self._pending_seconds += self._segment_seconds(segment)
+                state.segments += 1
+            yield from self._finish(window.recording)
 
-    def _find(self, event: Found) -> Iterator[Transcript | Failure]:
+    def _collect(self, batch: DecodedBatch) -> Iterator[tuple[int, Transcript | Failure]]:
         self._decoding = False
-        for ready, decoded in zip(event.ready, event.decoded, strict=True):
-            if ready.recording in self._failed:
+        for pending, result in zip(batch.segments, batch.results, strict=True):
+            if pending.recording in self._failed:
                 continue
-            if decoded is None:
-                yield self._too_large(ready.recording, self._lasts(ready.stretch))
+            if result is None:
+                yield self._fail_for_memory(pending.recording, self._segment_seconds(pending.segment))
                 continue
-            self._states[ready.recording].said[ready.number] = DecodedSegment(ready.stretch.start, decoded)
-            yield from self._complete(ready.recording)
+            decoded = DecodedSegment(pending.segment.start, result)
+            self._states[pending.recording].decoded[pending.number] = decoded
+            yield from self._finish(pending.recording)
 
-    def _complete(self, recording: int) -> Iterator[Transcript]:
+    def _finish(self, recording: int) -> Iterator[tuple[int, Transcript]]:
         state = self._states[recording]
         if state.end is None or not state.complete:
             return
         del self._states[recording]
-        said = [state.said[number] for number in range(state.made)]
-        name, decoding = self._transcriber.name, self._transcriber.decoder.name
-        yield assemble(state.audio, state.end.seconds, said, name, decoding, state.end.incomplete)
+        yield (
+            recording,
+            assemble(
+                state.audio,
+                state.end.seconds,
+                [state.decoded[number] for number in range(state.segments)],
+                model=self._recognizer.model,
+                decoding=self._recognizer.decoder.name,
+                incomplete=state.end.incomplete,
+            ),
+        )
 
-    def _fail(self, recording: int, failure: Failure) -> Failure:
+    def _fail(self, recording: int, failure: Failure) -> tuple[int, Failure]:
         self._failed.add(recording)
         self._states.pop(recording, None)
-        return failure
+        return recording, failure
 
-    def _too_large(self, recording: int, seconds: float) -> Failure:
-        audio, device = self._states[recording].audio, self._transcriber.device
-        reason = f"{audio}: {seconds:.0f} s of it do not fit into the memory of {device}; "
-        return self._fail(recording, Failure(audio, reason + "make segmentation.window smaller, or free memory."))
+    def _fail_for_memory(self, recording: int, seconds: float) -> tuple[int, Failure]:
+        audio = self._states[recording].audio
+        reason = (
+            f"{audio}: {seconds:.0f} s of it do not fit into the memory of {self._recognizer.device}; "
+            "make segmentation.window smaller, or free memory."
+        )
+        return self._fail(recording, Failure(audio, reason))
 
-    def _state(self, recording: int, audio: str) -> State:
+    def _state(self, recording: int, audio: str) -> RecordingState:
         if recording not in self._states:
-            self._states[recording] = State(audio, Stretches(self._transcriber.seconds_per_frame))
+            self._states[recording] = RecordingState(audio, SegmentAssembler(self._recognizer.seconds_per_frame))
         return self._states[recording]
 
-    def _seconds(self, part: Part) -> float:
-        return len(part.piece.samples) / self._rate
+    def _seconds(self, numbered: NumberedWindow) -> float:
+        return len(numbered.window.samples) / self._rate
 
-    def _lasts(self, stretch: Stretch) -> float:
-        return len(stretch.log_probs) * self._transcriber.seconds_per_frame
+    def _segment_seconds(self, segment: SpeechSegment) -> float:
+        return len(segment.log_probs) * self._recognizer.seconds_per_frame
 
     def _submit(self, workers: ThreadPoolExecutor) -> None:
-        """Gives the workers what there is enough of, or what is left."""
-        idle = self._listening + self._decoding < self._threads
-        enough = self._pool_seconds * (EARLY if idle else 1.0)
-        if self._pooled and (self._pooled_seconds >= enough or not self._reading):
+        """Submit batches of which enough is pooled, or what is left at the end."""
+        idle = self._active_batches + self._decoding < self._threads
+        enough = self._pool_seconds * (IDLE_SHARE if idle else 1.0)
+        if self._pooled and (self._pooled_seconds >= enough or not self._active_readers):
             for batch in self._batches():
-                workers.submit(self._work, partial(self._listen, batch))
-                self._listening += 1
+                workers.submit(self._run_task, partial(self._compute_emissions, batch))
+                self._active_batches += 1
             self._pooled, self._pooled_seconds = [], 0.0
-        if self._ready and not self._decoding and (self._ready_seconds >= DECODED or not self._listening):
-            # One at a time: a search asks a language model whose memory is not for two.
-            workers.submit(self._work, partial(self._decode, self._ready))
+        enough_pending = self._pending_seconds >= DECODING_SECONDS or not self._active_batches
+        if self._pending and not self._decoding and enough_pending:
+            # One batch at a time: the cache of a language model's states is not made for two.
+            workers.submit(self._run_task, partial(self._decode, self._pending))
             self._decoding = True
-            self._ready, self._ready_seconds = [], 0.0
+            self._pending, self._pending_seconds = [], 0.0
 
-    def _batches(self) -> Iterator[list[Part]]:
-        """The pool in batches of like length."""
-        lengths = {number: self._seconds(part) for number, part in enumerate(self._pooled)}
-        # No batch so large that other threads have nothing to do.
+    def _batches(self) -> Iterator[list[NumberedWindow]]:
+        """Split the pool into batches of windows of similar length."""
+        lengths = {number: self._seconds(window) for number, window in enumerate(self._pooled)}
+        # No batch is so large that other threads have nothing to do.
         for batch in group_by_length(lengths, min(self._batch_seconds, self._pooled_seconds / self._threads)):
-            parts = -(-len(batch) // ROWS) if self._transcriber.device.type == "cpu" else 1
+            parts = -(-len(batch) // ROWS) if self._recognizer.device.type == "cpu" else 1
             for start in range(parts):
                 yield [self._pooled[number] for number in batch[start::parts]]
 
-    def _listen(self, parts: Sequence[Part]) -> Heard:
-        """Work: the network."""
+    def _compute_emissions(self, windows: Sequence[NumberedWindow]) -> BatchEmissions:
+        """Run the network on a batch."""
 
-        def log_probs(some: Sequence[Part]) -> list[Tensor]:
-            heard, frames = self._transcriber.engine(*pad([part.piece.samples for part in some]))
-            return [row[:count] for row, count in zip(heard.cpu(), frames.tolist(), strict=True)]
+        def log_probs(some: Sequence[NumberedWindow]) -> list[Tensor]:
+            emissions, frames = self._recognizer.engine(*pad([numbered.window.samples for numbered in some]))
+            return [row[:count] for row, count in zip(emissions.cpu(), frames.tolist(), strict=True)]
 
-        return Heard(parts, what_fits(log_probs, parts))
+        return BatchEmissions(windows, halve_for_memory(log_probs, windows))
 
-    def _decode(self, ready: Sequence[Ready]) -> Found:
-        """Work: the search."""
-        device = self._transcriber.device
+    def _decode(self, segments: Sequence[PendingSegment]) -> DecodedBatch:
+        """Decode segments, those of similar length together."""
+        device = self._recognizer.device
 
-        def decoded(some: Sequence[Ready]) -> list[DecodingResult]:
-            rows = [one.stretch.log_probs for one in some]
+        def decode(some: Sequence[PendingSegment]) -> list[DecodingResult]:
+            rows = [pending.segment.log_probs for pending in some]
             padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-            return self._transcriber.decoder(padded.to(device), torch.tensor([len(row) for row in rows], device=device))
+            return self._recognizer.decoder(padded.to(device), torch.tensor([len(row) for row in rows], device=device))
 
-        lengths = {number: float(one.stretch.log_probs.numel()) for number, one in enumerate(ready)}
-        found: list[DecodingResult | None] = [None] * len(ready)
-        for batch in group_by_length(lengths, NUMBERS):
-            for number, one in zip(batch, what_fits(decoded, [ready[number] for number in batch]), strict=True):
-                found[number] = one
-        return Found(ready, found)
+        sizes = {number: float(pending.segment.log_probs.numel()) for number, pending in enumerate(segments)}
+        results: list[DecodingResult | None] = [None] * len(segments)
+        for batch in group_by_length(sizes, DECODING_NUMBERS):
+            decoded = halve_for_memory(decode, [segments[number] for number in batch])
+            for number, result in zip(batch, decoded, strict=True):
+                results[number] = result
+        return DecodedBatch(segments, results)
 
 
-def what_fits(work: Callable[[Sequence[ItemT]], Sequence[ResultT]], items: Sequence[ItemT]) -> list[ResultT | None]:
-    """The work's result for each item, done in halves where the memory does not suffice for all at once.
+def halve_for_memory(
+    work: Callable[[Sequence[ItemT]], Sequence[ResultT]], items: Sequence[ItemT]
+) -> list[ResultT | None]:
+    """Compute a result for each item, in halves where the memory does not suffice for all at once.
+
+    Args:
+        work: computes the results of some items.
+        items: at least one.
 
     Returns:
-        None for an item that does not even fit alone.
+        None for an item that does not fit even by itself.
     """
     try:
         return list(work(items))
-    except (MemoryError, RuntimeError) as error:  # torch's own errors are RuntimeErrors, on a CPU nothing narrower
+    except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError, on a CPU nothing narrower
         if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
             raise
     if len(items) == 1:
         return [None]
     half = len(items) // 2
-    return [*what_fits(work, items[:half]), *what_fits(work, items[half:])]
+    return [*halve_for_memory(work, items[:half]), *halve_for_memory(work, items[half:])]
 
 
-def _one_core() -> None:
-    """For threads that are several: each computes on one core."""
+def _use_one_core() -> None:
+    """Let the calling thread compute on one core, since there are several such threads."""
     torch.set_num_threads(1)

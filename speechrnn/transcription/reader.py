@@ -1,4 +1,4 @@
-"""Recordings read ahead of the network, and cut into the pieces that it is to hear."""
+"""Read recordings ahead of the network, and cut them into windows."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from speechrnn.audio import MIN_SECONDS, AudioError, TruncatedAudioError, audio_blocks
 from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
@@ -16,126 +17,144 @@ from speechrnn.audio.vad import SpeechDetector
 from speechrnn.core.errors import UserError
 from speechrnn.transcription.transcript import Failure
 
-CLIPS = 240.0  # seconds of short clips in which speech is sought together
+CLIP_BATCH_SECONDS = 240.0  # audio of short clips that goes through the speech detector together
 
-Source = str | Path | tuple[np.ndarray, int]
-"""A file, or samples (samples,) with their rate in Hz."""
+Samples = np.ndarray | torch.Tensor
+"""Samples (samples,), (channels, samples) or (samples, channels)."""
+
+Source = str | Path | tuple[Samples, int]
+"""A file, or samples with their rate in Hz."""
 
 
 @dataclass(frozen=True)
-class Part:
-    """A piece of a recording: the `number`-th (from 0) of the source `recording` (from 0), called `audio`."""
+class NumberedWindow:
+    """Hold a window of a recording with its place.
+
+    Attributes:
+        recording: number of the source, from 0.
+        audio: name of the source.
+        number: of the window within the recording, from 0.
+        window: the samples.
+    """
 
     recording: int
     audio: str
     number: int
-    piece: Window
+    window: Window
 
 
 @dataclass(frozen=True)
-class End:
-    """All pieces of a recording have been given.
+class EndOfRecording:
+    """Announce that all windows of a recording have been put out.
 
     Attributes:
-        recording: which source it was, from 0.
-        audio: its name.
-        pieces: how many there were.
-        seconds: of it that could be read.
+        recording: number of the source, from 0.
+        audio: name of the source.
+        windows: how many windows it has.
+        seconds: length of what could be read.
         incomplete: why that was not all of it; None: it was.
     """
 
     recording: int
     audio: str
-    pieces: int
+    windows: int
     seconds: float
     incomplete: str | None
 
 
 @dataclass(frozen=True)
-class Unreadable:
-    """A source that is given up; pieces of it may have been given before."""
+class UnreadableRecording:
+    """Announce that a source cannot be read; windows of it may have been put out before."""
 
     recording: int
     failure: Failure
 
 
 class ClosedError(Exception):
-    """Nobody waits for what is being read any longer."""
+    """Tell a reader that nobody waits for its windows any longer."""
 
 
-class Room:
-    """How much audio may lie between those who read and the network; who wants to add more waits."""
+class AudioBudget:
+    """Bound the seconds of audio between the readers and the network; a reader that exceeds it waits."""
 
     def __init__(self, seconds: float) -> None:
         self._limit = seconds
-        self._taken = 0.0
+        self._used = 0.0
         self._closed = False
         self._changed = threading.Condition()
 
-    def take(self, seconds: float) -> None:
-        """Waits until there is room; what is larger than all of it goes alone. Raises ClosedError once it is closed."""
-        with self._changed:
-            while not self._closed and self._taken > 0 and self._taken + seconds > self._limit:
-                self._changed.wait()
-            self.check()
-            self._taken += seconds
+    def acquire(self, seconds: float) -> None:
+        """Wait until so many seconds are free; more than the whole budget passes when nothing else is in use.
 
-    def check(self) -> None:
-        """Raises ClosedError once it is closed."""
+        Raises:
+            ClosedError: the budget is closed.
+        """
+        with self._changed:
+            while not self._closed and self._used > 0 and self._used + seconds > self._limit:
+                self._changed.wait()
+            self.check_open()
+            self._used += seconds
+
+    def check_open(self) -> None:
+        """Raise ClosedError once the budget is closed."""
         if self._closed:
             raise ClosedError
 
-    def free(self, seconds: float) -> None:
-        """Gives room back."""
+    def release(self, seconds: float) -> None:
+        """Return seconds to the budget."""
         with self._changed:
-            self._taken -= seconds
+            self._used -= seconds
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Ends all waiting, now and later."""
+        """End all waiting, now and later."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
 
-class Numbered:
-    """Sources with their numbers, which several threads may take from."""
+class NumberedSources:
+    """Number the sources, for several threads that take from them in turn."""
 
     def __init__(self, sources: Iterable[Source]) -> None:
-        self._sources = enumerate([sources] if isinstance(sources, str | Path) else sources)
+        self._sources = enumerate(sources)
         self._lock = threading.Lock()
 
     def __iter__(self) -> Iterator[tuple[int, Source]]:
         while True:
             with self._lock:
                 try:
-                    taken = next(self._sources)
+                    numbered = next(self._sources)
                 except StopIteration:
                     return
-            yield taken
+            yield numbered
 
 
 @dataclass
 class Recording:
-    """The blocks of one source, at the model's rate; where it breaks off they end.
+    """Follow the blocks of one source, at the model's rate; they end where the file breaks off.
 
     Attributes:
-        samples: that have been read.
+        number: of the source, from 0.
+        name: of the source.
+        source: its blocks.
+        budget: closed when nobody waits for the blocks any longer.
+        samples: how many have been read.
         incomplete: why the rest could not be read.
     """
 
     number: int
     name: str
     source: Iterator[np.ndarray]
-    room: Room
+    budget: AudioBudget
     samples: int = 0
     incomplete: str | None = None
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """float32 (samples,) each. Raises ClosedError where nobody waits for them."""
+        """Yield float32 (samples,) blocks. Raises ClosedError where nobody waits for them."""
         try:
             for block in self.source:
-                self.room.check()
+                self.budget.check_open()
                 self.samples += len(block)
                 yield block
         except TruncatedAudioError as error:
@@ -146,57 +165,61 @@ class Recording:
 
 @dataclass
 class Reader:
-    """One thread's work: takes source after source and gives their pieces on.
+    """Read source after source in one thread, and put out their windows.
 
     Attributes:
-        step: samples for each frame of the network.
-        give: what takes a Part, an End or an Unreadable; parts wait for `room` first.
+        sources: shared with other readers.
+        sampling_rate: Hz, of the network.
+        step: samples per frame of the network.
+        options: how recordings are cut.
+        detector: finds speech; None: everything counts as speech.
+        budget: windows wait for it.
+        put: takes each window, end or failure.
     """
 
-    sources: Numbered
+    sources: NumberedSources
     sampling_rate: int
     step: int
     options: SegmentationOptions
     detector: SpeechDetector | None
-    room: Room
-    give: Callable[[Part | End | Unreadable], None]
+    budget: AudioBudget
+    put: Callable[[NumberedWindow | EndOfRecording | UnreadableRecording], None]
     _clips: list[tuple[Recording, np.ndarray]] = field(default_factory=list)
-    _held: float = 0.0  # seconds of them
+    _clip_seconds: float = 0.0
 
     def run(self) -> None:
-        """Takes sources until there are no more, or the room is closed."""
+        """Read until there are no more sources, or the budget is closed."""
         try:
             for number, source in self.sources:
                 self._read(number, source)
-            self._hear_clips()
+            self._put_clips()
         except ClosedError:
             return
 
     def _read(self, number: int, source: Source) -> None:
         name = f"samples {number}" if isinstance(source, tuple) else str(source)
-        recording = Recording(number, name, self._open(source), self.room)
+        recording = Recording(number, name, self._open(source), self.budget)
         try:
             blocks = recording.blocks()
-            head = next(blocks)
+            first = next(blocks)
             second = next(blocks, None)
             if second is not None:
-                self._hear_clips()  # which must not wait for the end of a long recording
-                self._give(recording, cut_windows(chain([head, second], blocks), *self._cutting, self.detector))
+                self._put_clips()  # which must not wait for the end of a long recording
+                windows = cut_windows(
+                    chain([first, second], blocks), self.sampling_rate, self.step, self.options, self.detector
+                )
+                self._put_windows(recording, windows)
                 return
         except UserError as error:
-            self.give(Unreadable(number, Failure(name, str(error))))
+            self.put(UnreadableRecording(number, Failure(name, str(error))))
             return
-        self._clips.append((recording, head))
-        self._held += len(head) / self.sampling_rate
-        if self._held >= CLIPS:
-            self._hear_clips()
-
-    @property
-    def _cutting(self) -> tuple[int, int, SegmentationOptions]:
-        return self.sampling_rate, self.step, self.options
+        self._clips.append((recording, first))
+        self._clip_seconds += len(first) / self.sampling_rate
+        if self._clip_seconds >= CLIP_BATCH_SECONDS:
+            self._put_clips()
 
     def _open(self, source: Source) -> Iterator[np.ndarray]:
-        """Blocks of which the first one is all of a short clip."""
+        """Yield blocks, the first of which is all of a short clip."""
         if not isinstance(source, tuple):
             yield from audio_blocks(source, self.options.window, self.sampling_rate, strict=False)
             return
@@ -205,44 +228,86 @@ class Reader:
         for start in range(0, len(samples), size):
             yield samples[start : start + size]
 
-    def _hear_clips(self) -> None:
-        """Gives the short clips on; one without speech has no piece."""
-        clips, self._clips, self._held = self._clips, [], 0.0
+    def _put_clips(self) -> None:
+        """Put out the short clips that were read; one without speech has no window."""
+        clips, self._clips, self._clip_seconds = self._clips, [], 0.0
         waveforms = [samples for _, samples in clips]
-        spoken = detect_speech(waveforms, self.sampling_rate, self.options, self.detector) if clips else []
-        for (recording, samples), speech in zip(clips, spoken, strict=True):
+        has_speech = detect_speech(waveforms, self.sampling_rate, self.options, self.detector) if clips else []
+        for (recording, samples), speech in zip(clips, has_speech, strict=True):
             whole = Window(samples, 0, (0, len(samples)), first=True, last=True)
-            self._give(recording, iter([whole] if speech else []))
+            self._put_windows(recording, iter([whole] if speech else []))
 
-    def _give(self, recording: Recording, found: Iterator[Window]) -> None:
+    def _put_windows(self, recording: Recording, windows: Iterator[Window]) -> None:
         count = 0
-        for piece in found:
-            self.room.take(len(piece.samples) / self.sampling_rate)
-            self.give(Part(recording.number, recording.name, count, piece))
+        for window in windows:
+            self.budget.acquire(len(window.samples) / self.sampling_rate)
+            self.put(NumberedWindow(recording.number, recording.name, count, window))
             count += 1
         seconds = recording.samples / self.sampling_rate
-        self.give(End(recording.number, recording.name, count, seconds, recording.incomplete))
+        self.put(EndOfRecording(recording.number, recording.name, count, seconds, recording.incomplete))
 
 
-def resampled(samples: np.ndarray, rate: int, sampling_rate: int) -> np.ndarray:
-    """Samples of any kind as float32 (samples,) at the sampling rate.
+def with_rate(source: Source | Samples, sampling_rate: int | None) -> Source:
+    """Return the source with a rate, if it is samples without one.
+
+    Args:
+        source: a file, or samples with or without their rate.
+        sampling_rate: Hz, of samples without a rate; None: not known, which is found when the source is read.
+    """
+    if isinstance(source, (np.ndarray, torch.Tensor)):
+        return source, 0 if sampling_rate is None else sampling_rate
+    return source
+
+
+def to_mono(samples: Samples) -> np.ndarray:
+    """Convert samples of any kind to one channel.
+
+    Args:
+        samples: float or integer, (samples,), (channels, samples) or (samples, channels); the longer axis is time.
+
+    Returns:
+        float32 (samples,), full scale 1.0, the mean of the channels.
 
     Raises:
         AudioError: they are no sound.
     """
-    if not isinstance(samples, np.ndarray) or samples.ndim != 1 or samples.dtype.kind not in "fi":
+    if isinstance(samples, torch.Tensor):
+        samples = samples.detach().cpu()
+        samples = samples.float().numpy() if samples.is_floating_point() else samples.numpy()
+    array = samples
+    if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.dtype.kind not in "fi":
         raise AudioError(
-            "Samples must be a float or integer array of the shape (samples,), one channel of a recording."
+            "Samples must be a float or integer array of the shape (samples,), (channels, samples) or "
+            "(samples, channels)."
         )
-    if rate < 1 or len(samples) < MIN_SECONDS * rate:
-        raise AudioError(f"{len(samples)} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
-    if samples.dtype.kind == "i":
-        samples = samples / -float(np.iinfo(samples.dtype).min)
-    samples = samples.astype(np.float32)
-    if not np.isfinite(samples).all():
+    if array.dtype.kind == "i":
+        array = array / -float(np.iinfo(array.dtype).min)
+    if array.ndim == 2:
+        array = array.mean(int(np.argmin(array.shape)))
+    array = array.astype(np.float32)
+    if not np.isfinite(array).all():
         raise AudioError("The samples hold NaN or infinite values; repair what made them.")
+    return array
+
+
+def resampled(samples: Samples, rate: int, sampling_rate: int) -> np.ndarray:
+    """Convert samples of any kind to float32 (samples,) at the sampling rate.
+
+    Args:
+        samples: see `to_mono`.
+        rate: their own, Hz.
+        sampling_rate: the wanted one, Hz.
+
+    Raises:
+        AudioError: they are no sound, or the rate is missing.
+    """
+    if rate == 0:
+        raise AudioError("Samples need their rate: give sampling_rate=HZ, such as 16000, and check the sampling rate.")
+    mono = to_mono(samples)
+    if rate < 0 or len(mono) < MIN_SECONDS * rate:
+        raise AudioError(f"{len(mono)} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
     if rate == sampling_rate:
-        return samples
+        return mono
     import soxr
 
-    return soxr.resample(samples, rate, sampling_rate)
+    return soxr.resample(mono, rate, sampling_rate)

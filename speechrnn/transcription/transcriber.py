@@ -1,4 +1,4 @@
-"""Recordings in, transcripts out: cut where nobody speaks, batched by length, every word with its time."""
+"""Transcribe recordings: cut at silences, batched by length, every word with its time and confidence."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import cast, overload
 
 import numpy as np
 import torch
@@ -13,33 +14,34 @@ import torch
 from speechrnn.audio import AudioError, is_silent
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.audio.vad import SpeechDetector, build_detector
-from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import pad
 from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_decoder
-from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.decoding.tuned_weights import read_tuned
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
 from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.transcription.options import TranscriptionOptions, keywords_of
 from speechrnn.transcription.pipeline import Pipeline
-from speechrnn.transcription.reader import Source
-from speechrnn.transcription.runtime import Engine, EngineName, Precision, make_engine
+from speechrnn.transcription.reader import Samples, Source, with_rate
+from speechrnn.transcription.recognizer import Recognizer
+from speechrnn.transcription.runtime import Engine, make_engine
 from speechrnn.transcription.transcript import Alternative, DecodedSegment, Failure, Segment, Transcript, assemble
 
 __all__ = ["Alternative", "Failure", "Segment", "Source", "Transcriber", "Transcript"]
 
 
 class Transcriber:
-    """An acoustic model at work.
+    """Transcribe recordings with an acoustic model.
 
-    >>> transcriber = Transcriber.load("outputs/speech_to_text/an4/acoustic")  # doctest: +SKIP
+    >>> transcriber = Transcriber.load("outputs/demo/acoustic")  # doctest: +SKIP
     >>> transcriber("talk.wav").text  # doctest: +SKIP
+    'TWO DRAGONS CARRY NINE RED STONES'
 
     Attributes:
-        sampling_rate: Hz, of the model; whatever comes at another rate is resampled.
-        step: samples for each frame of the network.
+        sampling_rate: Hz, of the model; sound at another rate is resampled.
+        step: samples per frame of emissions.
         threads: batches that are computed at the same time.
     """
 
@@ -49,19 +51,24 @@ class Transcriber:
         tokenizer: Tokenizer,
         name: str,
         device: str = "auto",
+        *,
         decoder: Decoder | None = None,
         engine: Engine | None = None,
         segmentation: SegmentationOptions | None = None,
         threads: int | None = None,
+        batch_seconds: float = 240.0,
     ) -> None:
         """
         Args:
-            name: what transcripts say of the model.
+            model: the network.
+            tokenizer: its alphabet.
+            name: of the model, for transcripts.
             device: see `find_device`.
-            decoder: what finds the words; None: greedily.
-            engine: what runs the model; None: torch in float32.
-            segmentation: how recordings are cut; None: as by default.
-            threads: see `load`.
+            decoder: turns emissions into words; None: greedy decoding.
+            engine: runs the model; None: torch in float32.
+            segmentation: how recordings are cut; None: the defaults.
+            threads: batches that are computed at the same time; None: as many as there are cores.
+            batch_seconds: most audio in a batch, padding included.
         """
         if threads is not None and threads < 1:
             raise UserError(f"threads={threads} is wrong: it must be at least 1.")
@@ -76,76 +83,148 @@ class Transcriber:
         self.engine = engine or make_engine(model, None, "torch", self.device, "float32")
         self.segmentation = segmentation or SegmentationOptions()
         self.threads = threads or default_threads(self.device)
+        self.batch_seconds = batch_seconds
 
     @classmethod
-    def load(
-        cls,
-        folder: str | Path,
-        device: str = "auto",
-        decoding: str | DecodingOptions = "greedy",
-        language_model: str | Path | None = None,
-        engine: EngineName = "auto",
-        segmentation: SegmentationOptions | None = None,
-        threads: int | None = None,
-        precision: Precision = "auto",
-    ) -> Transcriber:
-        """From a model directory.
+    @keywords_of(TranscriptionOptions)
+    def load(cls, folder: str | Path, options: TranscriptionOptions) -> Transcriber:
+        """Load a model directory.
+
+        The settings are given as keywords: `load(folder, device="cpu", decoding="beam", language_model=DIR)`; they are
+        the fields of `TranscriptionOptions`.
 
         Args:
-            decoding: "greedy", "beam", or all options of a search.
-            language_model: a language model directory, which the beam search asks; None: none.
-            engine, precision: what runs the network, see `make_engine`.
-            segmentation: how recordings are cut; None: as by default.
-            threads: batches that are computed at the same time, each on one core; None: as many as there are cores.
+            folder: directory of an acoustic model.
+            options: made of the keywords.
 
         Raises:
-            UserError: no model directory, or not one of an acoustic model; no such device; a language model that does
-                not fit; an engine that is not installed.
+            UserError: the directory is not that of an acoustic model, the device does not exist, the language model
+                does not fit the acoustic model, or the engine is not installed.
         """
+        return cls.from_options(folder, options)
+
+    @classmethod
+    def from_options(cls, folder: str | Path, options: TranscriptionOptions) -> Transcriber:
+        """Load a model directory; see `load`."""
         model, tokenizer = load_acoustic(folder)
-        options = build(DecodingOptions, {"name": decoding}, "decoding") if isinstance(decoding, str) else decoding
-        tuned = read_tuned(folder)
-        found = find_device(device)
-        decoder = make_decoder(options, language_model, tokenizer, model.seconds_per_frame, tuned, found)
-        runs = make_engine(model, Path(folder), engine, found, precision)
-        return cls(model, tokenizer, str(folder), device, decoder, runs, segmentation, threads)
+        device = find_device(options.device)
+        decoder = make_decoder(
+            options.search,
+            options.language_model,
+            tokenizer,
+            seconds_per_frame=model.seconds_per_frame,
+            tuned=read_tuned(folder),
+            device=device,
+        )
+        return cls(
+            model,
+            tokenizer,
+            str(folder),
+            device=options.device,
+            decoder=decoder,
+            engine=make_engine(model, Path(folder), options.engine, device=device, precision=options.precision),
+            segmentation=options.segmentation,
+            threads=options.threads,
+            batch_seconds=options.batch_seconds,
+        )
 
     @cached_property
     def detector(self) -> SpeechDetector | None:
-        """What finds the silences; see `build_detector`."""
+        """Return the detector of speech; see `build_detector`."""
         return build_detector(self.segmentation.vad)
 
-    def __call__(self, source: Source) -> Transcript:
-        """Transcribes one recording.
+    @overload
+    def __call__(self, source: Source | Samples, sampling_rate: int | None = None) -> Transcript: ...
+
+    @overload
+    def __call__(self, source: list[Source | Samples], sampling_rate: int | None = None) -> list[Transcript]: ...
+
+    @overload
+    def __call__(self, source: list[str], sampling_rate: int | None = None) -> list[Transcript]: ...
+
+    @overload
+    def __call__(self, source: list[Path], sampling_rate: int | None = None) -> list[Transcript]: ...
+
+    @overload
+    def __call__(self, source: list[np.ndarray], sampling_rate: int | None = None) -> list[Transcript]: ...
+
+    @overload
+    def __call__(self, source: list[torch.Tensor], sampling_rate: int | None = None) -> list[Transcript]: ...
+
+    def __call__(
+        self, source: Source | Samples | Sequence[Source | Samples], sampling_rate: int | None = None
+    ) -> Transcript | list[Transcript]:
+        """Transcribe one recording, or each of a list in its order.
+
+        Args:
+            source: a file; a numpy array or torch tensor of samples, (samples,) or with channels (channels, samples)
+                or (samples, channels), which are averaged; a pair of samples and their rate; or a list of these.
+            sampling_rate: Hz, of samples that are given without a rate.
 
         Raises:
-            AudioError: it cannot be read.
+            AudioError: a recording cannot be read, or samples come without a rate.
         """
-        (result,) = self.transcribe([source])
-        if isinstance(result, Failure):
-            raise AudioError(result.reason)
-        return result
+        sources = cast("list[Source | Samples]", source if isinstance(source, list) else [source])
+        transcripts = []
+        for result in self.transcribe(sources, ordered=True, sampling_rate=sampling_rate):
+            if isinstance(result, Failure):
+                raise AudioError(result.reason)
+            transcripts.append(result)
+        return transcripts if isinstance(source, list) else transcripts[0]
 
-    def transcribe(self, sources: Iterable[Source], batch_seconds: float = 240.0) -> Iterator[Transcript | Failure]:
-        """Transcribes recordings of any number and length in constant memory.
+    def transcribe(
+        self,
+        sources: Iterable[Source | Samples],
+        batch_seconds: float | None = None,
+        ordered: bool = False,
+        sampling_rate: int | None = None,
+    ) -> Iterator[Transcript | Failure]:
+        """Transcribe recordings of any number and length in constant memory.
 
         Args:
             sources: files and samples, in any mixture; taken as they are needed, by several threads in turn.
-            batch_seconds: most audio in a batch, padding included; a longer piece is a batch of its own.
+            batch_seconds: most audio in a batch, padding included; a longer window is a batch by itself. None: as
+                the transcriber was made.
+            ordered: yield results in the order of the sources; those that are ready before an earlier one wait.
+            sampling_rate: Hz, of samples that are given without a rate.
 
         Yields:
-            one result a source, as it is ready, in no order. A file that breaks off is transcribed as far as it can be
-            read, and says so; one of which nothing can be read is a Failure.
+            One result for each source; unless `ordered`, as soon as it is ready. A file that breaks off is transcribed
+            as far as it can be read, and the transcript says so; a file of which nothing can be read is a Failure.
 
         Raises:
             UserError: `batch_seconds` is not above 0, or the detector of speech is not installed.
         """
+        if batch_seconds is None:
+            batch_seconds = self.batch_seconds
         if batch_seconds <= 0:
             raise UserError(f"batch_seconds={batch_seconds:g} is wrong: it must be above 0 (seconds of audio).")
-        yield from Pipeline(self, sources, batch_seconds).run()
+        if isinstance(sources, (str, Path)):
+            sources = [sources]
+        with_rates = (with_rate(source, sampling_rate) for source in sources)
+        pipeline = Pipeline(self.recognizer(), with_rates, batch_seconds, threads=self.threads, ordered=ordered)
+        yield from pipeline.run()
+
+    def recognizer(self) -> Recognizer:
+        """Return the parts that the pipeline needs, as they are now."""
+        return Recognizer(
+            model=self.name,
+            engine=self.engine,
+            decoder=self.decoder,
+            sampling_rate=self.sampling_rate,
+            seconds_per_frame=self.seconds_per_frame,
+            step=self.step,
+            device=self.device,
+            segmentation=self.segmentation,
+            detector=self.detector,
+        )
 
     def decode(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:
-        """Transcribes one batch, float32 (samples,) each at `sampling_rate`, in its order, each as one stretch."""
+        """Transcribe one batch in its order, each waveform as one segment.
+
+        Args:
+            waveforms: float32 (samples,) each, at `sampling_rate`.
+        """
         return [
             self.transcript(f"samples {number}", len(samples) / self.sampling_rate, decoded)
             for number, (samples, decoded) in enumerate(
@@ -155,39 +234,48 @@ class Transcriber:
 
     @torch.inference_mode()
     def compute_emissions(self, waveforms: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-        """What the acoustic model hears in a batch, before any decoding.
+        """Run the network on one batch, without decoding.
 
         Args:
-            waveforms: float32 (samples,) each, at `sampling_rate`. The network is not asked about silence
-                (`is_silent`), since it has learnt to find words: silence has no frames.
+            waveforms: float32 (samples,) each, at `sampling_rate`. Silence (`is_silent`) does not go through the
+                network, which was trained to find words; it has no frames.
 
         Returns:
             (batch, frames, symbols) log-probabilities and (batch,) true frames, on the model's device.
         """
-        spoken = [number for number, samples in enumerate(waveforms) if not is_silent(samples)]
+        audible = [number for number, samples in enumerate(waveforms) if not is_silent(samples)]
         frames = torch.zeros(len(waveforms), dtype=torch.long, device=self.device)
-        if not spoken:
+        if not audible:
             return torch.zeros(len(waveforms), 0, len(self.tokenizer), device=self.device), frames
-        padded, lengths = pad([waveforms[number] for number in spoken])
-        heard, counts = self.engine(padded.to(self.device), lengths.to(self.device))
-        frames[spoken] = counts
-        if len(spoken) == len(waveforms):
-            return heard, frames
-        log_probs = heard.new_zeros(len(waveforms), *heard.shape[1:])
-        log_probs[spoken] = heard
+        padded, lengths = pad([waveforms[number] for number in audible])
+        emissions, counts = self.engine(padded.to(self.device), lengths.to(self.device))
+        frames[audible] = counts
+        if len(audible) == len(waveforms):
+            return emissions, frames
+        log_probs = emissions.new_zeros(len(waveforms), *emissions.shape[1:])
+        log_probs[audible] = emissions
         return log_probs, frames
 
     def transcript(self, name: str, seconds: float, decoded: DecodingResult, decoding: str | None = None) -> Transcript:
-        """What was found in a recording of one stretch, in the form that is written.
+        """Make the transcript of a recording that is one segment.
 
         Args:
-            decoding: how it was found; None: by the transcriber's own decoder.
+            name: of the recording.
+            seconds: its length.
+            decoded: its words.
+            decoding: how they were found; None: by the transcriber's own decoder.
         """
-        return assemble(name, seconds, [DecodedSegment(0.0, decoded)], self.name, decoding or self.decoder.name)
+        return assemble(
+            name,
+            seconds,
+            [DecodedSegment(0.0, decoded)],
+            model=self.name,
+            decoding=decoding or self.decoder.name,
+        )
 
 
 def default_threads(device: torch.device) -> int:
-    """As many as this process may use cores; with an accelerator two, one of which prepares what it is to do."""
+    """Return the number of cores of this process; with an accelerator 2, one of which prepares the next batch."""
     if device.type != "cpu":
         return 2
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,25 +1,28 @@
-"""What is known of a recording when it has been transcribed, in the form that is written."""
+"""The result of a transcription, as it is written to files."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from speechrnn.decoding.hypothesis import DecodingResult, Word
+from speechrnn.transcription.writers import find_writers
 
-SHORTEST_WORD = 0.005  # seconds; half a frame or less, so that there is always room for it
+SHORTEST_WORD = 0.005  # seconds; half a frame or less, so that there is always space for it
 
 
 @dataclass(frozen=True)
 class Alternative:
-    """A reading of the same audio.
+    """Hold a hypothesis for the same audio.
 
     Attributes:
-        score: natural logarithm, by which the readings are ranked.
-        acoustic: what the acoustic model has to do with it.
-        parts: what each other opinion (a language model, hot words) says, before its weight.
+        text: its words.
+        score: natural logarithm, by which the hypotheses are ranked.
+        acoustic: log-probability by the acoustic model.
+        parts: score of each other model (a language model, hot words), before its weight.
     """
 
     text: str
@@ -30,10 +33,15 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of speech; times in seconds from the start of the audio, confidences 0 to 1.
+    """Hold the words of a segment of speech.
 
     Attributes:
-        alternatives: the readings of the stretch that were compared, its own first; greedy decoding compares none.
+        start: seconds from the start of the audio.
+        end: the same.
+        text: the words, separated by spaces.
+        confidence: 0 to 1, mean of the words'.
+        words: with times and confidences.
+        alternatives: the hypotheses that were compared, the segment's own first; none after greedy decoding.
     """
 
     start: float
@@ -46,17 +54,21 @@ class Segment:
 
 @dataclass(frozen=True)
 class Transcript:
-    """What was said, and when.
+    """Hold the words of a recording, with their times and confidences.
+
+    >>> Transcript("talk.wav", 1.0, "", 1.0, (), (), model="english", decoding="greedy").to("srt")
+    ''
 
     Attributes:
         audio: the path as it was given; "samples N" for the N-th source (from 0) where that was samples.
         duration: seconds.
-        confidence: 0 to 1, the mean of the words'; of a transcript without words, that there are none.
-        segments: in order, one for each stretch of speech in which words were found.
-        alternatives: the readings that were compared, the best, which is the transcript's own, first; greedy decoding
-            compares none. Those of a recording with several stretches are with its segments.
+        text: all words, separated by spaces.
+        confidence: 0 to 1, mean of the words'; without words, the probability that there are none.
+        segments: in order, one for each segment of speech in which words were found.
+        alternatives: the hypotheses that were compared, the transcript's own first; none after greedy decoding. Those
+            of a recording with several segments are in its segments.
         model: the model directory.
-        decoding: how the words were found, "greedy" or "beam".
+        decoding: "greedy" or "beam".
         incomplete: why this is not of the whole recording, one sentence; None: it is.
     """
 
@@ -72,17 +84,29 @@ class Transcript:
 
     @property
     def words(self) -> tuple[Word, ...]:
-        """The words of all segments."""
+        """Return the words of all segments."""
         return tuple(word for segment in self.segments for word in segment.words)
 
     def to_json(self) -> dict[str, Any]:
-        """The transcript in values for `json.dump`; the fields are the keys of the file format."""
+        """Return the transcript in values for `json.dump`; the fields are the keys of the file format."""
         return asdict(self)
+
+    def to(self, format: str) -> str:
+        """Return the text of a file in one of the formats.
+
+        Args:
+            format: "txt", "json", "srt", "vtt", "tsv", "ctm" or "textgrid".
+
+        Raises:
+            UserError: an unknown format.
+        """
+        (writer,) = find_writers([format])
+        return writer.format(self, Path(self.audio).stem)
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A source that could not be transcribed.
+    """Say why a source could not be transcribed.
 
     Attributes:
         audio: as in Transcript.
@@ -95,49 +119,67 @@ class Failure:
 
 @dataclass(frozen=True)
 class DecodedSegment:
-    """What was found in one stretch of a recording.
+    """Hold the decoding result of a segment of a recording.
 
     Attributes:
-        start: of the stretch, seconds from the start of the recording; `decoded` counts its times from there.
+        start: of the segment, seconds from the start of the recording; the times in `result` count from there.
+        result: words and hypotheses.
     """
 
     start: float
-    decoded: DecodingResult
+    result: DecodingResult
 
 
 def assemble(
     audio: str,
     seconds: float,
-    stretches: Sequence[DecodedSegment],
+    decoded: Sequence[DecodedSegment],
+    *,
     model: str,
     decoding: str,
     incomplete: str | None = None,
 ) -> Transcript:
-    """The transcript of a recording of so many seconds, from what was found in its stretches, in their order."""
+    """Make the transcript of a recording from its decoded segments.
+
+    Args:
+        audio: name of the recording.
+        seconds: its length.
+        decoded: its segments, in order.
+        model: name of the model.
+        decoding: name of the way of decoding.
+        incomplete: why this is not of the whole recording; None: it is.
+    """
     duration = round(seconds, 3)
     shifted = [
-        replace(word, start=word.start + one.start, end=word.end + one.start)
-        for one in stretches
-        for word in one.decoded.words
+        replace(word, start=word.start + segment.start, end=word.end + segment.start)
+        for segment in decoded
+        for word in segment.result.words
     ]
-    words = fit(shifted, duration)
-    alternatives = [_alternatives(one.decoded) for one in stretches]
+    words = fit_words(shifted, duration)
+    alternatives = [_alternatives(segment.result) for segment in decoded]
     segments = []
     first = 0
-    for one, compared in zip(stretches, alternatives, strict=True):
-        own = words[first : first + len(one.decoded.words)]
+    for segment, compared in zip(decoded, alternatives, strict=True):
+        own = words[first : first + len(segment.result.words)]
         first += len(own)
         if own:
             text = " ".join(word.word for word in own)
-            segments.append(Segment(own[0].start, own[-1].end, text, _mean(own), own, compared))
-    text = " ".join(segment.text for segment in segments)
-    confidence = _mean(words) if words else _sure_of_none(stretches)
-    only = alternatives[0] if len(stretches) == 1 else ()
-    return Transcript(audio, duration, text, confidence, tuple(segments), only, model, decoding, incomplete)
+            segments.append(Segment(own[0].start, own[-1].end, text, _mean_confidence(own), own, compared))
+    return Transcript(
+        audio=audio,
+        duration=duration,
+        text=" ".join(segment.text for segment in segments),
+        confidence=_mean_confidence(words) if words else _silence_confidence(decoded),
+        segments=tuple(segments),
+        alternatives=alternatives[0] if len(decoded) == 1 else (),
+        model=model,
+        decoding=decoding,
+        incomplete=incomplete,
+    )
 
 
-def fit(words: Sequence[Word], duration: float) -> tuple[Word, ...]:
-    """Words that lie within the audio, in milliseconds: ends are cut, order and a length above 0 kept.
+def fit_words(words: Sequence[Word], duration: float) -> tuple[Word, ...]:
+    """Cut words to the audio and round their times to milliseconds; order and a length above 0 are kept.
 
     Args:
         words: in order, without overlap, each at least a frame long; the last one may end beyond the audio, or even
@@ -154,22 +196,25 @@ def fit(words: Sequence[Word], duration: float) -> tuple[Word, ...]:
     return tuple(reversed(fitted))
 
 
-def _mean(words: Sequence[Word]) -> float:
+def _mean_confidence(words: Sequence[Word]) -> float:
     return round(sum(word.confidence for word in words) / len(words), 4)
 
 
-def _sure_of_none(stretches: Sequence[DecodedSegment]) -> float:
-    """The geometric mean of the frames' probabilities of the readings that found no word."""
-    acoustic = sum(one.decoded.hypotheses[0].acoustic for one in stretches)
-    return round(math.exp(acoustic / max(1, sum(one.decoded.frames for one in stretches))), 4)
+def _silence_confidence(decoded: Sequence[DecodedSegment]) -> float:
+    """Return the geometric mean of the frames' probabilities in segments without words."""
+    acoustic = sum(segment.result.hypotheses[0].acoustic for segment in decoded)
+    return round(math.exp(acoustic / max(1, sum(segment.result.frames for segment in decoded))), 4)
 
 
-def _alternatives(decoded: DecodingResult) -> tuple[Alternative, ...]:
-    if len(decoded.hypotheses) == 1 and not decoded.hypotheses[0].parts:
+def _alternatives(result: DecodingResult) -> tuple[Alternative, ...]:
+    if len(result.hypotheses) == 1 and not result.hypotheses[0].parts:
         return ()  # nothing was compared
     return tuple(
         Alternative(
-            text, round(one.score, 4), round(one.acoustic, 4), {key: round(v, 4) for key, v in one.parts.items()}
+            text,
+            score=round(hypothesis.score, 4),
+            acoustic=round(hypothesis.acoustic, 4),
+            parts={key: round(score, 4) for key, score in hypothesis.parts.items()},
         )
-        for text, one in zip(decoded.texts, decoded.hypotheses, strict=True)
+        for text, hypothesis in zip(result.texts, result.hypotheses, strict=True)
     )

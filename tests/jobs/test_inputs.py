@@ -57,14 +57,14 @@ def test_two_recordings_with_one_id_are_an_error_that_names_both(recordings: Pat
         ids(recordings / "wav")
 
 
-def test_a_mark_tells_a_changed_file(recordings: Path) -> None:
+def test_a_file_state_tells_a_changed_file(recordings: Path) -> None:
     (one,) = find_inputs(recordings / "wav" / "two.wav")
-    before = one.mark()
-    assert before == one.mark() and before is not None and before[0] == 44 + 2 * 1600
+    before = one.file_state()
+    assert before == one.file_state() and before is not None and before[0] == 44 + 2 * 1600
     save_audio(one.source, np.zeros(3200, np.float32), 16000)
-    assert one.mark() != before
+    assert one.file_state() != before
     Path(one.source).unlink()
-    assert one.mark() is None
+    assert one.file_state() is None
 
 
 @pytest.mark.parametrize("form", ["@{}/names.txt", "{}/names.lst", "{}/names.LIST", "{}/names.m3u"])
@@ -93,7 +93,7 @@ def test_a_list_may_name_addresses(tmp_path: Path) -> None:
 
 def test_an_address_on_the_web_is_one_recording() -> None:
     (one,) = find_inputs("https://one.org/talks/a%20b.mp3?key=1/2")
-    assert one == Input("a b", "https://one.org/talks/a%20b.mp3?key=1/2") and one.remote and one.mark() is None
+    assert one == Input("a b", "https://one.org/talks/a%20b.mp3?key=1/2") and one.remote and one.file_state() is None
 
 
 def test_standard_input_brings_names(recordings: Path) -> None:

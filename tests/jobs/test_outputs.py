@@ -11,9 +11,9 @@ import pytest
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.jobs.inputs import Input
-from speechrnn.jobs.jsonl import Rows
 from speechrnn.jobs.outputs import Outputs
-from speechrnn.jobs.transcription_job import DONE, Job
+from speechrnn.jobs.rows import HypothesisRows
+from speechrnn.jobs.transcription_record import DONE, TranscriptionRecord
 from speechrnn.transcription.transcript import Segment, Transcript
 from speechrnn.transcription.writers import find_writers
 
@@ -39,15 +39,15 @@ def run(
     folder: Path, inputs: list[Input], stop_after: int | None = None, overwrite: bool = False, formats: str = "txt,json"
 ) -> list[str]:
     """A job in a shuffled order; returns the ids that it had to do."""
-    with Job(folder, {"formats": formats.split(",")}) as job:
+    with TranscriptionRecord(folder, {"formats": formats.split(",")}) as record:
         outputs = Outputs(folder, find_writers(formats.split(",")))
-        left = outputs.prepare(job, inputs, overwrite, retry_failed=False)
+        left = outputs.prepare(record, inputs, overwrite, retry_failed=False)
         todo = random.Random(len(left)).sample(left, len(left))[:stop_after]
         for one in todo:
             assert outputs.write(one.id, transcript(one.source, "" if one.id == "a/2" else "GO")) is None
-            job.end(one, DONE, mark=one.mark())
+            record.record(one, DONE, file_state=one.file_state())
         if stop_after is None:
-            outputs.finish(job)
+            outputs.finish(record)
     return sorted(one.id for one in todo)
 
 
@@ -159,12 +159,12 @@ def test_a_full_disk_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_the_last_row_of_an_id_counts(tmp_path: Path) -> None:
-    rows = Rows(tmp_path / "rows.jsonl")
+    rows = HypothesisRows(tmp_path / "rows.jsonl")
     for id, text in (("b", "old"), ("a", "ü"), ("b", "new"), ("c", "gone")):
         rows.add({"id": id, "words": [], "text": text})
-    again = Rows(tmp_path / "rows.jsonl")
+    again = HypothesisRows(tmp_path / "rows.jsonl")
     again.read()
-    assert "b" in again and again.silent("b") and "d" not in again
+    assert "b" in again and again.without_words("b") and "d" not in again
     again.finish(["d", "a", "b"])
     assert [json.loads(line)["text"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()] == ["ü", "new"]
     again.add({"id": "a", "words": [1], "text": "newer"})

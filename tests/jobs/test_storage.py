@@ -12,7 +12,7 @@ from helpers import servers
 from speechrnn.audio import AudioError, save_audio
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.inputs import find_inputs
-from speechrnn.jobs.storage import fetched, is_remote, list_remote, local_copy
+from speechrnn.jobs.storage import fetch_groups, is_remote, list_remote, local_copy
 
 pytest.importorskip("fsspec")
 
@@ -74,7 +74,7 @@ def test_recordings_come_in_groups_that_are_removed(web: str, recordings: Path, 
     folder = tmp_path / "copies"
     folder.mkdir()
     seen, most = [], 0
-    for group in fetched(((n, f"{web}/{name}") for n, name in enumerate(names)), folder, group=5):
+    for group in fetch_groups(((n, f"{web}/{name}") for n, name in enumerate(names)), folder, group=5):
         assert len(group) <= 5
         for number, result in group:
             seen.append(number)
@@ -84,11 +84,11 @@ def test_recordings_come_in_groups_that_are_removed(web: str, recordings: Path, 
                 assert names[number] in str(result) and number in (1, 3)
         most = max(most, len(list(folder.iterdir())))
     assert seen == list(range(len(names))) and list(folder.iterdir()) == []
-    assert 1 < most <= 5 + 16  # a group, and what is fetched meanwhile
+    assert 1 < most <= 5 + 16  # a group, and what is fetch_groups meanwhile
 
 
 def test_a_group_has_so_many_bytes(web: str, tmp_path: Path) -> None:
-    groups = fetched(((n, f"{web}/three.wav") for n in range(5)), tmp_path, group_bytes=17_000)  # each has 16,044
+    groups = fetch_groups(((n, f"{web}/three.wav") for n in range(5)), tmp_path, group_bytes=17_000)  # each has 16,044
     assert [len(group) for group in groups] == [2, 2, 1]
 
 

@@ -77,7 +77,7 @@ def test_a_file_of_prompts_becomes_a_file_of_completions(run: Run, model: Path, 
         ["a bad", "cab"], max_new_tokens=9, temperature=0.7, stop_strings=["ab", "h"]
     )
     assert rows(output) == [{**result.to_json(), "id": id} for id, result in enumerate(expected, start=1)]
-    assert sorted(path.name for path in output.parent.iterdir()) == ["out.jsonl", "out.jsonl.job.json"]
+    assert sorted(path.name for path in output.parent.iterdir()) == ["out.jsonl", "out.jsonl.job.jsonl"]
 
 
 def test_bad_lines_are_said_in_their_place_and_the_job_goes_on(run: Run, tmp_path: Path) -> None:

@@ -22,9 +22,8 @@ from helpers.acoustic_models import ALONE, RATE, record, save_listener, written
 from speechrnn.audio import audio_blocks, save_audio
 from speechrnn.cli import main as cli
 from speechrnn.jobs.outputs import Outputs
-from speechrnn.jobs.transcription_job import Job
+from speechrnn.jobs.transcription_record import TranscriptionRecord
 from speechrnn.transcription import pipeline, reader
-from speechrnn.transcription import reader as intake
 from speechrnn.transcription.transcript import Transcript
 
 ROOT = Path(__file__).parents[2]
@@ -144,9 +143,9 @@ def test_killed_at_any_moment_each_transcript_is_there_once_and_whole(
 @pytest.fixture
 def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, signal.Signals]]:
     """What is sent to this process after how many transcripts, while little is read ahead."""
-    monkeypatch.setattr(pipeline, "POOL", 1.0)
-    monkeypatch.setattr(pipeline, "DECODED", 1.0)
-    monkeypatch.setattr(intake, "CLIPS", 1.0)
+    monkeypatch.setattr(pipeline, "POOL_SECONDS", 1.0)
+    monkeypatch.setattr(pipeline, "DECODING_SECONDS", 1.0)
+    monkeypatch.setattr(reader, "CLIP_BATCH_SECONDS", 1.0)
     waiting: list[tuple[int, signal.Signals]] = []
     write = Outputs.write
     count = 0
@@ -378,7 +377,7 @@ def test_standard_input(run: Run, few: Path, tmp_path: Path, monkeypatch: pytest
 def test_a_second_process_and_a_job_of_something_else(run: Run, few: Path, tmp_path: Path) -> None:
     pytest.importorskip("fcntl")
     command = (f"inputs={few}", f"output={tmp_path}/out")
-    with Job(tmp_path / "out", {}):
+    with TranscriptionRecord(tmp_path / "out", {}):
         status, _, err = run(*command)
         assert status == 2 and "Another process is writing" in err
     assert run(*command)[0] == 0

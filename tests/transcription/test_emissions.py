@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from speechrnn.transcription.emissions import LONGEST, Stretch, Stretches, kept, pause
+from speechrnn.transcription.emissions import LONGEST, SegmentAssembler, SpeechSegment, find_pause, trim_context
 
 FRAME = 0.03  # seconds
 MOST = round(LONGEST / FRAME)
@@ -21,12 +21,12 @@ def numbered(count: int, first: int = 0) -> Tensor:
     return torch.stack([torch.full((count,), -5.0), torch.arange(first, first + count).float()], 1)
 
 
-def joined(stretches: list[Stretch]) -> list[float]:
+def joined(stretches: list[SpeechSegment]) -> list[float]:
     return torch.cat([stretch.log_probs for stretch in stretches])[:, 1].tolist()
 
 
 def test_pieces_of_a_stretch_are_one_and_those_of_others_are_not() -> None:
-    stretches = Stretches(FRAME)
+    stretches = SegmentAssembler(FRAME)
     assert list(stretches.add(1.0, numbered(50), True, False)) == []
     (first,) = stretches.add(2.5, numbered(30, 50), False, True)
     (second,) = stretches.add(9.0, numbered(20), True, True)
@@ -35,7 +35,7 @@ def test_pieces_of_a_stretch_are_one_and_those_of_others_are_not() -> None:
 
 
 def test_a_stretch_without_frames_is_none() -> None:
-    assert list(Stretches(FRAME).add(0.0, numbered(0), True, True)) == []
+    assert list(SegmentAssembler(FRAME).add(0.0, numbered(0), True, True)) == []
 
 
 @settings(max_examples=30)
@@ -46,8 +46,8 @@ def test_long_speech_is_cut_at_the_same_places_however_its_pieces_lie(sizes: lis
     for place in pauses:
         frames[place : place + 30, 0] = 0.0
 
-    def add(lengths: list[int]) -> list[Stretch]:
-        stretches, found, done = Stretches(FRAME), [], 0
+    def add(lengths: list[int]) -> list[SpeechSegment]:
+        stretches, found, done = SegmentAssembler(FRAME), [], 0
         for number, length in enumerate(lengths):
             part = frames[done : done + length]
             found += stretches.add(done * FRAME, part, number == 0, number == len(lengths) - 1)
@@ -65,7 +65,7 @@ def test_long_speech_is_cut_at_the_same_places_however_its_pieces_lie(sizes: lis
 
 
 def test_no_more_than_the_longest_is_held_back() -> None:
-    stretches, given_back = Stretches(FRAME), 0
+    stretches, given_back = SegmentAssembler(FRAME), 0
     for number in range(100):
         parts = list(stretches.add(number * 900 * FRAME, numbered(900, number * 900), number == 0, False))
         given_back += sum(len(stretch.log_probs) for stretch in parts)
@@ -78,18 +78,20 @@ def test_a_cut_lies_amid_the_longest_pause_of_the_second_half() -> None:
     log_probs[600:620, 0] = math.log(0.999)
     log_probs[700:760, 0] = math.log(0.999)
     log_probs[800:990, 0] = math.log(0.9)  # not sure
-    assert pause(log_probs) == 730
+    assert find_pause(log_probs) == 730
 
 
 def test_without_a_pause_the_likeliest_frame_has_to_do() -> None:
     log_probs = numbered(1000)
     log_probs[777, 0] = math.log(0.4)
-    assert pause(log_probs) == 777
+    assert find_pause(log_probs) == 777
 
 
 def test_margins_are_dropped_on_the_grid_of_frames() -> None:
     frames = numbered(31)  # of a piece of 30 steps of 480 samples and some, from sample 4800 on
-    assert kept(frames, 4800, (4800 + 5 * 480, 4800 + 20 * 480), 480, last=False)[:, 1].tolist() == list(range(5, 20))
-    assert kept(frames, 4800, (4800 + 5 * 480, 4800 + 30 * 480 + 7), 480, last=True)[:, 1].tolist() == list(
-        range(5, 31)
+    assert trim_context(frames, 4800, (4800 + 5 * 480, 4800 + 20 * 480), 480, last=False)[:, 1].tolist() == list(
+        range(5, 20)
     )
+    assert trim_context(frames, 4800, (4800 + 5 * 480, 4800 + 30 * 480 + 7), 480, last=True)[:, 1].tolist() == [
+        *range(5, 31)
+    ]

@@ -120,7 +120,7 @@ def pause(seconds: float) -> np.ndarray:
 
 def speller(segmentation: SegmentationOptions = LOUD, threads: int | None = None) -> Transcriber:
     model = Tones()
-    return Transcriber(model, TOKENIZER, "tones", "cpu", None, model, segmentation, threads)
+    return Transcriber(model, TOKENIZER, "tones", "cpu", engine=model, segmentation=segmentation, threads=threads)
 
 
 @pytest.fixture(scope="module")
@@ -253,7 +253,7 @@ def test_another_rate_is_resampled_to_the_models(transcriber: Transcriber, tmp_p
 @pytest.mark.parametrize(
     ("source", "sentence"),
     [
-        ((np.zeros((RATE, 2), np.float32), RATE), "shape"),
+        ((np.zeros((2, 2, RATE), np.float32), RATE), "shape"),
         ((np.zeros(5, np.float32), RATE), "5 samples at 16000 Hz are too short"),
         ((np.zeros(RATE, np.float32), 0), "check the sampling rate"),
         ((np.full(RATE, np.nan, np.float32), RATE), "NaN"),
@@ -266,6 +266,36 @@ def test_a_bad_source_is_one_sentence(
 ) -> None:
     with pytest.raises(AudioError, match=sentence):
         transcriber(source)
+
+
+def test_samples_are_arrays_or_tensors_with_any_channels(transcriber: Transcriber) -> None:
+    samples = np.random.default_rng(5).standard_normal(RATE).astype(np.float32) * 0.1
+    expected = transcriber((samples, RATE)).text
+    assert expected
+    stereo = np.stack([samples, samples])
+    for source in (samples, torch.from_numpy(samples), stereo, stereo.T, (np.round(samples * 2**15)).astype(np.int16)):
+        assert transcriber(source, sampling_rate=RATE).text == expected
+    with pytest.raises(AudioError, match="rate"):
+        transcriber(samples)
+
+
+def test_a_list_gives_transcripts_in_its_order(transcriber: Transcriber) -> None:
+    generator = np.random.default_rng(6)
+    clips = [0.1 * generator.standard_normal(RATE * seconds // 2).astype(np.float32) for seconds in (5, 1, 4, 2, 3)]
+    transcripts = transcriber(clips, sampling_rate=RATE)
+    assert [transcript.duration for transcript in transcripts] == [2.5, 0.5, 2.0, 1.0, 1.5]
+    assert [transcript.text for transcript in transcripts] == [transcriber((clip, RATE)).text for clip in clips]
+    ordered = list(transcriber.transcribe(((clip, RATE) for clip in clips), ordered=True))
+    assert [result.audio for result in ordered] == [transcript.audio for transcript in transcripts]
+
+
+def test_a_transcript_as_the_text_of_any_format(transcriber: Transcriber) -> None:
+    transcript = transcriber(0.1 * np.random.default_rng(7).standard_normal(RATE), sampling_rate=RATE)
+    assert transcript.to("txt") == f"{transcript.text}\n"
+    assert json.loads(transcript.to("json"))["text"] == transcript.text
+    assert "-->" in transcript.to("srt")
+    with pytest.raises(UserError, match="No format str; did you mean srt"):
+        transcript.to("str")
 
 
 @pytest.mark.parametrize("subsampling", ["stack", "convolution"])

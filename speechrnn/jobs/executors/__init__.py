@@ -12,9 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from speechrnn.core.device import find_device
 from speechrnn.jobs.executors.work import Chunk, Executor, Lost, MakeWorker, Worker
 
-__all__ = ["Chunk", "Executor", "ExecutorOptions", "Lost", "MakeWorker", "Worker", "make_executor"]
+__all__ = ["Chunk", "Executor", "ExecutorOptions", "Lost", "MakeWorker", "Worker", "device_type", "make_executor"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,11 @@ class ExecutorOptions:
     cpus_per_worker: int = field(default=1, metadata={"min": 1})
     gpus_per_worker: float = field(default=0.0, metadata={"min": 0.0})
 
+    @property
+    def worker_threads(self) -> int | None:
+        """Return the threads of each worker; None: as many as there are cores."""
+        return {"local": None, "processes": self.threads, "ray": self.cpus_per_worker}[self.name]
+
 
 def make_executor(options: ExecutorOptions, device: str = "auto") -> Executor:
     """The executor that the options name.
@@ -62,3 +68,12 @@ def make_executor(options: ExecutorOptions, device: str = "auto") -> Executor:
     from speechrnn.jobs.executors.local import Local
 
     return Local()
+
+
+def device_type(device: str, executor: ExecutorOptions) -> str:
+    """Return the kind of device on which the workers of an executor compute: "cpu", "cuda" or "mps"."""
+    if executor.name != "ray":
+        return find_device(device).type
+    if device != "auto":
+        return device.partition(":")[0]
+    return "cuda" if executor.gpus_per_worker else "cpu"

@@ -1,27 +1,26 @@
-"""One small writer a format: a transcript in, a file out."""
+"""Write transcripts to files: one small writer for each format."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from speechrnn.core.config import did_you_mean
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
 from speechrnn.transcription.writers.captions import SrtWriter, VttWriter
+from speechrnn.transcription.writers.fields import TranscriptFields
 from speechrnn.transcription.writers.plain import JsonWriter, TextWriter
 from speechrnn.transcription.writers.subtitles import SubtitleOptions
 from speechrnn.transcription.writers.tables import CtmWriter, TsvWriter
 from speechrnn.transcription.writers.textgrid import TextGridWriter
 
-if TYPE_CHECKING:
-    from speechrnn.transcription.transcript import Transcript
-
 FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm", "textgrid")
 
 
 class Writer(Protocol):
-    """A file format for transcripts; writing takes time in proportion to the words.
+    """Write transcripts in one format, in time proportional to the words.
 
     Attributes:
         suffix: of its files, with the dot.
@@ -30,20 +29,40 @@ class Writer(Protocol):
     @property
     def suffix(self) -> str: ...
 
-    def write(self, transcript: Transcript, path: Path) -> None:
-        """Writes one transcript, whole or not at all; nothing said is a valid file too.
+    def format(self, transcript: TranscriptFields, recording: str) -> str:
+        """Return the content of the file; a transcript without words is valid too.
 
-        Raises:
-            UserError: the folder cannot be written or the disk is full.
+        Args:
+            transcript: what is written.
+            recording: name of the recording, without suffix, for formats that hold it.
         """
         ...
 
 
-def find_writers(formats: Sequence[str], subtitles: SubtitleOptions | None = None) -> list[Writer]:
-    """The writers of these formats, each once.
+def write_transcript(writer: Writer, transcript: TranscriptFields, path: Path) -> None:
+    """Write one transcript to a file, whole or not at all.
 
     Args:
-        subtitles: how srt and vtt are laid out; None: as usual.
+        writer: of the format.
+        transcript: what is written.
+        path: of the file; its name without suffix names the recording.
+
+    Raises:
+        UserError: the folder cannot be written or the disk is full.
+    """
+    with atomic_write(path, "wb") as file:
+        file.write(writer.format(transcript, path.name.removesuffix(writer.suffix)).encode())
+
+
+def find_writers(formats: Sequence[str], subtitles: SubtitleOptions | None = None) -> list[Writer]:
+    """Return the writers of these formats, each once.
+
+    >>> [writer.suffix for writer in find_writers(["txt", "srt"])]
+    ['.txt', '.srt']
+
+    Args:
+        formats: names among `FORMATS`.
+        subtitles: layout of srt and vtt; None: the defaults.
 
     Raises:
         UserError: an unknown format (names the nearest), or none at all.
@@ -68,4 +87,4 @@ def find_writers(formats: Sequence[str], subtitles: SubtitleOptions | None = Non
     return [writers[name] for name in dict.fromkeys(formats)]
 
 
-__all__ = ["FORMATS", "SubtitleOptions", "Writer", "find_writers"]
+__all__ = ["FORMATS", "SubtitleOptions", "TranscriptFields", "Writer", "find_writers", "write_transcript"]

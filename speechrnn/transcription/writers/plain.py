@@ -1,37 +1,32 @@
-"""The formats that hold a transcript as it is: its words alone, or everything."""
+"""Write a transcript as it is: its words only, or everything as JSON."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING
 
-from speechrnn.core.files import atomic_write
-from speechrnn.transcription.writers.fields import one_line
-
-if TYPE_CHECKING:
-    from speechrnn.transcription.transcript import Transcript
+from speechrnn.transcription.writers.fields import SURROGATES, TranscriptFields, one_line
 
 
 class TextWriter:
-    """The words alone, on one line; an empty line where nothing was said."""
+    """Write the words only, on one line; an empty line where there are none."""
 
     suffix = ".txt"
 
-    def write(self, transcript: Transcript, path: Path) -> None:
+    def format(self, transcript: TranscriptFields, recording: str) -> str:
         """See Writer."""
-        with atomic_write(path) as file:
-            file.write(one_line(transcript.text) + "\n")
+        return one_line(transcript.text) + "\n"
 
 
 class JsonWriter:
-    """All that is known of a transcript; times in seconds."""
+    """Write all fields of a transcript; times in seconds."""
 
     suffix = ".json"
 
-    def write(self, transcript: Transcript, path: Path) -> None:
-        """See Writer."""
-        text = json.dumps(transcript.to_json(), indent=2, ensure_ascii=False) + "\n"
-        with atomic_write(path, "wb") as file:
-            # A file name that is no UTF-8 holds lone surrogates, whose \udc80 is JSON's own escape as well.
-            file.write(text.encode("utf-8", "backslashreplace"))
+    def format(self, transcript: TranscriptFields, recording: str) -> str:
+        """See Writer. Halves of characters, as in a file name that is no UTF-8, are escaped.
+
+        Raises:
+            ValueError: a number is not finite, which JSON cannot hold.
+        """
+        text = json.dumps(transcript.to_json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        return SURROGATES.sub(lambda half: f"\\u{ord(half[0]):04x}", text)

@@ -1,4 +1,4 @@
-"""Words laid out as captions: where one ends, when it is shown, and how its lines are broken."""
+"""Lay out words as captions: where one ends, when it is shown, and how its lines are broken."""
 
 from __future__ import annotations
 
@@ -6,12 +6,8 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from speechrnn.transcription.writers.fields import one_line, whole_milliseconds
-
-if TYPE_CHECKING:
-    from speechrnn.transcription.transcript import Transcript
+from speechrnn.transcription.writers.fields import TranscriptFields, one_line, whole_milliseconds
 
 MOST_WORDS = 100  # in one caption, whatever the options allow; keeps the layout's time linear
 ROUNDING = 1e-6  # milliseconds, by which 1000 times a decimal fraction may fall short
@@ -20,13 +16,13 @@ SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！", "؟", "।")
 
 @dataclass(frozen=True)
 class SubtitleOptions:
-    """How captions are laid out.
+    """Set the layout of captions.
 
     Attributes:
-        line_length: most characters in a line. A longer word stands alone on its line, whole.
+        line_length: most characters in a line. A longer word has a line for itself, whole.
         lines: most lines in a caption.
         longest: most seconds a caption is shown.
-        shortest: least seconds, where the next caption and the end of the recording leave room.
+        shortest: least seconds, where the next caption and the end of the recording leave time.
         pause: seconds without speech after which a new caption begins.
     """
 
@@ -43,7 +39,7 @@ class SubtitleOptions:
 
 @dataclass(frozen=True)
 class Caption:
-    """What is on the screen at once.
+    """Hold the text that is on the screen at once.
 
     Attributes:
         start, end: milliseconds from the start of the recording.
@@ -56,7 +52,7 @@ class Caption:
 
 
 @dataclass(frozen=True)
-class _Spoken:
+class _ShownWord:
     """A word as it is shown; times in milliseconds."""
 
     start: int
@@ -65,32 +61,32 @@ class _Spoken:
     segment: int
 
 
-def captions(transcript: Transcript, options: SubtitleOptions) -> Iterator[Caption]:
-    """Every word once and in order, in captions that follow each other without overlap.
+def captions(transcript: TranscriptFields, options: SubtitleOptions) -> Iterator[Caption]:
+    """Yield each word once and in order, in captions that follow each other without overlap.
 
-    A caption ends where a segment ends, at each pause, and where it is full: there, among all ways to share the words
-    out, the one is taken that gives few captions of like size and breaks at pauses and at ends of sentences.
+    A caption ends where a segment ends, at each pause, and where it is full. Among all ways to split the words of a
+    full caption, the cheapest gives few captions of similar size that end at pauses and at ends of sentences.
     """
     numbered = [(number, word) for number, segment in enumerate(transcript.segments) for word in segment.words]
     times = whole_milliseconds(word for _, word in numbered)
     words = [
-        _Spoken(start, end, text, segment)
+        _ShownWord(start, end, text, segment)
         for (segment, _), (start, end, word) in zip(numbered, times, strict=True)
         if (text := one_line(word.word))
     ]
-    groups = [group for run in _runs(words, 1000 * options.pause) for group in _share_out(run, options)]
-    room = [*(group[0].start for group in groups[1:]), round(1000 * transcript.duration)]
-    for group, following in zip(groups, room, strict=False):
+    groups = [group for run in _runs(words, 1000 * options.pause) for group in _split_run(run, options)]
+    limits = [*(group[0].start for group in groups[1:]), round(1000 * transcript.duration)]
+    for group, following in zip(groups, limits, strict=False):
         start, end = group[0].start, group[-1].end
         shown = max(end, min(start + 1000 * options.shortest, following))
-        # Only a single word that lasts longer by itself can be cut short here: it is shown first, and then heard on.
+        # Only a single word that lasts longer by itself is cut short here.
         shown = min(shown, start + 1000 * options.longest + ROUNDING)
         yield Caption(start, int(shown), tuple(_lines(group, options.line_length)))
 
 
-def _runs(words: Sequence[_Spoken], pause: float) -> Iterator[list[_Spoken]]:
-    """Words in one breath: of one segment, without a pause (milliseconds) between them."""
-    run: list[_Spoken] = []
+def _runs(words: Sequence[_ShownWord], pause: float) -> Iterator[list[_ShownWord]]:
+    """Group words of one segment without a pause (milliseconds) between them."""
+    run: list[_ShownWord] = []
     for word in words:
         if run and (word.segment != run[-1].segment or word.start - run[-1].end >= max(1.0, pause)):
             yield run
@@ -100,12 +96,12 @@ def _runs(words: Sequence[_Spoken], pause: float) -> Iterator[list[_Spoken]]:
         yield run
 
 
-def _share_out(run: Sequence[_Spoken], options: SubtitleOptions) -> Iterator[Sequence[_Spoken]]:
-    """The words of each caption."""
+def _split_run(run: Sequence[_ShownWord], options: SubtitleOptions) -> Iterator[Sequence[_ShownWord]]:
+    """Yield the words of each caption."""
     capacity = options.lines * options.line_length
 
     def prices(first: int) -> Iterator[float]:
-        """1 a caption, so that there are few; the square of how full it is, so that all are alike."""
+        """Yield 1 per caption, so that there are few, plus the square of its fill, so that all are alike."""
         used, line, length = 1, 0, -1
         for number in range(first, min(first + MOST_WORDS, len(run))):
             word = run[number]
@@ -119,13 +115,13 @@ def _share_out(run: Sequence[_Spoken], options: SubtitleOptions) -> Iterator[Seq
             if number > first and (used > options.lines or seconds > options.longest):
                 return
             full = min(1.0, max(length / capacity, seconds / options.longest))
-            yield 1.0 + full * full - _worth_of_a_break(run, number, options.pause)
+            yield 1.0 + full * full - _break_bonus(run, number, options.pause)
 
     return (run[start:end] for start, end in _cheapest(len(run), prices))
 
 
-def _worth_of_a_break(run: Sequence[_Spoken], number: int, pause: float) -> float:
-    """0 to 0.5, so that half a caption may stay empty for the sake of a good break after this word."""
+def _break_bonus(run: Sequence[_ShownWord], number: int, pause: float) -> float:
+    """Return 0 to 0.5: half a caption may stay empty for a good break after this word."""
     if number + 1 == len(run):
         return 0.0
     if run[number].text.endswith(SENTENCE_ENDS):
@@ -133,11 +129,11 @@ def _worth_of_a_break(run: Sequence[_Spoken], number: int, pause: float) -> floa
     return 0.5 * min(1.0, (run[number + 1].start - run[number].end) / 1000 / max(pause, 0.001))
 
 
-def _lines(words: Sequence[_Spoken], line_length: int) -> Iterator[str]:
-    """The words in as few lines as they fit into, of like lengths."""
+def _lines(words: Sequence[_ShownWord], line_length: int) -> Iterator[str]:
+    """Yield the words in as few lines as they fit into, of similar lengths."""
 
     def prices(first: int) -> Iterator[float]:
-        """More a line than evenness can ever save."""
+        """Yield a price per line that is higher than evenness can ever save."""
         length = -1
         for number in range(first, len(words)):
             length += len(words[number].text) + 1
@@ -150,10 +146,11 @@ def _lines(words: Sequence[_Spoken], line_length: int) -> Iterator[str]:
 
 
 def _cheapest(count: int, prices: Callable[[int], Iterator[float]]) -> list[tuple[int, int]]:
-    """The cheapest way to cut `count` things into stretches (start, end).
+    """Find the cheapest way to cut `count` items into ranges (start, end).
 
     Args:
-        prices: of the stretches from a start on, of length 1, 2, 3, ... as far as allowed, at least the first.
+        count: how many items.
+        prices: of the ranges from a start on, of length 1, 2, 3, ... as far as allowed, at least the first.
     """
     best = [0.0] + [math.inf] * count
     begins = [0] * (count + 1)

@@ -18,7 +18,7 @@ from praatio import textgrid
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.transcription.transcript import Segment, Transcript
-from speechrnn.transcription.writers import FORMATS, SubtitleOptions, find_writers
+from speechrnn.transcription.writers import FORMATS, SubtitleOptions, find_writers, write_transcript
 
 WORDS = (Word("dž", 0.1, 0.42, 0.9), Word("ja", 0.5, 0.7, 0.8))
 LATE = (Word("hello", 3671.0, 3671.25, 0.25),)
@@ -78,7 +78,7 @@ def written(name: str, transcript: Transcript, folder: Path, options: SubtitleOp
     """The file that a format's writer makes of it."""
     (writer,) = find_writers([name], options)
     path = folder / f"a talk{writer.suffix}"
-    writer.write(transcript, path)
+    write_transcript(writer, transcript, path)
     return path
 
 
@@ -95,7 +95,7 @@ def expected(text: str) -> str:
 
 def test_txt_is_the_words_on_one_line(tmp_path: Path) -> None:
     (writer,) = find_writers(["txt"])
-    writer.write(SPOKEN, tmp_path / "deep" / "a.txt")
+    write_transcript(writer, SPOKEN, tmp_path / "deep" / "a.txt")
     assert (tmp_path / "deep" / "a.txt").read_bytes() == "dž ja hello\n".encode()
     assert written("txt", SILENT, tmp_path).read_bytes() == b"\n"
     assert written("txt", one_segment(["a\nb", "c"]), tmp_path).read_bytes() == b"a b c\n"

@@ -103,7 +103,7 @@ def test_options_that_contradict_each_other_are_one_sentence() -> None:
         build(SubtitleOptions, {"shortest": 3, "longest": 2}, "subtitles")
     with pytest.raises(UserError, match=r"^subtitles\.lines=0 is wrong: it must be at least 1"):
         build(SubtitleOptions, {"lines": 0}, "subtitles")
-    endless = build(SubtitleOptions, {"longest": float("inf"), "pause": float("inf")}, "subtitles")
+    endless = build(SubtitleOptions, {"longest": 1e9, "pause": 1e9}, "subtitles")
     assert [one.end for one in captions(transcript(spoken("a b", 0.0, 60.0)), endless)] == [120_000]
 
 

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
-from speechrnn.jobs import transcription_job as jobs
 from speechrnn.jobs.inputs import Input
-from speechrnn.jobs.transcription_job import DONE, FAILED, INCOMPLETE, Interruption, Job
+from speechrnn.jobs.journal import FORMAT
+from speechrnn.jobs.transcription_record import DONE, FAILED, INCOMPLETE, TranscriptionRecord
 
-MADE_WITH = {"model": "m", "formats": ["txt"], "decoding": {"name": "greedy"}}
+MADE_WITH = {"model": "sha256:m", "formats": ["txt"], "decoding": {"name": "greedy"}}
 
 
 @pytest.fixture
@@ -31,8 +28,8 @@ def inputs(tmp_path: Path) -> list[Input]:
 
 def begin(folder: Path, inputs: Sequence[Input], **keys: bool) -> str:
     """The ids that a new process finds left."""
-    with Job(folder, MADE_WITH) as job:
-        return "".join(one.id for one in job.begin(inputs, **keys))
+    with TranscriptionRecord(folder, MADE_WITH) as record:
+        return "".join(one.id for one in record.begin(inputs, **keys))
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
@@ -41,19 +38,19 @@ def lines(folder: Path) -> list[dict[str, object]]:
 
 def half_done(folder: Path, inputs: Sequence[Input]) -> None:
     """a is done, b has failed, c is incomplete, d and e are left."""
-    with Job(folder, MADE_WITH) as job:
-        assert len(job.begin(inputs)) == 5
-        job.end(inputs[0], DONE, mark=inputs[0].mark())
-        job.end(inputs[1], FAILED, "It is none.", inputs[1].mark())
-        job.end(inputs[2], INCOMPLETE, "It breaks off.", inputs[2].mark())
+    with TranscriptionRecord(folder, MADE_WITH) as record:
+        assert len(record.begin(inputs)) == 5
+        record.record(inputs[0], DONE, file_state=inputs[0].file_state())
+        record.record(inputs[1], FAILED, "It is none.", inputs[1].file_state())
+        record.record(inputs[2], INCOMPLETE, "It breaks off.", inputs[2].file_state())
 
 
 def test_what_is_written(tmp_path: Path, inputs: list[Input]) -> None:
     half_done(tmp_path / "out", inputs)
     first, *states = lines(tmp_path / "out")
-    assert first == {"made_with": MADE_WITH}
+    assert first == {"journal": FORMAT, "job": "transcribe", "made_with": MADE_WITH}
     assert [(one["id"], one["status"]) for one in states[:5]] == [(name, "left") for name in "abcde"]
-    size, modified = inputs[1].mark() or (0, 0.0)
+    size, modified = inputs[1].file_state() or (0, 0.0)
     assert states[6] == {
         "id": "b",
         "input": inputs[1].source,
@@ -89,9 +86,9 @@ def test_new_and_changed_files_are_left_and_removed_ones_are_not(tmp_path: Path,
 
 def test_a_failure_of_what_was_missing_is_tried_when_it_is_there(tmp_path: Path) -> None:
     one = Input("a", str(tmp_path / "a.wav"))
-    with Job(tmp_path / "out", MADE_WITH) as job:
-        job.begin([one])
-        job.end(one, FAILED, "It does not exist.", one.mark())
+    with TranscriptionRecord(tmp_path / "out", MADE_WITH) as record:
+        record.begin([one])
+        record.record(one, FAILED, "It does not exist.", one.file_state())
     assert begin(tmp_path / "out", [one]) == ""
     (tmp_path / "a.wav").touch()
     assert begin(tmp_path / "out", [one]) == "a"
@@ -99,8 +96,8 @@ def test_a_failure_of_what_was_missing_is_tried_when_it_is_there(tmp_path: Path)
 
 def test_what_has_lost_its_output_is_left(tmp_path: Path, inputs: list[Input]) -> None:
     half_done(tmp_path / "out", inputs)
-    with Job(tmp_path / "out", MADE_WITH) as job:
-        assert [one.id for one in job.begin(inputs, intact=lambda id: id != "a")] == ["a", "d", "e"]
+    with TranscriptionRecord(tmp_path / "out", MADE_WITH) as record:
+        assert [one.id for one in record.begin(inputs, intact=lambda id: id != "a")] == ["a", "d", "e"]
 
 
 def test_an_id_does_not_change_its_file(tmp_path: Path, inputs: list[Input], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +121,7 @@ def test_an_id_does_not_change_its_file(tmp_path: Path, inputs: list[Input], mon
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"model": "n"}, "out was made with another model: give the same keys"),
+        ({"model": "sha256:n"}, "out was made with another model: give the same keys"),
         ({"formats": ["srt"]}, r'out was made with formats=\["txt"\]'),
         ({"decoding": {"name": "beam"}}, 'out was made with decoding.name="greedy"'),
         ({"decoding": {"name": "greedy", "beam_size": 3}}, "out was made with decoding.beam_size=null"),
@@ -135,42 +132,45 @@ def test_a_job_is_gone_on_with_the_same_keys(
 ) -> None:
     half_done(tmp_path / "out", inputs)
     before = (tmp_path / "out" / "job.jsonl").read_bytes()
-    with pytest.raises(UserError, match=sentence), Job(tmp_path / "out", {**MADE_WITH, **change}) as job:
-        job.begin(inputs)
+    with (
+        pytest.raises(UserError, match=sentence),
+        TranscriptionRecord(tmp_path / "out", {**MADE_WITH, **change}) as record,
+    ):
+        record.begin(inputs)
     assert (tmp_path / "out" / "job.jsonl").read_bytes() == before
-    with Job(tmp_path / "out", {**MADE_WITH, **change}) as job:
-        assert len(job.begin(inputs, overwrite=True)) == 5
+    with TranscriptionRecord(tmp_path / "out", {**MADE_WITH, **change}) as record:
+        assert len(record.begin(inputs, overwrite=True)) == 5
 
 
-@pytest.mark.parametrize("content", ['{"id": 1, "prompt": "a"}\n', "[]\n", "Dear Sir\n", '{"made_with": {}}\n{}\n'])
+@pytest.mark.parametrize("content", ['{"id": 1, "prompt": "a"}\n', "[]\n", "Dear Sir\n"])
 def test_another_commands_record_is_left_alone(tmp_path: Path, content: str) -> None:
     (tmp_path / "job.jsonl").write_text(content)
-    with pytest.raises(UserError, match=r"job\.jsonl is not the record of a job; choose another output folder"):
+    with pytest.raises(UserError, match=r"job\.jsonl is not the record of a job; choose another output"):
         begin(tmp_path, [])
     assert (tmp_path / "job.jsonl").read_text() == content
 
 
 def test_a_second_process_is_kept_out(tmp_path: Path, inputs: list[Input]) -> None:
     pytest.importorskip("fcntl")
-    with Job(tmp_path / "out", MADE_WITH) as job:
-        job.begin(inputs)
+    with TranscriptionRecord(tmp_path / "out", MADE_WITH) as record:
+        record.begin(inputs)
         with pytest.raises(UserError, match=r"Another process is writing .*job\.jsonl; wait for it"):
             begin(tmp_path / "out", inputs)
     assert begin(tmp_path / "out", inputs) == "abcde"
 
 
 def test_a_job_that_came_to_nothing_leaves_nothing(tmp_path: Path, inputs: list[Input]) -> None:
-    with pytest.raises(UserError, match="No such device"), Job(tmp_path / "out", MADE_WITH) as job:
-        job.begin(inputs)
+    with pytest.raises(UserError, match="No such device"), TranscriptionRecord(tmp_path / "out", MADE_WITH) as record:
+        record.begin(inputs)
         raise UserError("No such device.")
     assert not (tmp_path / "out").exists()
     (tmp_path / "out").mkdir()
-    with pytest.raises(KeyboardInterrupt), Job(tmp_path / "out", MADE_WITH) as job:
-        job.begin(inputs)
+    with pytest.raises(KeyboardInterrupt), TranscriptionRecord(tmp_path / "out", MADE_WITH) as record:
+        record.begin(inputs)
         raise KeyboardInterrupt
     assert list((tmp_path / "out").iterdir()) == []
-    with pytest.raises(KeyboardInterrupt), Job(tmp_path / "out", MADE_WITH) as job:
-        job.end(job.begin(inputs)[0], DONE, mark=inputs[0].mark())
+    with pytest.raises(KeyboardInterrupt), TranscriptionRecord(tmp_path / "out", MADE_WITH) as record:
+        record.record(record.begin(inputs)[0], DONE, file_state=inputs[0].file_state())
         raise KeyboardInterrupt
     assert begin(tmp_path / "out", inputs) == "bcde"
 
@@ -188,21 +188,21 @@ def test_a_record_cut_anywhere_goes_on_and_ends_the_same(
 ) -> None:
     folder = tmp_path_factory.mktemp("cut")
     inputs = [Input(name, f"{name}ü.wav") for name in "abcde"]
-    with Job(folder, MADE_WITH) as job:
-        left = job.begin(inputs)
+    with TranscriptionRecord(folder, MADE_WITH) as record:
+        left = record.begin(inputs)
         for number in order:
-            job.end(left[number], DONE)
+            record.record(left[number], DONE)
     path = folder / "job.jsonl"
     content = path.read_bytes()[: cut % (path.stat().st_size + 1)]
     path.write_bytes(content)
     whole = content[: content.rfind(b"\n") + 1]
     done = {json.loads(line)["id"] for line in whole.splitlines() if b'"done"' in line}
-    with Job(folder, MADE_WITH) as job:
-        left = job.begin(inputs)
+    with TranscriptionRecord(folder, MADE_WITH) as record:
+        left = record.begin(inputs)
         assert path.read_bytes().startswith(whole)
         assert {one.id for one in left} == set("abcde") - done
         for one in left:
-            job.end(one, DONE)
+            record.record(one, DONE)
     assert begin(folder, inputs) == ""
     assert {one["id"] for one in lines(folder)[1:]} == set("abcde")
 
@@ -224,39 +224,30 @@ def test_a_full_disk_leaves_whole_lines(tmp_path: Path, inputs: list[Input], mon
         def __getattr__(self, name: str) -> object:
             return getattr(self.file, name)
 
-    with Job(tmp_path / "out", MADE_WITH) as job:
-        left = job.begin(inputs)
-        job.end(left[0], DONE, mark=left[0].mark())
-        before = job.path.read_bytes()
-        monkeypatch.setattr(job, "_file", Full(job._file))
+    with TranscriptionRecord(tmp_path / "out", MADE_WITH) as record:
+        left = record.begin(inputs)
+        record.record(left[0], DONE, file_state=left[0].file_state())
+        before = record.journal.path.read_bytes()
+        monkeypatch.setattr(record.journal, "_file", Full(record.journal._file))
         with pytest.raises(UserError, match=r"Cannot write .*job\.jsonl: No space left on device; give the same"):
-            job.end(left[1], DONE, mark=left[1].mark())
-        assert job.path.read_bytes() == before
+            record.record(left[1], DONE, file_state=left[1].file_state())
+        assert record.journal.path.read_bytes() == before
     assert begin(tmp_path / "out", inputs) == "bcde"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_asks_and_the_second_ends(number: signal.Signals, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = signal.getsignal(number)
-    said: list[str] = []
-    with pytest.raises(KeyboardInterrupt), Interruption(lambda: said.append("stop")) as interruption:
-        assert interruption.asked is None and not interruption.over
-        os.kill(os.getpid(), number)
-        assert said == ["stop"] and interruption.asked is not None and not interruption.over
-        monkeypatch.setattr(jobs, "GRACE", -1.0)
-        assert interruption.over
-        os.kill(os.getpid(), number)
-    assert signal.getsignal(number) == before
+def test_a_job_of_an_older_version_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "job.jsonl").write_text('{"made_with": {}}\n{"id": "a", "status": "done"}\n')
+    before = (tmp_path / "job.jsonl").read_bytes()
+    with pytest.raises(UserError, match="another version of speechrnn"):
+        begin(tmp_path, [])
+    assert (tmp_path / "job.jsonl").read_bytes() == before
 
 
-def test_outside_of_the_main_thread_signals_are_left_alone() -> None:
-    seen: list[object] = []
-
-    def work() -> None:
-        with Interruption() as interruption:
-            seen.append(interruption.asked)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [None]
+@pytest.mark.parametrize("damage", [b"\0" * 40 + b"\n", b'{"id": "a", "sta\n', b"\xff\xfe\n", b"[" * 60_000 + b"\n"])
+def test_a_damaged_line_is_done_again(tmp_path: Path, inputs: list[Input], damage: bytes) -> None:
+    half_done(tmp_path / "out", inputs)
+    path = tmp_path / "out" / "job.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert b'"a"' in lines[6] and b'"done"' in lines[6]
+    path.write_bytes(b"".join([*lines[:6], damage, *lines[7:]]))
+    assert begin(tmp_path / "out", inputs) == "ade"

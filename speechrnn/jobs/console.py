@@ -1,0 +1,72 @@
+"""Generate text for somebody who watches: one prompt, or a conversation."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+from speechrnn.core.errors import UserError
+from speechrnn.generation.options import GenerationOptions
+from speechrnn.generation.predictor import TextPredictor
+from speechrnn.generation.results import Prompt, Result
+from speechrnn.jobs.prompts import read_prompts
+
+
+def read_single_prompt(path: Path, text: GenerationOptions, predictor: TextPredictor) -> Prompt:
+    """Read the prompt of a file with a single one.
+
+    Raises:
+        UserError: it holds several, or one that cannot be used.
+    """
+    first, *others = itertools.islice(read_prompts(path, text, predictor.encoder), 2)
+    if others:
+        raise UserError(f"stream=true shows one text, but {path} holds several prompts; leave one in it.")
+    if isinstance(first, Result):
+        raise UserError(f"{path}: {first.error}")
+    return first
+
+
+def print_completions(predictor: TextPredictor, prompt: Prompt, stream: bool) -> None:
+    """Print the prompt with each completion on a line, or with its one completion while that is written.
+
+    Args:
+        predictor: the model.
+        prompt: what to go on from.
+        stream: print the text while it is written.
+    """
+    if stream:
+        parts = predictor.stream(prompt)
+        print(prompt.text, end="", flush=True)
+        for part in parts:
+            print(part, end="", flush=True)
+        print()
+        return
+    for result in predictor.complete([prompt]):
+        for completion in result.completions:
+            print(prompt.text + completion.text)
+
+
+def offer_next_words(predictor: TextPredictor, count: int) -> None:
+    """Print the most probable next words after each line that is typed, until Ctrl-D.
+
+    Args:
+        predictor: the model.
+        count: how many words.
+    """
+    print("Type the beginning of a text; a number takes the word offered beside it. Ctrl-D ends this.")
+    line, offers = "", list[tuple[str, float]]()
+    while True:
+        try:
+            typed = input("> ")
+            number = int(typed) if typed.isdecimal() else 0
+            if 1 <= number <= len(offers):
+                typed = f"{line} {offers[number - 1][0]}".strip()
+                print(f"  {typed}")
+            line, offers = typed, []
+            offers = predictor.next_words(line, count)
+            print("  " + "   ".join(f"{place} {word} ({p:.1%})" for place, (word, p) in enumerate(offers, start=1)))
+        except UserError as error:
+            print(f"  {error}")
+        except (EOFError, KeyboardInterrupt):
+            print()
+            return

@@ -1,0 +1,92 @@
+"""The settings of a transcriber: one record, from the configuration to the workers of a job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Concatenate, Literal, ParamSpec, TypeVar
+
+from speechrnn.audio.segmentation import SegmentationOptions
+from speechrnn.core.config import build
+from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.transcription.runtime import EngineName, Precision
+
+P = ParamSpec("P")
+OptionsT = TypeVar("OptionsT")
+OwnerT = TypeVar("OwnerT")
+
+# Fields with this metadata cannot change what a transcript says; a job may go on with another value.
+NO_EFFECT = {"affects_output": False}
+
+
+@dataclass(frozen=True)
+class TranscriptionOptions:
+    """Hold all settings of a transcriber; conf/transcribe.yaml explains each key.
+
+    A new key is added here and in conf/transcribe.yaml: `Transcriber.load`, the workers of a job and the fingerprint
+    of a job take it from this record.
+
+    >>> TranscriptionOptions(decoding="beam").search.name
+    'beam'
+
+    Attributes:
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+        decoding: "greedy", "beam", or all options of a search.
+        language_model: directory of a language model for the beam search; None: none.
+        engine: what runs the network, see `make_engine`.
+        segmentation: how long recordings are cut.
+        threads: batches that are computed at the same time, each on one core; None: as many as there are cores.
+        precision: number format of the network, see `make_engine`.
+        batch_seconds: most seconds of audio in a batch, padding included; a longer window is a batch by itself.
+    """
+
+    device: str = "auto"
+    decoding: DecodingOptions | Literal["greedy", "beam"] = field(default_factory=DecodingOptions)
+    language_model: Path | str | None = None
+    engine: EngineName = "auto"
+    segmentation: SegmentationOptions = field(default_factory=SegmentationOptions)
+    threads: int | None = field(default=None, metadata={"min": 1, **NO_EFFECT})
+    precision: Precision = "auto"
+    # How recordings are grouped into batches depends on timing anyway, and the words do not depend on it.
+    batch_seconds: float = field(default=240.0, metadata={"min": 0.1, **NO_EFFECT})
+
+    def __post_init__(self) -> None:
+        if self.language_model is not None:
+            if not str(self.language_model):
+                raise ValueError("language_model= is empty: give a directory, or null.")
+            object.__setattr__(self, "language_model", Path(self.language_model).expanduser())
+        if isinstance(self.decoding, str):
+            object.__setattr__(self, "decoding", build(DecodingOptions, {"name": self.decoding}, "decoding"))
+
+    @property
+    def search(self) -> DecodingOptions:
+        """Return the decoding options, also where `decoding` was given by name."""
+        assert isinstance(self.decoding, DecodingOptions)
+        return self.decoding
+
+
+def keywords_of(
+    options: Callable[P, OptionsT],
+) -> Callable[
+    [Callable[[type[OwnerT], str | Path, OptionsT], OwnerT]], Callable[Concatenate[type[OwnerT], str | Path, P], OwnerT]
+]:
+    """Let a class method that takes a record of options take the record's fields as keywords instead.
+
+    The keywords are those of the record's constructor, for type checkers too, so that no list of them stands twice.
+
+    Args:
+        options: the dataclass.
+    """
+
+    def decorate(
+        method: Callable[[type[OwnerT], str | Path, OptionsT], OwnerT],
+    ) -> Callable[Concatenate[type[OwnerT], str | Path, P], OwnerT]:
+        @wraps(method)
+        def call(owner: type[OwnerT], folder: str | Path, *values: P.args, **keywords: P.kwargs) -> OwnerT:
+            return method(owner, folder, options(*values, **keywords))
+
+        return call
+
+    return decorate
