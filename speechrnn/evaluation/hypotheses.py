@@ -86,11 +86,19 @@ def _text_files(folder: Path) -> Candidates:
 def _json_lines(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for number, line in read_lines(path):
         where = f"{path}, line {number}"
+        if "\0" in line:
+            raise UserError(
+                f"{where} is damaged (it holds zero bytes, as a power cut leaves them); make the file again."
+            )
         try:
             value = json.loads(line)
         except json.JSONDecodeError as error:
             raise UserError(
                 f"{where} is no JSON ({error.msg} at column {error.colno}); each must be one object."
+            ) from None
+        except (RecursionError, ValueError):
+            raise UserError(
+                f"{where} is nested too deep or holds too long a number; each must be one object."
             ) from None
         if not isinstance(value, dict):
             raise UserError(f"{where} must be a JSON object, not {line[:60]!r}.")
@@ -101,18 +109,23 @@ def _records(rows: Iterable[tuple[str, Mapping[str, Any]]], names: Sequence[str]
     for where, row in rows:
         id = _first(row, _IDS)
         if id is None and (path := _first(row, _PATHS)) is not None:
-            id = PurePosixPath(path).with_suffix("").as_posix()
+            id = PurePosixPath(str(path)).with_suffix("").as_posix()
         text = _first(row, names)
         for value, wanted in ((id, _IDS[0]), (text, names[0])):
             if value is None:
                 hint = "; add it, or give references=PATH" if wanted == REFERENCE[0] else ""
+                if empty := next((name for name in (*_IDS, *names) if name in row and row[name] is None), None):
+                    raise UserError(f"{where}: the value of {empty!r} is null; give a text.")
                 keys = ", ".join(map(str, row)) or "(none)"
                 raise UserError(f"{where}: there is no {wanted!r} among the keys {keys}{hint}.")
+        for value, wanted in ((id, _IDS[0]), (text, names[0])):
+            if isinstance(value, (list, dict, bool)):
+                raise UserError(f"{where}: the {wanted} is {str(value)[:60]}; give a text.")
         yield str(id), str(text), where
 
 
-def _first(row: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    return next((str(row[name]) for name in names if row.get(name) is not None), None)
+def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
 
 
 def _table(path: Path, delimiter: str, names: Sequence[str]) -> Candidates:
