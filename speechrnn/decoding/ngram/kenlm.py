@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import mmap
 import struct
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,20 @@ from speechrnn.text.tokenizers import BLANK, UNKNOWN, Tokenizer
 MAGIC = b"mmap lm http://kheafield.com/code"
 HEADER = struct.Struct("<B3xfiB3xI")  # order, hash tables' spare room, kind, whether the words are in the file, version
 HEADER_AT = 88  # bytes, after the magic words and a few numbers by which KenLM knows its own byte order
+PROBE = """
+import sys
+from flashlight.lib.text.decoder.kenlm import KenLM
+from flashlight.lib.text.dictionary import Dictionary
+dictionary = Dictionary()
+words = sys.stdin.buffer.read().decode().split(chr(10))
+for word in words:
+    dictionary.add_entry(word)
+model = KenLM(sys.argv[1], dictionary)
+state = model.start(False)
+for number in range(len(words)):
+    after, _ = model.score(state, number)
+    model.score(after, number)
+"""
 BEGIN = -1  # the line's begin in a history
 
 
@@ -117,12 +133,30 @@ def _load(path: str | Path, spelt: list[str]) -> Any:
             f"{path} is a binary file of KenLM, which needs the package flashlight-text: install it, or, where there is"
             " none for this Python and machine, give the ARPA file that the binary one was made of."
         ) from error
+    _probe(path, spelt)
     dictionary = Dictionary()
     for name in spelt:
         dictionary.add_entry(name)
     try:
         return KenLM(str(path), dictionary)
     except RuntimeError as error:
+        raise UserError(
+            f"The KenLM file {path} is damaged or of another version; copy or make it again, or give the ARPA file."
+        ) from error
+
+
+def _probe(path: str | Path, spelt: list[str]) -> None:
+    """Load and ask the file in a child process first: the library trusts a damaged file's sizes, and may crash or hang.
+
+    Raises:
+        UserError: the child process did not end well.
+    """
+    try:
+        words = "\n".join(spelt).encode()
+        subprocess.run(
+            [sys.executable, "-c", PROBE, str(path)], input=words, capture_output=True, timeout=60, check=True
+        )
+    except (subprocess.SubprocessError, OSError) as error:
         raise UserError(
             f"The KenLM file {path} is damaged or of another version; copy or make it again, or give the ARPA file."
         ) from error
