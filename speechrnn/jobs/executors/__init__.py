@@ -1,10 +1,10 @@
-"""Where work is done: in this process, in several, or on a cluster.
+"""Do the work of a job in this process, in several, or on a cluster.
 
     executor = make_executor(ExecutorOptions("processes"))
     for result in executor.run(make_worker, items, ordered=True): ...
 
-`make_worker` loads a model once in each worker; what it returns takes items and gives a result for each. A worker that
-is killed takes nothing with it: its items go to another one.
+`make_worker` loads a model once in each worker, and returns a function that takes items and yields a result for each.
+Where a worker is killed, nothing is lost: its items go to another one.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from speechrnn.core.device import find_device
 from speechrnn.jobs.executors.work import Chunk, Executor, Lost, MakeWorker, Worker
 
 __all__ = ["Chunk", "Executor", "ExecutorOptions", "Lost", "MakeWorker", "Worker", "device_type", "make_executor"]
@@ -20,7 +19,7 @@ __all__ = ["Chunk", "Executor", "ExecutorOptions", "Lost", "MakeWorker", "Worker
 
 @dataclass(frozen=True)
 class ExecutorOptions:
-    """Where work is done; the pages of conf/executor explain the keys, each of those that its executor reads.
+    """Choose an executor; the pages of conf/executor explain the keys, each page those that its executor reads.
 
     Attributes:
         name: local: this process; processes: several on this machine; ray: a Ray cluster.
@@ -47,32 +46,42 @@ class ExecutorOptions:
 
 
 def make_executor(options: ExecutorOptions, device: str = "auto") -> Executor:
-    """The executor that the options name.
+    """Make the executor that the options name.
+
+    >>> make_executor(ExecutorOptions("local"))
+    <speechrnn.jobs.executors.local.LocalExecutor object at 0x...>
 
     Args:
-        options: see there.
-        device: on which the workers will compute, as the recipes' key says; cpu: no GPU is given to anyone.
+        options: its settings.
+        device: on which the workers will compute, as in the recipes' key; "cpu": no worker gets a GPU.
 
     Raises:
-        UserError: a package is missing. That there is no cluster is told when work begins.
+        UserError: a package is missing. A missing cluster is found when the work begins.
     """
     if options.name == "processes":
-        from speechrnn.jobs.executors.processes import Processes
+        from speechrnn.jobs.executors.processes import ProcessExecutor
 
-        return Processes(options.workers, options.threads, options.chunk, device)
+        return ProcessExecutor(options.workers, threads=options.threads, chunk=options.chunk, device=device)
     if options.name == "ray":
-        from speechrnn.jobs.executors.ray import Ray
+        from speechrnn.jobs.executors.ray import RayExecutor
 
-        resources = options.cpus_per_worker, options.gpus_per_worker
-        return Ray(options.address, options.workers, *resources, options.chunk)
-    from speechrnn.jobs.executors.local import Local
+        return RayExecutor(
+            options.address,
+            options.workers,
+            cpus=options.cpus_per_worker,
+            gpus=options.gpus_per_worker,
+            chunk=options.chunk,
+        )
+    from speechrnn.jobs.executors.local import LocalExecutor
 
-    return Local()
+    return LocalExecutor()
 
 
 def device_type(device: str, executor: ExecutorOptions) -> str:
     """Return the kind of device on which the workers of an executor compute: "cpu", "cuda" or "mps"."""
     if executor.name != "ray":
+        from speechrnn.core.device import find_device  # which loads torch
+
         return find_device(device).type
     if device != "auto":
         return device.partition(":")[0]

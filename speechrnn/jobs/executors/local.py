@@ -1,4 +1,4 @@
-"""Work in this process."""
+"""Do the work in this process."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from speechrnn.jobs.executors.work import MakeWorker
 
 
-class Local:
-    """One worker, in this process, that sees all items as one."""
+class LocalExecutor:
+    """Run one worker in this process, which gets all items as one stream."""
 
     def __init__(self) -> None:
         self.stopping = False
@@ -24,7 +24,7 @@ class Local:
         self.stopping = True
 
     def until_stopped(self, items: Iterable[Any]) -> Iterator[Any]:
-        """The items, until `stop`."""
+        """Yield the items until `stop` is called."""
         for item in items:
             if self.stopping:
                 return

@@ -1,4 +1,9 @@
-"""Work in several processes of this machine."""
+"""Do the work in several processes of this machine.
+
+The pools of concurrent.futures, multiprocessing and joblib (loky) are not used: there, a worker that dies breaks the
+whole pool, or its task waits for ever. Here it is replaced, its chunk is tried again item by item, and only the item
+that kills its workers is lost.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +21,22 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.jobs.executors.crew import Died, Done, Event, Failed, Ready, Refused, least_busy, serve, work
-from speechrnn.jobs.executors.ledger import Ledger
+from speechrnn.jobs.executors.pool import Died, Done, Event, Failed, Ready, Refused, least_busy, run_pool, serve
+from speechrnn.jobs.executors.scheduler import Scheduler
 from speechrnn.jobs.executors.work import Chunk, MakeWorker
 
 
-class Processes:
-    """Several workers, each in a process of its own with its own cores or GPU."""
+class ProcessExecutor:
+    """Run several workers, each in a process with its own cores or GPU."""
 
     def __init__(self, workers: int | None, threads: int, chunk: int, device: str = "auto") -> None:
-        """`workers`: None: one a GPU where there are any to work on, else cores / threads; `chunk`: most items."""
+        """
+        Args:
+            workers: how many; None: one for each GPU that is used, else cores / threads.
+            threads: of each worker.
+            chunk: most items sent to a worker at once.
+            device: on which the workers compute; GPUs are used with "auto" and "cuda".
+        """
         self.gpus = visible_gpus() if device in ("auto", "cuda") else []
         self.workers = workers or len(self.gpus) or max(1, cores() // threads)
         self.threads = threads
@@ -35,38 +46,44 @@ class Processes:
     def run(self, make_worker: MakeWorker, items: Iterable[Any], ordered: bool = False) -> Iterator[Any]:
         """See `Executor`."""
         self.stopping = False
-        crew = ProcessCrew(make_worker, ordered, [self.environment(number) for number in range(self.workers)])
-        return work(crew, Ledger(items, self.chunk, ordered), lambda: self.stopping)
+        pool = ProcessPool(make_worker, ordered, [self.environment(number) for number in range(self.workers)])
+        return run_pool(pool, Scheduler(items, self.chunk, ordered), lambda: self.stopping)
 
     def stop(self) -> None:
         """See `Executor`."""
         self.stopping = True
 
     def environment(self, number: int) -> dict[str, str]:
-        """The variables of a worker that differ from ours."""
+        """Return the environment variables of a worker that differ from ours."""
         variables = {"OMP_NUM_THREADS": str(self.threads)}
         if self.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self.gpus[number % len(self.gpus)]
         return variables
 
 
-class Member:
-    """A process with its end of the pipe, and what it has to do."""
+class WorkerProcess:
+    """Hold a process, our end of its pipe, and its chunks."""
 
     def __init__(self, number: int, make_worker: MakeWorker, ordered: bool, variables: Mapping[str, str]) -> None:
-        """`number`: its place in the crew, which its successor takes."""
+        """
+        Args:
+            number: place in the pool, which its successor takes.
+            make_worker: loads the worker.
+            ordered: results come in the order of the items.
+            variables: environment variables that differ from ours.
+        """
         spawn = multiprocessing.get_context("spawn")
         self.number = number
         self.pipe, end = spawn.Pipe()
         self.process: BaseProcess = spawn.Process(target=serve_pipe, args=(end, make_worker, ordered), daemon=True)
         self.chunks: dict[int, Chunk] = {}  # by their place
         self.loaded = False
-        with deaf(), changed(variables):
+        with ctrl_c_blocked(), environment_changed(variables):
             self.process.start()
         end.close()  # so that the pipe ends when the process does
 
     def messages(self) -> Iterator[Event]:
-        """What it has sent, to the end of the pipe if it is gone."""
+        """Yield what it has sent; if it is gone, to the end of the pipe."""
         try:
             while self.pipe.poll():
                 event = self.pipe.recv()
@@ -77,73 +94,78 @@ class Member:
                 yield event
         except (EOFError, OSError):
             self.process.join()
-            yield Died(tuple(self.chunks), ending(self.process.exitcode), not self.loaded)
+            yield Died(tuple(self.chunks), describe_exit(self.process.exitcode), not self.loaded)
 
 
-class ProcessCrew:
-    """The processes of one run."""
+class ProcessPool:
+    """Hold the processes of one run."""
 
     def __init__(self, make_worker: MakeWorker, ordered: bool, environments: list[dict[str, str]]) -> None:
-        """`environments`: the variables of each worker."""
+        """
+        Args:
+            make_worker: loads a worker.
+            ordered: results come in the order of the items.
+            environments: variables of each worker that differ from ours.
+        """
         self.make_worker = make_worker
         self.ordered = ordered
         self.environments = environments
-        self.members: list[Member] = []
+        self.workers: list[WorkerProcess] = []
 
     @property
     def size(self) -> int:
-        """See `Crew`."""
+        """See `Pool`."""
         return len(self.environments)
 
-    def hire(self, wanted: int) -> None:
-        """See `Crew`."""
-        taken = {member.number for member in self.members}
+    def start(self, wanted: int) -> None:
+        """See `Pool`."""
+        taken = {worker.number for worker in self.workers}
         for number in sorted({*range(min(wanted, self.size))} - taken)[: max(0, wanted - len(taken))]:
-            self.members.append(Member(number, self.make_worker, self.ordered, self.environments[number]))
+            self.workers.append(WorkerProcess(number, self.make_worker, self.ordered, self.environments[number]))
 
-    def has_room(self, suspect: bool) -> bool:
-        """See `Crew`."""
-        return least_busy(self.members, suspect) is not None
+    def can_submit(self, suspect: bool) -> bool:
+        """See `Pool`."""
+        return least_busy(self.workers, suspect) is not None
 
-    def give(self, chunk: Chunk) -> None:
-        """See `Crew`."""
-        member = least_busy(self.members, chunk.tries > 0)
-        if member is None:
-            raise RuntimeError("no worker has room")
-        member.chunks[chunk.place] = chunk
-        with contextlib.suppress(OSError):  # it has just died, which its pipe will tell
-            member.pipe.send(chunk)
+    def submit(self, chunk: Chunk) -> None:
+        """See `Pool`."""
+        worker = least_busy(self.workers, chunk.tries > 0)
+        if worker is None:
+            raise RuntimeError("no worker can take a chunk")
+        worker.chunks[chunk.place] = chunk
+        with contextlib.suppress(OSError):  # it has just died, which its pipe will show
+            worker.pipe.send(chunk)
 
     def wait(self) -> None:
-        """See `Crew`."""
-        wait([member.pipe for member in self.members])
+        """See `Pool`."""
+        wait([worker.pipe for worker in self.workers])
 
     def events(self) -> list[Event]:
-        """See `Crew`."""
+        """See `Pool`."""
         found: list[Event] = []
-        for member in list(self.members):
-            for event in member.messages():
+        for worker in list(self.workers):
+            for event in worker.messages():
                 found.append(event)
                 if isinstance(event, Died):
-                    member.pipe.close()
-                    self.members.remove(member)
+                    worker.pipe.close()
+                    self.workers.remove(worker)
         return found
 
     def close(self) -> None:
-        """See `Crew`."""
-        for member in self.members:
-            member.process.kill()  # they have nothing to do any more, or nobody wants it
-        for member in self.members:
-            member.process.join()
-            member.pipe.close()
+        """See `Pool`."""
+        for worker in self.workers:
+            worker.process.kill()  # there is nothing left to do, or nobody wants the results
+        for worker in self.workers:
+            worker.process.join()
+            worker.pipe.close()
 
 
 def serve_pipe(pipe: Connection, make_worker: MakeWorker, ordered: bool) -> None:
-    """The life of a worker process: loads, works on what comes down the pipe, and ends when the pipe does."""
+    """Run a worker process: load, work on the chunks of the pipe, and end when the pipe ends."""
     chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
 
-    def listen() -> None:
-        # In a thread, so that a driver with a long chunk to give and a worker with long results never wait for each
+    def receive() -> None:
+        # In a thread, so that a driver with a long chunk to send and a worker with long results never wait for each
         # other, and so that a worker whose driver was killed ends at once.
         try:
             while True:
@@ -151,23 +173,23 @@ def serve_pipe(pipe: Connection, make_worker: MakeWorker, ordered: bool) -> None
         except (EOFError, OSError):
             os._exit(0)
 
-    threading.Thread(target=listen, daemon=True).start()
+    threading.Thread(target=receive, daemon=True).start()
     try:
         worker = make_worker()
         pipe.send(Ready())
         serve(worker, chunks, pipe.send, ordered)
     except UserError as error:
         pipe.send(Refused(str(error)))
-    except OSError:  # nobody hears us any more
+    except OSError:  # the driver is gone
         pass
     except Exception:
         pipe.send(Failed(traceback.format_exc()))
-    threading.Event().wait()  # until the driver has heard it
+    threading.Event().wait()  # until the driver has read it
 
 
 @contextlib.contextmanager
-def deaf() -> Iterator[None]:
-    """Processes that are started meanwhile do not hear Ctrl-C, which a terminal sends to all: we tell them."""
+def ctrl_c_blocked() -> Iterator[None]:
+    """Start processes meanwhile that ignore Ctrl-C, which a terminal sends to all; the driver ends them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -180,8 +202,8 @@ def deaf() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def changed(variables: Mapping[str, str]) -> Iterator[None]:
-    """Other environment variables for processes that are started meanwhile: theirs is read before any line of ours."""
+def environment_changed(variables: Mapping[str, str]) -> Iterator[None]:
+    """Change environment variables for processes that are started meanwhile; some are read before any code of ours."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:
@@ -194,8 +216,15 @@ def changed(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def ending(code: int | None) -> str:
-    """How a process ended, as the beginning of a sentence; `code`: its exit status, negative for a signal."""
+def describe_exit(code: int | None) -> str:
+    """Return how a process ended, as the beginning of a sentence.
+
+    >>> describe_exit(3)
+    'Its worker ended with status 3'
+
+    Args:
+        code: exit status, negative for a signal.
+    """
     if code is None or code >= 0:
         return f"Its worker ended with status {code}"
     try:
@@ -207,12 +236,12 @@ def ending(code: int | None) -> str:
 
 
 def cores() -> int:
-    """Processor cores that this process may use."""
+    """Return the number of processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> list[str]:
-    """The names by which CUDA_VISIBLE_DEVICES calls the GPUs that this process sees."""
+    """Return the names of the GPUs that this process sees, as CUDA_VISIBLE_DEVICES has them."""
     import torch
 
     count = torch.cuda.device_count()

@@ -1,8 +1,8 @@
-"""Work on a Ray cluster.
+"""Do the work on a Ray cluster.
 
-Each worker is a Ray actor that loads the model once. Chunks go to actors directly, rather than through Ray Data: that
-wants all items before it begins (a driver cannot hold a billion prompts), and gives the work of an actor that died to
-the next one for ever, so that one bad file would end a cluster worker by worker.
+Each worker is a Ray actor that loads the model once. Chunks go to actors directly, rather than through Ray Data, which
+needs all items before it begins (a driver cannot hold a billion prompts), and repeats the work of an actor that died on
+the next one without end, so that one bad file would kill a cluster worker by worker.
 """
 
 from __future__ import annotations
@@ -24,21 +24,27 @@ from pathlib import Path
 from typing import Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.jobs.executors.crew import DEPTH, Died, Done, Event, Failed, Ready, Refused, least_busy, serve, work
-from speechrnn.jobs.executors.ledger import Ledger
+from speechrnn.jobs.executors.pool import DEPTH, Died, Done, Event, Failed, Ready, Refused, least_busy, run_pool, serve
+from speechrnn.jobs.executors.scheduler import Scheduler
 from speechrnn.jobs.executors.work import Chunk, MakeWorker
 
-REACH = 5.0  # s that a cluster has to answer
-LOOK = 2.0  # s between two looks at how large the cluster is
-NOTICE = 20.0  # s without a worker until the user is told
-STORE = 2**28  # bytes of the object store of a cluster of our own: what is on its way
+CONNECT_TIMEOUT = 5.0  # s that a cluster has to answer
+POLL_SECONDS = 2.0  # between two queries of the size of the cluster
+NOTICE_SECONDS = 20.0  # without a worker until a message is printed
+STORE = 2**28  # bytes of the object store of a cluster that we start: data in transit
 
 
-class Ray:
-    """Workers on all machines of a cluster, or on this one."""
+class RayExecutor:
+    """Run workers on all machines of a cluster, or on this one."""
 
     def __init__(self, address: str | None, workers: int | None, cpus: int, gpus: float, chunk: int) -> None:
-        """See `ExecutorOptions`; `cpus` and `gpus` are each worker's.
+        """
+        Args:
+            address: of the cluster, see `ExecutorOptions`.
+            workers: how many; None: as many as fit.
+            cpus: of each worker.
+            gpus: of each worker.
+            chunk: most items sent to a worker at once.
 
         Raises:
             UserError: Ray is not installed.
@@ -63,8 +69,8 @@ class Ray:
         self.stopping = False
         cores = None if self.workers is None else max(os.cpu_count() or 1, self.workers * self.cpus)
         with connected(self.address, cores):
-            crew = RayCrew(make_worker, ordered, self.workers, self.cpus, self.gpus)
-            yield from work(crew, Ledger(items, self.chunk, ordered), lambda: self.stopping)
+            pool = RayPool(make_worker, ordered, workers=self.workers, cpus=self.cpus, gpus=self.gpus)
+            yield from run_pool(pool, Scheduler(items, self.chunk, ordered), lambda: self.stopping)
 
     def stop(self) -> None:
         """See `Executor`."""
@@ -72,36 +78,40 @@ class Ray:
 
 
 class Actor:
-    """What stands on a node: loads, and works on chunks in a thread of its own while others come in."""
+    """Run on a node: load, and work on chunks in a thread while others come in."""
 
     def __init__(self, folder: str, gpus: float) -> None:
-        """`folder`: where the driver is, whose paths may begin there; `gpus`: those that it was given."""
-        with contextlib.suppress(OSError):  # there is none here: then what lacks is told by name
+        """
+        Args:
+            folder: where the driver runs, since its paths may be relative.
+            gpus: how many the actor has.
+        """
+        with contextlib.suppress(OSError):  # not on this node: then the missing file is named
             os.chdir(folder)
         if not gpus:
-            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # those of the node are other actors'
+            os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the node's GPUs belong to other actors
         self.chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
-        self.waiting: dict[int, Future[Event]] = {}  # by the place of their chunk
-        self.end: Event | None = None  # why no more is done
+        self.waiting: dict[int, Future[Event]] = {}  # by place of the chunk
+        self.end: Event | None = None  # why the actor works no more
 
     def node(self) -> str:
-        """The id of the node."""
+        """Return the id of the node."""
         import ray
 
         return str(ray.get_runtime_context().get_node_id())
 
     def load(self, make_worker: MakeWorker, ordered: bool) -> Event:
-        """Gets ready."""
+        """Load the worker."""
         try:
             worker = make_worker()
         except Exception as error:
-            return told(error)
+            return error_event(error)
 
         def thread() -> None:
             try:
                 serve(worker, self.chunks, lambda done: self.waiting.pop(done.place).set_result(done), ordered)
             except Exception as error:
-                self.end = told(error)
+                self.end = error_event(error)
                 for future in list(self.waiting.values()):
                     future.set_result(self.end)
 
@@ -109,7 +119,7 @@ class Actor:
         return Ready()
 
     def do(self, chunk: Chunk) -> Event:
-        """Works on a chunk, when those before it are done."""
+        """Work on a chunk, when those before it are done."""
         future: Future[Event] = Future()
         self.waiting[chunk.place] = future
         self.chunks.put(chunk)
@@ -117,164 +127,175 @@ class Actor:
 
 
 @dataclass
-class Member:
-    """An actor as the driver knows it, and what it has to do."""
+class ActorHandle:
+    """Represent an actor in the driver, with its chunks."""
 
     handle: Any
-    node: str | None = None  # its id, when the actor stands
+    node: str | None = None  # its id, when the actor runs
     loaded: bool = False
     chunks: dict[int, Chunk] = field(default_factory=dict)  # by their place
 
 
-class RayCrew:
-    """The actors of one run."""
+class RayPool:
+    """Hold the actors of one run."""
 
     def __init__(self, make_worker: MakeWorker, ordered: bool, workers: int | None, cpus: int, gpus: float) -> None:
-        """`workers`: None: as many as there is room for; `cpus`, `gpus`: of each."""
+        """
+        Args:
+            make_worker: loads a worker.
+            ordered: results come in the order of the items.
+            workers: how many; None: as many as fit.
+            cpus: of each worker.
+            gpus: of each worker.
+        """
         import ray
 
         self.make_worker = ray.put(make_worker)
         self.ordered = ordered
-        self.workers = workers
+        self.limit = workers
         self.cpus = cpus
         self.gpus = gpus
-        self.members: list[Member] = []
-        self.calls: dict[Any, Member] = {}  # by what Ray calls their results
-        self.room = 1  # workers that the cluster has room for
-        self.looked = -LOOK  # when that was found out
+        self.workers: list[ActorHandle] = []
+        self.calls: dict[Any, ActorHandle] = {}  # by Ray's reference to their result
+        self.capacity = 1  # workers that fit into the cluster
+        self.polled = -POLL_SECONDS  # when that was found out
         self.began = time.monotonic()
-        self.told = False
+        self.noticed = False
 
     @property
     def size(self) -> int:
-        """See `Crew`."""
-        if self.workers is None and time.monotonic() - self.looked > LOOK:
-            self.room = max(1, sum(self.fits(node["Resources"]) for node in nodes() if node["Alive"]))
-            self.looked = time.monotonic()
-        return self.workers or self.room
+        """See `Pool`."""
+        if self.limit is None and time.monotonic() - self.polled > POLL_SECONDS:
+            self.capacity = max(1, sum(self.fits(node["Resources"]) for node in nodes() if node["Alive"]))
+            self.polled = time.monotonic()
+        return self.limit or self.capacity
 
     def fits(self, resources: dict[str, float]) -> int:
-        """How many workers a node with such resources holds."""
+        """Return how many workers fit on a node with such resources."""
         count = int(resources.get("CPU", 0) // self.cpus)
         return min(count, int(resources.get("GPU", 0) / self.gpus)) if self.gpus else count
 
-    def hire(self, wanted: int) -> None:
-        """See `Crew`."""
+    def start(self, wanted: int) -> None:
+        """See `Pool`."""
         import ray
 
-        for _ in range(min(wanted, self.size) - len(self.members)):
+        for _ in range(min(wanted, self.size) - len(self.workers)):
             kind = ray.remote(Actor).options(
                 num_cpus=self.cpus, num_gpus=self.gpus, max_concurrency=DEPTH + 1, scheduling_strategy="SPREAD"
             )
-            member = Member(kind.remote(str(Path.cwd()), self.gpus))
-            self.members.append(member)
-            self.calls[member.handle.node.remote()] = member
-            self.calls[member.handle.load.remote(self.make_worker, self.ordered)] = member
+            worker = ActorHandle(kind.remote(str(Path.cwd()), self.gpus))
+            self.workers.append(worker)
+            self.calls[worker.handle.node.remote()] = worker
+            self.calls[worker.handle.load.remote(self.make_worker, self.ordered)] = worker
 
-    def has_room(self, suspect: bool) -> bool:
-        """See `Crew`."""
-        return least_busy(self.members, suspect) is not None
+    def can_submit(self, suspect: bool) -> bool:
+        """See `Pool`."""
+        return least_busy(self.workers, suspect) is not None
 
-    def give(self, chunk: Chunk) -> None:
-        """See `Crew`."""
-        member = least_busy(self.members, chunk.tries > 0)
-        if member is None:
-            raise RuntimeError("no worker has room")
-        member.chunks[chunk.place] = chunk
-        self.calls[member.handle.do.remote(chunk)] = member
+    def submit(self, chunk: Chunk) -> None:
+        """See `Pool`."""
+        worker = least_busy(self.workers, chunk.tries > 0)
+        if worker is None:
+            raise RuntimeError("no worker can take a chunk")
+        worker.chunks[chunk.place] = chunk
+        self.calls[worker.handle.do.remote(chunk)] = worker
 
     def wait(self) -> None:
-        """See `Crew`."""
+        """See `Pool`."""
         import ray
 
-        while not ray.wait(list(self.calls), num_returns=1, timeout=LOOK)[0]:
-            if self.told or any(member.loaded for member in self.members) or time.monotonic() - self.began < NOTICE:
+        while not ray.wait(list(self.calls), num_returns=1, timeout=POLL_SECONDS)[0]:
+            if (
+                self.noticed
+                or any(worker.loaded for worker in self.workers)
+                or time.monotonic() - self.began < NOTICE_SECONDS
+            ):
                 continue
             print(
                 f"speechrnn: the cluster has not given us a worker with {self.cpus} CPUs and {self.gpus:g} GPUs yet; "
                 "waiting (`ray status` says what it has).",
                 file=sys.stderr,
             )
-            self.told = True
+            self.noticed = True
 
     def events(self) -> list[Event]:
-        """See `Crew`."""
+        """See `Pool`."""
         import ray
         from ray.exceptions import RayError
 
         found: list[Event] = []
         ready, _ = ray.wait(list(self.calls), num_returns=len(self.calls), timeout=0)
         for call in ready:
-            member = self.calls.pop(call, None)
-            if member is None:  # of an actor that has just been found dead
+            worker = self.calls.pop(call, None)
+            if worker is None:  # the actor has just been found dead
                 continue
             try:
-                said = ray.get(call)
+                event = ray.get(call)
             except RayError as error:
-                found.append(self.buried(member, error))
+                found.append(self._remove_dead(worker, error))
                 continue
-            if isinstance(said, str):
-                member.node = said
+            if isinstance(event, str):
+                worker.node = event
                 continue
-            if isinstance(said, Ready):
-                member.loaded = True
-            elif isinstance(said, Done):
-                del member.chunks[said.place]
-            elif isinstance(said, Refused):
-                said = Refused(f"{said.sentence} (This is what node {name_of(member.node)} of the cluster says.)")
-            found.append(said)
+            if isinstance(event, Ready):
+                worker.loaded = True
+            elif isinstance(event, Done):
+                del worker.chunks[event.place]
+            elif isinstance(event, Refused):
+                event = Refused(f"{event.sentence} (This is what node {node_name(worker.node)} of the cluster says.)")
+            found.append(event)
         return found
 
-    def buried(self, member: Member, error: Exception) -> Event:
-        """Takes a dead actor off the list; says what it leaves."""
+    def _remove_dead(self, worker: ActorHandle, error: Exception) -> Event:
+        """Remove a dead actor; return the event with its chunks."""
         import ray
 
-        self.members.remove(member)
-        self.calls = {call: one for call, one in self.calls.items() if one is not member}
+        self.workers.remove(worker)
+        self.calls = {call: other for call, other in self.calls.items() if other is not worker}
         with contextlib.suppress(Exception):
-            ray.kill(member.handle)
+            ray.kill(worker.handle)
         lacking = re.search(r"No module named '([^']+)'", str(error))
         if lacking:
             return Refused(
-                f"Node {name_of(member.node)} of the cluster has no Python module {lacking[1]}; install the same "
+                f"Node {node_name(worker.node)} of the cluster has no Python module {lacking[1]}; install the same "
                 "version of speechrnn on each machine: pip install 'speechrnn[cluster]'."
             )
         why = " because memory ran out" if "OutOfMemory" in f"{type(error).__name__} {error}" else ""
-        return Died(tuple(member.chunks), f"Its worker on node {name_of(member.node)} died{why}", not member.loaded)
+        return Died(tuple(worker.chunks), f"Its worker on node {node_name(worker.node)} died{why}", not worker.loaded)
 
     def close(self) -> None:
-        """See `Crew`."""
+        """See `Pool`."""
         import ray
 
-        for member in self.members:
+        for worker in self.workers:
             with contextlib.suppress(Exception):  # the cluster may be gone
-                ray.kill(member.handle)
+                ray.kill(worker.handle)
 
 
-def told(error: Exception) -> Event:
-    """What went wrong in a worker."""
+def error_event(error: Exception) -> Event:
+    """Return the event for an exception in a worker."""
     return Refused(str(error)) if isinstance(error, UserError) else Failed(traceback.format_exc())
 
 
 def nodes() -> list[dict[str, Any]]:
-    """The nodes of the cluster, dead ones too."""
+    """Return the nodes of the cluster, dead ones too."""
     import ray
 
     return list(ray.nodes())
 
 
-def name_of(node: str | None) -> str:
-    """What people call a node: the name that it was started with, and its host."""
-    for one in nodes():
-        if one["NodeID"] == node:
-            name, host = one["NodeName"], one["NodeManagerHostname"]
-            return host if name in (host, one["NodeManagerAddress"]) else f"{name} ({host})"
+def node_name(node: str | None) -> str:
+    """Return the name that a node was started with, and its host."""
+    for entry in nodes():
+        if entry["NodeID"] == node:
+            name, host = entry["NodeName"], entry["NodeManagerHostname"]
+            return host if name in (host, entry["NodeManagerAddress"]) else f"{name} ({host})"
     return "unknown"
 
 
 @contextlib.contextmanager
 def connected(address: str | None, cores: int | None) -> Iterator[None]:
-    """A connection to the cluster, or one of our own with so many cores; none is made where this process has one.
+    """Connect to the cluster, or start one with so many cores; a connection that this process has is used.
 
     Raises:
         UserError: there is no cluster.
@@ -295,7 +316,7 @@ def connected(address: str | None, cores: int | None) -> Iterator[None]:
             del quiet["include_dashboard"]
             ray.init(reachable(address), **quiet)
     except AuthenticationError as error:
-        raise UserError(lets_nobody_in(address)) from error
+        raise UserError(token_missing(address)) from error
     except (ConnectionError, OSError) as error:
         raise UserError(
             f"No Ray cluster answers at executor.address={address}: start one with `ray start --head`, and "
@@ -303,18 +324,18 @@ def connected(address: str | None, cores: int | None) -> Iterator[None]:
         ) from error
     except RuntimeError as error:
         if "AuthToken" in str(error):
-            raise UserError(lets_nobody_in(address)) from error
+            raise UserError(token_missing(address)) from error
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise UserError(f"The Ray cluster at executor.address={address} cannot be used: {reason}.") from error
-    with hushed():
+    with worker_logs_off():
         try:
             yield
         finally:
-            ray.shutdown()  # which tells, too
+            ray.shutdown()  # which prints, too
 
 
-def lets_nobody_in(address: str | None) -> str:
-    """The sentence for a cluster with a token that we do not have."""
+def token_missing(address: str | None) -> str:
+    """Return the sentence for a cluster with a token that we do not have."""
     return (
         f"The Ray cluster at executor.address={address} wants its token: copy the one of its head to this machine, or "
         "give it as the environment variable RAY_AUTH_TOKEN."
@@ -322,29 +343,29 @@ def lets_nobody_in(address: str | None) -> str:
 
 
 @contextlib.contextmanager
-def hushed() -> Iterator[None]:
-    """Keeps Ray from telling on our stdout of each worker that died, for which it has no switch; our results say it."""
+def worker_logs_off() -> Iterator[None]:
+    """Keep Ray from printing on our stdout about each worker that died, for which it has no switch."""
     from ray._private import worker
 
-    tell = getattr(worker, "print_worker_logs", None)
+    print_logs = getattr(worker, "print_worker_logs", None)
     worker.print_worker_logs = lambda *_: None
     try:
         yield
     finally:
-        if tell is not None:
-            worker.print_worker_logs = tell
+        if print_logs is not None:
+            worker.print_worker_logs = print_logs
 
 
 def reachable(address: str) -> str:
-    """The address, if somebody listens there: Ray itself would try for minutes.
+    """Return the address, resolved, if a cluster answers there; Ray itself would try for minutes.
 
     Raises:
-        OSError: nobody does.
+        OSError: no cluster answers.
     """
     if address == "auto":
         last = Path(os.environ.get("RAY_TMPDIR", "/tmp"), "ray", "ray_current_cluster")  # written by `ray start`
         address = os.environ.get("RAY_ADDRESS") or (last.read_text().strip() if last.exists() else address)
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if port.isdecimal():
-        socket.create_connection((host, int(port)), REACH).close()
+        socket.create_connection((host, int(port)), CONNECT_TIMEOUT).close()
     return address

@@ -1,4 +1,4 @@
-"""What executors are given and what they give back."""
+"""The types of executors, workers and chunks."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 Worker = Callable[[Iterable[Any]], Iterator[Any]]
-"""Takes items, gives one result for each; where a job is ordered, in the order of the items."""
+"""Takes items and yields one result for each; where a job is ordered, in the order of the items."""
 
 MakeWorker = Callable[[], Worker]
-"""Loads what a worker needs, in the process where it works. It is pickled, as are items and results."""
+"""Loads a worker in the process where it works. It is pickled, as are items and results."""
 
-TRIES = 3  # workers that an item may take with it before it is given up
+TRIES = 3  # workers that may die at an item before it counts as lost
 
 
 @dataclass(frozen=True)
 class Lost:
-    """The result of an item whose workers died at it, `TRIES` times; `reason` is a sentence."""
+    """Stand for the result of an item at which `TRIES` workers have died.
+
+    Attributes:
+        item: the item.
+        reason: a sentence.
+    """
 
     item: Any
     reason: str
@@ -25,12 +30,12 @@ class Lost:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Items that are handed to a worker together.
+    """Hold items that are sent to a worker together.
 
     Attributes:
-        place: how many items of the job come before the first of these.
+        place: index of the first of the items in the job.
         items: at least one.
-        tries: workers that have died at them.
+        tries: how many workers have died at them.
     """
 
     place: int
@@ -39,13 +44,18 @@ class Chunk:
 
 
 class Executor(Protocol):
-    """Where work is done."""
+    """Run workers on items."""
 
     def run(self, make_worker: MakeWorker, items: Iterable[Any], ordered: bool = False) -> Iterator[Any]:
-        """The result of each item once, or `Lost`; in the order of the items if `ordered`, else as they come.
+        """Yield the result of each item once, or `Lost`; in the order of the items if `ordered`, else as they come.
 
-        Of the items, which may be without end, and of the results only those at work are in memory. After Ctrl-C
-        nothing more is handed out; what is at work still comes, then KeyboardInterrupt is raised.
+        Only the items and results in progress are in memory; the items may be endless. After Ctrl-C nothing more is
+        submitted; the results of what was submitted still come, then KeyboardInterrupt is raised.
+
+        Args:
+            make_worker: loads a worker where it works.
+            items: what to work on.
+            ordered: yield the results in the order of the items.
 
         Raises:
             UserError: `make_worker` raised one, in whatever process.
@@ -53,5 +63,5 @@ class Executor(Protocol):
         ...
 
     def stop(self) -> None:
-        """Lets a run that goes on end early: what is at work still comes, and no more."""
+        """End a run early: the results of what was submitted still come, and no more."""
         ...

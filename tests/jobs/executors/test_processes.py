@@ -17,7 +17,7 @@ from helpers.workers import Settings, Squares, broken
 
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.executors import ExecutorOptions, Lost, make_executor
-from speechrnn.jobs.executors.processes import Processes
+from speechrnn.jobs.executors.processes import ProcessExecutor
 
 TWO = ExecutorOptions("processes", workers=2, chunk=16)
 
@@ -74,7 +74,7 @@ def test_stop_lets_what_is_at_work_come() -> None:
 
 
 def test_each_worker_has_its_own_threads_and_gpu() -> None:
-    executor = Processes(3, 2, 1)
+    executor = ProcessExecutor(3, threads=2, chunk=1)
     executor.gpus = ["4", "7"]
     environments = [executor.environment(number) for number in range(3)]
     assert [one["CUDA_VISIBLE_DEVICES"] for one in environments] == ["4", "7", "4"]

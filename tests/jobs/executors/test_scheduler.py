@@ -8,7 +8,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechrnn.jobs.executors.ledger import CHUNK_SECONDS, Ledger
+from speechrnn.jobs.executors.scheduler import CHUNK_SECONDS, Scheduler
 from speechrnn.jobs.executors.work import Chunk, Lost
 
 
@@ -23,21 +23,21 @@ from speechrnn.jobs.executors.work import Chunk, Lost
 def test_each_item_has_one_result_whoever_dies(
     count: int, most: int, workers: int, ordered: bool, deadly: set[int], chance: random.Random
 ) -> None:
-    ledger = Ledger(range(count), most, ordered)
+    scheduler = Scheduler(range(count), most, ordered)
     out: list[Chunk] = []
     found: list[object] = []
     while True:
-        while len(out) < workers and (chunk := ledger.next(workers)) is not None:
+        while len(out) < workers and (chunk := scheduler.next(workers)) is not None:
             assert 1 <= len(chunk.items) <= most
             out.append(chunk)
         if not out:
             break
         chunk = out.pop(chance.randrange(len(out)))
         if deadly & {*chunk.items}:
-            ledger.died(chunk.place, "Its worker fell")
+            scheduler.died(chunk.place, "Its worker fell")
         else:
-            ledger.done(chunk.place, [-item for item in chunk.items], chance.choice([0.0, 1.0, 20.0]))
-        found += ledger.ready()
+            scheduler.done(chunk.place, [-item for item in chunk.items], chance.choice([0.0, 1.0, 20.0]))
+        found += scheduler.ready()
     lost = [one.item for one in found if isinstance(one, Lost)]
     assert sorted(lost) == sorted(deadly & {*range(count)})
     numbers = [one.item if isinstance(one, Lost) else -one for one in found]  # type: ignore[operator]
@@ -45,37 +45,37 @@ def test_each_item_has_one_result_whoever_dies(
 
 
 def test_chunks_grow_to_what_fits_the_time_and_shrink_at_the_end() -> None:
-    ledger = Ledger(range(3000), 100, ordered=True)
+    scheduler = Scheduler(range(3000), 100, ordered=True)
     sizes = []
-    while (chunk := ledger.next(2)) is not None:
+    while (chunk := scheduler.next(2)) is not None:
         sizes.append(len(chunk.items))
-        ledger.done(chunk.place, [*chunk.items], len(chunk.items) * CHUNK_SECONDS / 50)
-        assert [*ledger.ready()] == [*chunk.items]
+        scheduler.done(chunk.place, [*chunk.items], len(chunk.items) * CHUNK_SECONDS / 50)
+        assert [*scheduler.ready()] == [*chunk.items]
     assert sizes[:5] == [1, 4, 16, 50, 50]
     assert sizes[-1] == 1 and sizes[-10:] == sorted(sizes[-10:], reverse=True)
 
 
 def test_items_without_end_are_read_as_they_are_needed() -> None:
     read = itertools.count()
-    ledger = Ledger(read, 10, ordered=True)
+    scheduler = Scheduler(read, 10, ordered=True)
     out = []
-    while (chunk := ledger.next(3)) is not None and len(out) < 100:
+    while (chunk := scheduler.next(3)) is not None and len(out) < 100:
         out.append(chunk)
         if len(out) > 1:  # the first one hangs, so that nothing can be given away
-            ledger.done(chunk.place, [*chunk.items], 0.0)
-            assert [*ledger.ready()] == []
+            scheduler.done(chunk.place, [*chunk.items], 0.0)
+            assert [*scheduler.ready()] == []
     assert len(out) < 20 and next(read) < 500
 
 
 def test_an_item_takes_no_more_than_three_workers_with_it() -> None:
-    ledger = Ledger("ab", 2, ordered=False)
-    ledger.size = 8
+    scheduler = Scheduler("ab", 2, ordered=False)
+    scheduler.size = 8
     given = []
-    while (chunk := ledger.next(1)) is not None:
+    while (chunk := scheduler.next(1)) is not None:
         given.append("".join(chunk.items))
         if "a" in chunk.items:
-            ledger.died(chunk.place, "It fell")
+            scheduler.died(chunk.place, "It fell")
         else:
-            ledger.done(chunk.place, [*chunk.items], 1.0)
+            scheduler.done(chunk.place, [*chunk.items], 1.0)
     assert given.count("a") <= 3 and sum("a" in one for one in given) == 3
-    assert {*ledger.ready()} == {Lost("a", "It fell, 3 times; it was given up."), "b"}
+    assert {*scheduler.ready()} == {Lost("a", "It fell, 3 times; it was given up."), "b"}
