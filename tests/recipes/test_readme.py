@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import soundfile
 from helpers.corpora import RATE, say, write_corpus
+from jupyter_client.manager import KernelManager
+from nbclient import NotebookClient
 
 from speechrnn.cli import help
 from speechrnn.cli import main as cli
@@ -114,6 +118,16 @@ def test_a_command_of_the_readme_runs(command: str, folder: Path, monkeypatch: p
     monkeypatch.chdir(folder)
     _, recipe, *arguments = shlex.split(command)
     assert run(recipe, *arguments, *SHORT.get(recipe, [])) == 0
+
+
+def test_the_notebook_runs(folder: Path) -> None:
+    """On the folder that the demo has left; its models here are too small for its words."""
+    notebook = nbformat.read(ROOT / "docs" / "notebooks" / "tour.ipynb", as_version=4)
+    # In this process's environment: the kernel that is installed for the user may be of another Python.
+    manager = KernelManager(kernel_cmd=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"])
+    NotebookClient(notebook, km=manager, timeout=300, resources={"metadata": {"path": str(folder)}}).execute()
+    printed = [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    assert len(printed) >= 9 and not [output for output in printed if output.output_type == "error"]
 
 
 def test_every_recipe_stands_in_the_readme() -> None:
