@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from speechrnn.core.errors import UserError
 from speechrnn.generation.results import Completion, Result, Token
-from speechrnn.jobs import generation_job as module
 from speechrnn.jobs.generation_job import GenerationOutput, ResultCount
 
 MADE_WITH = {"model": "sha256:m", "prompts": "sha256:p", "temperature": 1.0, "stop_strings": ("a",)}
@@ -21,28 +19,19 @@ RESULTS = [
 ]
 
 
-def write(path: Path, results: Sequence[Result], overwrite: bool = False, **changed: object) -> ResultCount:
-    """Write results behind what is there, to the end; return what was there."""
-    with GenerationOutput(path, {**MADE_WITH, **changed}) as output:
+def run(
+    path: Path, results: list[Result], overwrite: bool = False, stop: bool = False, **changes: object
+) -> ResultCount:
+    """Write results behind those that are there; returns what was there."""
+    with GenerationOutput(path, {**MADE_WITH, **changes}) as output:
         before = output.begin(overwrite)
         if not output.finished:
             with output.writing() as add:
-                for result in results:
+                for result in results[before.lines :]:
                     add(result)
+                if stop:
+                    raise KeyboardInterrupt
     return before
-
-
-def interrupt(path: Path, results: Sequence[Result]) -> None:
-    """Write results, and stop before the end."""
-    with (
-        pytest.raises(KeyboardInterrupt),
-        GenerationOutput(path, MADE_WITH) as output,
-    ):
-        output.begin(overwrite=False)
-        with output.writing() as add:
-            for result in results:
-                add(result)
-            raise KeyboardInterrupt
 
 
 def test_results_stand_in_the_partial_file_until_all_are_there(tmp_path: Path) -> None:
@@ -55,21 +44,28 @@ def test_results_stand_in_the_partial_file_until_all_are_there(tmp_path: Path) -
             assert not path.exists()
             add(RESULTS[1])
         assert output.finished and not output.partial.exists()
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [result.to_json() for result in RESULTS[:2]]
-    assert write(path, []) == ResultCount(2, 1)
-    header = json.loads(path.with_name("out.jsonl.job.jsonl").read_text().splitlines()[0])
-    assert header["made_with"] == {**MADE_WITH, "stop_strings": ["a"]}
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [one.to_json() for one in RESULTS[:2]]
+    assert run(path, RESULTS) == ResultCount(2, 1)
 
 
-@pytest.mark.parametrize("torn", [b"", b'{"id": 2', b'{"id": 2, "prompt": "\xc3', b"\0" * 30 + b"\n", b"\0\n{}\n"])
-def test_a_job_goes_on_after_its_last_whole_line(tmp_path: Path, torn: bytes) -> None:
-    write(tmp_path / "whole", RESULTS)
-    path = tmp_path / "out"
-    interrupt(path, RESULTS[:2])
-    with path.with_name("out.partial").open("ab") as file:
+@pytest.mark.parametrize("torn", [b"", b'{"id": 2', b'{"id": 2, "prompt": "\xc3', bytes(100), bytes(9) + b"{}\n{}\n"])
+def test_what_was_begun_goes_on_after_its_last_whole_line(tmp_path: Path, torn: bytes) -> None:
+    run(tmp_path / "whole", RESULTS)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "out", RESULTS[:2], stop=True)
+    with (tmp_path / "out.partial").open("ab") as file:
         file.write(torn)
-    assert write(path, RESULTS[2:]) == ResultCount(2, 1)
-    assert path.read_bytes() == (tmp_path / "whole").read_bytes()
+    assert run(tmp_path / "out", RESULTS) == ResultCount(2, 1)
+    assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
+
+
+def test_a_finished_file_that_is_damaged_is_mended(tmp_path: Path) -> None:
+    run(tmp_path / "out", RESULTS)
+    whole = (tmp_path / "out").read_bytes()
+    first, second, third = whole.splitlines(keepends=True)
+    (tmp_path / "out").write_bytes(first + bytes(len(second)) + third)
+    assert run(tmp_path / "out", RESULTS) == ResultCount(1, 0)
+    assert (tmp_path / "out").read_bytes() == whole
 
 
 @pytest.mark.parametrize("finished", [True, False])
@@ -85,69 +81,57 @@ def test_a_job_goes_on_after_its_last_whole_line(tmp_path: Path, torn: bytes) ->
 def test_other_keys_do_not_go_on_with_it(
     tmp_path: Path, finished: bool, key: str, value: object, sentence: str
 ) -> None:
-    path = tmp_path / "out"
     if finished:
-        write(path, RESULTS)
+        run(tmp_path / "out", RESULTS)
     else:
-        interrupt(path, RESULTS[:1])
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "out", RESULTS[:1], stop=True)
     with pytest.raises(UserError) as error:
-        write(path, [], **{key: value})
-    assert sentence in str(error.value) and str(path) in str(error.value)
-    assert write(path, RESULTS[:1], overwrite=True, **{key: value}) == ResultCount(0, 0)
-    assert write(path, [], **{key: value}) == ResultCount(1, 0)
+        run(tmp_path / "out", RESULTS, **{key: value})  # type: ignore[arg-type]
+    assert sentence in str(error.value) and str(tmp_path / "out") in str(error.value)
+    assert run(tmp_path / "out", RESULTS[:1], overwrite=True, **{key: value}) == ResultCount(0, 0)  # type: ignore[arg-type]
+    assert run(tmp_path / "out", RESULTS[:1], **{key: value}) == ResultCount(1, 0)  # type: ignore[arg-type]
 
 
 def test_a_file_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(UserError, match="out is there already; choose another output, or overwrite=true"):
-        write(tmp_path / "out", RESULTS)
-    assert (tmp_path / "out").read_text() == "mine"
+        run(tmp_path / "out", RESULTS)
+    assert (tmp_path / "out").read_text() == "mine" and len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_job_of_an_older_version_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "out.partial").write_text('{"id": 1}\n')
-    (tmp_path / "out.job.json").write_text('{"model": "m"}')
+def test_a_job_of_another_version_is_refused_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "out.partial").write_text("{}\n")
+    (tmp_path / "out.job.json").write_text("{}")
     with pytest.raises(UserError, match="another version of speechrnn"):
-        write(tmp_path / "out", RESULTS)
-    assert (tmp_path / "out.partial").read_text() == '{"id": 1}\n'
-    write(tmp_path / "out", RESULTS, overwrite=True)
-    assert len((tmp_path / "out").read_text().splitlines()) == 3
+        run(tmp_path / "out", RESULTS)
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_two_processes_do_not_write_the_same(tmp_path: Path, overwrite: bool) -> None:
     pytest.importorskip("fcntl")
-    path = tmp_path / "out"
-    with GenerationOutput(path, MADE_WITH) as output:
+    with GenerationOutput(tmp_path / "out", MADE_WITH) as output:
         output.begin(overwrite=False)
         with output.writing() as add:
             add(RESULTS[0])
             with pytest.raises(UserError, match="Another process is writing"):
-                write(path, RESULTS, overwrite=overwrite)
+                run(tmp_path / "out", RESULTS, overwrite=overwrite)
             add(RESULTS[2])
-    assert len(path.read_text().splitlines()) == 2
+    assert len((tmp_path / "out").read_text().splitlines()) == 2
 
 
 def test_a_full_disk_is_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(descriptor: int) -> None:
+    def full(self: Path, target: Path) -> Path:
         raise OSError(28, "No space left on device")
 
-    path = tmp_path / "out"
-    with GenerationOutput(path, MADE_WITH) as output:
-        output.begin(overwrite=False)
-        with monkeypatch.context() as patch:
-            patch.setattr(module.os, "fsync", full)
-            with (
-                pytest.raises(
-                    UserError, match=r"Cannot write .*out\.partial: No space left on device; give the command"
-                ),
-                output.writing() as add,
-            ):
-                add(RESULTS[0])
-    assert write(path, RESULTS[1:]) == ResultCount(1, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        with pytest.raises(UserError, match=r"Cannot write .*out\.partial: No space left on device; give the command"):
+            run(tmp_path / "out", RESULTS)
+    assert run(tmp_path / "out", RESULTS) == ResultCount(3, 1)
 
 
 def test_an_output_that_cannot_be_there(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="Cannot write"):
-        write(tmp_path / "file" / "out", RESULTS)
+        run(tmp_path / "file" / "out", RESULTS)
