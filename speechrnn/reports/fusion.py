@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from speechrnn.evaluation.metrics import Edit, align, count_errors
-from speechrnn.reports.results import Alternative, ScoredUtterance
+from speechrnn.reports.speech_run import Alternative, ScoredUtterance
 
 SHOWN = 6  # utterances
 ALTERNATIVES = 5  # of each

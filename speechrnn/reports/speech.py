@@ -17,7 +17,8 @@ from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.reports.fusion import compare_with_greedy
 from speechrnn.reports.html import Recording, count, duration, embed_recording, limited, percent, render, time_shares
 from speechrnn.reports.plots import error_curves, loss_curves
-from speechrnn.reports.results import ScoredUtterance, SpeechRun, keeps_best_epoch
+from speechrnn.reports.run_files import keeps_best_epoch
+from speechrnn.reports.speech_run import ScoredUtterance, SpeechRun
 
 MOST_ERRORS = 8  # utterances with players
 CONFUSIONS = 12  # most frequent of a kind

@@ -17,7 +17,8 @@ from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.nn.language import load_language
 from speechrnn.reports.html import render, time_shares
 from speechrnn.reports.plots import perplexity_curves
-from speechrnn.reports.results import Sample, TextRun, keeps_best_epoch
+from speechrnn.reports.run_files import keeps_best_epoch
+from speechrnn.reports.text_run import Sample, TextRun
 from speechrnn.text.tokenizers import Tokenizer
 
 MEASURED = 10_000  # tokens of the validation text whose surprisal is computed
