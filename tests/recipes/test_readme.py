@@ -91,7 +91,7 @@ def write_data(folder: Path) -> None:
     generator = np.random.default_rng(0)
     words = ["".join(generator.choice(list("ABCDEFGHIKLMNOPRSTU"), 5)) for _ in range(2000)]  # enough for 500 subwords
     lines = [" ".join(words[start : start + 8]) for start in range(0, len(words), 8)]
-    (folder / "books" / "one.txt").write_text("\n".join([*lines, *[line.upper().strip()] * 20]) + "\n")
+    (folder / "books" / "one.txt").write_text("\n".join([*lines, *[line.strip()] * 20]).lower() + "\n")
     wikitext = folder / "data" / "wikitext-2"
     wikitext.mkdir()
     for part in ("train", "valid", "test"):
