@@ -1,4 +1,4 @@
-"""How a character model learns to spell: the share of correct words against training steps.
+"""Spelling of a character model: the share of correct words against training steps.
 
 Trains for a minute or two; the run's report.html shows the curve and what the model wrote at each stage.
 """

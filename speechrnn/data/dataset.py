@@ -33,7 +33,7 @@ LoadedT = TypeVar("LoadedT")
 
 @dataclass(frozen=True)
 class Example:
-    """One labelled utterance, as a batch needs it: no more of the manifest than that.
+    """A labelled utterance: the fields of the manifest that a batch needs.
 
     Attributes:
         start, duration: the part of the file, seconds.
@@ -75,7 +75,7 @@ class Batch:
     spoken: Tensor
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch with its tensors on a device."""
+        """Return the same batch with its tensors on a device."""
         return Batch(
             self.ids,
             self.texts,
@@ -88,7 +88,7 @@ class Batch:
 
 
 def examples(cuts: CutSet) -> list[Example]:
-    """The utterances of a lhotse cut set, one supervision each."""
+    """Return the utterances of a lhotse cut set, one supervision each."""
     return [
         Example(
             id=cut.id,
@@ -118,7 +118,7 @@ def batch_by_length(utterances: Sequence[Example], batch_seconds: float) -> list
 
 
 def load_all(utterances: Sequence[Example], load: Callable[[Example], LoadedT]) -> tuple[list[Example], list[LoadedT]]:
-    """The utterances and what is loaded of each; one that turns out to be damaged is reported and left out."""
+    """Load the waveform of each utterance; a damaged file is reported and left out."""
     kept, waveforms = [], []
     for utterance in utterances:
         try:
@@ -130,7 +130,7 @@ def load_all(utterances: Sequence[Example], load: Callable[[Example], LoadedT]) 
 
 
 class Utterances(Dataset[Batch]):
-    """Loads what a sampler asks for: (epoch, examples) -> Batch.
+    """A dataset that loads the batches of a sampler: (epoch, examples) -> Batch.
 
     Decoded audio is kept in memory as 16-bit integers up to `cache_bytes`, least recently used going first, since
     decoding and changing the speed cost more than everything else here.
@@ -170,11 +170,11 @@ class Utterances(Dataset[Batch]):
         )
 
     def plain(self) -> Utterances:
-        """The same without augmentation and without a memory."""
+        """Return the same dataset without augmentation and without a cache."""
         return Utterances(self.tokenizer, self.sampling_rate, cache_bytes=0)
 
     def waveform(self, utterance: Example, epoch: int) -> AugmentedWaveform:
-        """One utterance as this epoch hears it."""
+        """Return the waveform of an utterance with this epoch's augmentation."""
         if self.augment is None:
             samples = self.load(utterance, speed=1.0)
             return AugmentedWaveform(samples, 0, len(samples))
@@ -261,7 +261,7 @@ class PlannedBatches(Sampler[tuple[int, list[Example]]]):
 
 
 def loader(dataset: Utterances, batches: PlannedBatches, workers: int) -> DataLoader[Batch]:
-    """A torch loader whose workers, and so their caches, live on from epoch to epoch."""
+    """Return a torch loader whose workers, and so their caches, persist from epoch to epoch."""
     return DataLoader(
         dataset,
         sampler=batches,

@@ -1,4 +1,4 @@
-"""Where training data comes from: what corpora and texts have in common.
+"""Sources of training data: the options that corpora and texts share, and the look-up of a source by name.
 
 Each kind of source is a module with one function, whose keyword arguments are that kind's own config keys.
 """
@@ -27,11 +27,11 @@ class SourceOptions:
 
     @property
     def own(self) -> dict[str, Any]:
-        """The keys of this kind alone with their values: the keyword arguments of its module's function."""
+        """Return the keys of this kind only, with their values: the keyword arguments of its module's function."""
         return {key.name: getattr(self, key.name) for key in fields(self) if key.metadata.get("own")}
 
     def plain(self) -> dict[str, Any]:
-        """What decides what comes out (how the source came to its place does not), as JSON values."""
+        """Return the options that change the prepared data (`root` and `download` do not), as JSON values."""
         values = {key: value for key, value in asdict(self).items() if key != "download"}
         return {**values, "root": None if self.root is None else str(self.root)}
 
@@ -40,7 +40,7 @@ OptionsT = TypeVar("OptionsT", bound=SourceOptions)
 
 
 def source_module(group: str, modules: Mapping[str, str], name: str) -> ModuleType:
-    """Imports the module of the source `name`; UserError names the nearest valid one."""
+    """Import the module of the source `name`; UserError names the nearest valid one."""
     if name not in modules:
         raise UserError(f"{group}.name={name} is none of {', '.join(modules)}{did_you_mean(name, modules)}")
     return importlib.import_module(modules[name])
@@ -49,7 +49,7 @@ def source_module(group: str, modules: Mapping[str, str], name: str) -> ModuleTy
 def source_options(
     group: str, modules: Mapping[str, str], function: str, shared: type[OptionsT], config: Mapping[str, Any]
 ) -> OptionsT:
-    """The options of a config group.
+    """Return the options of a config group.
 
     Args:
         group: its name, for messages.
@@ -78,7 +78,7 @@ def source_options(
 
 
 def clear(folder: Path, names: Iterable[str]) -> None:
-    """Removes what an earlier preparation left, the summary first: without it, the rest counts for nothing."""
+    """Remove the files of an earlier preparation, the summary first: without it the others are not used."""
     for name in ("summary.json", *names):
         try:
             (folder / name).unlink(missing_ok=True)

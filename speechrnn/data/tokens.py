@@ -23,7 +23,7 @@ _HEADER = 256  # bytes: the magic, then JSON, then spaces and a line end; the to
 
 
 class Block(NamedTuple):
-    """Some lines of a text as indices, and where they stand in it."""
+    """Lines of a text as indices, with their character count."""
 
     ids: Sequence[int] | np.ndarray  # with the 0 of each line
     characters: int  # of the text that they stand for, line ends included
@@ -46,7 +46,7 @@ class TokenFile:
 
     @classmethod
     def open(cls, path: str | Path) -> TokenFile:
-        """Map what `write_tokens` wrote. UserError where it is missing or damaged."""
+        """Map a file of `write_tokens` into memory. UserError where it is missing or damaged."""
         path = Path(path)
         try:
             with path.open("rb") as file:
@@ -70,7 +70,7 @@ class TokenFile:
         return cls(mapped, starts, fields["characters"])
 
     def __len__(self) -> int:
-        """The number of tokens, line ends included."""
+        """Return the number of tokens, line ends included."""
         return len(self.tokens)
 
 
@@ -123,12 +123,12 @@ class TokenBatch:
     fresh: torch.Tensor
 
     def to(self, device: torch.device | str) -> TokenBatch:
-        """The same on another device."""
+        """Return the same on another device."""
         return TokenBatch(*(part.to(device, non_blocking=True) for part in (self.inputs, self.targets, self.fresh)))
 
 
 class Window(NamedTuple):
-    """What each row of a batch reads in one step; the rows of all processes."""
+    """The tokens that each row of a batch reads in one step, for the rows of all processes."""
 
     starts: np.ndarray  # (rows,) int64, where in the token file the row's targets begin
     lengths: np.ndarray  # (rows,) int64, how many there are, 0 to `length`
@@ -180,17 +180,17 @@ class BpttBatches:
         self.rows = batch_size * world_size
 
     def number(self, epoch: int) -> int:
-        """How many batches the epoch has: the same in all processes."""
+        """Return the number of batches in the epoch: the same in all processes."""
         return sum(1 for _ in self.plan(epoch))
 
     def batches(self, epoch: int, start: int = 0) -> Iterator[TokenBatch]:
-        """The batches of this process from number `start` on."""
+        """Return the batches of this process from number `start` on."""
         for number, window in enumerate(self.plan(epoch)):
             if number >= start:
                 yield self._batch(window)
 
     def plan(self, epoch: int) -> Iterator[Window]:
-        """The windows of the epoch, for the rows of all processes."""
+        """Return the windows of the epoch, for the rows of all processes."""
         if self.documents:
             bounds: np.ndarray = np.append(self.file.documents, len(self.file))
             order = np.random.default_rng([self.seed, epoch, 1]).permutation(len(bounds) - 1)

@@ -1,4 +1,4 @@
-"""What a job is to work on: files, folders, globs, lists, standard input and addresses, each with an id.
+"""Inputs of a job: files, folders, globs, lists, standard input and addresses, each with an id.
 
 The id says where the output goes: `recordings/a/b.wav`, found in the folder `recordings`, becomes `OUTPUT/a/b.txt`.
 """
@@ -48,7 +48,7 @@ class Input:
 
     @property
     def remote(self) -> bool:
-        """Whether it has to be fetched first."""
+        """Return whether the recording has to be fetched first."""
         return self.place is None and is_remote(self.source)
 
     def file_state(self) -> FileState | None:
@@ -65,7 +65,7 @@ class Input:
 def find_inputs(
     inputs: str | Path | Sequence[str | Path], spool: Path | None = None, stdin: BinaryIO | None = None
 ) -> list[Input]:
-    """Recordings in the order given, those of a folder or a glob sorted, each once.
+    """Find the recordings, in the order given, those of a folder or a glob sorted, each once.
 
     The id of a recording found in a folder is its path from that folder on, of one found by a glob that from the
     glob's first wildcard on, of one that a list names that from the deepest folder on that all of the list share, of
@@ -84,15 +84,16 @@ def find_inputs(
     """
     found: dict[str, Input] = {}
     for name in [inputs] if isinstance(inputs, str | Path) else inputs:
-        for one in _find(str(name), spool, stdin):
-            where = one.source if one.remote else os.path.abspath(one.place or one.source)  # noqa: PTH100 (two links are two recordings)
-            found.setdefault(where, one)
+        for recording in _find(str(name), spool, stdin):
+            # Two links are two recordings.
+            where = recording.source if recording.remote else os.path.abspath(recording.place or recording.source)  # noqa: PTH100
+            found.setdefault(where, recording)
     by_id: dict[str, Input] = {}
-    for one in found.values():
-        if (other := by_id.setdefault(one.id, one)) is not one:
+    for recording in found.values():
+        if (other := by_id.setdefault(recording.id, recording)) is not recording:
             raise UserError(
-                f"{other.source} and {one.source} would both be written as {one.id!r}; "
-                "transcribe them into two outputs, or rename one."
+                f"{other.source} and {recording.source} would both be written as {recording.id!r}; "
+                "transcribe them into two outputs, or rename a file."
             )
     if not by_id:
         raise UserError("inputs=[] names nothing; give files, folders, globs, lists, addresses or - (standard input).")
@@ -119,7 +120,7 @@ def _find(name: str, spool: Path | None, stdin: BinaryIO | None) -> Iterable[Inp
 
 
 def _base(path: Path) -> Path | None:
-    """Where the ids of what an input finds start; None for a single file."""
+    """Return the folder that an input's ids are relative to; None for a single file."""
     if path.is_dir():
         return path
     if path.exists() or not glob.has_magic(str(path)):
@@ -128,7 +129,7 @@ def _base(path: Path) -> Path | None:
 
 
 def _remote(address: str) -> Iterator[Input]:
-    """What lies at an address; on the web that is one recording, elsewhere perhaps a folder or what a glob finds."""
+    """List the recordings at an address: a single file on the web; elsewhere also a folder's or a glob's."""
     if on_the_web(address):
         yield Input(PurePosixPath(_path_of(address)).stem or "index", address)
         return
@@ -147,7 +148,7 @@ def _path_of(address: str) -> str:
 
 
 def _standard_input(stdin: BinaryIO, spool: Path | None) -> Iterable[Input]:
-    """One recording, kept in `spool`, or the names in a list."""
+    """Read a recording, stored in `spool`, or the names in a list."""
     head = stdin.read(_HEAD)
     if not head:
         raise UserError("inputs=- was given, but standard input is empty; send a recording, or names of files.")
@@ -156,7 +157,7 @@ def _standard_input(stdin: BinaryIO, spool: Path | None) -> Iterable[Input]:
         with contextlib.suppress(UnicodeDecodeError):  # a recording that begins like a text
             return _entries(head.decode("utf-8").splitlines(), "standard input")
     if spool is None:
-        raise UserError("A recording from standard input needs a folder to be kept in meanwhile.")
+        raise UserError("A recording from standard input needs a folder to be stored in meanwhile.")
     place = spool / "stdin"
     try:
         with place.open("wb") as file:
@@ -164,14 +165,14 @@ def _standard_input(stdin: BinaryIO, spool: Path | None) -> Iterable[Input]:
             shutil.copyfileobj(stdin, file)
     except OSError as error:
         raise UserError(
-            f"Standard input cannot be kept in {spool}: {error.strerror}; free some space, or name another folder in "
+            f"Standard input cannot be stored in {spool}: {error.strerror}; free some space, or name another folder in "
             "the environment variable TMPDIR."
         ) from error
     return [Input("stdin", STDIN, str(place))]
 
 
 def _is_text(head: bytes) -> bool:
-    """Whether a text begins so: a recording's first bytes hold zeros, or are no UTF-8."""
+    """Return whether these first bytes are text: a recording's hold zeros, or are no UTF-8."""
     if b"\0" in head or head.startswith(b"NIST_1A"):
         return False
     try:
@@ -194,7 +195,7 @@ def _listed(path: Path) -> Iterable[Input]:
 
 
 def _entries(lines: Iterable[str], origin: str) -> list[Input]:
-    """What a list names. A single file that is missing is a failure of that file; the job goes on without it."""
+    """Return the entries of a list. A missing file is a failure of that file; the job goes on without it."""
     names = [line.strip() for line in lines]
     names = [name for name in names if name and not name.startswith("#")]
     if not names:
@@ -210,9 +211,9 @@ def _entries(lines: Iterable[str], origin: str) -> list[Input]:
         for source in sources
     ]
     parts = [PurePosixPath(Path(place).as_posix()).parts for place in places]
-    folders = [one[:-1] for one in parts]
+    folders = [names[:-1] for names in parts]
     shared = sum(1 for _ in itertools.takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False)))
     return [
-        Input(PurePosixPath(*one[shared:]).with_suffix("").as_posix().lstrip("/"), source)
-        for one, source in zip(parts, sources, strict=True)
+        Input(PurePosixPath(*names[shared:]).with_suffix("").as_posix().lstrip("/"), source)
+        for names, source in zip(parts, sources, strict=True)
     ]

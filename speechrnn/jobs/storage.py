@@ -27,18 +27,18 @@ WEB = ("http://", "https://")
 
 
 def is_remote(source: str) -> bool:
-    """Whether it is an address, PROTOCOL://..., and no path."""
+    """Return whether a name is an address, PROTOCOL://..., and no path."""
     protocol, separator, _ = source.partition("://")
     return bool(separator) and protocol.replace("+", "").replace(":", "").replace(".", "").isalnum()
 
 
 def on_the_web(address: str) -> bool:
-    """Whether a web server has it: no folders there, and "?" begins a query."""
+    """Return whether an address is on a web server: it has no folders, and "?" begins a query."""
     return address.startswith(WEB)
 
 
 def list_remote(address: str, suffixes: Collection[str]) -> tuple[str | None, list[str]]:
-    """The files at an address: itself, those of a folder at any depth, or what a glob finds.
+    """Return the files at an address: itself, those of a folder at any depth, or what a glob finds.
 
     Args:
         suffixes: of the files that count in folders and globs, with dots, in lower case.
@@ -57,7 +57,7 @@ def list_remote(address: str, suffixes: Collection[str]) -> tuple[str | None, li
         if any(sign in path for sign in "*?["):
             steps = path.split("/")
             base = "/".join(steps[: next(at for at, step in enumerate(steps) if any(sign in step for sign in "*?["))])
-            found = [one for one in system.glob(path) if not system.isdir(one)]
+            found = [name for name in system.glob(path) if not system.isdir(name)]
         elif system.isfile(path):
             return None, [address]
         else:
@@ -67,16 +67,16 @@ def list_remote(address: str, suffixes: Collection[str]) -> tuple[str | None, li
     if not found:
         raise UserError(f"There is nothing at {address}; check the address.")
     names = sorted(
-        one for one in found if PurePosixPath(one).suffix.lower() in suffixes and PurePosixPath(one).name[0] != "."
+        name for name in found if PurePosixPath(name).suffix.lower() in suffixes and PurePosixPath(name).name[0] != "."
     )
     if not names:
         raise UserError(f"{address} holds no audio; files count by suffix there: {' '.join(sorted(suffixes))}.")
-    return f"{system.unstrip_protocol(base)}{chain}", [f"{system.unstrip_protocol(one)}{chain}" for one in names]
+    return f"{system.unstrip_protocol(base)}{chain}", [f"{system.unstrip_protocol(name)}{chain}" for name in names]
 
 
 @contextlib.contextmanager
 def local_copy(source: str | Path) -> Iterator[Path]:
-    """A file to read: the path itself, or what lies at the address, fetched, and removed in the end.
+    """Yield a local file: the path itself, or the fetched content of the address, removed at the end.
 
     Raises:
         AudioError: it cannot be fetched, or breaks off on the way.
@@ -90,7 +90,7 @@ def local_copy(source: str | Path) -> Iterator[Path]:
 
 
 def fetch(address: str, path: Path) -> Path:
-    """Copies what lies at the address to the path, whole or not at all; see `local_copy`."""
+    """Copy the content of an address to a path, whole or not at all; see `local_copy`."""
     try:
         system, remote = _open(address)
         size = system.size(remote)  # None where the server does not tell
@@ -112,9 +112,9 @@ def fetch(address: str, path: Path) -> Path:
 def fetch_groups(
     addresses: Iterable[tuple[T, str]], folder: Path, group: int = GROUP, group_bytes: int = GROUP_BYTES
 ) -> Iterator[list[tuple[T, Path | AudioError]]]:
-    """Recordings in groups, each fetched into `folder` or the reason why not, in order.
+    """Yield recordings in groups, each fetched into `folder` or the reason why not, in order.
 
-    While one group is at work, some of the next are fetched. The files of a group are removed when the next is asked
+    While a group is processed, some of the next are fetched. The files of a group are removed when the next is asked
     for, so that the disk needs no more room for a million recordings than for a thousand.
 
     Args:
@@ -155,7 +155,7 @@ def fetch_groups(
 
 
 def _open(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    """The storage and the path in it. Keys and endpoints are taken from where fsspec looks for them."""
+    """Return the storage of an address and the path in it. Keys and endpoints come from fsspec's configuration."""
     try:
         import fsspec
 
@@ -170,7 +170,7 @@ def _open(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
 
 
 def _reason(error: Exception) -> Any:
-    """What an error of somebody else's says, in one line; its kind where it says nothing."""
+    """Return the message of a library's error in one line; its type where it has none."""
     if isinstance(error, FileNotFoundError):
         return "it does not exist"
     text = " ".join(str(error).split()).rstrip(".")

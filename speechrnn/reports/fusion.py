@@ -31,7 +31,7 @@ class ChangedUtterance:
 
 @dataclass(frozen=True)
 class FusionChanges:
-    """What the language model changed.
+    """Changes that the language model made to the greedy hypotheses.
 
     Attributes:
         compared: number of utterances with both hypotheses.

@@ -29,7 +29,7 @@ class ShortUtterance:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What model.json says about the training.
+    """Training summary of model.json.
 
     Attributes:
         best_epoch: with the best result on dev; -1 without a dev part.

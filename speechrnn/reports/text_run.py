@@ -91,7 +91,7 @@ class TextRun:
 
     @property
     def reads_documents(self) -> bool:
-        """Whether each document is read from the start state."""
+        """Return whether each document is read from the start state."""
         return bool(self.text.options.get("documents"))
 
     @classmethod

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def row(id: str, transcript: Transcript, reference: str | None = None) -> dict[str, Any]:
-    """The line of `hypotheses.jsonl` for one utterance, with its reference where that is known."""
+    """Return the line of `hypotheses.jsonl` for an utterance, with its reference where it is known."""
     return {
         "id": id,
         "audio": transcript.audio,
@@ -24,7 +24,11 @@ def row(id: str, transcript: Transcript, reference: str | None = None) -> dict[s
         "hypothesis": transcript.text,
         "confidence": transcript.confidence,
         "words": [{**vars(word)} for word in transcript.words],  # asdict copies deeply: half the time of a short file
-        **({"alternatives": [asdict(one) for one in transcript.alternatives]} if transcript.alternatives else {}),
+        **(
+            {"alternatives": [asdict(alternative) for alternative in transcript.alternatives]}
+            if transcript.alternatives
+            else {}
+        ),
         "decoding": transcript.decoding,
     }
 
@@ -32,5 +36,5 @@ def row(id: str, transcript: Transcript, reference: str | None = None) -> dict[s
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes `hypotheses.jsonl`, whole or not at all. UserError where it cannot be written."""
     with atomic_write(path) as file:
-        for one in rows:
-            file.write(json.dumps(one, ensure_ascii=False) + "\n")
+        for fields in rows:
+            file.write(json.dumps(fields, ensure_ascii=False) + "\n")

@@ -1,4 +1,4 @@
-"""What runs the acoustic network when it is only listened to: torch or onnxruntime, and in which precision.
+"""Inference engines of the acoustic network: torch or onnxruntime, in float32, bfloat16 or int8.
 
 All of them compute the features in float32, give float32 log-probabilities, and may be called by several threads at
 once. How many threads torch takes for one call is its own setting (`torch.set_num_threads`).
@@ -25,7 +25,7 @@ PRECISIONS = {"torch": ("float32", "bfloat16"), "onnx": ("float32", "int8")}  # 
 
 
 class Engine(Protocol):
-    """An acoustic model, ready to compute_emissions.
+    """An acoustic model that computes emissions.
 
     Attributes:
         name: what runs, and in which precision: "torch bfloat16".
@@ -34,9 +34,9 @@ class Engine(Protocol):
     name: str
 
     def __call__(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, samples) float32, (batch,) samples -> (batch, frames, symbols) log-probabilities, (batch,) frames.
+        """Compute emissions: (batch, samples), (batch,) -> (batch, frames, symbols) log-probabilities, (batch,) frames.
 
-        Rows are as they would be alone: padding reaches none of them. Both results are on the engine's device.
+        A row's result does not depend on the padding or on the other rows. Both results are on the engine's device.
         """
         ...
 
@@ -77,7 +77,7 @@ def make_engine(
     device: torch.device,
     precision: Precision = "auto",
 ) -> Engine:
-    """What runs `model` on `device`.
+    """Return an inference engine for `model` on `device`.
 
     Args:
         folder: the model's directory, for the sentence of an error; None: it has none.
@@ -96,7 +96,7 @@ def make_engine(
 
 
 def choose(name: str, precision: str, device: torch.device, cell: str, folder: Path | None = None) -> tuple[str, str]:
-    """Engine and precision for what may say "auto"; see `make_engine`. `cell` is the model's."""
+    """Choose engine and precision where they are "auto"; see `make_engine`. `cell` is the model's."""
     known = {"engine": ["auto", *PRECISIONS], "precision": list(dict.fromkeys(["auto", *sum(PRECISIONS.values(), ())]))}
     for key, value in (("engine", name), ("precision", precision)):
         if value not in known[key]:
@@ -118,7 +118,7 @@ def choose(name: str, precision: str, device: torch.device, cell: str, folder: P
     if precision == "int8":
         if cell != "lstm":
             raise UserError(
-                f"{folder or 'The model'} has {cell} layers, and onnxruntime has int8 for lstm alone; choose float32."
+                f"{folder or 'The model'} has {cell} layers, and onnxruntime has int8 for lstm only; choose float32."
             )
         if saturates():
             raise UserError("precision=int8 needs a processor with VNNI instructions; choose precision=float32.")
@@ -126,12 +126,12 @@ def choose(name: str, precision: str, device: torch.device, cell: str, folder: P
 
 
 def onnx_is_here() -> bool:
-    """Whether onnxruntime, and onnx to write a graph for it, are installed."""
+    """Return whether onnxruntime, and onnx to write a graph for it, are installed."""
     return all(importlib.util.find_spec(package) for package in ("onnx", "onnxruntime"))
 
 
 def bfloat16_pays(device: torch.device, cell: str) -> bool:
-    """Whether layers of such cells run faster in bfloat16 than in float32 there.
+    """Return whether layers of such cells run faster in bfloat16 than in float32 on the device.
 
     On a CPU that is oneDNN's fused lstm. A processor that knows the type need not be faster with it: Intel's AVX-512
     instruction for it takes longer than the two of float32 that do the same (benchmarks/engine.py: 0.65 times the
@@ -147,12 +147,12 @@ def bfloat16_pays(device: torch.device, cell: str) -> bool:
 
 
 def int8_pays(device: torch.device, cell: str) -> bool:
-    """Whether onnxruntime's int8 is faster than float32 there, for layers of such cells, and as exact as it can be."""
+    """Return whether onnxruntime's int8 is faster than float32 there for such cells, without saturation."""
     known = torch.cpu.get_capabilities()
     return device.type == "cpu" and cell == "lstm" and bool(known.get("avx512_vnni") or known.get("avx_vnni"))
 
 
 def saturates() -> bool:
-    """Whether int8 products may overflow here: an x86 processor without VNNI adds pairs of them up in 16 bits."""
+    """Return whether int8 products may overflow: an x86 processor without VNNI adds pairs of them in 16 bits."""
     known = torch.cpu.get_capabilities()
     return known.get("architecture") == "x86_64" and not (known.get("avx512_vnni") or known.get("avx_vnni"))

@@ -1,4 +1,4 @@
-"""Corpora: whatever lies on disk -> utterances -> lhotse cut manifests with a summary.
+"""Speech corpora: files on disk -> utterances -> lhotse cut manifests with a summary.
 
 One small module a corpus. Each offers
 
@@ -40,10 +40,10 @@ CORPORA: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Utterance:
-    """One piece of speech as the corpus lists it; nothing is checked yet.
+    """An utterance as the corpus lists it, before any check.
 
     It may name audio that does not exist (a transcript without audio), and have no text (audio without a transcript):
-    both are kept, so that the summary can count and name them.
+    both are listed, so that the summary can count and name them.
     """
 
     id: str
@@ -71,7 +71,7 @@ class CorpusOptions(SourceOptions):
 
 
 def corpus_options(config: Mapping[str, Any]) -> CorpusOptions:
-    """The options of a config group `corpus`, given as a mapping: `{"name": "yesno", "root": DIR, "split": "kaldi"}`.
+    """Return the options of the config group `corpus`, such as `{"name": "yesno", "root": DIR}`.
 
     Raises:
         UserError: see `sources.source_options`.
@@ -80,5 +80,5 @@ def corpus_options(config: Mapping[str, Any]) -> CorpusOptions:
 
 
 def corpus_module(name: str) -> ModuleType:
-    """Imports the module of the corpus `name`; UserError names the nearest valid one."""
+    """Import the module of the corpus `name`; UserError names the nearest valid one."""
     return source_module("corpus", CORPORA, name)

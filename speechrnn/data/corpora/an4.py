@@ -30,12 +30,12 @@ _TRANSCRIPT = re.compile(r"^(?:<s>\s)?(?P<text>.*?)(?:\s*</s>)?\s*\((?P<id>[^()\
 
 
 def missing_archives(root: Path) -> list[Archive]:
-    """What `corpus.download=true` must fetch: nothing where the corpus is there already."""
+    """Return the archives that `corpus.download=true` must fetch: none where the corpus is there."""
     return [] if any(all((base / m).is_file() for m in MARKERS) for base in (root, root / "an4")) else [ARCHIVE]
 
 
 def utterances(root: Path | None) -> dict[str, list[Utterance]]:
-    """The published split. `etc/*.fileids` name files without a suffix: whichever audio suffix exists is taken.
+    """Return the published split. `etc/*.fileids` name files without a suffix: whichever audio suffix exists is taken.
 
     The speaker is the folder of the file (`an4_clstk/fash/an251-fash-b` -> `fash`). A listed file without audio is
     returned with a path that does not exist, audio that no list names with text None.

@@ -1,4 +1,4 @@
-"""Which utterances of a corpus can be used, and why the others cannot."""
+"""Check the utterances of a corpus: those that can be used, and for the others the reason."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def check(
 
 
 def _infos(utterances: Sequence[Utterance], stamps: Sequence[Stamp | None]) -> Iterator[AudioInfo | AudioError | None]:
-    """What each utterance's audio file is, in order; None where there is none. Each file is opened once."""
+    """Return the header of each utterance's audio file, in order; None where there is no file. Each is opened once."""
     paths = list(dict.fromkeys(u.audio for u, stamp in zip(utterances, stamps, strict=True) if stamp is not None))
     known: dict[Path, AudioInfo | AudioError] = {}
     pool = ThreadPoolExecutor(_READERS)

@@ -20,7 +20,7 @@ HOW_TO_GET = (
 
 
 def utterances(root: Path | None, *, language: str | None = None) -> dict[str, list[Utterance]]:
-    """The published train.tsv, dev.tsv and test.tsv (not validated, other or invalidated, which overlap with them).
+    """Read the published train.tsv, dev.tsv and test.tsv (the other lists overlap with them).
 
     Args:
         root: the folder of a language, or one above it.

@@ -59,7 +59,7 @@ def fetch(archives: Iterable[Archive], root: Path) -> None:
 
 
 def download(archive: Archive, path: Path) -> None:
-    """The archive at `path`, whole and checked; its first part waits under the name `path`.part in between."""
+    """Return the archive at `path`, whole and checked; its first part waits under the name `path`.part in between."""
     if path.is_file() and (archive.sha256 is None or _sha256(path) == archive.sha256):
         return
     part = path.with_name(path.name + ".part")

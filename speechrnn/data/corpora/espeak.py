@@ -58,7 +58,7 @@ _Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctype
 
 @dataclass(frozen=True)
 class SpokenWord:
-    """A word of the text, as written, and when it sounds, in seconds from the start of the speech."""
+    """A word of the text, as written, with its start and end in seconds from the start of the speech."""
 
     word: str
     start: float
@@ -67,7 +67,7 @@ class SpokenWord:
 
 @dataclass(frozen=True)
 class Speech:
-    """What espeak said: float32 samples in [-1, 1], shape (samples,), and the words in it.
+    """Synthesised speech: float32 samples in [-1, 1], shape (samples,), and the words in it.
 
     `words` has one entry for each whitespace-separated token of the text, or none at all where espeak
     did not tell the time of each of them (it merges some pairs and passes over lone punctuation).
@@ -87,7 +87,7 @@ def _loader() -> ModuleType:
 
 
 def version() -> str:
-    """The version of espeak-ng, such as "1.52.0"."""
+    """Return the version of espeak-ng, such as "1.52.0"."""
     with _library() as library:
         library.espeak_Info.restype = ctypes.c_char_p
         return library.espeak_Info(None).decode()
@@ -114,7 +114,7 @@ def check_voices(names: Iterable[str]) -> None:
 
 
 def speak(text: str, voice: str, *, rate: int = 175, pitch: int = 50, pitch_range: int = 50, seed: int = 0) -> Speech:
-    """Say `text`.
+    """Synthesise `text`.
 
     Args:
         text: plain text, any punctuation.
@@ -168,7 +168,7 @@ def speak(text: str, voice: str, *, rate: int = 175, pitch: int = 50, pitch_rang
 
 @contextlib.contextmanager
 def _library() -> Iterator[ctypes.CDLL]:
-    """The library, as new. One at a time: its state belongs to the process."""
+    """Load a fresh copy of the library and lock it: its state belongs to the process."""
     path = _loader().get_library_path()
     with _lock:
         library = ctypes.CDLL(path)
@@ -181,7 +181,7 @@ def _library() -> Iterator[ctypes.CDLL]:
 
 
 def _start(library: ctypes.CDLL) -> int:
-    """Let it read its voices; its sampling rate in Hz."""
+    """Initialise the library with its voices. Return its sampling rate in Hz."""
     home = Path(_loader().get_data_path()).parent
     sampling_rate = library.espeak_Initialize(_SYNCHRONOUS, 0, str(home).encode(), _OPTIONS)
     if sampling_rate <= 0:
@@ -191,7 +191,7 @@ def _start(library: ctypes.CDLL) -> int:
 
 
 def _words(text: str, phonemes: list[tuple[int, int, bool]], sampling_rate: int) -> tuple[SpokenWord, ...]:
-    """A word begins with its first sound and ends where the next sound or pause begins."""
+    """Return a word begins with its first sound and ends where the next sound or pause begins."""
     words = []
     for token in re.finditer(r"\S+", text):
         inside = [

@@ -1,4 +1,4 @@
-"""The sentences that the synthetic corpus says: a food chain, a timetable, numbers and commands; 52 words in all.
+"""Sentences of the synthetic corpus: a food chain, a timetable, numbers and commands; 52 words in all.
 
 The food chain and the timetable (math, then science, then English, then math again) can only be said right with the
 words before in mind, so that a language model has something to learn from them; any number can follow a number.
@@ -50,7 +50,7 @@ PATTERNS = (
 
 
 def draw(random: np.random.Generator) -> str:
-    """One sentence of the grammar."""
+    """Draw a sentence of the grammar."""
     weights = [weight for weight, _ in PATTERNS]
     index = random.choice(len(PATTERNS), p=[weight / sum(weights) for weight in weights])
 

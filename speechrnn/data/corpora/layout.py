@@ -1,4 +1,4 @@
-"""Looking around in a corpus folder: where it starts, which audio it holds, and its text files line by line."""
+"""Find the files of a corpus folder: its base, its audio, and its text files line by line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from speechrnn.core.errors import UserError
 
 
 def locate(root: Path | None, name: str, layout: str, markers: Sequence[str], inside: Sequence[str] = ()) -> Path:
-    """The folder in which a corpus's own tree starts: `root` itself, or one of the folders `inside` it.
+    """Return the folder in which a corpus's own tree starts: `root` itself, or one of the folders `inside` it.
 
     Archives unpack into a folder of their own, and people point at either.
 
@@ -37,7 +37,7 @@ def locate(root: Path | None, name: str, layout: str, markers: Sequence[str], in
 
 
 def existing_root(root: Path | None, name: str, layout: str) -> Path:
-    """`root` if it is a folder; UserError otherwise, saying what would be looked for there."""
+    """Return `root` if it is a folder; raise a UserError with the expected layout otherwise."""
     if root is None:
         raise UserError(f"The corpus {name} needs corpus.root, the folder that holds {layout}.")
     if not root.is_dir():
@@ -46,7 +46,7 @@ def existing_root(root: Path | None, name: str, layout: str) -> Path:
 
 
 def wrong_root(root: Path, name: str, layout: str, found: str = "") -> UserError:
-    """The error for a root that does not hold a corpus: what is wrong, what was looked for, and a way out."""
+    """Return the error for a root that does not hold a corpus: what is wrong, what was looked for, and a way out."""
     from speechrnn.data.corpora import corpus_module
 
     fetch = ", or fetch it with corpus.download=true" if hasattr(corpus_module(name), "missing_archives") else ""
@@ -57,7 +57,7 @@ def wrong_root(root: Path, name: str, layout: str, found: str = "") -> UserError
 
 
 def audio_files(folder: Path) -> dict[str, Path]:
-    """All audio below `folder`: path relative to it without suffix, with "/" -> the file, sorted.
+    """Return all audio below `folder`: path relative to it without suffix, with "/" -> the file, sorted.
 
     Of several files that differ only in the suffix (a corpus kept as .sph and .wav), the first by name is taken.
     """
@@ -71,7 +71,7 @@ def audio_files(folder: Path) -> dict[str, Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """All files below `folder` at any depth, through links too, sorted; hidden ones left out."""
+    """Return all files below `folder` at any depth, through links too, sorted; hidden ones left out."""
     found = []
     for parent, _, names in os.walk(folder, followlinks=True):
         found += [Path(parent, name) for name in names if not name.startswith(".")]

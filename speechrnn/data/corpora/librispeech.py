@@ -33,7 +33,7 @@ def missing_archives(
     dev_parts: list[str] | None = None,
     test_parts: list[str] | None = None,
 ) -> list[Archive]:
-    """What `corpus.download=true` must fetch: the named parts that are not there yet.
+    """Return the archives that `corpus.download=true` must fetch: the named parts that are missing.
 
     Raises:
         UserError: no part is named (all of them are 60 GB), or one has no known archive.
@@ -63,7 +63,7 @@ def utterances(
     dev_parts: list[str] | None = None,
     test_parts: list[str] | None = None,
 ) -> dict[str, list[Utterance]]:
-    """The published parts. Utterance ids are LibriSpeech's (`SPEAKER-CHAPTER-NUMBER`), speakers its numbers.
+    """Return the published parts. Utterance ids are LibriSpeech's (`SPEAKER-CHAPTER-NUMBER`), speakers its numbers.
 
     Args:
         root: the folder of the parts, or the one that holds `LibriSpeech/`.

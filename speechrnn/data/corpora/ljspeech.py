@@ -25,12 +25,12 @@ ARCHIVE = Archive(
 
 
 def missing_archives(root: Path) -> list[Archive]:
-    """What `corpus.download=true` must fetch: nothing where the corpus is there already."""
+    """Return the archives that `corpus.download=true` must fetch: none where the corpus is there."""
     return [] if any((base / "metadata.csv").is_file() for base in (root, root / FOLDER)) else [ARCHIVE]
 
 
 def utterances(root: Path | None, *, expanded: bool = True) -> dict[str, list[Utterance]]:
-    """All of it as train: LJ Speech has no published split (`corpus.dev_fraction` holds out a dev part).
+    """Return all of it as train: LJ Speech has no published split (`corpus.dev_fraction` holds out a dev part).
 
     Args:
         root: the folder of metadata.csv, or the one that holds `LJSpeech-1.1/`.

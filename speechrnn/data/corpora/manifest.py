@@ -39,7 +39,7 @@ def utterances(
     dev: Sequence[str] = (),
     test: Sequence[str] = (),
 ) -> dict[str, list[Utterance]]:
-    """The utterances of the manifests of each split.
+    """Return the utterances of the manifests of each split.
 
     Args:
         root: where relative paths of manifests start (None: the working folder), and, if it is not found beside the

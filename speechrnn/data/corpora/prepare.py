@@ -156,7 +156,7 @@ def _hold_out_dev(accepted: dict[str, list[Accepted]], fraction: float) -> str:
 
 
 def _with_unique_ids(splits: Mapping[str, Iterable[Utterance]]) -> dict[str, list[Utterance]]:
-    """The listed utterances, with -2, -3, ... after ids that come again: cut ids are distinct in the whole corpus."""
+    """Append -2, -3, ... to ids that come again: cut ids are distinct in the whole corpus."""
     used: set[str] = set()
     counts: Counter[str] = Counter()
     listed: dict[str, list[Utterance]] = {}
@@ -259,7 +259,7 @@ def _fingerprint(
 
 
 def _load(folder: Path, fingerprint: str) -> Prepared | None:
-    """What an earlier call left in `folder`, if it is complete and has this fingerprint."""
+    """Load the result of an earlier call from `folder`, if it is complete and has this fingerprint."""
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         if summary["fingerprint"] != fingerprint:

@@ -25,12 +25,12 @@ ARCHIVE = Archive(
 
 
 def missing_archives(root: Path) -> list[Archive]:
-    """What `corpus.download=true` must fetch: nothing where the corpus is there already."""
+    """Return the archives that `corpus.download=true` must fetch: none where the corpus is there."""
     return [] if any(all((base / m).is_file() for m in MARKERS) for base in (root, root / FOLDER)) else [ARCHIVE]
 
 
 def utterances(root: Path | None) -> dict[str, list[Utterance]]:
-    """The published split: what the two lists name is dev and test, all else trains.
+    """Return the published split: what the two lists name is dev and test, all else trains.
 
     The transcript is the name of the folder, the speaker the hash in the file name (`0a7c2a8d_nohash_0.wav`). Folders
     that start with an underscore (`_background_noise_`) hold no words.

@@ -1,4 +1,4 @@
-"""One utterance of the synthetic corpus: what is drawn for it, and the sound that comes of it."""
+"""Utterances of the synthetic corpus: their random parameters and their audio."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PEAK = 0.97  # of full scale, which no sample exceeds
 
 @dataclass(frozen=True)
 class Settings:
-    """What all utterances of a corpus share; the pairs are the ends of ranges from which each draws evenly.
+    """Settings that all utterances of a corpus share; pairs are the bounds of uniform distributions.
 
     Attributes:
         seed: of everything that is drawn.
@@ -47,7 +47,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Draw:
-    """What one utterance is to be."""
+    """Random parameters of an utterance."""
 
     id: str
     text: str
@@ -81,7 +81,7 @@ def draw(settings: Settings, split: str, index: int) -> Draw:
 
 
 def record(drawn: Draw, sampling_rate: int) -> espeak.Speech:
-    """Say it: trimmed to `MARGIN` on both sides, in noise, at its level.
+    """Synthesise an utterance: trimmed to `MARGIN` on both sides, in noise, at its level.
 
     Returns:
         Samples (samples,) at `sampling_rate`; the times of the words count from the first of them.

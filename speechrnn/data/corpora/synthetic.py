@@ -153,7 +153,7 @@ def _sentences(value: str | Sequence[str] | None) -> tuple[str, ...] | None:
 
 
 def _load(root: Path, fingerprint: dict[str, Any]) -> dict[str, list[Utterance]] | None:
-    """What an earlier call made in `root`, if it is whole and has this fingerprint."""
+    """Load the result of an earlier call from `root`, if it is complete and has this fingerprint."""
     if root.exists() and not root.is_dir():
         raise UserError(f"corpus.root={root} is a file, not a folder; choose another one.")
     try:

@@ -37,7 +37,7 @@ _SHORTEST = 0.12  # seconds: shorter sounds are no words
 
 
 def missing_archives(root: Path) -> list[Archive]:
-    """What `corpus.download=true` must fetch: nothing where the corpus is there already."""
+    """Return the archives that `corpus.download=true` must fetch: none where the corpus is there."""
     return [] if root.is_dir() and any(_NAME.fullmatch(path.stem) for path in audio_files(root).values()) else [ARCHIVE]
 
 
@@ -78,7 +78,7 @@ def _utterance(path: Path) -> Utterance:
 
 
 def cut(whole: Utterance, sizes: tuple[int, ...]) -> list[Utterance]:
-    """The file in pieces of so many words, cut in the middle of silences.
+    """Cut the file into segments of the given numbers of words, in the middle of silences.
 
     A file in which other than the named number of words is heard comes back without its text, so that the summary lists
     it: in 0_1_0_1_0_0_0_0 seven are spoken.
@@ -114,7 +114,7 @@ def cut(whole: Utterance, sizes: tuple[int, ...]) -> list[Utterance]:
 
 
 def find_sounds(samples: np.ndarray, rate: int, count: int) -> list[tuple[float, float]] | None:
-    """Where the `count` sounds of (samples,) start and end, seconds; None where no threshold finds just so many."""
+    """Return start and end (seconds) of the `count` sounds of (samples,); None where no threshold finds that number."""
     import numpy as np
 
     width = round(_FRAME * rate)

@@ -1,4 +1,4 @@
-"""Texts: whatever lies on disk -> the lines of a training, a validation and a test part.
+"""Texts: files on disk -> the lines of a training, a validation and a test part.
 
 One small module a text. Each offers
 
@@ -51,7 +51,7 @@ class TextOptions(SourceOptions):
 
 
 def text_options(config: Mapping[str, Any]) -> TextOptions:
-    """The options of a config group `text`, given as a mapping: `{"name": "file", "train": ["book.txt"]}`.
+    """Return the options of a config group `text`, given as a mapping: `{"name": "file", "train": ["book.txt"]}`.
 
     Raises:
         UserError: see `sources.source_options`.
@@ -60,11 +60,11 @@ def text_options(config: Mapping[str, Any]) -> TextOptions:
 
 
 def text_module(name: str) -> ModuleType:
-    """Imports the module of the text `name`; UserError names the nearest valid one."""
+    """Import the module of the text `name`; UserError names the nearest valid one."""
     return source_module("text", TEXTS, name)
 
 
 def text_parts(options: TextOptions) -> dict[str, Part]:
-    """The parts that a text has, of "train", "valid" and "test"; UserError where it is not in its place."""
+    """Return the parts that a text has, of "train", "valid" and "test"; UserError where it is not in its place."""
     parts: dict[str, Part] = text_module(options.name).parts(options, **options.own)
     return parts

@@ -18,7 +18,7 @@ _BLOCK = 1 << 20  # characters encoded at once, about
 
 
 def normalised(lines: Iterable[Line], options: NormalisationOptions) -> Iterator[Line]:
-    """The lines as the options ask; each stays a line, even if nothing is left of it."""
+    """Return the lines as the options ask; each stays a line, even if nothing is left of it."""
     for line in lines:
         text = normalise(line.text, options)
         if not line.ended and options.collapse_spaces and line.text[-1:].isspace():
@@ -27,7 +27,7 @@ def normalised(lines: Iterable[Line], options: NormalisationOptions) -> Iterator
 
 
 class Encoder:
-    """Encodes a text, counting its `lines` and its `unknown` tokens: all that are `<unk>`, the text's own too."""
+    """Encoder of a text that counts its `lines` and its `unknown` tokens: all that are `<unk>`, the text's own too."""
 
     def __init__(self, tokenizer: Tokenizer, name: str) -> None:
         """`name` is what the text is called in messages: "The training part of the text"."""
@@ -39,7 +39,7 @@ class Encoder:
         self._encode = self._table() if isinstance(tokenizer, CharTokenizer) else self._one_by_one
 
     def blocks(self, lines: Iterable[Line]) -> Iterator[Block]:
-        """The lines (normalised) as blocks for `write_tokens`.
+        """Return the lines (normalised) as blocks for `write_tokens`.
 
         Raises:
             UserError: characters outside the alphabet of a CharTokenizer without `<unk>`; all of them, with counts.
@@ -64,7 +64,7 @@ class Encoder:
         encode = self.tokenizer.encode
         ids: list[int] = []
         for line in chunk:
-            # A piece of a line ends with the space that words and subwords imply.
+            # A part of a line ends with the space that words and subwords imply.
             ids += encode(line.text if line.ended else line.text.rstrip(" "))
             if line.ended:
                 ids.append(0)

@@ -20,7 +20,7 @@ def parts(
     test: Sequence[str] = (),
     valid_fraction: float = 0.1,
 ) -> dict[str, Part]:
-    """The parts that the files make.
+    """Return the parts that the files make.
 
     Where `valid` is empty, the last `valid_fraction` of the training lines (at least one; blank ones do not count)
     are held out for it. With
@@ -54,7 +54,7 @@ def parts(
 
 
 def _hold_out(whole: Part, fraction: float) -> dict[str, Part]:
-    """The first lines and the last: neighbouring lines are alike, so that single ones here and there would not do."""
+    """Split a text into first and last lines: neighbouring lines are alike, so a random choice would leak."""
 
     @cache
     def kept() -> int:

@@ -1,4 +1,4 @@
-"""Finding the files of a published text in the folder that a user points at."""
+"""Find the files of a published text in the folder that a user points at."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from speechrnn.data.texts import TextOptions, text_module
 
 
 def locate(options: TextOptions, groups: Sequence[Sequence[str]], inside: Sequence[str] = ()) -> tuple[Path, ...]:
-    """The files of the first group of names that is complete, in the root or in one of the folders `inside` it.
+    """Return the files of the first group of names that is complete, in the root or in one of the folders `inside` it.
 
     Raises:
         UserError: no root, or none of the groups is there; says what was looked for and where.

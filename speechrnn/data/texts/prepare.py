@@ -174,7 +174,7 @@ def _download(options: TextOptions) -> None:
 
 
 def _sample(texts: Iterable[str], most: int = _SAMPLE) -> Iterator[str]:
-    """All texts, or where they have more than `most` characters, each second, fourth, ... of them."""
+    """Return all texts, or where they have more than `most` characters, each second, fourth, ... of them."""
     kept: list[str] = []
     size, step = 0, 1
     for number, text in enumerate(texts):
@@ -200,7 +200,7 @@ def _fingerprint(
 
 
 def _load(folder: Path, fingerprint: str) -> PreparedText | None:
-    """What an earlier call left in `folder`, if it is complete and has this fingerprint."""
+    """Load the result of an earlier call from `folder`, if it is complete and has this fingerprint."""
     try:
         summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
         if summary["fingerprint"] != fingerprint:

@@ -13,12 +13,12 @@ from typing import IO, NamedTuple
 from speechrnn.core.errors import UserError
 
 _BLOCK = 1 << 20  # bytes read at once
-_LONGEST = 1 << 22  # bytes of a line that are kept together
+_LONGEST = 1 << 22  # bytes of a line that are yielded together
 _BOM = b"\xef\xbb\xbf"
 
 
 class Line(NamedTuple):
-    """A line of a text without its end, or a piece of one that is very long."""
+    """A line of a text without its end, or a part of a very long line."""
 
     text: str
     ended: bool = True  # False: what follows belongs to the same line
@@ -26,10 +26,10 @@ class Line(NamedTuple):
 
 
 def read_lines(path: Path, errors: str = "strict") -> Iterator[Line]:
-    r"""The lines of a UTF-8 file, `.gz` and `.xz` unpacked on the way, in constant memory.
+    r"""Return the lines of a UTF-8 file, `.gz` and `.xz` unpacked on the way, in constant memory.
 
     Lines end with "\n" or "\r\n"; a last line without an end counts like any other. A line of more than 4 MB comes in
-    pieces, parted after a space where there is one. A byte order mark is left out.
+    parts, split after a space where there is one. A byte order mark is left out.
 
     Args:
         path: the file.
@@ -61,7 +61,7 @@ def read_lines(path: Path, errors: str = "strict") -> Iterator[Line]:
 
 
 def find(patterns: Sequence[str | Path], root: Path | None, key: str) -> tuple[Path, ...]:
-    """The files that paths and glob patterns name, those of each pattern sorted.
+    """Return the files that paths and glob patterns name, those of each pattern sorted.
 
     Args:
         patterns: relative to `root`; `**` goes into folders.
@@ -91,7 +91,7 @@ def _matches(pattern: str | Path, root: Path) -> list[Path]:
 
 
 def by_file(paths: Iterable[Path], errors: str, documents: bool) -> Iterator[Line]:
-    """The lines of files one after the other; with `documents`, each file is one."""
+    """Return the lines of files one after the other; with `documents`, each file is one."""
     for path in paths:
         first = documents
         for line in read_lines(path, errors):
@@ -100,7 +100,7 @@ def by_file(paths: Iterable[Path], errors: str, documents: bool) -> Iterator[Lin
 
 
 def by_blank_lines(lines: Iterable[Line]) -> Iterator[Line]:
-    """The same lines; a document begins with each that follows a blank one, and ends with the blank lines after it."""
+    """Begin a document at each line after a blank line; blank lines belong to the document before them."""
     blank, begun = True, True
     for line in lines:
         yield line._replace(document=True) if blank and begun and line.text.strip() else line
@@ -138,7 +138,7 @@ def _decode(data: bytes, path: Path, offset: int, errors: str) -> str:
 
 
 def _cut(data: bytes) -> int:
-    """Where to part a long line: after its last space, or else before its last character, which may be incomplete."""
+    """Return where to split a long line: after its last space, else before its last (perhaps incomplete) character."""
     if cut := data.rfind(b" ") + 1:
         return cut
     for back in range(1, 5):

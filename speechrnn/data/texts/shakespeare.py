@@ -31,12 +31,12 @@ ROWS, WINDOW = 50, 50  # char-rnn's batch_size and seq_length, by which it cuts
 
 
 def missing_files(root: Path) -> list[RemoteFile]:
-    """What `text.download=true` must fetch."""
+    """Return the files that `text.download=true` must fetch."""
     return [] if (root / FILE.name).is_file() else [FILE]
 
 
 def parts(options: TextOptions, *, split: Literal["char_rnn", "end"] = "char_rnn") -> dict[str, Part]:
-    """A training and a validation part; there is no test part.
+    """Return a training and a validation part; there is no test part.
 
     A cut may go through a line. What stands before it then ends without an end of line, so that each character is
     counted once. With `documents`, blank lines part them: a document is what one person says, under the name.

@@ -15,7 +15,7 @@ LAYOUT = "cuts_train.jsonl.gz, which a run of speech_to_text leaves in its folde
 
 
 def parts(options: TextOptions, *, extra: Sequence[str] = ()) -> dict[str, Part]:
-    """The transcripts of each part, normalised as the speech run did, a line each; dev validates.
+    """Return the transcripts of each part, normalised as the speech run did, a line each; dev validates.
 
     With `documents`, each transcript is one.
 

@@ -32,12 +32,12 @@ _TITLE = re.compile(r"= (?!= ).*[^=] =$")
 
 
 def missing_files(root: Path) -> list[RemoteFile]:
-    """What `text.download=true` must fetch."""
+    """Return the files that `text.download=true` must fetch."""
     return [file for file in FILES if not (root / file.name).is_file()]
 
 
 def parts(options: TextOptions) -> dict[str, Part]:
-    """The published parts. With `documents`, each article is one, from its title on: ` = Title = ` between blank lines.
+    """Return the published parts. With `documents`, each article is a document: from its title, ` = Title = `, on.
 
     The spaces at both ends of a line are no part of the text; a blank line is an empty one.
 

@@ -1,1 +1,1 @@
-"""How a character language model learns to spell."""
+"""The spelling of a character language model in the course of its training."""
