@@ -33,6 +33,7 @@ def encode(path: Path, codec: str, samples: np.ndarray, rate: int, **options: st
     layout = {1: "mono", 2: "stereo"}[samples.shape[1]]
     with av.open(str(path), "w", options=options) as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
+        assert isinstance(stream, av.AudioStream)
         for start in range(0, len(samples), 1024):
             part = np.ascontiguousarray(samples[start : start + 1024].T)
             frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
@@ -229,7 +230,10 @@ def test_an_mp3_without_a_length_is_read_to_its_end(tmp_path: Path) -> None:
 
 
 def written(content: bytes) -> Callable[[Path], None]:
-    return lambda path: path.write_bytes(content) and None
+    def write(path: Path) -> None:
+        path.write_bytes(content)
+
+    return write
 
 
 def samples(values: np.ndarray) -> Callable[[Path], None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,7 +119,7 @@ def test_length_costs_no_memory(tmp_path: Path) -> None:
 
 
 def test_an4_is_read_at_its_own_rate(shared: Path) -> None:
-    files = [f"{shared}/an4/wav/an4_clstk/fash/*.opus", shared / "an4/wav/an4test_clstk"]
+    files: list[str | Path] = [f"{shared}/an4/wav/an4_clstk/fash/*.opus", shared / "an4/wav/an4test_clstk"]
     for path in find_audio(files)[:40]:
         known = audio_info(path)
         samples, rate = load_audio(path)
@@ -151,7 +152,13 @@ def test_channels_and_clips_that_are_not_there(tmp_path: Path) -> None:
     for start in (1.0, 7.5):
         with pytest.raises(AudioError, match=f"ends at 1.00 s, before the clip that starts at {start:.2f} s"):
             load_audio(path, start=start)
-    for clip in ({"start": -0.1}, {"start": float("nan")}, {"duration": 0.0}, {"duration": float("inf")}):
+    clips: list[dict[str, Any]] = [
+        {"start": -0.1},
+        {"start": float("nan")},
+        {"duration": 0.0},
+        {"duration": float("inf")},
+    ]
+    for clip in clips:
         with pytest.raises(AudioError, match="give a start >= 0 and a duration > 0"):
             load_audio(path, **clip)
     with pytest.raises(AudioError, match="sampling rate must be positive, not 0"):

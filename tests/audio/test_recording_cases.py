@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -86,15 +87,18 @@ def write_track(
     with av.open(str(path), "w", options=options) as container:
         if picture:
             video = container.add_stream({".webm": "libvpx", ".flv": "flv"}.get(path.suffix, "mpeg4"), rate=10)
+            assert isinstance(video, av.VideoStream)
             video.width = video.height = 32
             video.pix_fmt = "yuv420p"
         sound = container.add_stream(codec, rate=rate, layout="mono")
-        packets = []
+        assert isinstance(sound, av.AudioStream)
+        packets: list[av.Packet] = []
         if picture:
+            assert isinstance(video, av.VideoStream)
             for number in range(round(10 * (start + gap + 5))):
-                frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
-                frame.pts, frame.time_base = number, Fraction(1, 10)
-                packets += video.encode(frame)
+                image = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+                image.pts, image.time_base = number, Fraction(1, 10)
+                packets += video.encode(image)
             packets += video.encode(None)
         size = sound.codec_context.frame_size or 1024
         for first in (start, start + 2 + gap):
@@ -129,7 +133,7 @@ def write_track(
     ],
 )
 def test_sound_lies_on_the_clock_of_its_container(
-    tmp_path: Path, name: str, codec: str, options: dict[str, str], start: float, gap: float
+    tmp_path: Path, name: str, codec: str, options: dict[str, Any], start: float, gap: float
 ) -> None:
     rate = {"flac": 16000, "alac": 16000, "libmp3lame": 44100}.get(codec, 48000)
     path = tmp_path / name

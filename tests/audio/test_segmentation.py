@@ -5,6 +5,7 @@ from __future__ import annotations
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -215,7 +216,7 @@ def test_five_hours_cost_no_memory(detector: Oracle | None) -> None:
     """18,000 s at 1,000 Hz, with pauses for the oracle and one endless stretch without it."""
     minute = recording((20, 900), (20, 935))
     tracemalloc.start()
-    peaks, kept = [], 0
+    peaks, kept = list[int](), 0
     for piece in cut_windows((minute for _ in range(300)), RATE, 10, SegmentationOptions(), detector):
         kept += piece.valid[1] - piece.valid[0]
         if piece.start > RATE * 1000 * (len(peaks) + 1):
@@ -239,7 +240,7 @@ def test_five_hours_cost_no_memory(detector: Oracle | None) -> None:
         ("window", 6.5, "at least a second longer than two contexts"),
     ],
 )
-def test_options_that_make_no_sense(key: str, value: float, sentence: str) -> None:
+def test_options_that_make_no_sense(key: str, value: Any, sentence: str) -> None:
     with pytest.raises(UserError, match=f"segmentation.{key}={value:g} is wrong: it must be {sentence}"):
         SegmentationOptions(**{key: value})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -93,7 +94,7 @@ class TestTokenFile:
             lambda content: content.replace(b'"bytes"', b'"bites"'),
         ],
     )
-    def test_a_damaged_file_is_one_sentence(self, tmp_path: Path, damage) -> None:
+    def test_a_damaged_file_is_one_sentence(self, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
         path = tmp_path / "train.tokens"
         write_tokens(path, [Block([1, 2, 0], 3)], 10)
         path.write_bytes(damage(path.read_bytes()))

@@ -199,7 +199,7 @@ def by_dictionaries(
     def rank(item: tuple[Prefix, list[float]]) -> float:
         return math.log(sum(item[1])) + language(item[0])
 
-    hypotheses = {(): [1.0, 0.0]}  # mass that ends in a blank, in the last label
+    hypotheses: dict[Prefix, list[float]] = {(): [1.0, 0.0]}  # mass that ends in a blank, in the last label
     for row in log_probs.double().exp().tolist():
         grown: dict[Prefix, list[float]] = {}
         for labels, (blank, label) in hypotheses.items():

@@ -29,8 +29,10 @@ DOUBTFUL = emission("THE CAT", {5: ("E", 0.6)})
 TEXTS = ["THE CAT", "THE CAT", "A CAT", "THE BAT", "A BED"]
 
 
-def decode(options: DecodingOptions, language_model: Path | None = None, **tuned: TunedDecoding) -> DecodingResult:
-    decoder = make_decoder(options, language_model, TOKENIZER, 0.03, tuned)
+def decode(
+    options: DecodingOptions, language_model: Path | None = None, tuned: dict[str, TunedDecoding] | None = None
+) -> DecodingResult:
+    decoder = make_decoder(options, language_model, TOKENIZER, 0.03, tuned or {})
     (found,) = decoder(DOUBTFUL[None], torch.tensor([len(DOUBTFUL)]))
     return found
 
@@ -104,10 +106,10 @@ def test_what_was_tuned_is_used_where_the_options_say_nothing(letters: Path, tmp
     entry = TunedDecoding(Weights(None, 0.0, 0.0), Calibration(0.0, 0.0, 0.0), {"wer": 0.5})
     write_tuned(tmp_path, {system_key(beam(ngram=letters), None): entry})
     tuned = read_tuned(tmp_path)
-    found = decode(beam(ngram=letters), **tuned)
+    found = decode(beam(ngram=letters), tuned=tuned)
     assert found.texts[0] == "THE CET"  # the weight is 0
     assert [word.confidence for word in found.words] == [0.5, 0.5]
-    assert decode(beam(ngram=letters, ngram_weight=1.0), **tuned).texts[0] == "THE CAT"
+    assert decode(beam(ngram=letters, ngram_weight=1.0), tuned=tuned).texts[0] == "THE CAT"
 
 
 def test_an_ngram_model_beside_a_tuned_language_model_is_used(letters: Path, tmp_path: Path) -> None:
@@ -179,7 +181,7 @@ def test_nothing_that_leaves_a_decoder_is_infinite(text: str, seed: int) -> None
 
 def test_tuned_greedy_confidences() -> None:
     tuned = {"greedy": TunedDecoding(calibration=Calibration(0.0, 0.0, 0.0))}
-    assert [word.confidence for word in decode(DecodingOptions(), **tuned).words] == [0.5, 0.5]
+    assert [word.confidence for word in decode(DecodingOptions(), tuned=tuned).words] == [0.5, 0.5]
     untuned = decode(DecodingOptions())
     assert [word.confidence for word in untuned.words] == [features.alignment for features in untuned.features]
 

@@ -78,7 +78,8 @@ def test_greedy_confidences_are_calibrated() -> None:
             for result, item in zip(results, emissions, strict=True)
             for word, right in zip(result.words, correct_words(item.reference, result.texts[0]), strict=True)
         ]
-        return expected_calibration_error(*zip(*pairs, strict=True))
+        confidences, correct = zip(*pairs, strict=True)
+        return expected_calibration_error(confidences, correct)
 
     assert error(None) > 0.15 > 0.1 > error(tuned.calibration)
 

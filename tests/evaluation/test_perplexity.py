@@ -87,7 +87,12 @@ def test_a_large_vocabulary_is_read_in_small_portions(monkeypatch: pytest.Monkey
     whole = score_text(model, token_file(IDS)).nats
     asked: list[int] = []
     of_targets = model.softmax.target_log_probs
-    monkeypatch.setattr(model.softmax, "target_log_probs", lambda o, t: asked.append(len(t)) or of_targets(o, t))
+
+    def count_targets(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        asked.append(len(targets))
+        return of_targets(outputs, targets)
+
+    monkeypatch.setattr(model.softmax, "target_log_probs", count_targets)
     monkeypatch.setattr(scoring, "LOGITS", 4 * VOCABULARY)
     assert score_text(model, token_file(IDS)).nats == pytest.approx(whole)
     assert asked == [4] * 5

@@ -48,8 +48,10 @@ def test_decoding_a_part_gives_the_words_of_the_transcriber(model: Path, cuts: P
     transcriber = Transcriber.load(
         model, "cpu", decoding=decoding, engine="torch", precision="float32", segmentation=speech
     )
-    fit = transcriber.tokenizer, transcriber.model.seconds_per_frame, {}, transcriber.device
-    rows, elapsed = decode_cuts(transcriber, {"one": make_decoder(decoding, None, *fit)}, cuts, batch_seconds=1.0)
+    decoder = make_decoder(
+        decoding, None, transcriber.tokenizer, transcriber.model.seconds_per_frame, {}, transcriber.device
+    )
+    rows, elapsed = decode_cuts(transcriber, {"one": decoder}, cuts, batch_seconds=1.0)
     decoded = {row["audio"]: row["hypothesis"] for row in rows["one"]}
     transcribed = {path: transcriber(path).text for path in decoded}
     assert decoded == transcribed and len(decoded) == 8

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
+from typing import Any
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def by_the_book(
     return ended
 
 
-def keep(options: GenerationOptions) -> dict[str, object]:
+def keep(options: GenerationOptions) -> dict[str, Any]:
     """The options that change scores, for a reference that must not normalise them anew."""
     names = ("repetition_penalty", "no_repeat_ngram_size", "min_new_tokens")
     return {"do_sample": False, **{name: getattr(options, name) for name in names}}

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from speechrnn.nn.language import save_language
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import CharTokenizer
 
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "char": {},
     "word": {"softmax": "adaptive", "cutoffs": (8, 20)},
     "subword": {"softmax": "mixture", "cell": "gru"},
@@ -43,7 +44,7 @@ def prompts_for(kind: str) -> list[str]:
     return PROMPTS
 
 
-MANY = [
+MANY: list[dict[str, Any]] = [
     {},
     {"temperature": 0.6, "ignore_eos": True},
     {"do_sample": False},
@@ -88,7 +89,7 @@ def test_a_text_does_not_depend_on_batch_size_order_or_company(kind: str) -> Non
     items = []
     for number, text in enumerate(texts):
         options = {"max_new_tokens": generator.choice([8, 12, 15]), "seed": number % 3, **MANY[number % len(MANY)]}
-        items.append(ours.prompt(text, GenerationOptions(**options), number))  # type: ignore[arg-type]
+        items.append(ours.prompt(text, GenerationOptions(**options), number))
     expected = list(ours.complete(items, 256))
     assert [result.id for result in expected] == list(range(len(texts)))
     assert list(ours.complete(items, 7)) == expected
@@ -165,7 +166,7 @@ def test_unknown_words_are_read_and_never_written() -> None:
         for options in ({}, {"temperature": 0.5}, {"top_k": 1}, {"do_sample": False}, {"num_beams": 3}):
             results = TextPredictor(ours.model, ours.tokenizer, "cpu").generate(
                 ["ba zebra"], min_new_tokens=5, **options
-            )  # type: ignore[arg-type]
+            )
             assert "<unk>" not in {token.token for token in results[0].completions[0].tokens}
     finally:
         with torch.no_grad():
@@ -174,9 +175,9 @@ def test_unknown_words_are_read_and_never_written() -> None:
 
 def test_stop_strings_end_a_text_and_stand_in_it() -> None:
     ours = predictor("char")
-    common = {"num_return_sequences": 50, "min_new_tokens": 30, "max_new_tokens": 30}
-    free = ours.generate(["a"], **common)[0].completions  # type: ignore[arg-type]
-    stopped = ours.generate(["a"], stop_strings=["ab", "cad", "h"], **common)[0].completions  # type: ignore[arg-type]
+    common: dict[str, Any] = {"num_return_sequences": 50, "min_new_tokens": 30, "max_new_tokens": 30}
+    free = ours.generate(["a"], **common)[0].completions
+    stopped = ours.generate(["a"], stop_strings=["ab", "cad", "h"], **common)[0].completions
     seen = set()
     for one, other in zip(stopped, free, strict=True):
         ends = [other.text.find(stop) + len(stop) for stop in ("ab", "cad", "h") if stop in other.text]
@@ -207,7 +208,7 @@ def test_bad_words_are_not_written() -> None:
 def test_a_row_to_which_nothing_is_left_ends() -> None:
     ours = predictor("char")
     for options in ({}, {"do_sample": False}, {"num_beams": 2}):
-        (completion,) = ours.generate(["a"], no_repeat_ngram_size=1, min_new_tokens=100, **options)[0].completions  # type: ignore[arg-type]
+        (completion,) = ours.generate(["a"], no_repeat_ngram_size=1, min_new_tokens=100, **options)[0].completions
         assert sorted("a" + completion.text) == sorted("abcdefgh ")
         assert completion.finish_reason == "length"
 
@@ -223,7 +224,7 @@ def test_an_empty_prompt_begins_a_text() -> None:
 def test_a_stream_shows_the_same_text_as_it_grows() -> None:
     ours = predictor("subword")
     for options in ({"ignore_eos": True}, {"min_new_tokens": 3}, {"stop_strings": ["a"]}):
-        prompt = ours.prompt("a bad", GenerationOptions(max_new_tokens=40, **options))  # type: ignore[arg-type]
+        prompt = ours.prompt("a bad", GenerationOptions(max_new_tokens=40, **options))
         (result,) = ours.complete([prompt])
         pieces = list(ours.stream(prompt))
         assert "".join(pieces) == result.completions[0].text and len(pieces) == result.tokens
@@ -262,7 +263,14 @@ def test_results_that_are_clear_stay_in_their_place() -> None:
     bad = [Result(name, None, error="no prompt") for name in "xyz"]
     beams = GenerationOptions(num_beams=2, max_new_tokens=3)
     draws = GenerationOptions(max_new_tokens=3)
-    items = [bad[0], ours.prompt("a", draws, 1), ours.prompt("b", beams, 2), bad[1], ours.prompt("c", beams, 3), bad[2]]
+    items: list[Prompt | Result] = [
+        bad[0],
+        ours.prompt("a", draws, 1),
+        ours.prompt("b", beams, 2),
+        bad[1],
+        ours.prompt("c", beams, 3),
+        bad[2],
+    ]
     results = list(ours.complete(items, 2))
     assert [result.id for result in results] == ["x", 1, 2, "y", 3, "z"]
     assert [result.error for result in results].count("no prompt") == 3

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ from speechrnn.text.tokenizers import WordTokenizer
 V = 300
 TOKENIZER = WordTokenizer(["<blank>", "<unk>", *map(str, range(V - 2))])
 UNKNOWN = 1
-ADAPTIVE = {"softmax": "adaptive", "cutoffs": (10, 60, 150)}
+ADAPTIVE: dict[str, Any] = {"softmax": "adaptive", "cutoffs": (10, 60, 150)}
 
 
 def sequence(options: GenerationOptions, number: int = 0) -> TokenSequence:

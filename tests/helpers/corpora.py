@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
 
 RATE = 8000
+
+# The types of the corpus tests' fixtures.
+Speak = Callable[..., Path]
+Write = Callable[[Path, str], Path]
+ReadCuts = Callable[[Path | None], list[dict[str, Any]]]
 
 # Overrides that make a recipe train in a second on such a corpus.
 SMALL = [

@@ -98,9 +98,9 @@ def plain_log_probs(model: LanguageModel, outputs: Tensor) -> np.ndarray:
 
 def write(model: LanguageModel, prompt: str, tokens: Sequence[int], options: GenerationOptions) -> list[int]:
     """One text by the book: one prompt, one token at a time, the distribution from `shaped`."""
-    history, written = list(tokens), []
+    history, written = list(tokens), list[int]()
     while len(written) < options.max_new_tokens:
-        shape = shaped(logits(model, history), history, len(written), options)
+        shape = shaped(logits(model, history).tolist(), history, len(written), options)
         if options.greedy:
             token = int(shape.argmax())
         else:
@@ -137,7 +137,7 @@ def shaped(logits: Sequence[float], history: Sequence[int], written: int, option
         top = set(order[: options.top_k])
         p = normal([q if token in top else 0.0 for token, q in enumerate(p)])
     before = 0.0
-    kept = []
+    kept: list[int] = []
     for token in order:
         if before < options.top_p or not kept:
             kept.append(token)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +31,7 @@ class Squares:
     refuse: str | None = None
     kill_loading: bool = False
 
-    def __call__(self) -> Squares.work:  # type: ignore[name-defined]
+    def __call__(self) -> Callable[[Iterable[int]], Iterator[tuple[int, int, int]]]:
         if self.refuse is not None:
             raise UserError(self.refuse)
         if self.kill_loading:
@@ -54,7 +54,7 @@ class Squares:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-def broken() -> None:
+def broken() -> Callable[[Iterable[int]], Iterator[int]]:
     """A worker with a bug."""
     raise ZeroDivisionError("a bug")
 
@@ -63,7 +63,7 @@ def broken() -> None:
 class Settings:
     """Gives the environment of its process for each item."""
 
-    def __call__(self) -> Settings.work:  # type: ignore[name-defined]
+    def __call__(self) -> Callable[[Iterable[str]], Iterator[dict[str, str]]]:
         return self.work
 
     def work(self, items: Iterable[str]) -> Iterator[dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -26,7 +27,7 @@ def inputs(tmp_path: Path) -> list[Input]:
     return [Input(name, str(tmp_path / f"{name}.wav")) for name in "abcde"]
 
 
-def begin(folder: Path, inputs: Sequence[Input], **keys: bool) -> str:
+def begin(folder: Path, inputs: Sequence[Input], **keys: Any) -> str:
     """The ids that a new process finds left."""
     with TranscriptionRecord(folder, MADE_WITH) as record:
         return "".join(one.id for one in record.begin(inputs, **keys))

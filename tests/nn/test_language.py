@@ -105,7 +105,7 @@ def test_weight_drop_really_drops() -> None:
     read = tokens(5, 3)
     first, second = (model(read, model.start(3))[0] for _ in range(2))
     assert not torch.equal(first[1:], second[1:])
-    raw = [layer.network.weight_hh_l0 for layer in model.recurrent]
+    raw = [layer.get_parameter("network.weight_hh_l0") for layer in model.recurrent]
     before = [weight.detach().clone() for weight in raw]
     first.sum().backward()
     for weight, value in zip(raw, before, strict=True):
@@ -167,4 +167,4 @@ def test_impossible_cutoffs(cutoffs: tuple[int, ...]) -> None:
 
 
 def test_cutoffs_beyond_the_vocabulary_are_left_out() -> None:
-    assert make(softmax="adaptive", cutoffs=(10, 30, 1000)).softmax.ranges == [(10, 30), (30, 60)]  # type: ignore[union-attr]
+    assert make(softmax="adaptive", cutoffs=(10, 30, 1000)).softmax.ranges == [(10, 30), (30, 60)]

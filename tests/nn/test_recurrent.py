@@ -92,8 +92,10 @@ def test_residual_adds_the_input_of_each_layer_but_the_first() -> None:
 
 def test_forget_gates_start_open() -> None:
     layer = RecurrentLayer(3, 4, "lstm", bidirectional=False)
-    assert layer.network.bias_ih_l0[4:8].tolist() == [1.0] * 4
-    assert layer.network.bias_ih_l0[:4].abs().sum() == 0
+    bias = layer.network.bias_ih_l0
+    assert isinstance(bias, torch.Tensor)
+    assert bias[4:8].tolist() == [1.0] * 4
+    assert bias[:4].abs().sum() == 0
 
 
 @pytest.mark.gpu

@@ -42,7 +42,7 @@ def make_run(
     """A run folder, with a tiny model or without, and a tone for each (reference, hypothesis); gives back the rows."""
     if model:
         make_model(folder, texts, history)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, (reference, hypothesis) in enumerate(texts):
         path, duration = folder / "audio" / f"{number}.wav", seconds + number / 4
         time = np.arange(round(duration * RATE)) / RATE

@@ -147,7 +147,7 @@ def test_a_training_that_is_not_finished_says_where_it_goes_on(
 def test_best_epoch_is_kept_or_the_last(tmp_path: Path) -> None:
     averages = {}
     for keep in ("best", "last"):
-        loop = make_loop(Task(figures=[0.5, 0.2, 0.9]), tmp_path / keep, replace(PLAIN, keep=keep))  # type: ignore[arg-type]
+        loop = make_loop(Task(figures=[0.5, 0.2, 0.9]), tmp_path / keep, replace(PLAIN, keep=keep))
         averages[keep] = loop.run().value.item()
         assert (loop.state.best, loop.state.best_epoch) == (0.2, 2)
     saved = torch.load(tmp_path / "best" / "checkpoints" / "best.ckpt", weights_only=True)
@@ -239,10 +239,10 @@ def test_a_checkpoint_of_another_configuration(tmp_path: Path) -> None:
 def test_a_checkpoint_that_does_not_record_its_data(tmp_path: Path) -> None:
     make_loop(Task(), tmp_path, layers=3).run()
     with pytest.raises(UserError, match=r"last\.ckpt .*older version.*training data.*restart=true"):
-        make_loop(Task(), tmp_path, **{"layers": 3, "training data": 64 * "0"}).run()
+        make_loop(Task(), tmp_path, PLAIN, **{"layers": 3, "training data": 64 * "0"}).run()
 
 
-def test_a_batch_counts_by_its_weight(tmp_path: Path) -> None:
+def test_a_batch_counts_by_its_weight(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A weight of 0 takes no step away from the start; the mean training loss is weighted, too."""
 
     class Weighted(Task):
@@ -258,7 +258,7 @@ def test_a_batch_counts_by_its_weight(tmp_path: Path) -> None:
         backward(loss)
         steps.append(float(loop.task.model.value.grad))
 
-    loop.fabric.backward = watch
+    monkeypatch.setattr(loop.fabric, "backward", watch)
     loop.run()
     assert [step != 0.0 for step in steps[1:]] == [False, True, False, False]  # the first is the largest batch
     assert loop.state.history[0]["train_loss"] == pytest.approx(4.0, rel=0.05)

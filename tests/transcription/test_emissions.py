@@ -47,7 +47,7 @@ def test_long_speech_is_cut_at_the_same_places_however_its_pieces_lie(sizes: lis
         frames[place : place + 30, 0] = 0.0
 
     def add(lengths: list[int]) -> list[SpeechSegment]:
-        stretches, found, done = SegmentAssembler(FRAME), [], 0
+        stretches, found, done = SegmentAssembler(FRAME), list[SpeechSegment](), 0
         for number, length in enumerate(lengths):
             part = frames[done : done + length]
             found += stretches.add(done * FRAME, part, number == 0, number == len(lengths) - 1)

@@ -139,7 +139,8 @@ def test_auto_goes_by_the_machine(
 )
 def test_what_does_not_go_is_refused_in_one_sentence(given: tuple[Any, ...], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
-        choose(*given, Path("talk/acoustic"))
+        name, precision, device, cell = given
+        choose(name, precision, device, cell, Path("talk/acoustic"))
 
 
 def test_int8_that_would_overflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

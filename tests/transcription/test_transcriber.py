@@ -355,7 +355,7 @@ def test_recordings_joined_with_pauses_are_the_words_of_each_alone() -> None:
     pauses = chance.uniform(0.6, 3.0, len(texts))
     alone = [speller()((played(text), RATE)) for text in texts]
     assert [one.text for one in alone] == texts
-    parts, starts = [], []
+    parts, starts = list[np.ndarray](), list[float]()
     for text, seconds in zip(texts, pauses, strict=True):
         starts.append(sum(map(len, parts)) / RATE)
         parts += [played(text), pause(seconds)]
@@ -421,7 +421,9 @@ def test_silence_noise_and_music_have_no_words(seconds: float) -> None:
     sounds = {
         "silence": np.zeros(len(time), np.float32),
         "noise": np.random.default_rng(0).standard_normal(len(time)).astype(np.float32).clip(-4, 4) * 0.1,
-        "music": (sum(np.sin(2 * np.pi * hertz * time) for hertz in (220, 277.2, 329.6)) * 0.1).astype(np.float32),
+        "music": (0.1 * np.sum([np.sin(2 * np.pi * hertz * time) for hertz in (220, 277.2, 329.6)], axis=0)).astype(
+            np.float32
+        ),
     }
     model = Scripted("AB_C" * 5000)
     transcriber = Transcriber(

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-
-Speak = Callable[..., Path]
+from helpers.corpora import ReadCuts, Speak, Write
 
 
 @pytest.fixture
@@ -29,7 +27,7 @@ def speak() -> Speak:
 
 
 @pytest.fixture
-def write() -> Callable[[Path, str], Path]:
+def write() -> Write:
     """Write a text file; folders are made."""
 
     def write_text(path: Path, text: str) -> Path:
@@ -41,7 +39,7 @@ def write() -> Callable[[Path, str], Path]:
 
 
 @pytest.fixture
-def read_cuts() -> Callable[[Path | None], list[dict[str, Any]]]:
+def read_cuts() -> ReadCuts:
     """The cuts of a prepared split as plain dictionaries."""
 
     def read(path: Path | None) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.corpora import Speak, Write
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions
@@ -11,7 +12,7 @@ from speechrnn.data.corpora.prepare import prepare
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, speak, write) -> Path:
+def tiny(tmp_path: Path, speak: Speak, write: Write) -> Path:
     write(tmp_path / "etc/an4_train.fileids", "an4_clstk/fash/an251-fash-b\nan4_clstk/mjan/cen1-mjan-b\n")
     write(tmp_path / "etc/an4_train.transcription", "<s> YES </s> (an251-fash-b)\n<s> GO ON </s> (cen1-mjan-b)\n")
     write(tmp_path / "etc/an4_test.fileids", "an4test_clstk/fcaw/an406-fcaw-b\n")
@@ -42,7 +43,9 @@ def test_the_folder_above_will_do(tiny: Path, tmp_path: Path) -> None:
     assert [archive.creates for archive in missing_archives(tmp_path / "elsewhere")] == ["an4"]
 
 
-def test_transcripts_without_audio_and_audio_without_transcripts_are_named(tiny: Path, tmp_path: Path, speak) -> None:
+def test_transcripts_without_audio_and_audio_without_transcripts_are_named(
+    tiny: Path, tmp_path: Path, speak: Speak
+) -> None:
     (tiny / "wav/an4_clstk/fash/an251-fash-b.sph").unlink()
     speak(tiny / "wav/an4test_clstk/fcaw/an999-fcaw-b.wav")
     with (tiny / "etc/an4_train.transcription").open("a") as file:
@@ -56,7 +59,7 @@ def test_transcripts_without_audio_and_audio_without_transcripts_are_named(tiny:
     assert "train: 1 utterances, 0.00 h, 1 speakers, 2 words; 2 rejected (missing audio 2)" in prepared.describe()
 
 
-def test_a_wrong_root_says_what_was_looked_for(tmp_path: Path, write) -> None:
+def test_a_wrong_root_says_what_was_looked_for(tmp_path: Path, write: Write) -> None:
     with pytest.raises(UserError) as error:
         utterances(tmp_path)
     assert str(tmp_path) in str(error.value)
@@ -73,7 +76,7 @@ def test_a_wrong_root_says_what_was_looked_for(tmp_path: Path, write) -> None:
         utterances(None)
 
 
-def test_headerless_raw_audio_is_told_apart(tiny: Path, write) -> None:
+def test_headerless_raw_audio_is_told_apart(tiny: Path, write: Write) -> None:
     for path in tiny.glob("wav/*/*/*"):
         path.unlink()
     write(tiny / "wav/an4_clstk/fash/an251-fash-b.raw", "\0\0")
@@ -81,7 +84,7 @@ def test_headerless_raw_audio_is_told_apart(tiny: Path, write) -> None:
         utterances(tiny)
 
 
-def test_a_damaged_transcript_line_has_its_number(tiny: Path, write) -> None:
+def test_a_damaged_transcript_line_has_its_number(tiny: Path, write: Write) -> None:
     path = write(tiny / "etc/an4_test.transcription", "\nRUBOUT G M an406-fcaw-b\n")
     with pytest.raises(UserError, match=r"an4_test\.transcription, line 2: expected"):
         utterances(tiny)

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.corpora import ReadCuts, Speak, Write
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions
@@ -13,7 +14,7 @@ HEADER = "client_id\tpath\tsentence\tup_votes\n"
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, speak, write) -> Path:
+def tiny(tmp_path: Path, speak: Speak, write: Write) -> Path:
     folder = tmp_path / "cv-corpus-13.0-2023-03-09" / "cy"
     for index, split in enumerate(("train", "dev", "test")):
         name = f"common_voice_cy_{index}.mp3"
@@ -23,7 +24,7 @@ def tiny(tmp_path: Path, speak, write) -> Path:
     return tmp_path
 
 
-def test_the_official_layout(tiny: Path, tmp_path: Path, read_cuts) -> None:
+def test_the_official_layout(tiny: Path, tmp_path: Path, read_cuts: ReadCuts) -> None:
     splits = utterances(tiny)
     assert [(u.id, u.text, u.speaker) for u in splits["train"]] == [
         ("common_voice_cy_0", '"Bore da, ffrind.', "speaker0")
@@ -35,7 +36,7 @@ def test_the_official_layout(tiny: Path, tmp_path: Path, read_cuts) -> None:
     assert read_cuts(prepared.test)[0]["supervisions"][0]["text"] == "BORE DA FFRIND"
 
 
-def test_of_several_languages_one_is_chosen(tiny: Path, write) -> None:
+def test_of_several_languages_one_is_chosen(tiny: Path, write: Write) -> None:
     release = tiny / "cv-corpus-13.0-2023-03-09"
     write(release / "br" / "train.tsv", HEADER + "a\tb.mp3\tDemat\t1\n")
     with pytest.raises(UserError, match=r"several places \(.*br, .*cy\): choose one with corpus\.language"):
@@ -47,7 +48,7 @@ def test_of_several_languages_one_is_chosen(tiny: Path, write) -> None:
         utterances(tiny, language="ga")
 
 
-def test_bad_tables(tiny: Path, write) -> None:
+def test_bad_tables(tiny: Path, write: Write) -> None:
     table = tiny / "cv-corpus-13.0-2023-03-09" / "cy" / "dev.tsv"
     write(table, "client_id\tpath\n")
     with pytest.raises(UserError, match=r"dev\.tsv has no column sentence: its columns are client_id, path"):

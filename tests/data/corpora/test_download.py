@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from helpers.corpora import Speak
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions, yesno
@@ -186,7 +187,7 @@ def test_a_root_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
 
 
 def test_download_true_prepares_from_nothing(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speak
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speak: Speak
 ) -> None:
     names = ["0_0", "0_1", "1_0", "1_1"]
     audio = {f"waves_yesno/{n}.wav": speak(tmp_path / "made" / f"{n}.wav").read_bytes() for n in names}

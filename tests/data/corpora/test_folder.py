@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.corpora import Speak, Write
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions, corpus_options
@@ -10,7 +11,7 @@ from speechrnn.data.corpora.folder import utterances
 from speechrnn.data.corpora.prepare import prepare
 
 
-def test_audio_beside_text_of_the_same_name(tmp_path: Path, speak, write) -> None:
+def test_audio_beside_text_of_the_same_name(tmp_path: Path, speak: Speak, write: Write) -> None:
     speak(tmp_path / "anna/one.wav")
     write(tmp_path / "anna/one.txt", "Sharks feed\non fish.\n")
     speak(tmp_path / "two.ogg")
@@ -23,7 +24,7 @@ def test_audio_beside_text_of_the_same_name(tmp_path: Path, speak, write) -> Non
     assert [u.speaker for u in utterances(tmp_path, speaker_from_folder=True)["train"]] == ["anna", None]
 
 
-def test_split_folders_are_kept(tmp_path: Path, speak, write) -> None:
+def test_split_folders_are_kept(tmp_path: Path, speak: Speak, write: Write) -> None:
     for split in ("train", "dev", "test"):
         speak(tmp_path / split / "a.wav")
         write(tmp_path / split / "a.lab", split)
@@ -38,7 +39,7 @@ def test_split_folders_are_kept(tmp_path: Path, speak, write) -> None:
     assert [len(set(prepared.summary["splits"])), prepared.summary["dev_held_out_by"]] == [3, None]
 
 
-def test_what_has_no_counterpart_is_named(tmp_path: Path, speak, write) -> None:
+def test_what_has_no_counterpart_is_named(tmp_path: Path, speak: Speak, write: Write) -> None:
     corpus = tmp_path / "corpus"
     for name in ("both", "sound"):
         speak(corpus / f"{name}.wav")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from random import Random
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,7 +24,9 @@ def test_speakers_are_never_in_both_parts_and_neither_part_is_empty(
 
 
 @given(SPEAKERS, st.floats(0, 0.9), st.randoms(use_true_random=False))
-def test_the_order_of_the_utterances_does_not_matter(speakers: list[str | None], fraction: float, random) -> None:
+def test_the_order_of_the_utterances_does_not_matter(
+    speakers: list[str | None], fraction: float, random: Random
+) -> None:
     items = [(f"u{i}", speaker) for i, speaker in enumerate(speakers)]
     shuffled = items.copy()
     random.shuffle(shuffled)
@@ -51,5 +55,5 @@ def test_one_speaker_is_split_by_utterance() -> None:
 
 
 def test_the_smallest_speaker_where_all_are_too_big() -> None:
-    speakers: list[str | None] = ["big"] * 6 + ["small"] * 4
+    speakers: list[str | None] = [*["big"] * 6, *["small"] * 4]
     assert hold_out([str(i) for i in range(10)], speakers, 0.1).indices == {6, 7, 8, 9}

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.corpora import Speak, Write
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions
@@ -11,7 +12,7 @@ from speechrnn.data.corpora.prepare import prepare
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, speak, write) -> Path:
+def tiny(tmp_path: Path, speak: Speak, write: Write) -> Path:
     for part, chapter in (("train-clean-5", "19/198"), ("dev-clean-2", "84/121123"), ("test-clean", "61/70968")):
         folder = tmp_path / "LibriSpeech" / part / chapter
         name = chapter.replace("/", "-")
@@ -40,7 +41,7 @@ def test_parts_can_be_chosen(tiny: Path) -> None:
         utterances(tiny, train_parts=["train-clean-100"])
 
 
-def test_what_has_no_counterpart_is_named(tiny: Path, tmp_path: Path, speak) -> None:
+def test_what_has_no_counterpart_is_named(tiny: Path, tmp_path: Path, speak: Speak) -> None:
     chapter = tiny / "LibriSpeech/train-clean-5/19/198"
     (chapter / "19-198-0001.flac").unlink()
     speak(chapter / "19-198-0007.flac")

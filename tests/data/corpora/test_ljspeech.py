@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.corpora import Speak, Write
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions
@@ -11,7 +12,7 @@ from speechrnn.data.corpora.prepare import prepare
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, speak, write) -> Path:
+def tiny(tmp_path: Path, speak: Speak, write: Write) -> Path:
     root = tmp_path / "LJSpeech-1.1"
     lines = [
         f'LJ001-{n:04}|chapter {n}, Mr. "X|chapter {["one", "two", "three", "four"][n - 1]}, Mister "X'
@@ -31,7 +32,7 @@ def test_the_official_layout(tiny: Path) -> None:
     assert missing_archives(tiny) == []
 
 
-def test_dev_is_held_out_by_utterance_and_there_is_no_test(tiny: Path, tmp_path: Path, speak) -> None:
+def test_dev_is_held_out_by_utterance_and_there_is_no_test(tiny: Path, tmp_path: Path, speak: Speak) -> None:
     speak(tiny / "LJSpeech-1.1/wavs/LJ009-0001.wav")
     prepared = prepare(CorpusOptions("ljspeech", tiny, dev_fraction=0.25), tmp_path / "prepared")
     splits = prepared.summary["splits"]
@@ -40,7 +41,7 @@ def test_dev_is_held_out_by_utterance_and_there_is_no_test(tiny: Path, tmp_path:
     assert splits["train"]["rejected"]["reasons"] == {"audio without transcript": 1}
 
 
-def test_bad_input(tiny: Path, tmp_path: Path, write) -> None:
+def test_bad_input(tiny: Path, tmp_path: Path, write: Write) -> None:
     write(tiny / "LJSpeech-1.1/metadata.csv", "LJ001-0001|one|one\nnothing here\n")
     with pytest.raises(
         UserError, match=r"metadata\.csv, line 2: expected 'ID\|text\|expanded text', got 'nothing here'"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.corpora import ReadCuts, Speak, Write
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions, corpus_options
@@ -13,7 +14,7 @@ from speechrnn.data.corpora.manifest import utterances
 from speechrnn.data.corpora.prepare import prepare
 
 
-def test_nemo_json_lines(tmp_path: Path, speak, write) -> None:
+def test_nemo_json_lines(tmp_path: Path, speak: Speak, write: Write) -> None:
     speak(tmp_path / "audio/a.wav", seconds=1.0)
     rows = [
         {"audio_filepath": "audio/a.wav", "duration": 1.0, "text": "whole"},
@@ -32,7 +33,7 @@ def test_nemo_json_lines(tmp_path: Path, speak, write) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "delimiter"), [(".csv", ","), (".tsv", "\t")])
-def test_tables_with_a_header(tmp_path: Path, write, suffix: str, delimiter: str) -> None:
+def test_tables_with_a_header(tmp_path: Path, write: Write, suffix: str, delimiter: str) -> None:
     rows = [["wav_filename", "transcript", "duration"], ["x.wav", '"a ""quoted"" word"', "1.5"], ["y.wav", "b", ""]]
     path = write(tmp_path / f"t{suffix}", "\n".join(delimiter.join(row) for row in rows) + "\n")
     first, second = utterances(tmp_path, test=[path.name])["test"]
@@ -40,7 +41,7 @@ def test_tables_with_a_header(tmp_path: Path, write, suffix: str, delimiter: str
     assert first.audio == tmp_path / "x.wav"
 
 
-def test_lhotse_cuts_go_in_as_they_came_out(tmp_path: Path, speak, write, read_cuts) -> None:
+def test_lhotse_cuts_go_in_as_they_came_out(tmp_path: Path, speak: Speak, write: Write, read_cuts: ReadCuts) -> None:
     speak(tmp_path / "corpus/a.wav")
     write(tmp_path / "corpus/a.txt", "Yes.")
     speak(tmp_path / "corpus/both.wav", channels=2)
@@ -51,7 +52,7 @@ def test_lhotse_cuts_go_in_as_they_came_out(tmp_path: Path, speak, write, read_c
     assert read_cuts(again.train) == read_cuts(first.train)
 
 
-def test_a_lhotse_cut_of_a_long_recording_gives_an_utterance_a_supervision(tmp_path: Path, speak) -> None:
+def test_a_lhotse_cut_of_a_long_recording_gives_an_utterance_a_supervision(tmp_path: Path, speak: Speak) -> None:
     from lhotse import AudioSource, CutSet, MonoCut, Recording, SupervisionSegment
 
     speak(tmp_path / "call.wav", seconds=4, channels=2)
@@ -100,13 +101,13 @@ GOOD: dict[str, Any] = {"audio_filepath": "a.wav", "text": "a"}
         (json.dumps({"type": "MonoCut", "supervisions": []}), r"line 2: the lhotse cut has no key 'recording'"),
     ],
 )
-def test_bad_lines_have_their_number(tmp_path: Path, write, line: str, message: str) -> None:
+def test_bad_lines_have_their_number(tmp_path: Path, write: Write, line: str, message: str) -> None:
     write(tmp_path / "train.jsonl", json.dumps(GOOD) + "\n" + line + "\n")
     with pytest.raises(UserError, match=message):
         utterances(tmp_path, train=["train.jsonl"])
 
 
-def test_bad_files(tmp_path: Path, write) -> None:
+def test_bad_files(tmp_path: Path, write: Write) -> None:
     with pytest.raises(UserError, match=r"needs at least one file, as in corpus\.train=\[train\.jsonl\]"):
         utterances(tmp_path)
     with pytest.raises(UserError, match=r"gone\.jsonl does not exist"):
@@ -126,7 +127,7 @@ def test_bad_files(tmp_path: Path, write) -> None:
         utterances(tmp_path, train=["t.jsonl.gz"])
 
 
-def test_audio_is_found_beside_the_manifest_then_under_the_root(tmp_path: Path, speak, write) -> None:
+def test_audio_is_found_beside_the_manifest_then_under_the_root(tmp_path: Path, speak: Speak, write: Write) -> None:
     write(tmp_path / "lists/train.jsonl", json.dumps({**GOOD, "audio_filepath": "b.wav"}))
     speak(tmp_path / "b.wav")
     assert utterances(tmp_path, train=["lists/train.jsonl"])["train"][0].audio == tmp_path / "b.wav"

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers.corpora import ReadCuts, Speak, Write
 
 from speechrnn.audio import load_audio
 from speechrnn.core.errors import UserError
@@ -16,7 +17,7 @@ from speechrnn.text.normalisation import NormalisationOptions
 
 
 @pytest.fixture
-def corpus(tmp_path: Path, speak, write) -> Path:
+def corpus(tmp_path: Path, speak: Speak, write: Write) -> Path:
     """Two speakers, two utterances each, in three parts."""
     for split in ("train", "dev", "test"):
         for name in ("anna/1", "anna/2", "ben/1", "ben/2"):
@@ -56,20 +57,20 @@ def test_the_cuts_are_lhotses_and_the_summary_counts_them(corpus: Path, tmp_path
     assert prepared.describe()[0] == "train: 4 utterances, 0.00 h, 2 speakers, 16 words"
 
 
-def test_ids_are_distinct_in_the_whole_corpus(corpus: Path, tmp_path: Path, read_cuts) -> None:
+def test_ids_are_distinct_in_the_whole_corpus(corpus: Path, tmp_path: Path, read_cuts: ReadCuts) -> None:
     prepared = prepare(options(corpus), tmp_path / "out")
     ids = [cut["id"] for path in (prepared.train, prepared.dev, prepared.test) for cut in read_cuts(path)]
     assert len(set(ids)) == len(ids) == 12
     assert [cut["id"] for cut in read_cuts(prepared.test)] == ["anna/1", "anna/2", "ben/1", "ben/2"]
 
 
-def test_the_normalisation_asked_for_is_used(corpus: Path, tmp_path: Path, read_cuts) -> None:
+def test_the_normalisation_asked_for_is_used(corpus: Path, tmp_path: Path, read_cuts: ReadCuts) -> None:
     prepared = prepare(options(corpus), tmp_path / "out", NormalisationOptions(case="lower", punctuation="keep"))
     assert read_cuts(prepared.dev)[0]["supervisions"][0]["text"] == "sharks feed, fish feed."
     assert prepared.summary["normalisation"]["case"] == "lower"
 
 
-def test_bad_utterances_are_left_out_and_named(corpus: Path, tmp_path: Path, speak, write) -> None:
+def test_bad_utterances_are_left_out_and_named(corpus: Path, tmp_path: Path, speak: Speak, write: Write) -> None:
     train = corpus / "train" / "anna"
     speak(train / "short.wav", seconds=0.05)
     speak(train / "long.wav", seconds=3)
@@ -95,7 +96,7 @@ def test_bad_utterances_are_left_out_and_named(corpus: Path, tmp_path: Path, spe
     assert prepared.summary["splits"]["test"]["utterances"] == 5
 
 
-def test_an_unchanged_corpus_is_reused_and_a_changed_one_is_not(corpus: Path, tmp_path: Path, write) -> None:
+def test_an_unchanged_corpus_is_reused_and_a_changed_one_is_not(corpus: Path, tmp_path: Path, write: Write) -> None:
     out = tmp_path / "out"
     first = prepare(options(corpus), out)
     assert not first.reused
@@ -136,7 +137,7 @@ def test_a_part_that_is_gone_leaves_no_cuts_behind(corpus: Path, tmp_path: Path)
     assert sorted(path.name for path in out.iterdir()) == ["cuts_dev.jsonl.gz", "cuts_train.jsonl.gz", "summary.json"]
 
 
-def test_dev_is_held_out_by_speaker_only_where_there_is_none(corpus: Path, tmp_path: Path, read_cuts) -> None:
+def test_dev_is_held_out_by_speaker_only_where_there_is_none(corpus: Path, tmp_path: Path, read_cuts: ReadCuts) -> None:
     assert prepare(options(corpus), tmp_path / "published").summary["dev_held_out_by"] is None
     (corpus / "dev").rename(tmp_path / "away")
     prepared = prepare(options(corpus, dev_fraction=0.3), tmp_path / "held")
@@ -148,7 +149,7 @@ def test_dev_is_held_out_by_speaker_only_where_there_is_none(corpus: Path, tmp_p
     assert prepare(options(corpus, dev_fraction=0), tmp_path / "none").dev is None
 
 
-def test_an_utterance_listed_twice_stays_in_the_test_part(tmp_path: Path, speak, write) -> None:
+def test_an_utterance_listed_twice_stays_in_the_test_part(tmp_path: Path, speak: Speak, write: Write) -> None:
     speak(tmp_path / "a.wav")
     speak(tmp_path / "b.wav")
     row = {"audio_filepath": "a.wav", "text": "a"}
@@ -175,7 +176,7 @@ def test_an_utterance_listed_twice_stays_in_the_test_part(tmp_path: Path, speak,
     ],
 )
 def test_pieces_of_a_file_lie_within_it(
-    tmp_path: Path, speak, write, read_cuts, row: dict[str, float], outcome
+    tmp_path: Path, speak: Speak, write: Write, read_cuts: ReadCuts, row: dict[str, float], outcome: object
 ) -> None:
     speak(tmp_path / "a.wav", seconds=1.0)
     speak(tmp_path / "b.wav")
@@ -194,7 +195,7 @@ def test_pieces_of_a_file_lie_within_it(
         assert not rejected
 
 
-def test_several_channels_are_a_multicut(tmp_path: Path, speak, write) -> None:
+def test_several_channels_are_a_multicut(tmp_path: Path, speak: Speak, write: Write) -> None:
     from lhotse import CutSet, MultiCut
     from lhotse.qa import validate
 
@@ -207,7 +208,7 @@ def test_several_channels_are_a_multicut(tmp_path: Path, speak, write) -> None:
     assert cut.channel == [0, 1]
 
 
-def test_nothing_left_says_what_was_looked_for_and_why(tmp_path: Path, speak) -> None:
+def test_nothing_left_says_what_was_looked_for_and_why(tmp_path: Path, speak: Speak) -> None:
     speak(tmp_path / "corpus/a.wav")
     speak(tmp_path / "corpus/b.wav")
     with pytest.raises(UserError) as error:
@@ -219,7 +220,7 @@ def test_nothing_left_says_what_was_looked_for_and_why(tmp_path: Path, speak) ->
     assert not (tmp_path / "out").exists()
 
 
-def test_a_listing_without_a_line_is_an_empty_corpus(tmp_path: Path, write) -> None:
+def test_a_listing_without_a_line_is_an_empty_corpus(tmp_path: Path, write: Write) -> None:
     write(tmp_path / "empty.jsonl", "\n")
     with pytest.raises(
         UserError, match=r"The corpus manifest is empty: looked for manifests .*, and found no utterance"
@@ -237,6 +238,6 @@ def test_what_cannot_be_downloaded_says_so(tmp_path: Path) -> None:
         prepare(CorpusOptions("yesno", download=True), tmp_path / "out")
 
 
-def test_an_output_folder_that_cannot_be_written(corpus: Path, tmp_path: Path, write) -> None:
+def test_an_output_folder_that_cannot_be_written(corpus: Path, tmp_path: Path, write: Write) -> None:
     with pytest.raises(UserError, match="Cannot write"):
         prepare(options(corpus), write(tmp_path / "file", "") / "out")

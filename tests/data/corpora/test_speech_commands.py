@@ -3,13 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.corpora import Speak, Write
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora.speech_commands import missing_archives, utterances
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, speak, write) -> Path:
+def tiny(tmp_path: Path, speak: Speak, write: Write) -> Path:
     root = tmp_path / "speech_commands_v0.02"
     for name in ("yes/aa_nohash_0", "yes/bb_nohash_0", "no/aa_nohash_0", "no/cc_nohash_1", "_background_noise_/tap"):
         speak(root / f"{name}.wav")

@@ -8,10 +8,12 @@ import re
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from helpers.corpora import ReadCuts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -25,7 +27,7 @@ from speechrnn.data.corpora.synthesis import MARGIN, Draw, Settings, coloured_no
 from speechrnn.data.corpora.synthetic import DEV_VOICES, TEST_VOICES, TRAIN_VOICES, utterances
 
 PAGE = Path(__file__).parents[3] / "conf" / "corpus" / "synthetic.yaml"
-SMALL = {"train_utterances": 3, "dev_utterances": 1, "test_utterances": 2}
+SMALL: dict[str, Any] = {"train_utterances": 3, "dev_utterances": 1, "test_utterances": 2}
 SETTINGS = Settings(
     seed=0,
     sampling_rate=16000,
@@ -357,7 +359,7 @@ def test_the_config_page_holds_the_defaults_and_its_voices_are_apart() -> None:
     espeak.check_voices([*TRAIN_VOICES, *DEV_VOICES, *TEST_VOICES])
 
 
-def test_it_can_be_prepared_like_any_corpus(made: Path, tmp_path: Path, read_cuts) -> None:
+def test_it_can_be_prepared_like_any_corpus(made: Path, tmp_path: Path, read_cuts: ReadCuts) -> None:
     options = corpus_options({"name": "synthetic", "root": str(made), **SMALL})
     prepared = prepare(options, tmp_path / "prepared")
     assert [prepared.summary["splits"][split]["utterances"] for split in SPLITS] == [3, 1, 2]

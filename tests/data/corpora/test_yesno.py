@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from helpers.corpora import Speak
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions, corpus_options
@@ -16,7 +17,7 @@ NAMES = ["0_0_1_1", "0_1_0_1", "1_0_0_0", "1_1_1_1"]
 
 
 @pytest.fixture
-def tiny(tmp_path: Path, speak) -> Path:
+def tiny(tmp_path: Path, speak: Speak) -> Path:
     for name in NAMES:
         speak(tmp_path / "waves_yesno" / f"{name}.wav")
     return tmp_path
@@ -40,14 +41,14 @@ def test_icefalls_split_takes_every_second_file(tiny: Path) -> None:
     assert [u.id for u in splits["test"]] == NAMES[1::2]
 
 
-def test_audio_with_another_name_is_reported(tiny: Path, tmp_path: Path, speak) -> None:
+def test_audio_with_another_name_is_reported(tiny: Path, tmp_path: Path, speak: Speak) -> None:
     speak(tiny / "waves_yesno/hello.wav")
     prepared = prepare(CorpusOptions("yesno", tiny), tmp_path / "prepared")
     rejected = prepared.summary["splits"]["train"]["rejected"]
     assert [(item["id"], item["reason"]) for item in rejected["utterances"]] == [("hello", "audio without transcript")]
 
 
-def test_a_wrong_root_says_what_was_looked_for(tmp_path: Path, speak) -> None:
+def test_a_wrong_root_says_what_was_looked_for(tmp_path: Path, speak: Speak) -> None:
     speak(tmp_path / "hello.wav")
     with pytest.raises(UserError, match=r"does not hold the corpus yesno: looked for .*0_1_1_0_0_1_1_0\.wav"):
         utterances(tmp_path)

@@ -276,8 +276,8 @@ def test_a_batch_gives_what_each_row_gives_alone(
                 if step < len(labels):
                     sums[row] += float(rows[row, labels[step]])
             going = torch.tensor([row for row, labels in enumerate(encoded) if step < len(labels)])
-            labels = torch.tensor([encoded[row][step] for row in going.tolist()])
-            states[going] = scorer.extend(states[going], labels)
+            following = torch.tensor([encoded[row][step] for row in going.tolist()])
+            states[going] = scorer.extend(states[going], following)
         ends = scorer.finish(states).tolist()
         assert [a + b for a, b in zip(sums, ends, strict=True)] == pytest.approx(expected, abs=1e-4)
 

@@ -94,10 +94,10 @@ def test_a_tree_takes_each_word_once() -> None:
 def test_labels_that_cannot_be_followed_through_words_are_refused() -> None:
     wide = SimpleNamespace(kind="subword", symbols=["<blank>", "<unk>", "▁new▁york"])
     with pytest.raises(UserError, match="'▁new▁york' spans two words"):
-        Spelling(wide)  # type: ignore[arg-type]
+        Spelling(wide)
     other = SimpleNamespace(kind="phoneme", symbols=["<blank>", "AH"])
     with pytest.raises(UserError, match="phoneme tokenizer"):
-        Spelling(other)  # type: ignore[arg-type]
+        Spelling(other)
 
 
 @KINDS

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from helpers.language_models import step_by_step, toy_model
@@ -21,7 +23,7 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: "-".join(map(str, shape.values())))
-def test_a_text_read_token_by_token_is_expected_as_by_the_model_itself(shape: dict[str, object]) -> None:
+def test_a_text_read_token_by_token_is_expected_as_by_the_model_itself(shape: dict[str, Any]) -> None:
     model = toy_model(7, **shape)
     numbered = NeuralModel(model)
     assert numbered.vocabulary == 7 and not model.training

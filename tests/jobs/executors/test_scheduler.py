@@ -58,7 +58,7 @@ def test_chunks_grow_to_what_fits_the_time_and_shrink_at_the_end() -> None:
 def test_items_without_end_are_read_as_they_are_needed() -> None:
     read = itertools.count()
     scheduler = Scheduler(read, 10, ordered=True)
-    out = []
+    out: list[Chunk] = []
     while (chunk := scheduler.next(3)) is not None and len(out) < 100:
         out.append(chunk)
         if len(out) > 1:  # the first one hangs, so that nothing can be given away
