@@ -24,6 +24,7 @@ SCRIPTS = [
     "generation",
     "language",
     "memory",
+    "batches",
     "metrics",
     "mixture",
     "recurrent",

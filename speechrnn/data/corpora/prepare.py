@@ -202,7 +202,7 @@ def _cut(item: Accepted) -> Cut:
 
 def _write_cuts(path: Path, cuts: Iterable[Cut]) -> None:
     # mtime=0: the same corpus gives the same bytes.
-    with atomic_write(path, "wb") as file, gzip.GzipFile(fileobj=file, mode="wb", mtime=0) as zipped:
+    with atomic_write(path, "wb") as file, gzip.GzipFile("", fileobj=file, mode="wb", mtime=0) as zipped:
         for cut in cuts:
             zipped.write((json.dumps(cut.to_dict(), ensure_ascii=False) + "\n").encode())
 
