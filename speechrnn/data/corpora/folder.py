@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
@@ -12,7 +13,7 @@ LAYOUT = "audio files, each beside a text file of the same name (talk.wav and ta
 
 
 def utterances(
-    root: Path | None, *, text_suffix: str = ".txt", speaker_from_folder: bool = False
+    root: Path | None, *, text_suffix: str = ".txt", speaker_from_folder: bool | None = None
 ) -> dict[str, list[Utterance]]:
     """Folders `train`, `dev` and `test` in the root are the splits; without any of them all is train.
 
@@ -22,7 +23,9 @@ def utterances(
         root: the folder, searched at any depth.
         text_suffix: the suffix of the transcripts.
         speaker_from_folder: the name of the folder that holds a file is its speaker, as in `anna/one.wav`; what lies
-            directly in a split's folder has no known speaker.
+            directly in a split's folder has no known speaker. None: where the folders of a split look like speakers:
+            two or more, each with two or more different transcripts (folders of one word each are labels), and no
+            file outside them.
 
     Raises:
         UserError: no such folder, or it holds neither audio nor transcripts.
@@ -37,7 +40,7 @@ def utterances(
     return splits
 
 
-def _split(base: Path, text_suffix: str, speaker_from_folder: bool) -> list[Utterance]:
+def _split(base: Path, text_suffix: str, speaker_from_folder: bool | None) -> list[Utterance]:
     audio = audio_files(base)
     texts = {
         path.relative_to(base).as_posix()[: -len(text_suffix)]: path
@@ -47,7 +50,14 @@ def _split(base: Path, text_suffix: str, speaker_from_folder: bool) -> list[Utte
     found = []
     for name in sorted(audio.keys() | texts.keys()):
         text = " ".join(line.strip() for _, line in read_lines(texts[name])) if name in texts else None
-        parent = Path(name).parent.name
-        speaker = parent if speaker_from_folder and parent else None
-        found.append(Utterance(name, audio.get(name, base / name), text, speaker=speaker))
-    return found
+        found.append(Utterance(name, audio.get(name, base / name), text, speaker=Path(name).parent.name or None))
+    if speaker_from_folder is None:
+        speaker_from_folder = _look_like_speakers(found)
+    return found if speaker_from_folder else [replace(utterance, speaker=None) for utterance in found]
+
+
+def _look_like_speakers(utterances: list[Utterance]) -> bool:
+    texts: dict[str | None, set[str]] = {}
+    for utterance in utterances:
+        texts.setdefault(utterance.speaker, set()).update(() if utterance.text is None else (utterance.text,))
+    return len(texts) > 1 and None not in texts and all(len(different) > 1 for different in texts.values())

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 # What is listed in two parts stays in the one that measures: training on test utterances would flatter the result.
 _MEASURING_FIRST = ("test", "dev", "train")
-_VERSION = 1  # of the prepared folder; raised when the same corpus would give other cuts
+_VERSION = 2  # of the prepared folder; raised when the same corpus would give other cuts
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Prepared:
     reused: bool  # nothing had changed since the last time
 
     def describe(self) -> list[str]:
-        """One line a split: size, and what was rejected and why."""
+        """Return a line for each split: its size, the rejected utterances, and what it shares with training."""
         lines = []
         for split, part in self.summary["splits"].items():
             line = (
@@ -60,6 +60,10 @@ class Prepared:
             if rejected["count"]:
                 why = ", ".join(f"{reason} {count:,}" for reason, count in rejected["reasons"].items())
                 line += f"; {rejected['count']:,} rejected ({why})"
+            shared = self.summary.get("shared_with_train", {}).get(split, {})
+            for kind, count in shared.items():
+                if count:
+                    line += f"; {count:,} utterances have {kind} that train has too"
             lines.append(line)
         return lines
 
@@ -117,6 +121,11 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
             for split in SPLITS
             if accepted.get(split) or rejected.get(split)
         },
+        "shared_with_train": {
+            split: _shared(accepted["train"], accepted[split])
+            for split in ("dev", "test")
+            if accepted.get("train") and accepted.get(split)
+        },
         "fingerprint": fingerprint,
     }
     # Last, because its fingerprint says that the folder is complete.
@@ -149,7 +158,12 @@ def _download(module: ModuleType, options: CorpusOptions) -> None:
 
 def _hold_out_dev(accepted: dict[str, list[Accepted]], fraction: float) -> str:
     train = accepted["train"]
-    chosen = hold_out([i.utterance.id for i in train], [i.utterance.speaker for i in train], fraction)
+    chosen = hold_out(
+        [item.utterance.id for item in train],
+        [item.utterance.speaker for item in train],
+        fraction,
+        texts=[item.text for item in train],
+    )
     accepted["dev"] = [item for index, item in enumerate(train) if index in chosen.indices]
     accepted["train"] = [item for index, item in enumerate(train) if index not in chosen.indices]
     return chosen.by if chosen.indices else ""
@@ -221,6 +235,16 @@ def _split_summary(accepted: list[Accepted], rejected: list[Rejected]) -> dict[s
                 for r in rejected
             ],
         },
+    }
+
+
+def _shared(train: list[Accepted], measuring: list[Accepted]) -> dict[str, int]:
+    """Count the utterances of a part whose text, and those whose speaker, occurs in training too."""
+    texts = {item.text for item in train}
+    speakers = {item.utterance.speaker for item in train} - {None}
+    return {
+        "texts": sum(item.text in texts for item in measuring),
+        "speakers": sum(item.utterance.speaker in speakers for item in measuring),
     }
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.corpora import Speak, Write
@@ -64,3 +66,48 @@ def test_an_empty_folder_and_bad_keys(tmp_path: Path) -> None:
         utterances(tmp_path)
     with pytest.raises(UserError, match=r"corpus\.text_suffix='txt' must start with a dot"):
         utterances(tmp_path, text_suffix="txt")
+
+
+def test_takes_of_a_prompt_are_in_the_same_part_and_the_log_says_what_is_shared(
+    tmp_path: Path, speak: Callable[..., Path], write: Callable[..., Path], read_cuts: Callable[..., Any]
+) -> None:
+    for prompt in range(24):
+        for take in range(2):
+            speak(tmp_path / "corpus" / f"{take}_{prompt}.wav", seconds=0.5 + prompt / 100 + take / 1000)
+            write(tmp_path / "corpus" / f"{take}_{prompt}.txt", f"say {chr(97 + prompt)}")
+    prepared = prepare(CorpusOptions("folder", tmp_path / "corpus", dev_fraction=0.2), tmp_path / "prepared")
+    train, dev = (
+        {cut["supervisions"][0]["text"] for cut in read_cuts(path)} for path in (prepared.train, prepared.dev)
+    )
+    assert dev
+    assert not train & dev
+    assert prepared.summary["dev_held_out_by"] == "text"
+    assert prepared.summary["shared_with_train"]["dev"] == {"texts": 0, "speakers": 0}
+    (tmp_path / "corpus" / "test").mkdir()
+    (tmp_path / "corpus" / "train").mkdir()
+    for suffix in ("wav", "txt"):
+        for take, part in enumerate(("train", "test")):
+            (tmp_path / "corpus" / f"{take}_0.{suffix}").rename(tmp_path / "corpus" / part / f"a.{suffix}")
+    published = prepare(CorpusOptions("folder", tmp_path / "corpus", dev_fraction=0), tmp_path / "published")
+    assert published.describe()[1].endswith("; 1 utterances have texts that train has too")
+
+
+def test_folders_that_look_like_speakers_are_held_out_whole(
+    tmp_path: Path, speak: Callable[..., Path], write: Callable[..., Path]
+) -> None:
+    for speaker in ("anna", "ben", "cleo"):
+        for prompt in ("one fish", "two fish"):
+            speak(tmp_path / "people" / speaker / f"{prompt}.wav")
+            write(tmp_path / "people" / speaker / f"{prompt}.txt", prompt)
+    assert {u.speaker for u in utterances(tmp_path / "people")["train"]} == {"anna", "ben", "cleo"}
+    assert {u.speaker for u in utterances(tmp_path / "people", speaker_from_folder=False)["train"]} == {None}
+    prepared = prepare(CorpusOptions("folder", tmp_path / "people", dev_fraction=0.3), tmp_path / "prepared")
+    assert prepared.summary["dev_held_out_by"] == "speaker"
+
+
+def test_folders_of_one_word_are_labels(tmp_path: Path, speak: Callable[..., Path], write: Callable[..., Path]) -> None:
+    for word in ("yes", "no"):
+        for take in "12":
+            speak(tmp_path / word / f"{take}.wav")
+            write(tmp_path / word / f"{take}.txt", word)
+    assert {u.speaker for u in utterances(tmp_path)["train"]} == {None}

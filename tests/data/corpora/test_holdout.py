@@ -57,3 +57,20 @@ def test_one_speaker_is_split_by_utterance() -> None:
 def test_the_smallest_speaker_where_all_are_too_big() -> None:
     speakers: list[str | None] = [*["big"] * 6, *["small"] * 4]
     assert hold_out([str(i) for i in range(10)], speakers, 0.1).indices == {6, 7, 8, 9}
+
+
+@given(st.lists(st.integers(0, 40), min_size=60, max_size=120), st.floats(0.05, 0.5))
+def test_equal_texts_without_speakers_are_in_the_same_part(prompts: list[int], fraction: float) -> None:
+    texts = [f"prompt number {prompt}" for prompt in [*range(40), *prompts]]
+    chosen = hold_out([f"u{i}" for i in range(len(texts))], [None] * len(texts), fraction, texts=texts)
+    dev = {texts[i] for i in chosen.indices}
+    assert dev
+    assert chosen.by == "text"
+    assert not dev & {text for i, text in enumerate(texts) if i not in chosen.indices}
+
+
+def test_a_closed_set_of_commands_is_not_held_out_by_text() -> None:
+    texts = [f"word{i % 35}" for i in range(350)]
+    chosen = hold_out([str(i) for i in range(350)], [None] * 350, 0.1, texts=texts)
+    assert chosen.by == "utterance"
+    assert {text for i, text in enumerate(texts) if i not in chosen.indices} == set(texts)
