@@ -1,7 +1,7 @@
 """Acoustic features as modules: batched waveforms in, frames out, on whatever device the model is on.
 
-Each front end maps `(batch, samples)` with true lengths to `(batch, frames, dimensions)` with true
-frame counts, and what it computes for an utterance does not depend on how far the batch pads it.
+Each front end maps (batch, samples) with true lengths to (batch, frames, dimensions) with true frame counts. The
+features of an utterance do not depend on the padding of its batch.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VARIANCE_FLOOR = 1e-5  # keeps digital silence finite
 
 @dataclass(frozen=True)
 class FeatureOptions:
-    """What the front end computes; all of it is stored with the model.
+    """Options of `FrontEnd`, stored with the model.
 
     Attributes:
         kind: log_mel, mfcc or kaldi (Kaldi's `compute-fbank-feats`, snip-edges).
@@ -31,8 +31,9 @@ class FeatureOptions:
         window: length of the analysis window, seconds.
         hop: seconds between frames.
         bins: mel bands.
-        low, high: edges of the mel bank in Hz; `high=None` is half the sampling rate.
-        coefficients: cepstral coefficients kept by mfcc.
+        low: lower edge of the mel bank in Hz.
+        high: upper edge in Hz; None: half the sampling rate.
+        coefficients: number of cepstral coefficients of mfcc.
         deltas: 0, 1 or 2 orders of time differences appended to mfcc.
         normalisation: per bin to mean 0 and variance 1: over the `utterance`, with `training` statistics kept in the
             model, or `none`.
@@ -51,7 +52,7 @@ class FeatureOptions:
 
 
 class LogMel(nn.Module):
-    """Natural logarithm of a mel power spectrogram.
+    """Compute the natural logarithm of a mel power spectrogram.
 
     Windows are centred on multiples of the hop and see zeros beyond both ends, as
     `librosa.feature.melspectrogram(center=True, pad_mode="constant", htk=True, norm=None)` does; unlike
@@ -75,11 +76,11 @@ class LogMel(nn.Module):
         self.register_buffer("filters", filters, persistent=False)  # (fft_size // 2 + 1, bins)
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Number of frames of an utterance of so many samples."""
+        """Return the number of frames of an utterance of so many samples."""
         return torch.div(samples, self.hop_samples, rounding_mode="floor") + 1
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, samples), (batch,) -> (batch, frames, bins), (batch,)."""
+        """Map waveforms (batch, samples), (batch,) to features (batch, frames, bins) and lengths (batch,)."""
         spectrum = torch.stft(
             waveforms,
             self.fft_size,
@@ -95,7 +96,7 @@ class LogMel(nn.Module):
 
 
 class MFCC(nn.Module):
-    """Cepstra of the log-mel spectrum (orthonormal DCT-II), with their time differences appended.
+    """Compute cepstra of the log-mel spectrum (orthonormal DCT-II), with their time differences appended.
 
     Differences are regressions over five frames, as in HTK and `torchaudio.functional.compute_deltas`;
     edges repeat the utterance's own last frame, not the batch's padding.
@@ -111,11 +112,11 @@ class MFCC(nn.Module):
         self.register_buffer("dct", create_dct(options.coefficients, options.bins, norm="ortho"), persistent=False)
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Number of frames of an utterance of so many samples."""
+        """Return the number of frames of an utterance of so many samples."""
         return self.log_mel.frames(samples)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, samples), (batch,) -> (batch, frames, coefficients * (1 + deltas)), (batch,)."""
+        """Map waveforms (batch, samples), (batch,) to cepstra (batch, frames, dimensions) and lengths (batch,)."""
         mel, frames = self.log_mel(waveforms, lengths)
         order = mel @ self.dct
         orders = [order]
@@ -127,10 +128,11 @@ class MFCC(nn.Module):
 
 
 class KaldiFilterBank(nn.Module):
-    """Kaldi's log-mel filter bank, batched: the same numbers as `torchaudio.compliance.kaldi.fbank` without dither.
+    """Compute Kaldi's log-mel filter bank, as `torchaudio.compliance.kaldi.fbank` without dither does, batched.
 
-    Windows start at multiples of the hop and never cross the end (Kaldi's snip-edges); per window the mean
-    goes, then pre-emphasis 0.97 and a Povey window. Samples are scaled to 16-bit integers' range, as Kaldi's are.
+    Windows start at multiples of the hop and never cross the end (Kaldi's snip-edges); the mean of
+    each window is removed, then pre-emphasis 0.97 and a Povey window are applied. Samples are scaled to the range of
+    16-bit integers, as Kaldi's are.
     """
 
     window: Tensor
@@ -152,11 +154,11 @@ class KaldiFilterBank(nn.Module):
         self.register_buffer("filters", filters, persistent=False)  # (fft_size // 2 + 1, bins)
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Number of frames of an utterance of so many samples; one that is shorter than a window has one frame."""
+        """Return the number of frames for a number of samples; an utterance shorter than a window has one frame."""
         return (1 + torch.div(samples - self.window_samples, self.hop_samples, rounding_mode="floor")).clamp_min(1)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, samples), (batch,) -> (batch, frames, bins), (batch,)."""
+        """Map waveforms (batch, samples), (batch,) to features (batch, frames, bins) and lengths (batch,)."""
         missing = max(self.window_samples - waveforms.shape[1], 0)
         windows = F.pad(waveforms * 32768.0, (0, missing)).unfold(1, self.window_samples, self.hop_samples)
         windows = windows - windows.mean(dim=2, keepdim=True)
@@ -167,7 +169,7 @@ class KaldiFilterBank(nn.Module):
 
 
 class Normalise(nn.Module):
-    """Brings each dimension to mean 0 and variance 1, over the utterance or with the training set's statistics."""
+    """Bring each dimension to mean 0 and variance 1, over the utterance or with the training set's statistics."""
 
     mean: Tensor
     deviation: Tensor
@@ -179,7 +181,7 @@ class Normalise(nn.Module):
         self.register_buffer("deviation", torch.ones(dimensions))
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """(batch, frames, dimensions), (batch,) -> the same shape, zero beyond each length."""
+        """Normalise features (batch, frames, dimensions) with lengths (batch,); zero beyond each length."""
         mask = frame_mask(lengths, features.shape[1]).unsqueeze(2)
         if self.kind == "training":
             features = (features - self.mean) / self.deviation
@@ -192,14 +194,19 @@ class Normalise(nn.Module):
         return features * mask
 
     def fit(self, total: Tensor, total_of_squares: Tensor, frames: int) -> None:
-        """Keeps the training set's statistics, given per-dimension sums over all its frames."""
+        """Store the training set's statistics, given sums (dimensions,) over all its frames."""
         mean = total / frames
         self.mean.copy_(mean)
         self.deviation.copy_((total_of_squares / frames - mean.square()).clamp_min(VARIANCE_FLOOR).sqrt())
 
 
 class FrontEnd(nn.Module):
-    """Waveforms to normalised features, as one part of the model."""
+    """Compute normalised features of waveforms, as one part of the model.
+
+    >>> features, lengths = FrontEnd(FeatureOptions())(torch.zeros(1, 16000), torch.tensor([16000]))
+    >>> features.shape, lengths.tolist()
+    (torch.Size([1, 101, 80]), [101])
+    """
 
     def __init__(self, options: FeatureOptions) -> None:
         super().__init__()
@@ -218,22 +225,26 @@ class FrontEnd(nn.Module):
         self.normalise = Normalise(options.normalisation, self.dimensions)
 
     def frames(self, samples: Tensor) -> Tensor:
-        """Number of frames of utterances of so many samples."""
+        """Return the number of frames of utterances of so many samples."""
         return self.extract.frames(samples)
 
     def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(batch, samples), (batch,) -> (batch, frames, dimensions), (batch,)."""
+        """Map waveforms (batch, samples), (batch,) to features (batch, frames, dimensions) and lengths (batch,)."""
         with torch.autocast(waveforms.device.type, enabled=False):  # a spectrum needs float32
             features, frames = self.extract(waveforms.float(), lengths)
             return self.normalise(features, frames), frames
 
 
 def frame_mask(lengths: Tensor, frames: int) -> Tensor:
-    """(batch,) -> (batch, frames) booleans, true where a frame belongs to the utterance."""
+    """Return (batch, frames) booleans, true where a frame lies within the lengths (batch,).
+
+    >>> frame_mask(torch.tensor([1, 2]), 2).tolist()
+    [[True, False], [True, True]]
+    """
     return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
 def repeat_last_frame(features: Tensor, lengths: Tensor) -> Tensor:
-    """Fills the padding of (batch, frames, dimensions) with each utterance's own last frame."""
+    """Fill the padding of (batch, frames, dimensions) with each utterance's own last frame."""
     index = torch.arange(features.shape[1], device=lengths.device).minimum(lengths[:, None] - 1)
     return features.gather(1, index.unsqueeze(2).expand_as(features))

@@ -1,8 +1,8 @@
-"""Any recording -> mono float32 samples at a rate.
+"""Reading of recordings as mono float32 samples at a sampling rate, writing, and search for files.
 
 wav, flac, ogg, opus, mp3, SPHERE and their kin are read by libsndfile; m4a, mp4, webm and whatever else it cannot
-open go to FFmpeg (PyAV). The content decides, never the suffix. Nothing here resamples, cuts or mixes a recording
-without being asked, and a file that holds less than its header states raises `AudioError`.
+open go to FFmpeg (PyAV). The content decides, never the suffix. A file that holds less than its header states raises
+`TruncatedAudioError`. Times are those of the file's own clock: silence stands for a late start and for gaps.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ AUDIO_SUFFIXES = frozenset([
     ".avi", ".ts", ".mts", ".flv", ".wmv", ".mpg", ".mpeg", ".mp2",
 ])
 # fmt: on
-MIN_SECONDS = 0.01  # seconds; less is not even one analysis window
+MIN_SECONDS = 0.01  # less is not even one analysis window
 SILENCE = 2.0**-13  # of full scale (-78 dB): four steps of a 16-bit sample
 
 _PHASE_SECONDS = 30.0  # of sound by which channels are compared
@@ -60,28 +60,36 @@ _CONTEXT = 0.25  # seconds read before and after a resampled clip, more than the
 
 @dataclass(frozen=True)
 class AudioInfo:
-    """What the header of a recording says."""
+    """Properties of a recording, from its header.
+
+    Attributes:
+        path: the file.
+        sampling_rate: its own, in Hz.
+        channels: number of channels.
+        duration: in seconds.
+    """
 
     path: Path
-    sampling_rate: int  # Hz, its own
+    sampling_rate: int
     channels: int
-    duration: float  # seconds
+    duration: float
 
     @property
     def samples(self) -> int:
-        """Length of one channel in samples at the recording's own rate."""
+        """Return the length of a channel in samples at the recording's own rate."""
         return round(self.duration * self.sampling_rate)
 
 
 def audio_info(path: str | Path, strict: bool = True) -> AudioInfo:
-    """Rate, channels and duration, from the header wherever the header can be trusted.
+    """Read sampling rate, channels and duration, from the header where it can be trusted.
 
     They agree with `load_audio` to the sample, but for mkv and webm (their headers count in milliseconds: within
     20 ms).
     Files that state no length (aac, live recordings, mp3 without a Xing header) are decoded once to count.
 
     Args:
-        strict: refuse a file that is seen to be truncated; if not, the duration is the one that its header states.
+        path: the recording.
+        strict: refuse a truncated file; if not, the duration is the one that its header states.
 
     Raises:
         AudioError: as `load_audio`.
@@ -128,8 +136,8 @@ def load_audio(
     """
     with open_audio(path) as reader:
         rate = reader.rate if sampling_rate is None else sampling_rate
-        pieces = list(_clip(reader, rate, channel, start, duration))
-    return pieces[0] if len(pieces) == 1 else np.concatenate(pieces), rate
+        parts = list(_clip(reader, rate, channel, start, duration))
+    return parts[0] if len(parts) == 1 else np.concatenate(parts), rate
 
 
 def audio_blocks(
@@ -161,22 +169,22 @@ def audio_blocks(
         size = _round(seconds * rate)
         if size < 1:
             raise AudioError(f"Blocks of {seconds} s hold no sample at {rate} Hz; ask for longer ones.")
-        held: list[np.ndarray] = []
+        buffered: list[np.ndarray] = []
         missing = size
         broken = None
         try:
-            for piece in _clip(reader, rate, channel, 0.0, None):
-                while len(piece):
-                    held.append(piece[:missing])
-                    piece = piece[missing:]
-                    missing -= len(held[-1])
+            for part in _clip(reader, rate, channel, 0.0, None):
+                while len(part):
+                    buffered.append(part[:missing])
+                    part = part[missing:]
+                    missing -= len(buffered[-1])
                     if not missing:
-                        yield np.concatenate(held)
-                        held, missing = [], size
+                        yield np.concatenate(buffered)
+                        buffered, missing = [], size
         except TruncatedAudioError as error:
             broken = error
-        if held:
-            yield np.concatenate(held)
+        if buffered:
+            yield np.concatenate(buffered)
         if broken is not None:
             raise broken
 
@@ -201,7 +209,7 @@ def save_audio(path: str | Path, samples: np.ndarray, sampling_rate: int) -> Non
 
 
 def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Audio files from files, folders (searched through, links followed) and globs, sorted, each once.
+    """Find audio files in files, folders (searched through, links followed) and globs; sorted, each once.
 
     A file named outright is taken whatever its suffix; folders and globs give those with a suffix in `AUDIO_SUFFIXES`,
     without hidden ones.
@@ -232,9 +240,12 @@ def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def is_silent(samples: np.ndarray) -> bool:
-    """Whether samples (samples,) swing by no more than `SILENCE` from lowest to highest.
+    """Return whether the range of samples (samples,) is at most `SILENCE`.
 
-    That is digital silence, also under dither or a constant offset. A quiet room is not: its noise is louder.
+    That is digital silence, also under dither or a constant offset; the noise of a quiet room is louder.
+
+    >>> is_silent(np.full(16000, 0.3, np.float32))
+    True
     """
     return samples.size == 0 or bool(np.ptp(samples) <= SILENCE)
 
@@ -242,7 +253,7 @@ def is_silent(samples: np.ndarray) -> bool:
 def _clip(
     reader: AudioReader, rate: int, channel: int | str, start: float, duration: float | None
 ) -> Iterator[np.ndarray]:
-    """One channel of a clip at `rate` Hz in pieces (samples,), never empty as a whole; what breaks off does so last."""
+    """Yield one channel of a clip at `rate` Hz in blocks (samples,), at least one; a truncation is raised last."""
     path, source = reader.path, reader.rate
     if rate < 1:
         raise AudioError(f"The sampling rate must be positive, not {rate}; set it in Hz, such as 16000.")
@@ -267,29 +278,29 @@ def _clip(
     end = None if wanted is None else -(-(first + wanted) * step_in // step_out) + context * step_in
     reader.skip(position)
     resampler = None if source == rate else soxr.ResampleStream(source, rate, 1, dtype="float32", quality="HQ")
-    given, last = 0, False
-    while not last and (wanted is None or given < wanted):
+    yielded, last = 0, False
+    while not last and (wanted is None or yielded < wanted):
         size = BLOCK_SAMPLES if end is None else min(BLOCK_SAMPLES, end - position)
         raw = reader.read(size)
-        piece = _channel(raw, channel)
-        if not np.isfinite(piece).all():
-            at = (position + int(np.argmin(np.isfinite(piece)))) / source
+        part = _channel(raw, channel)
+        if not np.isfinite(part).all():
+            at = (position + int(np.argmin(np.isfinite(part)))) / source
             raise AudioError(f"{path} holds NaN or infinite samples (the first at {at:.3f} s); export it again.")
         position += len(raw)
         last = len(raw) < size or position == end
         if resampler is not None:
-            piece = resampler.resample_chunk(piece, last=last)
-        dropped = min(drop, len(piece))
+            part = resampler.resample_chunk(part, last=last)
+        dropped = min(drop, len(part))
         drop -= dropped
-        piece = piece[dropped:] if wanted is None else piece[dropped : dropped + wanted - given]
-        given += len(piece)
-        if len(piece):
-            yield piece
+        part = part[dropped:] if wanted is None else part[dropped : dropped + wanted - yielded]
+        yielded += len(part)
+        if len(part):
+            yield part
     if len(raw) < size and reader.is_truncated(position):
         raise truncation_error(reader, position)
     if reader.frames is None and end is None:
         _check_length(path, position, source)
-    if not given:
+    if not yielded:
         raise _beyond(path, start, position / source)
 
 
@@ -352,7 +363,7 @@ def _beyond(path: Path, start: float, length: float) -> AudioError:
 
 
 def _walk(folder: Path) -> list[Path]:
-    """Files with an audio suffix under `folder`; a link back up does not send us in circles."""
+    """Find files with an audio suffix under `folder`; a link back up is followed once."""
 
     def stop(error: OSError) -> None:
         raise UserError(f"{error.filename} cannot be searched: {error.strerror}; make it readable.") from error

@@ -1,9 +1,9 @@
-"""A recording of any length -> pieces that the network can take, in constant memory.
+"""Segmentation of recordings of any length into windows for the network, in constant memory.
 
-What is no longer than a window stays whole. Anything longer is cut at silences into stretches of running speech, and a
-stretch longer than a window into windows that overlap: a window's margins are only heard so that the network knows what
-comes before and after, and its `keep` says for which samples its answer counts. All keeps of a stretch joined are the
-stretch; what lies between stretches is silence, noise or music and nobody is asked about it.
+A recording no longer than a window stays whole. A longer one is cut at silences into segments of speech, and a segment
+longer than a window into overlapping windows: the margins of a window are context for the network, and its outputs
+count for the samples `Window.valid`. The valid parts of a segment joined are the segment. Between segments lie silence,
+noise and music, which the network does not see.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from speechrnn.core.errors import UserError
 
 __all__ = ["SegmentationOptions", "Window", "cut_windows", "detect_speech"]
 
-AHEAD = 480  # seconds of audio that are read, and searched for speech, at a time
-MIN_SPEECH_SECONDS = 0.2  # seconds that speech lasts at least; what Silero takes for speech in noise is shorter
+AHEAD = 480  # seconds of audio that are read and searched for speech at a time
+MIN_SPEECH_SECONDS = 0.2  # of a segment; what Silero takes for speech in noise is shorter
 DETECTOR_LEVEL = 0.03  # of full scale (-30 dB): root mean square to which quiet speech is raised for the detector
 MAX_DETECTOR_GAIN = 1000.0  # 60 dB
 
@@ -31,15 +31,18 @@ _HYSTERESIS = 0.15  # speech ends where its probability falls this far below the
 
 @dataclass(frozen=True)
 class SegmentationOptions:
-    """How long recordings are cut.
+    """Options of `cut_windows`.
 
     Attributes:
-        vad: what finds the silences, see `speechrnn.vad.build_detector`; "none" takes everything for speech.
+        vad: the detector of speech, see `build_detector`; "none" takes everything for speech.
         threshold: probability from which a chunk is speech, 0 to 1.
-        silence: seconds; a shorter pause does not end a stretch of speech.
-        padding: seconds kept around speech, at most half of the silence.
-        window: seconds; recordings and stretches up to this length are not cut.
-        context: seconds that the network hears, at least, on both sides of what counts in a window.
+        silence: seconds; a shorter pause does not end a segment.
+        padding: seconds around speech that belong to a segment, at most half of the silence.
+        window: seconds; recordings and segments up to this length are not cut.
+        context: least seconds of context on both sides of the valid part of a window.
+
+    Raises:
+        UserError: a value out of range.
     """
 
     vad: Literal["auto", "silero", "energy", "none"] = "auto"
@@ -63,13 +66,13 @@ class SegmentationOptions:
 
 @dataclass(frozen=True)
 class Window:
-    """What goes through the network at once.
+    """A part of a recording that goes through the network at once.
 
     Attributes:
         samples: float32 (samples,), margins included.
-        start: where `samples` begins, in samples of the recording.
-        valid: from where to where the answer counts, in samples of the recording; margins lie outside.
-        first: whether a stretch of running speech begins here.
+        start: place of the first of them, in samples of the recording.
+        valid: begin and end, in samples of the recording, of the part whose outputs count; margins lie outside.
+        first: whether a segment of speech begins here.
         last: whether it ends here.
     """
 
@@ -87,21 +90,27 @@ def cut_windows(
     options: SegmentationOptions,
     detector: SpeechDetector | None,
 ) -> Iterator[Window]:
-    """Cuts a recording while it is read; about `AHEAD` seconds and two windows of it are in memory.
+    """Cut a recording into windows while it is read; about `AHEAD` seconds and two windows of it are in memory.
 
-    A recording no longer than a window is one piece if there is speech in it, and none if there is not. The pieces of
-    a longer stretch are of equal length, to a step, where its end has been seen before the first of them is cut.
+    A recording no longer than a window is one window if there is speech in it, else none. The windows of a segment are
+    of equal length, to a step, where its end is known before the first of them is cut.
 
     Args:
-        blocks: float32 (samples,) each, of any lengths. A `TruncatedAudioError` from it is raised once the pieces of
-            what came before are out.
+        blocks: float32 (samples,) each, of any lengths. A `TruncatedAudioError` from it is raised after the
+            windows of what came before.
         sampling_rate: Hz.
-        step: samples to a frame of the network: each piece of a stretch starts, and is kept from, a whole multiple of
-            it after the beginning of the stretch, so that the kept frames joined are those of the whole stretch.
-        detector: what finds the silences; None: all is one stretch, but for digital silence longer than a window.
+        step: samples of a frame of the network: each window of a segment, and its valid part, begins a whole multiple
+            of it after the beginning of the segment, so that the valid frames joined are those of the whole segment.
+        options: see `SegmentationOptions`.
+        detector: the detector of speech; None: all is one segment, except digital silence longer than a window.
 
     Yields:
-        the pieces, in order.
+        the windows, in order.
+
+    >>> windows = list(cut_windows([np.ones(16000, np.float32), -np.ones(16000, np.float32)], 16000, 160,
+    ...                            SegmentationOptions(), detector=None))
+    >>> windows[0].valid
+    (0, 32000)
     """
     source = _Source(blocks)
     window = round(options.window * sampling_rate)
@@ -117,15 +126,21 @@ def cut_windows(
 def detect_speech(
     waveforms: Sequence[np.ndarray], sampling_rate: int, options: SegmentationOptions, detector: SpeechDetector | None
 ) -> list[bool]:
-    """In which of many clips, float32 (samples,) each, somebody speaks; with no detector: which are not silent."""
-    heard = [not is_silent(samples) for samples in waveforms]
+    """Return whether there is speech in each of many clips, float32 (samples,).
+
+    Without a detector every clip counts that is not silent.
+
+    >>> detect_speech([np.zeros(16000, np.float32)], 16000, SegmentationOptions(), detector=None)
+    [False]
+    """
+    spoken = [not is_silent(samples) for samples in waveforms]
     if detector is not None:
-        sounding = [number for number, sounds in enumerate(heard) if sounds]
+        sounding = [number for number, sounds in enumerate(spoken) if sounds]
         found = detector([level_for_detector(waveforms[number], sampling_rate) for number in sounding], sampling_rate)
         for number, probabilities in zip(sounding, found, strict=True):
             tracker = _Tracker(options)
-            heard[number] = bool([*tracker.hear(probabilities), *tracker.finish()])
-    return heard
+            spoken[number] = bool([*tracker.add(probabilities), *tracker.finish()])
+    return spoken
 
 
 def level_for_detector(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
@@ -146,7 +161,7 @@ def level_for_detector(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
 
 
 class _Source:
-    """Blocks of any lengths, taken in the lengths that are wanted."""
+    """A buffer that gives blocks of any lengths in the lengths that are asked for."""
 
     def __init__(self, blocks: Iterable[np.ndarray]) -> None:
         self._blocks = iter(blocks)
@@ -154,7 +169,7 @@ class _Source:
         self.broken: TruncatedAudioError | None = None
 
     def peek(self, samples: int) -> np.ndarray:
-        """The next (samples,), shorter only at the end."""
+        """Return the next (samples,), shorter only at the end."""
         parts, missing = [self._held], samples - len(self._held)
         try:
             while missing > 0 and (block := next(self._blocks, None)) is not None:
@@ -167,57 +182,57 @@ class _Source:
         return self._held[:samples]
 
     def take(self, samples: int) -> np.ndarray:
-        """As `peek`, and goes on behind them."""
+        """Return the next (samples,) as `peek` does, and go on behind them."""
         taken = self.peek(samples)
         self._held = self._held[samples:].copy()  # a view would keep all of it
         return taken
 
 
 class _Tracker:
-    """Speech probabilities, chunk by chunk -> stretches of speech, in chunks."""
+    """Find segments of speech, in chunks, from the probabilities of chunk after chunk."""
 
     def __init__(self, options: SegmentationOptions) -> None:
         self._on, self._off = options.threshold, max(options.threshold - _HYSTERESIS, options.threshold / 2)
         self._pause = math.ceil(options.silence * CHUNKS_PER_SECOND)
         self._shortest = round(MIN_SPEECH_SECONDS * CHUNKS_PER_SECOND)
-        self._heard = 0  # chunks
-        self._begin: int | None = None  # of the stretch that goes on
+        self._count = 0  # chunks so far
+        self._begin: int | None = None  # of the open segment
         self._end = 0  # behind the last chunk of speech in it
         self._speaking = False
         self._spoken = 0  # chunks of speech in it
 
     @property
     def begin(self) -> int:
-        """The first chunk that may still become part of a stretch."""
-        return self._heard if self._begin is None else self._begin
+        """Return the first chunk that may still become part of a segment."""
+        return self._count if self._begin is None else self._begin
 
     @property
     def running(self) -> tuple[int, int] | None:
-        """First chunk, and the one behind the last so far, of a stretch that may go on."""
+        """Return the first chunk, and the one behind the last so far, of the open segment."""
         return None if self._begin is None or self._spoken < self._shortest else (self._begin, self._end)
 
-    def hear(self, probabilities: np.ndarray) -> Iterator[tuple[int, int]]:
-        """First chunk, and the one behind the last, of each stretch that ends."""
+    def add(self, probabilities: np.ndarray) -> Iterator[tuple[int, int]]:
+        """Yield the first chunk, and the one behind the last, of each segment that ends."""
         for probability in probabilities.tolist():
             self._speaking = probability >= (self._off if self._speaking else self._on)
             if self._speaking:
                 if self._begin is None:
-                    self._begin, self._spoken = self._heard, 0
+                    self._begin, self._spoken = self._count, 0
                 self._spoken += 1
-                self._end = self._heard + 1
-            elif self._begin is not None and self._heard + 1 - self._end >= self._pause:
+                self._end = self._count + 1
+            elif self._begin is not None and self._count + 1 - self._end >= self._pause:
                 yield from self.finish()
-            self._heard += 1
+            self._count += 1
 
     def finish(self) -> Iterator[tuple[int, int]]:
-        """The stretch that goes on, which is now known to have ended."""
-        if (stretch := self.running) is not None:
-            yield stretch
+        """Yield the open segment, if there is one, and close it."""
+        if (segment := self.running) is not None:
+            yield segment
         self._begin, self._speaking = None, False
 
 
 class _Cutter:
-    """What is held of a recording, and how far it is cut."""
+    """A buffer of a recording, and the state of its cutting."""
 
     def __init__(
         self, sampling_rate: int, step: int, options: SegmentationOptions, detector: SpeechDetector | None
@@ -229,42 +244,44 @@ class _Cutter:
         self._window = int(options.window * sampling_rate) // step  # frames
         self._context = math.ceil(options.context * sampling_rate / step)  # frames
         self._held: np.ndarray = np.empty(0, np.float32)
-        self._start = 0  # of what is held, in samples of the recording
-        self._ended = 0  # where the last stretch ended, in samples of the recording
-        self._done = 0  # frames of the running stretch that are kept in some piece already
+        self._start = 0  # of the buffer, in samples of the recording
+        self._ended = 0  # end of the last segment, in samples of the recording
+        self._done = 0  # frames of the open segment that are valid in a window already
 
     def cut(self, source: _Source) -> Iterator[Window]:
-        """The pieces of all there is in `source`."""
-        heard, more = 0, True
+        """Yield the windows of the whole source."""
+        known, more = 0, True
         while more:
             fresh = source.take(AHEAD * self._rate)
             more = len(fresh) == AHEAD * self._rate
             self._held = np.concatenate([self._held, fresh])
-            known = heard + len(fresh)
-            ended = [*self._tracker.hear(self._listen(heard)), *([] if more else self._tracker.finish())]
+            read = known + len(fresh)
+            ended = [*self._tracker.add(self._probabilities(known)), *([] if more else self._tracker.finish())]
             for begin, end in ended:
-                start, stop = self._first(begin), min(known, self._sample(end) + self._padding)
+                start, stop = self._first(begin), min(read, self._sample(end) + self._padding)
                 yield from self._windows(start, stop, closed=True)
                 self._ended, self._done = stop, 0
             if (running := self._tracker.running) is not None:
                 yield from self._windows(self._first(running[0]), self._sample(running[1]), closed=False)
-            heard = known
-            self._forget(heard)
+            known = read
+            self._forget(known)
 
-    def _listen(self, heard: int) -> np.ndarray:
-        """Speech probabilities (chunks,) of what is held from sample `heard` on."""
+    def _probabilities(self, known: int) -> np.ndarray:
+        """Return probabilities of speech (chunks,) in the buffer from sample `known` of the recording on."""
         if self._detector is None:
-            return _sounding(self._held[heard - self._start :], self._rate)
-        before = min(heard, round(WARM_UP * self._rate))
-        samples = self._held[heard - before - self._start :]
+            return _sounding(self._held[known - self._start :], self._rate)
+        before = min(known, round(WARM_UP * self._rate))
+        samples = self._held[known - before - self._start :]
         levelled = level_for_detector(samples, self._rate)
         return self._detector([levelled], self._rate)[0][count_chunks(before, self._rate) :]
 
     def _windows(self, begin: int, end: int, closed: bool) -> Iterator[Window]:
-        """What is not yet in pieces of the stretch from sample `begin` on.
+        """Yield the windows, as far as they are missing, of the segment from sample `begin` on.
 
         Args:
-            closed: whether it ends at sample `end`; if not, it goes on, and as much is left as takes two windows.
+            begin: first sample of the segment.
+            end: sample behind the last one so far.
+            closed: whether the segment ends there; if not, the last two windows wait for its end.
         """
         total = -(-(end - begin) // self._step) if closed else (end - begin) // self._step  # frames
         while self._done < total:
@@ -280,30 +297,30 @@ class _Cutter:
                 inner = size - 2 * self._context  # what a window adds to the ones before
                 size = 2 * self._context + _ceil(left - 2 * self._context, _ceil(left - 2 * self._context, inner))
             stop = start + size
-            keep = begin + self._done * self._step, end if last else begin + (stop - self._context) * self._step
+            valid = begin + self._done * self._step, end if last else begin + (stop - self._context) * self._step
             begins, ends = begin + start * self._step, end if last else begin + stop * self._step
             samples = self._held[begins - self._start : ends - self._start].copy()  # a view would keep all of it
-            yield Window(samples, begins, keep, first, last)
+            yield Window(samples, begins, valid, first, last)
             self._done = total if last else stop - self._context
 
-    def _forget(self, heard: int) -> None:
-        """Lets go of what no later piece or probability needs."""
+    def _forget(self, known: int) -> None:
+        """Drop samples that no later window or probability needs."""
         needed = self._first(self._tracker.begin) + max(0, self._done - self._context) * self._step
-        needed = min(needed, max(0, heard - round(WARM_UP * self._rate)))
+        needed = min(needed, max(0, known - round(WARM_UP * self._rate)))
         self._held = self._held[needed - self._start :].copy()
         self._start = needed
 
     def _first(self, chunk: int) -> int:
-        """The sample where a stretch begins whose first chunk of speech is `chunk`."""
+        """Return the sample where a segment begins whose first chunk of speech is `chunk`."""
         return max(self._ended, self._sample(chunk) - self._padding)
 
     def _sample(self, chunk: int) -> int:
-        """The first sample of a chunk."""
+        """Return the first sample of a chunk."""
         return chunk * self._rate * 4 // 125
 
 
 def _sounding(samples: np.ndarray, sampling_rate: int) -> np.ndarray:
-    """(chunks,) 1 for each chunk of samples (samples,) that is not silent, else 0."""
+    """Return (chunks,), 1 for each chunk of samples (samples,) that is not silent, else 0."""
     edges: np.ndarray = np.arange(count_chunks(len(samples), sampling_rate)) * sampling_rate * 4 // 125
     if not len(edges):
         return np.zeros(0, np.float32)

@@ -1,7 +1,7 @@
-"""Where somebody speaks: for every 32 ms of a recording, how likely it is that there is speech.
+"""Voice activity detection: the probability of speech in every 32 ms of a recording.
 
 `SileroDetector` is Silero VAD, a small network whose wheel carries its weights. `EnergyDetector` needs no package and
-only knows loud from quiet. What their probabilities mean for cutting a recording is decided in `pieces.py`.
+compares loudness only. `segmentation.py` cuts recordings by their probabilities.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from torch import nn
 
 from speechrnn.core.errors import UserError
 
-CHUNK = 0.032  # seconds to which one probability belongs
+CHUNK = 0.032  # seconds of one probability
 CHUNKS_PER_SECOND = 31.25
-WARM_UP = 32.0  # seconds, in whole chunks: what came before them changes one answer of Silero in 1,000
+WARM_UP = 32.0  # seconds, in whole chunks: what comes before changes one probability of Silero in 1,000
 
 _BATCH = 64  # waveforms that go through the network together
 _ENCODED = 1024  # chunks that are encoded at a time: 4 MB of spectra
@@ -30,36 +30,41 @@ _STEPS = 4096  # chunks that the LSTM takes at a time: 8 MB of gates a waveform
 
 
 class SpeechDetector(Protocol):
-    """What tells speech from everything else.
+    """A voice activity detector; see `build_detector`.
 
     Attributes:
-        name: as `build_detector` calls it.
+        name: the name that `build_detector` takes.
     """
 
     name: str
 
     def __call__(self, waveforms: Sequence[np.ndarray], sampling_rate: int) -> list[np.ndarray]:
-        """
+        """Compute the probability of speech in each chunk.
+
         Args:
             waveforms: float32 (samples,) each, of any length, also 0.
             sampling_rate: Hz, of all of them.
 
         Returns:
-            a float32 array (chunks,) a waveform: the probability of speech, 0 to 1, in each `CHUNK` begun.
+            for each waveform float32 (chunks,), the probability of speech, 0 to 1, in each `CHUNK` begun.
         """
         ...
 
 
 def count_chunks(samples: int, sampling_rate: int) -> int:
-    """How many chunks are begun in so many samples."""
+    """Return the number of chunks begun in a number of samples.
+
+    >>> count_chunks(16001, 16000)
+    32
+    """
     return -(-samples * 125 // (sampling_rate * 4))
 
 
 class SileroDetector:
-    """Silero VAD (https://github.com/snakers4/silero-vad), many waveforms at once.
+    """Run Silero VAD (https://github.com/snakers4/silero-vad) on many waveforms at once.
 
-    Each chunk's spectrum and convolutions know nothing of other chunks, so they are computed for all of them in one
-    go; only the LSTM after them goes from chunk to chunk. The result is that of the wheel's own model, which takes one
+    Spectrum and convolutions of a chunk do not depend on other chunks and are computed for all chunks at once; only
+    the LSTM after them goes from chunk to chunk. The result is that of the wheel's own model, which takes one
     chunk at a time, to float precision.
 
     Raises:
@@ -102,8 +107,8 @@ class SileroDetector:
 
     @torch.inference_mode()
     def __call__(self, waveforms: Sequence[np.ndarray], sampling_rate: int) -> list[np.ndarray]:
-        """As `SpeechDetector` says; other rates than 16 kHz are resampled."""
-        heard: dict[int, np.ndarray] = {}
+        """Compute probabilities as `SpeechDetector` does; other rates than 16 kHz are resampled."""
+        probabilities: dict[int, np.ndarray] = {}
         order = sorted(range(len(waveforms)), key=lambda number: len(waveforms[number]))
         for start in range(0, len(order), _BATCH):
             numbers = order[start : start + _BATCH]
@@ -118,13 +123,13 @@ class SileroDetector:
             for steps in padded.split(_STEPS):
                 hidden, state = self._lstm(steps, state)
                 found.append(torch.sigmoid(F.linear(hidden.relu_(), self._output, self._bias)).squeeze(-1))
-            probabilities = torch.cat(found).T.numpy()  # (batch, chunks)
-            for number, count, row in zip(numbers, counts, probabilities, strict=True):
-                heard[number] = row[:count].copy()
-        return [heard[number] for number in range(len(waveforms))]
+            rows = torch.cat(found).T.numpy()  # (batch, chunks)
+            for number, count, row in zip(numbers, counts, rows, strict=True):
+                probabilities[number] = row[:count].copy()
+        return [probabilities[number] for number in range(len(waveforms))]
 
     def _frames(self, samples: np.ndarray, sampling_rate: int, count: int) -> torch.Tensor:
-        """(samples,) -> (count, _BEFORE + _CHUNK), zeros before the beginning and after the end."""
+        """Cut (samples,) into (count, _BEFORE + _CHUNK), with zeros before the beginning and after the end."""
         if sampling_rate != self._RATE and count:
             samples = soxr.resample(samples, sampling_rate, self._RATE)
         padded = torch.zeros(self._BEFORE + count * self._CHUNK)
@@ -135,7 +140,7 @@ class SileroDetector:
         return padded.unfold(0, self._BEFORE + self._CHUNK, self._CHUNK)
 
     def _encode(self, frames: Sequence[torch.Tensor]) -> torch.Tensor:
-        """[(chunks, _BEFORE + _CHUNK)] -> (all chunks, _UNITS)"""
+        """Encode [(chunks, _BEFORE + _CHUNK)] as (all chunks, _UNITS)."""
         encoded = [torch.zeros(0, self._UNITS)]
         for part in _join(frames, _ENCODED):
             # 640 samples with the reflection, so 4 frames of 256
@@ -150,10 +155,10 @@ class SileroDetector:
 
 
 class EnergyDetector:
-    """What is louder than the background counts as speech.
+    """Take sound that is louder than its background for speech.
 
-    The background is the quietest that a stretch of some seconds around has been, so it follows a fan that starts or
-    a microphone that moves away. Loudness is all this knows: noise that comes and goes, and music, are speech to it.
+    The background is the quietest sound of the seconds around, so that it follows a fan that starts or a microphone
+    that moves away. Noise that comes and goes, and music, count as speech.
     """
 
     name = "energy"
@@ -164,10 +169,10 @@ class EnergyDetector:
     _QUIET = -65.0  # dB of full scale; the background is never below, so that the noise of 16-bit samples is no speech
 
     def __call__(self, waveforms: Sequence[np.ndarray], sampling_rate: int) -> list[np.ndarray]:
-        """As `SpeechDetector` says."""
-        return [self._hear(samples, sampling_rate) for samples in waveforms]
+        """Compute probabilities as `SpeechDetector` does."""
+        return [self._detect(samples, sampling_rate) for samples in waveforms]
 
-    def _hear(self, samples: np.ndarray, sampling_rate: int) -> np.ndarray:
+    def _detect(self, samples: np.ndarray, sampling_rate: int) -> np.ndarray:
         count = count_chunks(len(samples), sampling_rate)
         if not count:
             return np.zeros(0, np.float32)
@@ -180,7 +185,7 @@ class EnergyDetector:
 
     @staticmethod
     def _loudness(samples: np.ndarray, sampling_rate: int, count: int) -> np.ndarray:
-        """(chunks,) dB of full scale; differences of samples, so that hum and offsets weigh little."""
+        """Return (chunks,) in dB of full scale, of differences of samples, so that hum and offsets weigh little."""
         power: np.ndarray = np.zeros(len(samples), np.float32)
         np.square(np.diff(samples), out=power[1:])
         edges: np.ndarray = np.arange(count) * sampling_rate * 4 // 125
@@ -189,13 +194,19 @@ class EnergyDetector:
 
 
 def build_detector(name: str) -> SpeechDetector | None:
-    """A detector by its name.
+    """Build a detector.
 
     Args:
-        name: "silero"; "energy"; "auto" for silero where it is installed and energy elsewhere; "none" for None.
+        name: "silero", "energy", "auto" for silero where it is installed and energy elsewhere, or "none".
+
+    Returns:
+        the detector; None for "none".
 
     Raises:
         UserError: another name, or silero is not installed.
+
+    >>> build_detector("energy").name
+    'energy'
     """
     if name == "auto":
         name = "energy" if importlib.util.find_spec("silero_vad") is None else "silero"
@@ -209,22 +220,22 @@ def build_detector(name: str) -> SpeechDetector | None:
 
 
 def _as_products(convolutions: Sequence[tuple[torch.Tensor, torch.Tensor]]) -> list[tuple[torch.Tensor, torch.Tensor]]:
-    """Weights and biases of convolutions -> matrices (frames x channels before, frames x channels after) and biases.
+    """Turn convolutions into matrices (frames x channels before, frames x channels after) and biases.
 
-    A chunk is four frames long, so short that all of its frames in one matrix product take two thirds of the time.
+    A chunk has four frames; one matrix product over all of them takes two thirds of the time.
     """
     layers, frames = [], 4
     for (weight, bias), stride in zip(convolutions, _STRIDES, strict=True):
         channels = weight.shape[1]
         unit = torch.eye(frames * channels).view(-1, frames, channels).transpose(1, 2)
-        answer = F.conv1d(unit, weight, None, stride, padding=1)  # (frames x channels before, channels, frames)
-        frames = answer.shape[2]
-        layers.append((answer.transpose(1, 2).flatten(1), bias.repeat(frames)))
+        response = F.conv1d(unit, weight, None, stride, padding=1)  # (frames x channels before, channels, frames)
+        frames = response.shape[2]
+        layers.append((response.transpose(1, 2).flatten(1), bias.repeat(frames)))
     return layers
 
 
 def _join(parts: Sequence[torch.Tensor], size: int) -> Iterator[torch.Tensor]:
-    """The rows of all parts in tensors of at most `size` rows, the short parts together."""
+    """Yield the rows of all parts in tensors of at most `size` rows, short parts together."""
     held: list[torch.Tensor] = []
     for row in itertools.chain.from_iterable(part.split(size) for part in parts):
         if held and sum(map(len, held)) + len(row) > size:
