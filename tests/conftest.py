@@ -16,6 +16,15 @@ settings.load_profile("speechrnn")
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Run slow and GPU tests only where `-m` names them: an expression replaces the default one."""
+    names = [name for name in ("slow", "gpu") if name not in config.getoption("markexpr")]
+    excluded = [item for item in items if any(item.get_closest_marker(name) for name in names)]
+    if excluded:
+        config.hook.pytest_deselected(items=excluded)
+        items[:] = [item for item in items if item not in excluded]
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Return the folder of real recordings and texts beside the project; skip where there is none."""

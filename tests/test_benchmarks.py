@@ -135,6 +135,7 @@ def test_packed_is_undone(module: Load) -> None:
     assert (layer(inputs, lengths)[2:, 1] != 0).any()
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_quick_ends_with_results(name: str, shared: Path) -> None:

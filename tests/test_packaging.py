@@ -41,6 +41,7 @@ def command(site: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProce
     )
 
 
+@pytest.mark.integration
 def test_the_wheel_carries_conf_and_recipes(site: Path) -> None:
     for folder in ("conf", "recipes"):
         source = {path.relative_to(PROJECT / folder) for path in files(PROJECT / folder)}
@@ -50,6 +51,7 @@ def test_the_wheel_carries_conf_and_recipes(site: Path) -> None:
     assert (site / "speechrnn" / "py.typed").is_file()
 
 
+@pytest.mark.integration
 def test_the_wheel_carries_the_templates_of_the_pages(site: Path) -> None:
     suffixes = (".html", ".css", ".svg")
     templates = [path for path in files(PROJECT / "speechrnn") if path.suffix in suffixes]
@@ -58,6 +60,7 @@ def test_the_wheel_carries_the_templates_of_the_pages(site: Path) -> None:
         assert (site / path.relative_to(PROJECT)).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.integration
 def test_the_installed_command_lists_and_explains_its_recipes_from_any_directory(site: Path, tmp_path: Path) -> None:
     listing = command(site, tmp_path, "--help")
     assert listing.returncode == 0, listing.stderr
@@ -69,6 +72,7 @@ def test_the_installed_command_lists_and_explains_its_recipes_from_any_directory
         assert (page.returncode, page.stdout) == (0, help.page(recipe) + "\n")
 
 
+@pytest.mark.integration
 def test_the_installed_command_runs_a_recipe_from_any_directory(site: Path, tmp_path: Path) -> None:
     (tmp_path / "said.txt").write_text("one SHARKS FEED\ntwo ON FISH\n")
     (tmp_path / "heard.txt").write_text("one SHARKS FED\ntwo ON FISH\n")
@@ -78,6 +82,7 @@ def test_the_installed_command_runs_a_recipe_from_any_directory(site: Path, tmp_
     assert sorted(path.name for path in tmp_path.iterdir()) == ["heard.txt", "said.txt"]
 
 
+@pytest.mark.integration
 def test_the_installed_command_knows_its_keys(site: Path, tmp_path: Path) -> None:
     for name in help.recipes(PROJECT):
         result = command(site, tmp_path, name, "namme=1")
@@ -97,6 +102,7 @@ def test_every_direct_dependency_is_pinned() -> None:
     assert [name for name in named if normal(name) not in pinned] == []
 
 
+@pytest.mark.integration
 def test_an_editable_installation_copies_nothing(tmp_path: Path, site: Path) -> None:
     """Copies of conf/ and recipes/ would grow old beside the checkout that is really in use."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]

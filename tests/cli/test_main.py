@@ -195,6 +195,7 @@ def test_version(speechrnn: Command) -> None:
     assert speechrnn("--version").out == f"speechrnn {__version__}\n"
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("arguments", [[], ["toy", "--help"], ["--version"], ["tou"]])
 def test_help_imports_nothing_heavy(root: Path, arguments: list[str]) -> None:
     code = (
@@ -226,6 +227,7 @@ def test_the_page_of_a_recipe_explains_every_key(speechrnn: Command) -> None:
     assert "layers: 4" not in page
 
 
+@pytest.mark.integration
 def test_help_anywhere_on_the_line_and_from_the_script_is_the_same_page(speechrnn: Command, root: Path) -> None:
     page = speechrnn("toy", "--help").out
     assert speechrnn("toy", "seed=3", "-h").out == page
@@ -235,6 +237,7 @@ def test_help_anywhere_on_the_line_and_from_the_script_is_the_same_page(speechrn
     assert script.stdout == page
 
 
+@pytest.mark.integration
 def test_a_reader_that_stops_early_is_no_error(root: Path) -> None:
     code = (
         f"from pathlib import Path; from speechrnn.cli.main import main; exit(main(['toy', '-h'], Path({str(root)!r})))"
@@ -279,6 +282,7 @@ def test_it_runs_where_it_was_typed_and_leaves_nothing_there(speechrnn: Command,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_the_script_is_the_same_program(speechrnn: Command, root: Path, tmp_path: Path) -> None:
     command = speechrnn("toy", "corpus.root=x", "seed=1")
     script = subprocess.run(
@@ -290,6 +294,7 @@ def test_the_script_is_the_same_program(speechrnn: Command, root: Path, tmp_path
     assert (script.returncode, script.stdout, script.stderr) == (command.status, command.out, command.err)
 
 
+@pytest.mark.integration
 def test_a_training_can_start_its_processes_from_the_arguments(speechrnn: Command, root: Path, tmp_path: Path) -> None:
     """Lightning starts `python sys.argv[0] sys.argv[1:]` with Hydra overrides of its own behind."""
     first = speechrnn("toy", "corpus.root=a=b", "seed=1")
@@ -337,6 +342,7 @@ def test_bad_input_is_one_sentence(speechrnn: Command) -> None:
     assert speechrnn("toy", "corpus.root=x", "seed=2").complaint == "seed=2 is bad: take another."
 
 
+@pytest.mark.integration
 def test_a_bug_keeps_its_traceback(speechrnn: Command, root: Path, tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         speechrnn("toy", "corpus.root=x", "seed=3")
@@ -359,6 +365,7 @@ def test_an_interruption_says_how_to_go_on(speechrnn: Command, seed: int) -> Non
     assert result.err == "\nspeechrnn: interrupted; what is written stays: give the same command again.\n"
 
 
+@pytest.mark.integration
 def test_a_real_ctrl_c(root: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [sys.executable, root / "recipes" / "toy.py", "corpus.root=x", "seed=6"],

@@ -22,12 +22,14 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
 SHOW = "import os; print(os.environ.get('GOMP_SPINCOUNT'))"
 
 
+@pytest.mark.integration
 def test_spinning_is_bounded_by_default_and_child_processes_inherit_it() -> None:
     assert run(f"import speechrnn; {SHOW}").stdout.strip() == speechrnn.SPIN_COUNT
     child = f"import speechrnn, subprocess, sys; subprocess.run([sys.executable, '-c', {SHOW!r}])"
     assert run(child).stdout.strip() == speechrnn.SPIN_COUNT
 
 
+@pytest.mark.integration
 def test_the_choice_of_a_user_stays() -> None:
     assert run(f"import speechrnn; {SHOW}", GOMP_SPINCOUNT="7").stdout.strip() == "7"
     assert run(f"import speechrnn; {SHOW}", OMP_WAIT_POLICY="active").stdout.strip() == "None"

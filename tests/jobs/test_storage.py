@@ -51,12 +51,14 @@ def test_a_path_is_its_own_copy(tmp_path: Path) -> None:
         assert path == tmp_path / "a.wav"
 
 
+@pytest.mark.integration
 def test_a_recording_on_the_web_is_fetched_and_removed(web: str, recordings: Path) -> None:
     with local_copy(f"{web}/a/one.wav?from=0") as path:
         assert path.read_bytes() == (recordings / "a" / "one.wav").read_bytes()
     assert not path.exists()
 
 
+@pytest.mark.integration
 def test_what_breaks_off_or_is_not_there_is_one_sentence(web: str) -> None:
     for name, sentence in [
         ("half.wav", r"half\.wav (could not be fetched|broke off) after [\d,]+ "),
@@ -69,6 +71,7 @@ def test_what_breaks_off_or_is_not_there_is_one_sentence(web: str) -> None:
         pass
 
 
+@pytest.mark.integration
 def test_recordings_come_in_groups_that_are_removed(web: str, recordings: Path, tmp_path: Path) -> None:
     names = ["a/one.wav", "half.wav", "three.wav", "gone.wav", *["three.wav"] * 50]
     folder = tmp_path / "copies"
@@ -87,11 +90,13 @@ def test_recordings_come_in_groups_that_are_removed(web: str, recordings: Path, 
     assert 1 < most <= 5 + 16  # a group, and what is fetch_groups meanwhile
 
 
+@pytest.mark.integration
 def test_a_group_has_so_many_bytes(web: str, tmp_path: Path) -> None:
     groups = fetch_groups(((n, f"{web}/three.wav") for n in range(5)), tmp_path, group_bytes=17_000)  # each has 16,044
     assert [len(group) for group in groups] == [2, 2, 1]
 
 
+@pytest.mark.integration
 def test_folders_globs_and_files_of_a_bucket(bucket: str, recordings: Path) -> None:
     assert list_remote(f"{bucket}/here/a", {".wav", ".flac"}) == (
         "s3://talks/here/a",
@@ -112,6 +117,7 @@ def test_folders_globs_and_files_of_a_bucket(bucket: str, recordings: Path) -> N
         assert path.read_bytes() == (recordings / "a" / "one.wav").read_bytes()
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [

@@ -100,6 +100,7 @@ def test_bad_input_gets_a_sentence(
     assert sentence in said and "Traceback" not in said
 
 
+@pytest.mark.integration
 @pytest.mark.slow
 def test_the_awd_recipe_runs_an_epoch_at_reduced_size(shared: Path, tmp_path: Path) -> None:
     overrides = ["experiment=awd_wikitext2", f"text.root={shared / 'wikitext-2'}", "trainer.accelerator=cpu"]

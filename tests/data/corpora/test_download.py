@@ -19,6 +19,8 @@ from speechrnn.data.corpora import CorpusOptions, yesno
 from speechrnn.data.corpora.download import Archive, fetch
 from speechrnn.data.corpora.prepare import prepare
 
+pytestmark = pytest.mark.integration
+
 
 @dataclass
 class Server:

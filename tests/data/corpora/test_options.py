@@ -79,6 +79,7 @@ def test_every_corpus_says_what_it_looks_for(name: str) -> None:
     assert callable(module.utterances)
 
 
+@pytest.mark.integration
 def test_nothing_heavy_is_imported_to_look_at_options() -> None:
     code = (
         "import sys; from speechrnn.data.corpora import corpus_options; "

@@ -45,6 +45,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     httpd.server_close()
 
 
+@pytest.mark.integration
 def test_a_text_is_fetched_checked_and_read(
     server: str, tmp_path: Path, as_it_is: NormalisationOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,12 +62,14 @@ def test_a_text_is_fetched_checked_and_read(
     assert prepare_text(options, TokenizerOptions("char"), as_it_is, tmp_path / "prepared").reused
 
 
+@pytest.mark.integration
 def test_a_changed_file_is_refused_and_removed(server: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"input\.txt has the SHA-256 checksum [0-9a-f]{64}, not 00ff"):
         fetch([RemoteFile(f"{server}/input.txt", "input.txt", "00ff")], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.integration
 def test_a_wrong_address_is_one_sentence(server: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Cannot download .*/gone: the server answers 404"):
         fetch([RemoteFile(f"{server}/gone", "input.txt", "00ff")], tmp_path)

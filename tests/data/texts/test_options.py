@@ -78,6 +78,7 @@ def test_the_page_for_text_as_it_is_changes_nothing() -> None:
     assert normalise("  “Don’t”, e\u0301  <unk>\tﬁ ", options) == "  “Don’t”, e\u0301  <unk>\tﬁ "
 
 
+@pytest.mark.integration
 def test_nothing_heavy_is_imported_to_look_at_options() -> None:
     code = (
         "import sys; from speechrnn.data.texts import text_options; "

@@ -19,6 +19,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.jobs.executors import ExecutorOptions, Lost, make_executor
 from speechrnn.jobs.executors.processes import ProcessExecutor
 
+pytestmark = pytest.mark.integration
+
 TWO = ExecutorOptions("processes", workers=2, chunk=16)
 
 

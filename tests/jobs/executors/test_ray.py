@@ -12,6 +12,8 @@ from helpers.workers import Settings, Squares
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.executors import ExecutorOptions, Lost, make_executor
 
+pytestmark = pytest.mark.integration
+
 pytest.importorskip("ray", reason="Ray is not installed: pip install 'speechrnn[cluster]'")
 
 
