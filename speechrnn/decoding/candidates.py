@@ -6,7 +6,7 @@ import torch
 
 
 class Candidates:
-    """What is tried in a frame: some hypotheses (by their slot in the beam) with some labels (by their rank).
+    """Index the extensions of a frame: hypotheses (by their slot in the beam) with labels (by their rank).
 
     Candidates for the next beam are the pairs and behind them the hypotheses as they are. Behind the candidates' masses
     stand one that is never chosen, for what isn't tried, and the masses of hypotheses as they are that end in a

@@ -76,7 +76,7 @@ class PrefixTrie:
         return children
 
     def full(self, more: int) -> bool:
-        """Whether so many more nodes are beyond the limit."""
+        """Return whether this many more nodes exceed the limit."""
         return self.size + more > self.limit
 
     def keep(self, nodes: Tensor) -> Tensor:

@@ -173,7 +173,7 @@ class Matched:
     unknown: tuple[str, ...]
 
     def notes(self) -> list[str]:
-        """What was left out, one sentence a kind."""
+        """Return one sentence for each kind of utterance that was left out."""
         notes = []
         for ids, one, several in (
             (self.unheard, "reference has no hypothesis", "references have no hypothesis"),

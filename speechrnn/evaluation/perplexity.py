@@ -1,4 +1,4 @@
-"""How probable a language model finds a text: perplexity, bits per character, and the probability of each line.
+"""Score a text with a language model: perplexity, bits per character, and the probability of each line.
 
 The convention: a text is its lines, each with an end-of-line token; every token is predicted, those ends included, and
 the text begins from the start state, as if a line had just ended. Perplexity is exp of the mean nats per token. Bits
@@ -28,7 +28,7 @@ LOGITS = 2**24  # most numbers of a softmax held at once
 
 @dataclass(frozen=True)
 class TextScore:
-    """What a text was found to be worth.
+    """Scores of a text.
 
     Attributes:
         nats: minus the natural logarithm of the text's probability.

@@ -1,4 +1,4 @@
-"""How much each token of a text token_surprisals a language model, and what the model expected instead."""
+"""Surprisal of each token of a text under a language model, and the tokens that the model expected."""
 
 from __future__ import annotations
 

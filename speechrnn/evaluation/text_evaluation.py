@@ -33,7 +33,7 @@ AS_IT_STANDS = NormalisationOptions("keep", "none", "keep", straight_quotes=Fals
 
 @dataclass(frozen=True)
 class TextFiles:
-    """What is read: paths and patterns."""
+    """Return the paths and patterns of the text."""
 
     files: str | tuple[str, ...]
     errors: Literal["strict", "replace"] = "strict"
@@ -102,7 +102,7 @@ def part_of(text: TextFiles) -> Part:
 
 
 def training_normalisation(folder: Path) -> NormalisationOptions:
-    """What was done to the text that a model learnt from, as its directory says; nothing where it does not."""
+    """Return the normalisation of a model's training text, by its directory; none where it does not say."""
     training = read_json(folder / DESCRIPTION).get("training") or {}
     return build(NormalisationOptions, training.get("normalisation") or asdict(AS_IT_STANDS), "normalisation")
 

@@ -1,1 +1,38 @@
-"""Experiments: the folder of a run, and the stages of speech to text and text prediction."""
+"""Experiments: the folder of a run, and the stages of speech to text and text prediction.
+
+The names below are imported when they are first used, since torch takes seconds to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from speechrnn.experiments.run import Run
+    from speechrnn.experiments.speech_to_text import SpeechOptions, SpeechToText
+    from speechrnn.experiments.stages import run_stages
+    from speechrnn.experiments.text_prediction import TextPrediction, TextPredictionOptions
+
+__all__ = ["Run", "SpeechOptions", "SpeechToText", "TextPrediction", "TextPredictionOptions", "run_stages"]
+
+_MODULES = {
+    "run": ("Run",),
+    "speech_to_text": (
+        "SpeechOptions",
+        "SpeechToText",
+    ),
+    "stages": ("run_stages",),
+    "text_prediction": (
+        "TextPrediction",
+        "TextPredictionOptions",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a public name on first use (PEP 562)."""
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

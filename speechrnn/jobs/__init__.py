@@ -1,1 +1,49 @@
-"""Resumable jobs over many inputs: journal, inputs, outputs, workers and executors."""
+"""Resumable jobs over many inputs: journal, inputs, outputs, workers and executors.
+
+The names below are imported when they are first used, since torch takes seconds to import.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from speechrnn.jobs.generation_job import GenerationJobOptions, run_generation_job
+    from speechrnn.jobs.inputs import Input, find_inputs
+    from speechrnn.jobs.journal import Journal
+    from speechrnn.jobs.transcription_job import TranscriptionJobOptions, run_transcription_job
+
+__all__ = [
+    "GenerationJobOptions",
+    "Input",
+    "Journal",
+    "TranscriptionJobOptions",
+    "find_inputs",
+    "run_generation_job",
+    "run_transcription_job",
+]
+
+_MODULES = {
+    "generation_job": (
+        "GenerationJobOptions",
+        "run_generation_job",
+    ),
+    "inputs": (
+        "Input",
+        "find_inputs",
+    ),
+    "journal": ("Journal",),
+    "transcription_job": (
+        "TranscriptionJobOptions",
+        "run_transcription_job",
+    ),
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the module of a public name on first use (PEP 562)."""
+    for module, names in _MODULES.items():
+        if name in names:
+            return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -41,7 +41,7 @@ BEGIN = -1  # the line's begin in a history
 
 
 def is_kenlm(path: str | Path) -> bool:
-    """Whether a file begins as KenLM's binary ones do. UserError where there is none to read."""
+    """Return whether a file begins as KenLM's binary files do. UserError where it cannot be read."""
     try:
         with Path(path).open("rb") as file:
             return file.read(len(MAGIC)) == MAGIC

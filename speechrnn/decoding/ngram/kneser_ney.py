@@ -133,7 +133,7 @@ def _stream(lines: Iterable[Sequence[int]], begin: int) -> tuple[Tensor, Tensor]
 
 
 def _discounts(counts: Tensor) -> Tensor:
-    """What is taken from n-grams that count 0, 1, 2, and 3 or more; the paper's equation 26."""
+    """Return the discounts of n-grams that count 0, 1, 2, and 3 or more; the paper's equation 26."""
     n1, n2, n3, n4 = (float((counts == count).sum()) for count in (1, 2, 3, 4))
     discounts = FALLBACK
     if n1 and n2 and n3:

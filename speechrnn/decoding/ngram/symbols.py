@@ -1,4 +1,4 @@
-"""How a tokenizer's symbols are spelt in the files of n-gram models, where white space parts the words.
+"""Spell a tokenizer's symbols in the files of n-gram models, where white space separates words.
 
 - END OF LINE, index 0, is `</s>` where it is predicted and `<s>` where it begins a line; `<unk>` is `<unk>`.
 - The space is `<space>`. Read as a space as well, where the file has no `<space>` and the tokenizer no such character:

@@ -1,4 +1,4 @@
-"""What the search adds to the acoustic model's log-probabilities: language models, hot words, a lexicon, a reward.
+"""Scores that the search adds to the acoustic model's: language models, hot words, a lexicon, a reward for words.
 
 A scorer reads a hypothesis label by label. All it knows of what it has read is its state, and a state is one integer:
 many hypotheses are a tensor of states, and what a state stands for stays with the scorer.
@@ -25,7 +25,7 @@ IMPOSSIBLE = -math.inf
 
 
 class Scorer(Protocol):
-    """What the search asks. Labels are the acoustic tokenizer's, 1 and up; a row never depends on the other rows."""
+    """Score label sequences. Labels are the acoustic tokenizer's, 1 and up; a row never depends on the other rows."""
 
     def begin(self) -> int:
         """Forgets the states made before; the state in which nothing was read."""
@@ -61,7 +61,7 @@ class WeightedScorer:
             raise UserError(f"The weight of {self.name} is {self.weight}; give a finite number, 0 to leave it out.")
 
     def weigh(self, values: Tensor) -> Tensor:
-        """What `scores` or `finish` gave, times the weight."""
+        """Return the result of `scores` or `finish` times the weight."""
         # 0 times -inf would be nan.
         return (values * self.weight).masked_fill(values == IMPOSSIBLE, IMPOSSIBLE)
 

@@ -1,4 +1,4 @@
-"""What all language models over tokens have in common, as the search sees them."""
+"""The interface of language models over tokens to the search."""
 
 from __future__ import annotations
 

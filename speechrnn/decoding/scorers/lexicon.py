@@ -21,7 +21,7 @@ SPACE_MARK = "▁"  # sentencepiece's sign for a space
 
 
 class Spelling:
-    """What each label of an acoustic tokenizer adds to a text.
+    """Spell the labels of an acoustic tokenizer: the text that each of them adds.
 
     Attributes:
         begins: (symbols,) bool: a space stands before the label's letters, so that the open word ends.
