@@ -10,6 +10,7 @@ import contextlib
 import glob
 import itertools
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -90,6 +91,7 @@ def find_inputs(
             found.setdefault(where, recording)
     by_id: dict[str, Input] = {}
     for recording in found.values():
+        check_id(recording)
         if (other := by_id.setdefault(recording.id, recording)) is not recording:
             raise UserError(
                 f"{other.source} and {recording.source} would both be written as {recording.id!r}; "
@@ -98,6 +100,18 @@ def find_inputs(
     if not by_id:
         raise UserError("inputs=[] names nothing; give files, folders, globs, lists, addresses or - (standard input).")
     return list(by_id.values())
+
+
+def check_id(item: Input) -> None:
+    """Raise UserError where the id of an input, as an address or an archive gives it, would leave the output folder.
+
+    >>> check_id(Input("talks/a", "s3://bucket/talks/a.wav"))
+    """
+    parts = re.split(r"[/\\]", item.id)
+    if "\0" in item.id or ".." in parts or parts[0] in ("", "~") or re.match(r"[A-Za-z]:([/\\]|$)", item.id):
+        raise UserError(
+            f"{item.source!r} would be written as {item.id!r}, outside the output folder; leave it out, or rename it."
+        )
 
 
 def _find(name: str, spool: Path | None, stdin: BinaryIO | None) -> Iterable[Input]:

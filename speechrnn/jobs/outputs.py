@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import temporary_stem, unsynced
+from speechrnn.core.files import check_inside, temporary_stem, unsynced
 from speechrnn.evaluation.hypotheses import HYPOTHESES
 from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.rows import HypothesisRows
@@ -103,6 +103,11 @@ class Outputs:
             UserError: no file can be written any more.
         """
         try:
+            for path in self.paths(id):
+                check_inside(path, self.folder)
+        except UserError as error:
+            return str(error)
+        try:
             with unsynced():
                 for writer, path in zip(self.writers, self.paths(id), strict=True):
                     write_transcript(writer, transcript, path)
@@ -117,7 +122,7 @@ class Outputs:
         """Remove the files of ids that are known to be the job's own."""
         for id in ids:
             for path in self.paths(id):
-                if path.is_file():
+                if path.is_file() and path.parent.resolve().is_relative_to(self.folder.resolve()):
                     path.unlink()
 
     def finish(self, record: TranscriptionRecord) -> None:

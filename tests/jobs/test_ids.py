@@ -1,0 +1,50 @@
+"""Ids of inputs stay in the output folder, whatever an address, an archive or a link says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from speechrnn.core.errors import UserError
+from speechrnn.jobs.inputs import Input, check_id, find_inputs
+from speechrnn.jobs.outputs import Outputs
+from speechrnn.transcription.transcript import Transcript
+from speechrnn.transcription.writers import find_writers
+
+
+@pytest.mark.parametrize("id", ["../a", "a/../../b", "/etc/a", "..\\a", "C:\\a", "c:/a", "\\a", "", "..", "a\0b"])
+def test_an_id_that_leaves_the_folder_is_refused(id: str) -> None:
+    with pytest.raises(UserError, match="outside the output folder"):
+        check_id(Input(id, "s3://bucket/a.wav"))
+
+
+@pytest.mark.parametrize("id", ["a", "a/b", "a..b", "...", "talk: part 2", "ab:c"])
+def test_other_ids_are_taken(id: str) -> None:
+    check_id(Input(id, "s3://bucket/a.wav"))
+
+
+@pytest.mark.parametrize("name", ["%2e%2e", "https://one.org/%2e%2e/%2e%2e/a.wav\nhttps://two.org/b.wav"])
+def test_quoted_dots_of_an_address_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "a.lst").write_text(
+        name if "://" in name else f"https://one.org/a/{name}/{name}/{name}/b.wav\nhttps://c.org/d.wav"
+    )
+    with pytest.raises(UserError, match="outside the output folder"):
+        find_inputs(tmp_path / "a.lst")
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_nothing_is_written_or_removed_outside_the_folder(tmp_path: Path, link: bool) -> None:
+    folder, outside = tmp_path / "out", tmp_path / "outside"
+    folder.mkdir()
+    outside.mkdir()
+    (outside / "old.txt").write_text("stays")
+    if link:
+        (folder / "link").symlink_to(outside)
+    prefix = "link" if link else "../outside"
+    outputs = Outputs(folder, find_writers(["txt"]))
+    transcript = Transcript("a.wav", 1.0, "", 1.0, (), (), "model", "greedy")
+    reason = outputs.write(f"{prefix}/new", transcript)
+    outputs.remove([f"{prefix}/old"])
+    assert reason is not None and "outside the output folder" in reason
+    assert [path.name for path in outside.iterdir()] == ["old.txt"]
