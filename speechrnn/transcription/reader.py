@@ -14,7 +14,7 @@ import torch
 from speechrnn.audio import MIN_SECONDS, AudioError, TruncatedAudioError, audio_blocks
 from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
 from speechrnn.audio.vad import SpeechDetector
-from speechrnn.core.errors import UserError
+from speechrnn.core.failures import describe_error, ends_job
 from speechrnn.transcription.transcript import Failure
 
 CLIP_BATCH_SECONDS = 240.0  # audio of short clips that goes through the speech detector together
@@ -210,8 +210,12 @@ class Reader:
                 )
                 self._put_windows(recording, windows)
                 return
-        except UserError as error:
-            self.put(UnreadableRecording(number, Failure(name, str(error))))
+        except ClosedError:
+            raise
+        except Exception as error:
+            if ends_job(error):
+                raise
+            self.put(UnreadableRecording(number, Failure(name, describe_error(name, error))))
             return
         self._clips.append((recording, first))
         self._clip_seconds += len(first) / self.sampling_rate

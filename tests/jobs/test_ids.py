@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,11 @@ def test_nothing_is_written_or_removed_outside_the_folder(tmp_path: Path, link: 
     outputs.remove([f"{prefix}/old"])
     assert reason is not None and "outside the output folder" in reason
     assert [path.name for path in outside.iterdir()] == ["old.txt"]
+
+
+def test_a_member_of_an_archive_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "slip.zip", "w") as archive:
+        archive.writestr("../../../outside/a.wav", b"")
+        archive.writestr("ok/a.wav", b"")
+    with pytest.raises(UserError, match="outside the output folder"):
+        find_inputs(f"zip://::{tmp_path}/slip.zip")
