@@ -25,7 +25,7 @@ from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import Tokenizer, TokenizerOptions, build_tokenizer, tokenizer_from_json
 
 _LOG = logging.getLogger(__name__)
-_VERSION = 1  # of the prepared folder; raised when the same text would give other tokens
+_VERSION = 2  # of the prepared folder; raised when the same text would give other tokens
 _NAMES = {"train": "training", "valid": "validation", "test": "test"}
 _SAMPLE = 20_000_000  # characters that subwords are learnt from; sentencepiece holds about 20 bytes for each
 

@@ -5,14 +5,12 @@ The text is licensed by the Linguistic Data Consortium (LDC99T42), so that it ca
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.texts import SPLITS, Part, TextOptions
 from speechrnn.data.texts.layout import locate
-from speechrnn.data.texts.reader import Line, read_lines
+from speechrnn.data.texts.reader import read_lines
 
 LAYOUT = "ptb.train.txt, ptb.valid.txt and ptb.test.txt, the word files of Mikolov's simple-examples"
 HOW_TO_GET = (
@@ -22,7 +20,7 @@ HOW_TO_GET = (
 
 
 def parts(options: TextOptions) -> dict[str, Part]:
-    """Mikolov's parts, a sentence a line; the spaces at both ends of a line are no part of the text.
+    """Mikolov's parts, a sentence a line, with the spaces at both ends that the files have.
 
     Raises:
         UserError: the root does not hold the files, or `documents` is asked for: the files do not part the articles.
@@ -34,9 +32,6 @@ def parts(options: TextOptions) -> dict[str, Part]:
     names = tuple(f"ptb.{split}.txt" for split in SPLITS)
     files = locate(options, (names,), inside=("data", "simple-examples/data"))
     return {
-        split: Part((path,), partial(_lines, path, options.errors)) for split, path in zip(SPLITS, files, strict=True)
+        split: Part((path,), partial(read_lines, path, options.errors))
+        for split, path in zip(SPLITS, files, strict=True)
     }
-
-
-def _lines(path: Path, errors: str) -> Iterator[Line]:
-    return (line._replace(text=line.text.strip()) for line in read_lines(path, errors))

@@ -39,7 +39,7 @@ def missing_files(root: Path) -> list[RemoteFile]:
 def parts(options: TextOptions) -> dict[str, Part]:
     """Return the published parts. With `documents`, each article is a document: from its title, ` = Title = `, on.
 
-    The spaces at both ends of a line are no part of the text; a blank line is an empty one.
+    Lines are as in the files, with the spaces at both ends, so that figures per character are those of the file.
 
     Raises:
         UserError: the root does not hold the files.
@@ -52,7 +52,7 @@ def parts(options: TextOptions) -> dict[str, Part]:
 
 
 def _lines(path: Path, errors: str, documents: bool) -> Iterator[Line]:
-    lines = (line._replace(text=line.text.strip()) for line in read_lines(path, errors))
+    lines = read_lines(path, errors)
     return _by_titles(lines) if documents else lines
 
 
@@ -61,6 +61,8 @@ def _by_titles(lines: Iterator[Line]) -> Iterator[Line]:
     held = next(lines, None)
     while held is not None:
         after = next(lines, None)
-        title = not before.text and (after is None or not after.text) and _TITLE.match(held.text)
+        title = (
+            not before.text.strip() and (after is None or not after.text.strip()) and _TITLE.match(held.text.strip())
+        )
         yield held._replace(document=True) if title else held
         before, held = held, after

@@ -96,7 +96,8 @@ class TestWikiText2:
         article = " \n = One = \n \n Text = 1 \n \n = = Part = = \n \n = One = \n more \n \n = Two = \n \n text \n"
         for split in ("train", "valid", "test"):
             write(f"wiki.{split}.tokens", article)
-        lines = ["", "|= One =", "", "Text = 1", "", "= = Part = =", "", "= One =", "more", "", "|= Two =", "", "text"]
+        lines = [" ", "| = One = ", " ", " Text = 1 ", " ", " = = Part = = ", " ", " = One = ", " more ", " "]
+        lines += ["| = Two = ", " ", " text "]
         assert read(tmp_path, "wikitext2", documents=True) == dict.fromkeys(("train", "valid", "test"), lines)
         plain = [line.lstrip("|") for line in lines]
         assert read(tmp_path, "wikitext2")["test"] == plain
@@ -106,7 +107,7 @@ class TestWikiText2:
             write(f"examples/{split}.txt", f" {split} \n")
             write(f"unpacked/wikitext-2/wiki.{split}.tokens", f" {split} \n")
         for folder in ("examples", "unpacked"):
-            assert read(tmp_path / folder, "wikitext2") == {s: [s] for s in ("train", "valid", "test")}
+            assert read(tmp_path / folder, "wikitext2") == {s: [f" {s} "] for s in ("train", "valid", "test")}
 
     def test_the_published_counts(self, shared: Path, tmp_path: Path, as_it_is: NormalisationOptions) -> None:
         options = text_options({"name": "wikitext2", "root": shared / "wikitext-2", "documents": True})
@@ -123,6 +124,8 @@ class TestWikiText2:
         text = TokenFile.open(prepared.test)
         assert len(text) == 245_569
         assert (text.tokens == 0).sum() == splits["test"]["lines"] == 4_358
+        # Bits per character are those that `evaluate` gives for the file: every character counts.
+        assert text.characters == len((shared / "wikitext-2" / "wiki.test.tokens").read_text(encoding="utf-8"))
         # The words are those of the file, in order, and each article begins with its title.
         words = (shared / "wikitext-2" / "wiki.test.tokens").read_text(encoding="utf-8")
         assert prepared.tokenizer.decode(text.tokens[text.tokens > 0].tolist()).split() == words.split()
@@ -200,9 +203,9 @@ class TestPennTreebank:
         write("data/ptb.valid.txt", " aer \n")
         write("data/ptb.test.txt", " N years \n")
         assert read(tmp_path, "ptb") == {
-            "train": ["aer banknote <unk> N", "aer N"],
-            "valid": ["aer"],
-            "test": ["N years"],
+            "train": [" aer banknote <unk> N ", " aer N "],
+            "valid": [" aer "],
+            "test": [" N years "],
         }
         prepared = prepare_text(
             text_options({"name": "ptb", "root": tmp_path}), TokenizerOptions("word"), as_it_is, tmp_path / "prepared"
