@@ -4,8 +4,9 @@
 >>> samples, sampling_rate = load_audio("talk.mp3", 16000)  # doctest: +SKIP
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
+
+from speechrnn.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from speechrnn.audio.augmentation import SpecAugment, SpecAugmentOptions, WaveformAugment, WaveformOptions
@@ -45,14 +46,7 @@ else:
         "vad": ("SpeechDetector", "build_detector"),
     }
 
-    def __getattr__(name):
-        """Import the module of a public name when the name is first used."""
-        for module, names in _MODULES.items():
-            if name in names:
-                globals()[name] = value = getattr(import_module(f"speechrnn.audio.{module}"), name)
-                return value
-        raise AttributeError(f"module 'speechrnn.audio' has no attribute {name!r}")
-
+    __getattr__ = lazy_names(__name__, _MODULES)
 
 __all__ = [
     "AUDIO_SUFFIXES",

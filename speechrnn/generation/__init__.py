@@ -7,7 +7,9 @@ False
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from speechrnn.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from speechrnn.generation.options import GenerationOptions as GenerationOptions
@@ -19,13 +21,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Completion", "GenerationOptions", "Prompt", "Result", "TextPredictor", "Token"]
 
-_MODULES = {"GenerationOptions": "options", "TextPredictor": "predictor"}
+_MODULES = {
+    "options": ("GenerationOptions",),
+    "predictor": ("TextPredictor",),
+    "results": ("Completion", "Prompt", "Result", "Token"),
+}
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first used, since most of them need torch."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'results')}"), name)
+__getattr__ = lazy_names(__name__, _MODULES)

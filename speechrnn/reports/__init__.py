@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from speechrnn.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from speechrnn.reports.speech import write_report
@@ -10,15 +12,5 @@ if TYPE_CHECKING:
 
 __all__ = ["write_report", "write_text_report"]
 
-
-def __getattr__(name: str) -> Any:
-    """Import on first use: the reports need torch and matplotlib, the tutorials' templates do not."""
-    if name == "write_report":
-        from speechrnn.reports.speech import write_report
-
-        return write_report
-    if name == "write_text_report":
-        from speechrnn.reports.text import write_text_report
-
-        return write_text_report
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+# The reports need torch and matplotlib, the tutorials' templates do not.
+__getattr__ = lazy_names(__name__, {"speech": ["write_report"], "text": ["write_text_report"]})

@@ -5,8 +5,9 @@ The names below are imported when they are first used, since torch takes seconds
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from speechrnn.core.lazy import lazy_names
 
 if TYPE_CHECKING:
     from speechrnn.transcription.options import TranscriptionOptions
@@ -26,10 +27,4 @@ _MODULES = {
     ),
 }
 
-
-def __getattr__(name: str) -> Any:
-    """Import the module of a public name on first use (PEP 562)."""
-    for module, names in _MODULES.items():
-        if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__ = lazy_names(__name__, _MODULES)
