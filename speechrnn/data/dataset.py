@@ -154,10 +154,10 @@ class Utterances(Dataset[Batch]):
 
     def __getitem__(self, request: tuple[int, Sequence[Example]]) -> Batch:
         epoch, requested = request
-        utterances, heard = load_all(requested, lambda utterance: self.waveform(utterance, epoch))
-        if not heard:
+        utterances, sounds = load_all(requested, lambda utterance: self.waveform(utterance, epoch))
+        if not sounds:
             raise AudioError(f"No file of a batch can be read, {requested[0].audio} among them; repair the corpus.")
-        waveforms, lengths = pad([sound.samples for sound in heard])
+        waveforms, lengths = pad([sound.samples for sound in sounds])
         labels = [self.tokenizer.encode(utterance.text) for utterance in utterances]
         return Batch(
             ids=tuple(utterance.id for utterance in utterances),
@@ -166,7 +166,7 @@ class Utterances(Dataset[Batch]):
             lengths=lengths,
             labels=torch.tensor([label for row in labels for label in row], dtype=torch.long),
             label_lengths=torch.tensor([len(row) for row in labels]),
-            spoken=torch.tensor([[sound.start, sound.end] for sound in heard]),
+            spoken=torch.tensor([[sound.start, sound.end] for sound in sounds]),
         )
 
     def plain(self) -> Utterances:
