@@ -71,10 +71,18 @@ def audio_files(folder: Path) -> dict[str, Path]:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """Return all files below `folder` at any depth, through links too, sorted; hidden ones left out."""
+    """Return all files below `folder` at any depth, through links too, sorted; hidden ones left out.
+
+    A link to a folder that holds it is not followed: it would list the same files again and again.
+    """
     found = []
-    for parent, _, names in os.walk(folder, followlinks=True):
+    above = {os.fspath(folder): {os.path.realpath(folder)}}
+    for parent, folders, names in os.walk(folder, followlinks=True):
         found += [Path(parent, name) for name in names if not name.startswith(".")]
+        held = above.pop(parent)
+        real = {name: os.path.realpath(os.path.join(parent, name)) for name in folders}  # noqa: PTH118 (many folders)
+        folders[:] = [name for name in folders if real[name] not in held]
+        above.update({os.path.join(parent, name): held | {real[name]} for name in folders})  # noqa: PTH118
     return sorted(found)
 
 

@@ -152,7 +152,7 @@ class _Reader:
         """The lines such as `ngram 2=1234`, and the line after them."""
         counts: list[int] = []
         while (line := self.line()).startswith(b"ngram"):
-            found = re.fullmatch(rb"ngram\s+(\d+)\s*=\s*(\d+)", line)
+            found = re.fullmatch(rb"ngram\s+(\d{1,3})\s*=\s*(\d{1,18})", line)
             if not found or int(found[1]) != len(counts) + 1:
                 self.fail(f"'ngram {len(counts) + 1}=NUMBER' should stand here, not {_shown(line)}")
             counts.append(int(found[2]))

@@ -109,3 +109,13 @@ def test_other_unreadable_files(tmp_path: Path) -> None:
         read_arpa(written(tmp_path, gzip.compress(SMALL.encode())[:60]))
     with pytest.raises(UserError, match="is not UTF-8"):
         read_arpa(written(tmp_path, SMALL.replace("\ta", "\t\xe4").replace(" a", " \xe4").encode("latin-1")))
+
+
+@pytest.mark.parametrize("count", ["9" * 19, "1" * 4400, "9" * 100_000])
+def test_a_count_of_too_many_digits_is_one_sentence(tmp_path: Path, count: str) -> None:
+    """Python refuses to read numbers of more than 4,300 digits, with an error of its own."""
+    path = tmp_path / "a.arpa"
+    path.write_text(SMALL.replace("ngram 2=4", f"ngram 2={count}"))
+    with pytest.raises(UserError, match=r"a\.arpa, line 4: 'ngram 2=NUMBER' should stand here") as error:
+        read_arpa(path)
+    assert len(str(error.value)) < 300
