@@ -48,7 +48,7 @@ def stamp(path: Path) -> Stamp | None:
     """Size and time of change; None where nothing is."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: NUL in the name
         return None
     return status.st_size, status.st_mtime_ns
 
@@ -142,7 +142,7 @@ def _judge(
     seen.add(key)
     rest = info.duration - utterance.start
     duration = rest if utterance.duration is None else utterance.duration
-    if rest <= 0 or duration > rest + _TOLERANCE or (utterance.channel or 0) >= info.channels:
+    if rest <= 0 or duration <= 0 or duration > rest + _TOLERANCE or (utterance.channel or 0) >= info.channels:
         return Rejected(
             utterance,
             OUTSIDE,

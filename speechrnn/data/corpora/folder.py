@@ -7,7 +7,7 @@ from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import SPLITS, Utterance
-from speechrnn.data.corpora.layout import audio_files, existing_root, files_below, read_lines, wrong_root
+from speechrnn.data.corpora.layout import audio_files, compose, existing_root, files_below, read_lines, wrong_root
 
 LAYOUT = "audio files, each beside a text file of the same name (talk.wav and talk.txt), at any depth"
 
@@ -43,7 +43,7 @@ def utterances(
 def _split(base: Path, text_suffix: str, speaker_from_folder: bool | None) -> list[Utterance]:
     audio = audio_files(base)
     texts = {
-        path.relative_to(base).as_posix()[: -len(text_suffix)]: path
+        compose(path.relative_to(base).as_posix()[: -len(text_suffix)]): path
         for path in files_below(base)
         if path.name.endswith(text_suffix)
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import os
+import unicodedata
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -66,17 +68,48 @@ def audio_files(folder: Path) -> dict[str, Path]:
     files: dict[str, Path] = {}
     for path in files_below(folder):
         if path.suffix.lower() in AUDIO_SUFFIXES:
-            files.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
+            files.setdefault(compose(path.relative_to(folder).with_suffix("").as_posix()), path)
     return files
+
+
+def compose(name: str) -> str:
+    """Return a name in Unicode's composed form: macOS and archives made there write accents as letters of their own.
+
+    >>> compose("cafe\\N{COMBINING ACUTE ACCENT}") == "caf\\N{LATIN SMALL LETTER E WITH ACUTE}"
+    True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def find_file(path: Path) -> Path | None:
+    """Return the file that `path` names, in whatever Unicode form its name and its folders' are; None without one."""
+    try:
+        if path.is_file():
+            return path
+        if str(path).isascii():
+            return None
+        found = Path(path.anchor)
+        for part in path.parts[1 if path.anchor else 0 :]:
+            if not (found / part).exists():
+                names = sorted(entry.name for entry in found.iterdir() if compose(entry.name) == compose(part))
+                if not names:
+                    return None
+                part = names[0]
+            found = found / part
+        return found if found.is_file() else None
+    except (OSError, ValueError):  # a name that is too long, holds NUL, or is no Unicode text
+        return None
 
 
 def files_below(folder: Path) -> list[Path]:
     """Return all files below `folder` at any depth, through links too, sorted; hidden ones left out.
 
-    A link to a folder that holds it is not followed: it would list the same files again and again.
+    A link to a folder that holds it is not followed: it would list the same files again and again, and through a folder
+    above `folder` those of other parts too.
     """
     found = []
-    above = {os.fspath(folder): {os.path.realpath(folder)}}
+    base = Path(os.path.realpath(folder))
+    above = {os.fspath(folder): {os.fspath(base), *map(os.fspath, base.parents)}}
     for parent, folders, names in os.walk(folder, followlinks=True):
         found += [Path(parent, name) for name in names if not name.startswith(".")]
         held = above.pop(parent)
@@ -97,37 +130,46 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     try:
         with opener(path, "rt", encoding="utf-8-sig", newline="\n") as file:
             for number, line in enumerate(file, start=1):
+                line = line.lstrip("\ufeff")  # of a file that was appended
                 if line.strip():
                     yield number, line.rstrip("\r\n")
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check corpus.root.") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text after line {number}; convert it to UTF-8.") from None
-    except (OSError, EOFError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} cannot be read after line {number}: {error}.") from error
 
 
 def read_table(path: Path, delimiter: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
-    """(line number of its end, cells) of each row of a CSV or TSV file, the header first.
+    """Yield (line number, cells) of each row of a CSV or TSV file, the header first; a row is one line.
 
     Args:
         path: a UTF-8 file, `.gz` or plain.
         delimiter: one character.
         quoted: whether a quotation mark encloses a cell; otherwise it is text like any other.
+
+    Raises:
+        UserError: as `read_lines`, or a quotation mark that is not closed in its line.
     """
-    number = 0
+    for number, line in read_lines(path):
+        try:
+            # Line by line: one stray quotation mark would otherwise swallow the rows up to the next one.
+            (cells,) = csv.reader(
+                [line + "\n"], delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+            )
+        except (csv.Error, ValueError) as error:
+            raise UserError(
+                f"{path}, line {number}: {error}; is it a table with a {delimiter!r} between its columns?"
+            ) from None
+        if any(cell.endswith("\n") for cell in cells):
+            raise unclosed_quote(path, number)
+        yield number, cells
 
-    def lines() -> Iterator[str]:
-        nonlocal number
-        for current, line in read_lines(path):
-            number = current
-            yield line + "\n"
 
-    reader = csv.reader(lines(), delimiter=delimiter, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
-    try:
-        for cells in reader:
-            yield number, cells
-    except csv.Error as error:
-        raise UserError(
-            f"{path}, line {number}: {error}; is it a table with a {delimiter!r} between its columns?"
-        ) from None
+def unclosed_quote(path: Path, number: int) -> UserError:
+    """Return the error for a cell that begins with a quotation mark and does not end in its line."""
+    return UserError(
+        f"{path}, line {number}: a quotation mark opens a cell and does not close it in this line, so that the cell "
+        "would swallow the lines after it; close it, double it within quotes, or remove it."
+    )

@@ -7,14 +7,16 @@ manifest's folder; where nothing is there, at corpus.root or the working folder.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from speechrnn.audio import AUDIO_SUFFIXES
 from speechrnn.core.config import did_you_mean
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import SPLITS, Utterance
-from speechrnn.data.corpora.layout import read_lines, read_table
+from speechrnn.data.corpora.layout import find_file, read_lines, read_table, unclosed_quote
 
 LAYOUT = (
     "manifests with the keys or columns audio_filepath and text, and where they are known duration, offset (seconds), "
@@ -30,6 +32,7 @@ _NAMES = {
     "speaker": ("speaker", "speaker_id", "spk_id", "client_id"),
     "id": ("id", "ID", "utt_id"),
 }
+_LONGEST_NAME = 255  # characters of a file's name on the usual file systems
 
 
 def utterances(
@@ -88,13 +91,20 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
                 f"{path}, line {number} is no JSON ({error.msg} at column {error.colno}); each line must be one "
                 'object, as in {"audio_filepath": "a.wav", "duration": 1.5, "text": "hello"}.'
             ) from None
+        except RecursionError:
+            raise UserError(f"{path}, line {number} is nested too deep; each line must be one flat object.") from None
+        except ValueError:  # Python refuses whole numbers of more than 4,300 digits
+            raise UserError(f"{path}, line {number} holds a number of thousands of digits; correct the line.") from None
         if not isinstance(row, dict):
             raise UserError(f"{path}, line {number} must be a JSON object, not {line[:60]!r}.")
         yield number, row
 
 
 def _table(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    rows = read_table(path, delimiter, quoted=True)
+    # Quotation marks in TSV are text, apart from those that csv writers put around a whole cell.
+    rows = read_table(path, delimiter, quoted=delimiter == ",")
+    if delimiter == "\t":
+        rows = ((number, [_unquoted(cell, path, number) for cell in cells]) for number, cells in rows)
     header = [name.strip() for name in next(rows, (1, []))[1]]
     for key in ("audio_filepath", "text"):
         if not any(name in header for name in _NAMES[key]):
@@ -107,20 +117,28 @@ def _table(path: Path, delimiter: str) -> Iterator[tuple[int, Mapping[str, Any]]
         yield number, dict(zip(header, cells, strict=True))
 
 
+def _unquoted(cell: str, path: Path, number: int) -> str:
+    if not cell.startswith('"'):
+        return cell
+    if cell.count('"') % 2:
+        raise unclosed_quote(path, number)
+    inside = cell[1:-1].replace('""', "")
+    return cell[1:-1].replace('""', '"') if cell.endswith('"') and '"' not in inside else cell
+
+
 def _row(row: Mapping[str, Any], where: str, folder: Path, root: Path | None) -> Utterance:
     audio = _value(row, "audio_filepath", where)
     text = _value(row, "text", where)
-    if not isinstance(audio, str) or not audio:
-        raise UserError(f"{where}: audio_filepath must be the path of a file, not {audio!r}.")
     if not isinstance(text, str):
-        raise UserError(f"{where}: text must be a string, not {text!r}.")
-    speaker = _optional(row, "speaker")
-    name = _optional(row, "id")
+        raise UserError(f"{where}: text must be a string, not {_shown(text)}.")
+    path = _audio_path(audio, folder, root, where)
+    if Path(text).suffix.lower() in AUDIO_SUFFIXES and path.suffix.lower() not in AUDIO_SUFFIXES:
+        raise UserError(f"{where}: the text is {_shown(text)}; are the columns audio_filepath and text swapped?")
     return Utterance(
-        id=str(name) if name is not None else Path(audio).stem,
-        audio=_audio_path(audio, folder, root),
-        text=text,
-        speaker=None if speaker is None else str(speaker),
+        id=_string(row, "id", where) or path.stem,
+        audio=path,
+        text=_unicode(text, "text", where),
+        speaker=_string(row, "speaker", where),
         start=_seconds(row, "offset", where) or 0.0,
         duration=_seconds(row, "duration", where),
     )
@@ -135,24 +153,40 @@ def _cut(cut: Mapping[str, Any], where: str, folder: Path, root: Path | None) ->
         sources = cut["recording"]["sources"]
         if len(sources) != 1 or sources[0]["type"] != "file":
             raise UserError(f"{where}: the cut {cut['id']} must have its recording in one file.")
-        audio = _audio_path(sources[0]["source"], folder, root)
-        channels = cut["recording"].get("channel_ids") or sources[0]["channels"]
-        single = kind == "MonoCut" and len(channels) > 1
+        audio = _audio_path(sources[0]["source"], folder, root, where)
+        channels = list(cut["recording"].get("channel_ids") or sources[0]["channels"])
         segments = cut["supervisions"]
         for segment in segments or [{"id": cut["id"], "start": 0.0, "duration": cut["duration"]}]:
+            start, duration = float(cut["start"]) + float(segment["start"]), float(segment["duration"])
+            text, speaker = segment.get("text"), segment.get("speaker")
+            if not (math.isfinite(start) and math.isfinite(duration)):
+                raise ValueError(f"start {start:g} s, duration {duration:g} s")
+            if not (text is None or isinstance(text, str)):
+                raise ValueError(f"text {_shown(text)}")
             yield Utterance(
                 # A cut of one utterance keeps its id; the segment's own is that of the whole recording at times.
-                id=str(cut["id"] if len(segments) < 2 else segment["id"]),
+                id=_unicode(str(cut["id"] if len(segments) < 2 else segment["id"]), "id", where),
                 audio=audio,
-                text=segment.get("text"),
-                speaker=segment.get("speaker"),
-                start=max(0.0, float(cut["start"]) + float(segment["start"])),
-                duration=float(segment["duration"]),
-                channel=channels.index(cut["channel"]) if single else None,
+                text=None if text is None else _unicode(text, "text", where),
+                speaker=None if speaker is None else _unicode(str(speaker), "speaker", where),
+                start=max(0.0, start),
+                duration=duration,
+                channel=_channel(cut["channel"] if kind == "MonoCut" else segment.get("channel"), channels),
             )
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        missing = f"has no key {error}" if isinstance(error, KeyError) else f"is damaged ({error})"
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        missing = f"has no key {error}" if isinstance(error, KeyError) else f"is damaged ({_short(str(error))})"
         raise UserError(f"{where}: the lhotse cut {missing}; write it with CutSet.to_file.") from error
+
+
+def _channel(named: int | list[int] | None, channels: list[int]) -> int | None:
+    """Return the place of the channel that a supervision names; None where it names all: they are mixed."""
+    numbers = channels if named is None else [named] if isinstance(named, int) else list(named)
+    places = [channels.index(number) for number in numbers]
+    if len(places) == 1 and len(channels) > 1:
+        return places[0]
+    if len(places) != len(channels):
+        raise ValueError(f"channels {numbers} of {channels}: name one or all")
+    return None
 
 
 def _optional(row: Mapping[str, Any], key: str) -> Any:
@@ -166,7 +200,9 @@ def _value(row: Mapping[str, Any], key: str, where: str) -> Any:
     for name in _NAMES[key]:
         if name in row:
             return row[name]
-    raise UserError(f"{where}: the key {key} is missing among {', '.join(row) or 'no keys'}{did_you_mean(key, row)}")
+    raise UserError(
+        f"{where}: the key {key} is missing among {_short(', '.join(row)) or 'no keys'}{did_you_mean(key, row)}"
+    )
 
 
 def _seconds(row: Mapping[str, Any], key: str, where: str) -> float | None:
@@ -174,16 +210,47 @@ def _seconds(row: Mapping[str, Any], key: str, where: str) -> float | None:
     if value is None:
         return None
     try:
-        seconds = float(value)
-    except (TypeError, ValueError):
+        seconds = -1.0 if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         seconds = -1.0
     if not 0 <= seconds < float("inf"):
-        raise UserError(f"{where}: {key} must be a number of seconds, not {value!r}.")
+        raise UserError(f"{where}: {key} must be a number of seconds, not {_shown(value)}.")
     return seconds
 
 
-def _audio_path(name: str, folder: Path, root: Path | None) -> Path:
+def _string(row: Mapping[str, Any], key: str, where: str) -> str | None:
+    value = _optional(row, key)
+    return None if value is None else _unicode(str(value), key, where)
+
+
+def _unicode(text: str, key: str, where: str) -> str:
+    """Return `text` if it can be written to a file: JSON can spell half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(f"{where}: {key} is no Unicode text: {_shown(text)}.") from None
+    return text
+
+
+def _shown(value: object) -> str:
+    return _short(repr(value))
+
+
+def _short(text: str, most: int = 80) -> str:
+    return text if len(text) <= most else f"{text[:most]}..."
+
+
+def _audio_path(name: object, folder: Path, root: Path | None, where: str) -> Path:
     """Beside the manifest (NeMo), under the root, or from the working folder (lhotse); the first where a file is."""
-    path = Path(name).expanduser()
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise UserError(f"{where}: audio_filepath must be the path of a file, not {_shown(name)}.")
+    if max(map(len, Path(_unicode(name, "audio_filepath", where)).parts), default=0) > _LONGEST_NAME:
+        raise UserError(f"{where}: audio_filepath is no name of a file but {_shown(name)}; are the columns swapped?")
+    path = Path(name)
+    if name.startswith("~") and find_file(folder / path) is None:
+        try:
+            path = path.expanduser()
+        except RuntimeError:
+            raise UserError(f"{where}: there is no user {path.parts[0]} for the audio file {_shown(name)}.") from None
     candidates = [folder / path, (root or folder) / path, path]
-    return next((candidate for candidate in candidates if candidate.is_file()), candidates[0])
+    return next((found for candidate in candidates if (found := find_file(candidate)) is not None), candidates[0])

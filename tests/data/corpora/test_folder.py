@@ -111,3 +111,10 @@ def test_folders_of_one_word_are_labels(tmp_path: Path, speak: Callable[..., Pat
             speak(tmp_path / word / f"{take}.wav")
             write(tmp_path / word / f"{take}.txt", word)
     assert {u.speaker for u in utterances(tmp_path)["train"]} == {None}
+
+
+def test_composed_and_decomposed_names_meet(tmp_path: Path, speak: Speak, write: Write) -> None:
+    speak(tmp_path / "cafe\u0301.wav")
+    write(tmp_path / "caf\u00e9.txt", "yes")
+    (found,) = utterances(tmp_path)["train"]
+    assert (found.text, found.audio.is_file()) == ("yes", True)

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import unicodedata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from helpers.corpora import ReadCuts, Speak, Write
@@ -133,3 +134,113 @@ def test_audio_is_found_beside_the_manifest_then_under_the_root(tmp_path: Path, 
     assert utterances(tmp_path, train=["lists/train.jsonl"])["train"][0].audio == tmp_path / "b.wav"
     speak(tmp_path / "lists/b.wav")
     assert utterances(tmp_path, train=["lists/train.jsonl"])["train"][0].audio == tmp_path / "lists/b.wav"
+
+
+DIGITS = "1" * 400
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[" * 50_000, "nested too deep"),
+        ('{"audio_filepath": "a.wav", "text": ' + '{"a":' * 50_000, "nested too deep"),
+        (
+            '{"audio_filepath": "a.wav", "text": "x", "offset": ' + "1" * 5_000 + "}",
+            "(thousands of digits|number of sec)",
+        ),
+        (f'{{"audio_filepath": "a.wav", "text": "x", "offset": {DIGITS}}}', "offset must be a number of seconds"),
+        (f'{{"audio_filepath": "a.wav", "text": "x", "duration": -{DIGITS}}}', "duration must be a number of seconds"),
+        (json.dumps({**GOOD, "duration": True}), "duration must be a number of seconds"),
+        (json.dumps({**GOOD, "duration": float("nan")}), "duration must be a number of seconds"),
+        (json.dumps({**GOOD, "audio_filepath": "~nosuchuser/a.wav"}), "there is no user ~nosuchuser"),
+        (json.dumps({**GOOD, "audio_filepath": "a\0.wav"}), "audio_filepath must be the path of a file"),
+        (json.dumps({**GOOD, "audio_filepath": "\ud800.wav"}), "audio_filepath is no Unicode text"),
+        (json.dumps({**GOOD, "text": "\ud800"}), "text is no Unicode text"),
+        (json.dumps({**GOOD, "audio_filepath": "b" * 300}), "are the columns swapped"),
+        (json.dumps({"audio_filepath": "HELLO", "text": "a.wav"}), "are the columns audio_filepath and text swapped"),
+    ],
+)
+def test_hostile_lines_are_one_short_sentence(tmp_path: Path, write: Write, line: str, message: str) -> None:
+    write(tmp_path / "train.jsonl", json.dumps(GOOD) + "\n" + line + "\n")
+    with pytest.raises(UserError, match=rf"train\.jsonl, line 2.*{message}") as error:
+        utterances(tmp_path, train=["train.jsonl"])
+    assert len(str(error.value)) < 500
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_a_quotation_mark_that_is_not_closed_names_its_line(tmp_path: Path, write: Write, suffix: str) -> None:
+    delimiter = "," if suffix == ".csv" else "\t"
+    rows = [["audio_filepath", "text"], ["a.wav", "yes"], ["b.wav", '"hello'], ["c.wav", 'you"']]
+    write(tmp_path / f"t{suffix}", "\n".join(map(delimiter.join, rows)) + "\n")
+    with pytest.raises(UserError, match=rf"t{suffix}, line 3: a quotation mark opens a cell"):
+        utterances(tmp_path, train=[f"t{suffix}"])
+
+
+def test_quotation_marks_in_tsv_are_text(tmp_path: Path, write: Write) -> None:
+    texts = ['"Hello," she said', 'the 5" disk', '"Yes" or "no"']
+    write(tmp_path / "t.tsv", "audio_filepath\ttext\n" + "".join(f"a.wav\t{text}\n" for text in texts))
+    assert [utterance.text for utterance in utterances(tmp_path, train=["t.tsv"])["train"]] == texts
+
+
+@pytest.mark.parametrize("damage", [(-6, 0xFF), (20, 0xFF), (0, 0x00)])
+def test_damaged_gzip(tmp_path: Path, damage: tuple[int, int]) -> None:
+    rows = "".join(json.dumps({**GOOD, "text": f"text {number * 7919}"}) + "\n" for number in range(200))
+    data = bytearray(gzip.compress(rows.encode()))
+    data[damage[0]] ^= damage[1] or 0x55
+    (tmp_path / "t.jsonl.gz").write_bytes(data)
+    with pytest.raises(UserError, match=r"t\.jsonl\.gz"):
+        utterances(tmp_path, train=["t.jsonl.gz"])
+
+
+def test_byte_order_marks_are_no_text(tmp_path: Path, write: Write) -> None:
+    write(tmp_path / "t.jsonl", "\ufeff" + json.dumps(GOOD) + "\r\n\ufeff" + json.dumps(GOOD) + "\r\n")
+    assert [utterance.text for utterance in utterances(tmp_path, train=["t.jsonl"])["train"]] == ["a", "a"]
+
+
+@pytest.mark.parametrize(("written", "stored"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_composed_and_decomposed_names_meet(
+    tmp_path: Path, speak: Speak, write: Write, written: Literal["NFC", "NFD"], stored: Literal["NFC", "NFD"]
+) -> None:
+    name = "z\u00fcrich/caf\u00e9.wav"
+    path = speak(tmp_path / unicodedata.normalize(stored, name))
+    row = {**GOOD, "audio_filepath": unicodedata.normalize(written, name)}
+    write(tmp_path / "t.jsonl", json.dumps(row, ensure_ascii=False))
+    assert utterances(tmp_path, train=["t.jsonl"])["train"][0].audio.samefile(path)
+
+
+def multicut(channels: list[object], start: float = 0.0) -> str:
+    supervisions = [
+        {"id": f"s{number}", "start": start, "duration": 1.0, "text": f"word {number}", "channel": channel}
+        for number, channel in enumerate(channels)
+    ]
+    source = {"type": "file", "source": "call.wav", "channels": [0, 1]}
+    recording = {"id": "call", "channel_ids": [0, 1], "sources": [source]}
+    cut = {"type": "MultiCut", "id": "call", "start": 0.0, "duration": 2.0, "channel": [0, 1]}
+    return json.dumps({**cut, "supervisions": supervisions, "recording": recording})
+
+
+def test_a_multicut_has_the_channels_of_its_supervisions(tmp_path: Path, speak: Speak, write: Write) -> None:
+    speak(tmp_path / "call.wav", seconds=2, channels=2)
+    write(tmp_path / "cuts.jsonl", multicut([0, [1], [0, 1]]))
+    found = utterances(tmp_path, train=["cuts.jsonl"])["train"]
+    assert [utterance.channel for utterance in found] == [0, 1, None]
+    options = corpus_options({"name": "manifest", "root": tmp_path, "dev_fraction": 0, "train": ["cuts.jsonl"]})
+    assert prepare(options, tmp_path / "prepared").summary["splits"]["train"]["utterances"] == 3
+
+
+@pytest.mark.parametrize("line", [multicut([7]), multicut([0], start=float("inf")), multicut(["left"])])
+def test_a_damaged_cut_names_its_line(tmp_path: Path, write: Write, line: str) -> None:
+    write(tmp_path / "cuts.jsonl", line)
+    with pytest.raises(UserError, match=r"cuts\.jsonl, line 1: the lhotse cut is damaged"):
+        utterances(tmp_path, train=["cuts.jsonl"])
+
+
+def test_parts_beyond_the_audio_are_left_out_alone(tmp_path: Path, speak: Speak, write: Write) -> None:
+    speak(tmp_path / "a.wav", seconds=1.0)
+    rows = [GOOD, {**GOOD, "offset": 1e300}, {**GOOD, "offset": 0.2, "duration": 0.0}, {**GOOD, "duration": 1e9}]
+    write(tmp_path / "t.jsonl", "\n".join(map(json.dumps, rows)))
+    options = corpus_options(
+        {"name": "manifest", "root": tmp_path, "dev_fraction": 0, "min_seconds": 0, "train": ["t.jsonl"]}
+    )
+    train = prepare(options, tmp_path / "prepared").summary["splits"]["train"]
+    assert (train["utterances"], train["rejected"]["count"]) == (1, 3)
