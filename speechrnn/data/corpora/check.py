@@ -53,6 +53,15 @@ def stamp(path: Path) -> Stamp | None:
     return status.st_size, status.st_mtime_ns
 
 
+def escape(text: str) -> str:
+    """Return a text that can be written to a file: bytes of a file's name that are no UTF-8 as escapes.
+
+    >>> escape("caf\\udce9.wav")
+    'caf\\\\udce9.wav'
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def check(
     split: str,
     utterances: Sequence[Utterance],
@@ -129,6 +138,8 @@ def _judge(
 ) -> Accepted | Rejected:
     if info is None:
         return Rejected(utterance, MISSING_AUDIO)
+    if escape(str(utterance.audio)) != str(utterance.audio):
+        return Rejected(utterance, UNREADABLE, "its name is no UTF-8; rename the file")
     if utterance.text is None:
         return Rejected(utterance, NO_TRANSCRIPT)
     text = normalise(utterance.text, normalisation)

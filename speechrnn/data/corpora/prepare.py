@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.data.corpora import SPLITS, CorpusOptions, Utterance, corpus_module
-from speechrnn.data.corpora.check import Accepted, Rejected, Stamp, check, stamp
+from speechrnn.data.corpora.check import Accepted, Rejected, Stamp, check, escape, stamp
 from speechrnn.data.corpora.download import fetch
 from speechrnn.data.corpora.holdout import hold_out
 from speechrnn.data.sources import clear
@@ -231,7 +231,12 @@ def _split_summary(accepted: list[Accepted], rejected: list[Rejected]) -> dict[s
             "count": len(rejected),
             "reasons": dict(Counter(item.reason for item in rejected).most_common()),
             "utterances": [
-                {"id": r.utterance.id, "audio": str(r.utterance.audio), "reason": r.reason, "detail": r.detail}
+                {
+                    "id": escape(r.utterance.id),
+                    "audio": escape(str(r.utterance.audio)),
+                    "reason": r.reason,
+                    "detail": escape(r.detail),
+                }
                 for r in rejected
             ],
         },

@@ -241,3 +241,16 @@ def test_what_cannot_be_downloaded_says_so(tmp_path: Path) -> None:
 def test_an_output_folder_that_cannot_be_written(corpus: Path, tmp_path: Path, write: Write) -> None:
     with pytest.raises(UserError, match="Cannot write"):
         prepare(options(corpus), write(tmp_path / "file", "") / "out")
+
+
+def test_a_name_that_is_no_utf8_is_left_out_alone(tmp_path: Path, speak: Speak, write: Write) -> None:
+    for name in ("good", "caf\udce9"):
+        try:
+            speak(tmp_path / "a.wav").rename(tmp_path / f"corpus-{name}.wav")
+        except OSError:
+            pytest.skip("this file system takes UTF-8 names only")
+        write(tmp_path / f"corpus-{name}.txt", "yes it is")
+    prepared = prepare(CorpusOptions("folder", tmp_path, dev_fraction=0), tmp_path / "out")
+    train = prepared.summary["splits"]["train"]
+    assert (train["utterances"], train["rejected"]["reasons"]) == (1, {"unreadable audio": 1})
+    assert json.loads((tmp_path / "out/summary.json").read_text()) == prepared.summary
