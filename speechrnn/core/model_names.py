@@ -1,0 +1,99 @@
+"""Find models by name or directory: models that come with the package or lie in the user's model folders.
+
+A model that has a name is a bundle, a folder NAME/ with the model directories `acoustic/` and `language/` (or one of
+them) and, for the beam search, an n-gram file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from speechrnn.core.errors import UserError
+
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+VARIABLE = "SPEECHRNN_MODELS"  # folders of bundles, separated as those of PATH
+DESCRIPTION = "model.json"  # the file that makes a folder a model directory
+KINDS = ("acoustic", "language")
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """Return the directory of a model: a model directory, a bundle, or any other directory that exists.
+
+    A directory is taken as it is. A name that is no directory with a model in it is looked up in the package's folder
+    `pretrained/`, in the folders of the environment variable SPEECHRNN_MODELS, and in
+    `~/.local/share/speechrnn/models`, in this order.
+
+    >>> find_model("english").name  # doctest: +SKIP
+    'english'
+
+    Args:
+        name_or_path: "english", "outputs/demo/acoustic", "~/models/mine".
+
+    Raises:
+        UserError: there is neither such a directory nor a model of that name; the message lists the names there are.
+    """
+    path = Path(name_or_path).expanduser()
+    exists = _is_directory(path)
+    if exists and _holds_model(path):
+        return path
+    name = str(name_or_path)
+    # A path is never looked up: `./english` is a folder here, and `../x` would leave the folders of models.
+    if name not in ("", ".", "..") and name == Path(name).name:
+        for folder in model_folders():
+            if _is_directory(folder / name) and _holds_model(folder / name):
+                return folder / name
+    if exists:  # without a model: whoever loads it says what is missing
+        return path
+    names = model_names()
+    there = f"known names: {', '.join(names)}" if names else "no model has a name on this machine"
+    raise UserError(f"There is no model directory {name_or_path} and no model of that name; {there}.")
+
+
+def find_model_directory(name_or_path: str | Path, kind: str) -> Path:
+    """Return the model directory of a kind: the directory itself, or that of the kind in a bundle.
+
+    >>> find_model_directory("english", "acoustic").name  # doctest: +SKIP
+    'acoustic'
+
+    Args:
+        name_or_path: see `find_model`.
+        kind: "acoustic" or "language".
+
+    Raises:
+        UserError: see `find_model`.
+    """
+    path = find_model(name_or_path)
+    inside = path / kind
+    return inside if not (path / DESCRIPTION).is_file() and (inside / DESCRIPTION).is_file() else path
+
+
+def model_names() -> list[str]:
+    """Return the names of all bundles in the folders of models, sorted."""
+    found: set[str] = set()
+    for folder in model_folders():
+        try:
+            found.update(path.name for path in folder.iterdir() if path.is_dir() and _holds_model(path))
+        except OSError:  # not there, or not to be read
+            continue
+    return sorted(found)
+
+
+def model_folders() -> Iterator[Path]:
+    """Yield the folders that names are looked up in, in their order; they need not exist."""
+    yield PRETRAINED
+    yield from (Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part)
+    yield Path("~/.local/share/speechrnn/models").expanduser()
+
+
+def _holds_model(path: Path) -> bool:
+    """Return whether a directory is a model directory or a bundle."""
+    return any((path / part / DESCRIPTION).is_file() for part in ("", *KINDS))
+
+
+def _is_directory(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # too long for a name, or with a zero byte
+        return False

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from speechrnn.core import model_names
+from speechrnn.core.errors import UserError
+from speechrnn.core.model_names import find_model, find_model_directory
+
+
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Package, variable and home of a test's own; the test works in an empty folder."""
+    monkeypatch.setattr(model_names, "PRETRAINED", tmp_path / "package")
+    monkeypatch.setenv("SPEECHRNN_MODELS", os.pathsep.join([str(tmp_path / "first"), "", str(tmp_path / "second")]))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+def bundle(folder: Path, *kinds: str) -> Path:
+    for kind in kinds or ("acoustic", "language"):
+        (folder / kind).mkdir(parents=True)
+        (folder / kind / "model.json").write_text("{}")
+    return folder
+
+
+def test_names_are_looked_up_in_the_package_then_the_variable_then_home(tmp_path: Path) -> None:
+    home = bundle(tmp_path / "home" / ".local" / "share" / "speechrnn" / "models" / "english")
+    assert find_model("english") == home
+    second = bundle(tmp_path / "second" / "english")
+    assert find_model("english") == second
+    first = bundle(tmp_path / "first" / "english")
+    assert find_model("english") == first
+    package = bundle(tmp_path / "package" / "english")
+    assert find_model("english") == package
+    assert find_model_directory("english", "language") == package / "language"
+
+
+def test_a_directory_with_a_model_wins_over_a_name_and_one_without_loses(tmp_path: Path) -> None:
+    package = bundle(tmp_path / "package" / "english")
+    Path("english").mkdir()  # recordings, say
+    assert find_model("english") == package
+    assert find_model("./english") == Path("english")
+    bundle(Path("english"), "acoustic")
+    assert find_model("english") == Path("english")
+    assert find_model_directory("english", "acoustic") == Path("english/acoustic")
+    assert find_model_directory("english/acoustic", "acoustic") == Path("english/acoustic")
+    assert find_model_directory("english", "language") == Path("english")  # loading it says what is missing
+
+
+def test_a_path_may_begin_at_home(tmp_path: Path) -> None:
+    mine = bundle(tmp_path / "home" / "mine")
+    assert find_model("~/mine") == mine
+    assert find_model(mine) == mine
+
+
+@pytest.mark.parametrize("name", ["klingon", "../first/english", "/nowhere/english", "a\0b", "x" * 5000])
+def test_an_unknown_name_says_which_there_are(tmp_path: Path, name: str) -> None:
+    bundle(tmp_path / "package" / "english")
+    bundle(tmp_path / "second" / "digits", "acoustic")
+    (tmp_path / "second" / "notes").mkdir()
+    with pytest.raises(UserError, match=r"no model directory .*no model of that name.* digits, english\.$"):
+        find_model(name)
+
+
+def test_without_any_named_model_the_message_says_so() -> None:
+    with pytest.raises(UserError, match=r"There is no model directory english .*no model has a name"):
+        find_model("english")
