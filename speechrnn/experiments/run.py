@@ -19,10 +19,11 @@ from speechrnn.experiments.log import start_logging
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-OURS = (
-    *("acoustic", "language", "checkpoints", "prepared", "events"),
-    *("metrics.json", "hypotheses.jsonl", "samples.jsonl", "report.html", "run.log", "ngram.arpa"),
+RESULTS = (
+    *("acoustic", "language", "checkpoints"),
+    *("metrics.json", "hypotheses.jsonl", "samples.jsonl", "report.html", "ngram.arpa"),
 )
+OURS = (*RESULTS, "prepared", "events", "run.log")
 HEADER = "# speechrnn: the configuration of this run. "  # tells a run's config.yaml from anyone else's
 
 logger = logging.getLogger("speechrnn")
@@ -51,7 +52,8 @@ class Run:
             overrides: what the user gave ("acoustic.layers=4"), which names the run; None for the command line's.
 
         Raises:
-            UserError: the folder cannot be written, is not a run's, or holds a run of another configuration.
+            UserError: the folder cannot be written, is not a run's, or holds a checkpoint, model or result of another
+                configuration.
         """
         from omegaconf import OmegaConf
 
@@ -188,10 +190,20 @@ class Run:
             raise UserError(f"{path} was not written by a run, so it is left alone: choose another output=DIR.")
         if there is not None and restart:
             self._clear()
-        elif there is not None:
+        elif there is not None and self._has_results():
             self._compare(there, config, excluded)
         with atomic_write(self.config) as file:
             file.write(f"{HEADER}Recipe: {self.recipe}\n{config}")
+
+    def _has_results(self) -> bool:
+        """Return whether there is a checkpoint, a model or a result.
+
+        A command that failed before, as with a misspelt corpus.root, does not keep the folder from the corrected one.
+        """
+        return any(
+            any(path.is_file() for path in (self.folder / name).rglob("*")) or (self.folder / name).is_file()
+            for name in RESULTS
+        )
 
     def _compare(self, there: str, config: str, excluded: frozenset[str]) -> None:
         """Raise UserError where the configuration in the folder differs in a key of the run's identity."""

@@ -75,7 +75,7 @@ def test_the_same_command_finds_its_folder_again() -> None:
 
 
 def test_another_configuration_is_refused_with_what_differs() -> None:
-    opened(name="a", lr=0.1, gone=1)
+    opened(name="a", lr=0.1, gone=1).update_metrics("acoustic", {"epochs": 1})
     sentence = refused(name="a", lr=0.2, acoustic={"layers": 4, "norm": True})
     assert "acoustic.layers was 3 and is now 4" in sentence
     assert "acoustic.norm was unset and is now true" in sentence
@@ -84,8 +84,23 @@ def test_another_configuration_is_refused_with_what_differs() -> None:
     assert "use another name=..., or restart=true" in sentence
 
 
+@pytest.mark.parametrize("result", ["acoustic/model.json", "checkpoints/language/last.ckpt", "report.html"])
+def test_a_command_that_failed_before_training_may_be_corrected(result: str) -> None:
+    run = opened(name="a", corpus={"name": "folder", "trim": 1})
+    for unfinished in (run.prepared / "summary.json", run.log_file):
+        unfinished.parent.mkdir(exist_ok=True)
+        unfinished.touch()
+    run.checkpoints.mkdir()
+    corrected = opened(name="a", corpus={"name": "folder", "trim": 2})
+    assert yaml.safe_load(corrected.config.read_text())["corpus"]["trim"] == 2
+
+    (run.folder / result).parent.mkdir(parents=True, exist_ok=True)
+    (run.folder / result).touch()
+    assert "corpus.trim was 2 and is now 3" in refused(name="a", corpus={"name": "folder", "trim": 3})
+
+
 def test_another_recipe_is_refused() -> None:
-    opened(output="here")
+    opened(output="here").update_metrics("acoustic", {"epochs": 1})
     with pytest.raises(UserError, match="a run of speech_to_text, not of text_prediction"):
         Run.open("text_prediction", OmegaConf.create({"output": "here"}), [])
 
@@ -128,6 +143,7 @@ def test_an_output_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_damaged_configuration_is_named() -> None:
     run = opened(output="here")
+    run.update_metrics("acoustic", {"epochs": 1})
     run.config.write_text(run.config.read_text().splitlines()[0] + "\na: [1\n")
     assert "config.yaml is damaged" in refused(output="here")
     opened(output="here", restart=True)
