@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from speechrnn.cli import help
 
@@ -50,13 +49,13 @@ def complete(line: str, root: Path) -> list[str]:
 
 def _keys(recipe: help.Recipe, given: Mapping[str, str]) -> Iterator[str]:
     """Yield the keys of a recipe, each with "=": of its primary config, its groups and the chosen pages."""
-    yield from (f"{key}=" for key, _ in _items(recipe.config, ""))
+    yield from (f"{key}=" for key, _ in help.key_values(recipe.config, ""))
     for group in help.groups(recipe.config):
         yield f"{group.key}="
         chosen = given.get(group.key, group.chosen)
         pages = [group.options[chosen]] if chosen in group.options else group.options.values()
         if group.prefix:
-            yield from (f"{key}=" for page in pages for key, _ in _items(page, f"{group.prefix}."))
+            yield from (f"{key}=" for page in pages for key, _ in help.key_values(page, group.prefix))
 
 
 def _values(recipe: help.Recipe, key: str, value: str) -> Iterator[str]:
@@ -65,7 +64,7 @@ def _values(recipe: help.Recipe, key: str, value: str) -> Iterator[str]:
     if group is not None:
         yield from (f"{key}={option} " for option in group.options)
         return
-    defaults = dict(_items(recipe.config, ""))
+    defaults = dict(help.key_values(recipe.config, ""))
     if isinstance(defaults.get(key), bool):
         yield from (f"{key}={choice} " for choice in ("true", "false"))
         return
@@ -80,17 +79,3 @@ def _values(recipe: help.Recipe, key: str, value: str) -> Iterator[str]:
     for entry in entries:
         if not entry.name.startswith(".") or start.rpartition("/")[2].startswith("."):
             yield f"{key}={before}{opening}{list_before}{comma}{shown}{entry.name}{'/' if entry.is_dir() else ''}"
-
-
-def _items(page: Path, prefix: str) -> Iterator[tuple[str, Any]]:
-    """Yield the dotted keys of a config page with their values; a group of keys has those of its keys."""
-    import yaml
-
-    def walk(values: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-        for name, value in values.items():
-            if isinstance(value, Mapping) and value:
-                yield from walk(value, f"{prefix}{name}.")
-            elif f"{prefix}{name}" != "defaults":
-                yield f"{prefix}{name}", value
-
-    yield from walk(yaml.safe_load(page.read_text(encoding="utf-8")) or {}, prefix)

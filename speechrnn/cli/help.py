@@ -8,9 +8,10 @@ from __future__ import annotations
 import ast
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from speechrnn.version import __version__
 
@@ -138,6 +139,24 @@ def pages(primary: Path) -> list[tuple[Path, str]]:
     for group in groups(primary):
         found += [(option, group.prefix) for option in group.options.values()]
     return found
+
+
+def key_values(page: Path, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Yield the dotted keys of a config page with their values; a group of keys has those of its keys.
+
+    Args:
+        prefix: the place of the page's keys; "" at the top.
+    """
+    import yaml
+
+    def walk(values: Mapping[str, Any], before: str) -> Iterator[tuple[str, Any]]:
+        for name, value in values.items():
+            if isinstance(value, Mapping) and value:
+                yield from walk(value, f"{before}{name}.")
+            elif name != "defaults":
+                yield f"{before}{name}", value
+
+    yield from walk(yaml.safe_load(page.read_text(encoding="utf-8")) or {}, f"{prefix}." if prefix else "")
 
 
 def _defaults(path: Path) -> Iterator[tuple[str, str | None, str | None]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from speechrnn.cli.help import groups
+from speechrnn.cli.help import Group, groups, key_values
 from speechrnn.core.config import nearest, unknown_key
 from speechrnn.core.errors import UserError
 
@@ -128,7 +128,8 @@ def explain(error: Exception, overrides: Sequence[str], recipe: str, conf: Path)
         if override.is_add() and key in valid:
             return f"{key} exists already: write {str(override.input_line).lstrip('+')}, without the plus sign."
         if not override.is_add() and not override.is_force_add() and key not in valid:
-            return unknown_key(key, valid)
+            chosen = dict(override.partition("=")[::2] for override in overrides)
+            return _of_another_option(key, valid, named.values(), chosen) or unknown_key(key, valid)
     reasons = [
         line.strip() for cause in (error, error.__cause__) if cause is not None for line in str(cause).splitlines()
     ]
@@ -155,6 +156,32 @@ def resolve(config: DictConfig, recipe: str) -> None:
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{error.full_key} cannot be resolved: {reason}.") from error
+
+
+def _of_another_option(
+    key: str, valid: Sequence[str], groups: Iterable[Group], chosen: Mapping[str, str]
+) -> str | None:
+    """Return a sentence for a key that only other options of its group have, or one with a name like it.
+
+    Args:
+        valid: the keys with the options that are chosen.
+        chosen: values of overrides by key.
+    """
+    places: dict[str, tuple[Group, list[str]]] = {}
+    for group in groups:
+        for option, page in group.options.items() if group.prefix else ():
+            for name, _ in key_values(page, group.prefix):
+                places.setdefault(name, (group, []))[1].append(option)
+    near = [] if key in places or nearest(key, valid) else nearest(key, places)
+    if key not in places and not near:
+        return None
+    group, options = places[near[0] if near else key]
+    needed = f"{group.key}={options[0]}"
+    if near:
+        return f"No key {key}; did you mean {near[0]}, a key of {needed}?"
+    several = " or ".join(f"{group.key}={option}" for option in options)
+    now = chosen.get(group.name, group.chosen)
+    return f"{key} is a key of {several}, and {group.key} is {now or 'null'}: add {needed}."
 
 
 def _repair_one(argument: str) -> str:

@@ -410,6 +410,8 @@ def test_the_process_is_left_as_it_was(speechrnn: Command) -> None:
         (["toy", "corpuss=an4"], "No key corpuss; did you mean corpus?"),
         (["toy", "corpus=yesno", "corpus.splits=a"], "No key corpus.splits; did you mean corpus.split?"),
         (["toy", "qqqqq=3"], "--help lists every key."),
+        (["toy", "corpus.split=kaldi"], "corpus.split is a key of corpus=yesno, and corpus is an4: add corpus=yesno."),
+        (["toy", "corpus.splits=kaldi"], "No key corpus.splits; did you mean corpus.split, a key of corpus=yesno?"),
         (["toy", "-m", "acoustic.layerz=1,2"], "No key acoustic.layerz; did you mean acoustic.layers?"),
         (["toy", "corpus=an5"], "corpus=an5 is none of the options of corpus (an4, yesno); did you mean an4?"),
         (["toy", "-m", "corpus=an4,yesmo"], "corpus=yesmo is none of the options of corpus"),
