@@ -1,21 +1,67 @@
-"""Exceptions that libraries raise over one item of a job, as opposed to failures of the whole program."""
+"""Exceptions that libraries raise over one item of a job, as opposed to faults of the machine, which end the job."""
 
 from __future__ import annotations
 
+import errno
 import traceback
 
 from speechrnn.core.errors import UserError
 
+# Errors of the system that the next item would meet as well: no space, no quota, too many open files.
+MACHINE_ERRNOS = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE])
+FREE_BYTES = 2**26  # memory; a machine that has less left cannot go on
+
+
+class MachineError(UserError):
+    """A fault of the machine that ends a whole job, described in one sentence."""
+
+
+def machine_error(error: BaseException) -> MachineError | None:
+    """Return the sentence about a fault of the machine; None where only one item is at fault.
+
+    A file may ask for more memory than there is, which is a fault of that file unless nothing is left at all.
+
+    >>> print(machine_error(ModuleNotFoundError("No module named 'soxr'")))
+    No module named 'soxr': install the package that is missing, and give the same command again.
+    """
+    if isinstance(error, MachineError):
+        return error
+    again = "and give the same command again."
+    # Errors of libraries that derive from OSError use its numbers for faults of a file.
+    if isinstance(error, OSError) and type(error).__module__ == "builtins" and error.errno in MACHINE_ERRNOS:
+        name = f": {error.filename}" if error.filename else ""
+        remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "raise `ulimit -n`"
+        return MachineError(f"{error.strerror}{name}; {remedy}, {again}")
+    if isinstance(error, ImportError):
+        return MachineError(f"{_one_line(error)}: install the package that is missing, {again}")
+    if isinstance(error, MemoryError) and _memory_is_exhausted():
+        return MachineError(f"Memory ran out; free some, {again}")
+    if type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error):
+        # After such an error, each further call of CUDA fails as well.
+        first = _one_line(error).partition(" CUDA kernel errors")[0]
+        return MachineError(f"The GPU does not answer any more ({first}); give the same command again, or device=cpu.")
+    return None
+
 
 def ends_job(error: BaseException) -> bool:
-    """Return whether an exception stops a whole job: Ctrl-C, an exit, or a GPU that does not answer any more.
+    """Return whether an exception stops a whole job: Ctrl-C, an exit, or a fault of the machine.
 
     >>> ends_job(ValueError("odd header")), ends_job(KeyboardInterrupt())
     (False, True)
     """
-    # After such an error, each further call of CUDA fails as well.
-    lost_gpu = type(error).__name__ == "AcceleratorError" or "CUDA error" in str(error)
-    return lost_gpu or not isinstance(error, Exception)
+    return not isinstance(error, Exception) or machine_error(error) is not None
+
+
+def raise_if_fatal(error: BaseException) -> None:
+    """Raise an exception again if it ends the whole job: a fault of the machine as a `MachineError`.
+
+    >>> raise_if_fatal(ValueError("odd header"))
+    """
+    if not isinstance(error, Exception) or isinstance(error, MachineError):
+        raise error
+    fault = machine_error(error)
+    if fault is not None:
+        raise fault from error
 
 
 def describe_error(name: str, error: BaseException) -> str:
@@ -30,7 +76,7 @@ def describe_error(name: str, error: BaseException) -> str:
     """
     if isinstance(error, UserError):
         return str(error)
-    message = " ".join(str(error).split()).rstrip(".")
+    message = _one_line(error)
     return f"{name}: {type(error).__name__}{f': {message}' if message else ''}."
 
 
@@ -39,3 +85,15 @@ def traceback_of(error: BaseException) -> str | None:
     if isinstance(error, UserError):
         return None
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()).rstrip(".")
+
+
+def _memory_is_exhausted() -> bool:
+    try:
+        bytearray(FREE_BYTES)
+    except MemoryError:
+        return True
+    return False

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from speechrnn.core.failures import describe_error, ends_job, traceback_of
+from speechrnn.core.failures import describe_error, raise_if_fatal, traceback_of
 from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.jobs.executors import Lost
@@ -98,8 +98,7 @@ def outcomes(
             assert error.__cause__ is not None
             raise error.__cause__ from None
         except Exception as error:
-            if ends_job(error):
-                raise
+            raise_if_fatal(error)
         while taken:
             yield _complete_alone(predictor, taken.popleft())
 
@@ -108,8 +107,7 @@ def _complete_alone(predictor: TextPredictor, prompt: Prompt | Result) -> Genera
     try:
         (result,) = predictor.complete([prompt], 1)
     except Exception as error:
-        if ends_job(error):
-            raise
+        raise_if_fatal(error)
         reason = describe_error(f"Prompt {prompt.id}", error)
         return GenerationOutcome(Result(prompt.id, _text_of(prompt), error=reason), traceback_of(error))
     return GenerationOutcome(result)

@@ -14,6 +14,7 @@ class JobLog:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.written = False  # by this process
 
     def add(self, name: str, details: str | None) -> None:
         """Append one traceback; a log that cannot be written does not stop the job.
@@ -27,3 +28,4 @@ class JobLog:
         text = f"{time.strftime('%Y-%m-%d %H:%M:%S')} {name}\n{details.rstrip()}\n\n"
         with contextlib.suppress(OSError), open_own(self.path) as file:
             file.write(text.encode("utf-8", "backslashreplace"))
+            self.written = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import tempfile
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from speechrnn.audio import AudioError
 from speechrnn.core.errors import UserError
+from speechrnn.core.failures import raise_if_fatal
 
 if TYPE_CHECKING:
     import fsspec
@@ -90,28 +92,46 @@ def local_copy(source: str | Path) -> Iterator[Path]:
 
 
 def fetch(address: str, path: Path) -> Path:
-    """Copy the content of an address to a path, whole or not at all; see `local_copy`."""
+    """Copy the content of an address to a path, whole or not at all; see `local_copy`.
+
+    Raises:
+        AudioError: it cannot be fetched, or breaks off on the way.
+        MachineError: the disk is full.
+    """
+    size = None
     try:
         system, remote = _open(address)
         size = system.size(remote)  # None where the server does not tell
         system.get_file(remote, str(path))
+        got = path.stat().st_size
     except Exception as error:  # each kind of storage has errors of its own
-        got = path.stat().st_size if path.exists() else 0
-        path.unlink(missing_ok=True)
+        got = _remove_fetched(path)
+        raise_if_fatal(error)
         if isinstance(error, UserError):
             raise AudioError(str(error)) from error
         after = f" after {got:,} bytes" if got else ""
         raise AudioError(f"{address} could not be fetched{after}: {_reason(error)}; check the address.") from error
-    got = path.stat().st_size
+    if not path.is_file():
+        _remove_fetched(path)
+        raise AudioError(f"{address} is a folder; give it as one of the inputs, or its files in the list.")
     if size is not None and got != size:
         path.unlink()
         raise AudioError(f"{address} broke off after {got:,} of {size:,} bytes; try it again.")
     return path
 
 
+def _remove_fetched(path: Path) -> int:
+    """Remove what was fetched of an address; return its size in bytes."""
+    got = path.stat().st_size if path.is_file() else 0
+    if path.is_dir():  # what fsspec makes of an address that is a folder
+        shutil.rmtree(path, ignore_errors=True)
+    path.unlink(missing_ok=True)
+    return got
+
+
 def fetch_groups(
     addresses: Iterable[tuple[T, str]], folder: Path, group: int = GROUP, group_bytes: int = GROUP_BYTES
-) -> Iterator[list[tuple[T, Path | AudioError]]]:
+) -> Iterator[list[tuple[T, Path | Exception]]]:
     """Yield recordings in groups, each fetched into `folder` or the reason why not, in order.
 
     While a group is processed, some of the next are fetched. The files of a group are removed when the next is asked
@@ -128,7 +148,7 @@ def fetch_groups(
     with ThreadPoolExecutor(THREADS, thread_name_prefix="fetch") as pool:
         try:
             while True:
-                ready: list[tuple[T, Path | AudioError]] = []
+                ready: list[tuple[T, Path | Exception]] = []
                 size = 0
                 while len(ready) < group and size < group_bytes:
                     while len(waiting) < AHEAD and (following := next(numbered, None)) is not None:
@@ -141,7 +161,8 @@ def fetch_groups(
                         path = future.result()
                         size += path.stat().st_size
                         ready.append((name, path))
-                    except AudioError as error:
+                    except Exception as error:
+                        raise_if_fatal(error)
                         ready.append((name, error))
                 if not ready:
                     return

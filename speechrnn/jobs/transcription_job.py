@@ -15,6 +15,7 @@ from speechrnn.jobs.executors import Executor, ExecutorOptions, Lost, device_typ
 from speechrnn.jobs.fingerprint import fingerprint
 from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.interruption import Interruption
+from speechrnn.jobs.log import JobLog
 from speechrnn.jobs.outputs import Outputs
 from speechrnn.jobs.transcription_record import (
     DONE,
@@ -32,6 +33,7 @@ from speechrnn.transcription.transcript import Failure
 from speechrnn.transcription.writers import SubtitleOptions, find_writers
 
 FAILURES_SHOWN = 20  # the journal has them all
+LOG = "job.log"  # in the output folder, where errors were not foreseen
 
 
 @dataclass(frozen=True)
@@ -110,11 +112,14 @@ def run_transcription_job(
         outputs = Outputs(job.output, writers)
         left = outputs.prepare(record, inputs, job.overwrite, job.retry_failed)
         began = time.monotonic()
-        progress = transcribe(executor, worker, record, outputs=outputs, left=left, total=len(inputs))
+        log = JobLog(job.output / LOG)
+        progress = transcribe(executor, worker, record, outputs=outputs, log=log, left=left, total=len(inputs))
         outputs.finish(record)
-    return summarise(
-        job.output, record.states, inputs, left=len(left), progress=progress, elapsed=time.monotonic() - began
-    )
+    elapsed = time.monotonic() - began
+    summary = summarise(job.output, record.states, inputs, left=len(left), progress=progress, elapsed=elapsed)
+    if log.written:
+        print(f"The tracebacks of unexpected errors are in {log.path}.", file=sys.stderr)
+    return summary
 
 
 def check_models(model: Path, options: TranscriptionOptions) -> None:
@@ -144,6 +149,7 @@ def transcribe(
     record: TranscriptionRecord,
     *,
     outputs: Outputs,
+    log: JobLog,
     left: Sequence[Input],
     total: int,
 ) -> Progress:
@@ -154,6 +160,7 @@ def transcribe(
         worker: transcribes.
         record: of the job.
         outputs: takes the transcripts.
+        log: takes the tracebacks of unexpected errors.
         left: the inputs.
         total: inputs of the job, those that are done included.
     """
@@ -174,7 +181,9 @@ def transcribe(
         for result in results:
             outcome = lost_outcome(result) if isinstance(result, Lost) else result
             status = record_outcome(outcome, record, outputs)
-            if not isinstance(outcome.result, Failure):
+            if isinstance(outcome.result, Failure):
+                log.add(outcome.input.source, outcome.result.details)
+            else:
                 progress.files += status != FAILED
                 progress.seconds += outcome.result.duration
                 progress.engines.add(outcome.engine)

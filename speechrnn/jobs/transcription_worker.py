@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
-from speechrnn.audio.backends import AudioError
 from speechrnn.jobs.inputs import FileState, Input
 from speechrnn.jobs.storage import fetch_groups
 from speechrnn.jobs.temporary import temporary_folder
@@ -68,8 +67,8 @@ def outcomes(transcriber: Transcriber, inputs: Iterable[Input]) -> Iterator[Outc
             for group in fetch_groups(((item, item.source) for item in run), folder):
                 fetched = [(item, path) for item, path in group if isinstance(path, Path)]
                 for item, error in group:
-                    if isinstance(error, AudioError):
-                        yield Outcome(item, Failure(item.source, str(error)), None)
+                    if isinstance(error, Exception):
+                        yield Outcome(item, Failure.of(item.source, error), None)
                 yield from _transcribe(transcriber, fetched)
 
 

@@ -14,15 +14,16 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from speechrnn.core.failures import raise_if_fatal
 from speechrnn.data.batching import group_by_length
 from speechrnn.data.dataset import pad
 from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.transcription.emissions import SegmentAssembler, SpeechSegment, trim_context
+from speechrnn.transcription.isolation import ItemError, compute_each, is_memory_error
 from speechrnn.transcription.reader import (
     AudioBudget,
     EndOfRecording,
@@ -43,16 +44,13 @@ DECODING_SECONDS = 300.0  # speech that is decoded together, if there is more to
 DECODING_NUMBERS = 2**24  # log-probabilities that are decoded together at most: 64 MB
 READER_TIMEOUT = 5.0  # seconds to wait at the end for a reader whose file system does not answer
 
-ItemT = TypeVar("ItemT")
-ResultT = TypeVar("ResultT")
-
 
 @dataclass(frozen=True)
 class BatchEmissions:
-    """Hold the emissions of a batch: (frames, symbols) on the CPU for each window; None: too large for the memory."""
+    """Hold the emissions of a batch: (frames, symbols) on the CPU for each window."""
 
     windows: Sequence[NumberedWindow]
-    log_probs: Sequence[Tensor | None]
+    log_probs: Sequence[Tensor | ItemError]
 
 
 @dataclass(frozen=True)
@@ -66,10 +64,10 @@ class PendingSegment:
 
 @dataclass(frozen=True)
 class DecodedBatch:
-    """Hold the decoding results of segments; None: too large for the memory."""
+    """Hold the decoding results of segments."""
 
     segments: Sequence[PendingSegment]
-    results: Sequence[DecodingResult | None]
+    results: Sequence[DecodingResult | ItemError]
 
 
 @dataclass(frozen=True)
@@ -237,6 +235,9 @@ class Pipeline:
         if isinstance(event, ReaderFinished):
             self._active_readers -= 1
         elif isinstance(event, NumberedWindow):
+            if event.recording in self._failed:
+                self._budget.release(self._seconds(event))
+                return
             self._pooled.append(event)
             self._pooled_seconds += self._seconds(event)
         elif isinstance(event, BatchEmissions):
@@ -258,51 +259,65 @@ class Pipeline:
             if window.recording in self._failed:
                 continue
             state = self._state(window.recording, window.audio)
-            if log_probs is None:
-                yield self._fail_for_memory(window.recording, seconds)
+            if isinstance(log_probs, ItemError):
+                yield self._fail_with(window.recording, log_probs.error, seconds)
                 continue
-            for segment in state.add(window, log_probs, self._rate, self._recognizer.step):
-                self._pending.append(PendingSegment(window.recording, state.segments, segment))
-                self._pending_seconds += self._segment_seconds(segment)
-                state.segments += 1
+            try:
+                self._add(state, window, log_probs)
+            except Exception as error:
+                yield self._fail_with(window.recording, error, seconds)
+                continue
             yield from self._finish(window.recording)
+
+    def _add(self, state: RecordingState, window: NumberedWindow, log_probs: Tensor) -> None:
+        """Add the emissions of a window to its recording; segments that are complete wait to be decoded."""
+        for segment in state.add(window, log_probs, self._rate, self._recognizer.step):
+            self._pending.append(PendingSegment(window.recording, state.segments, segment))
+            self._pending_seconds += self._segment_seconds(segment)
+            state.segments += 1
 
     def _collect(self, batch: DecodedBatch) -> Iterator[tuple[int, Transcript | Failure]]:
         self._decoding = False
         for pending, result in zip(batch.segments, batch.results, strict=True):
             if pending.recording in self._failed:
                 continue
-            if result is None:
-                yield self._fail_for_memory(pending.recording, self._segment_seconds(pending.segment))
+            if isinstance(result, ItemError):
+                yield self._fail_with(pending.recording, result.error, self._segment_seconds(pending.segment))
                 continue
             decoded = DecodedSegment(pending.segment.start, result)
             self._states[pending.recording].decoded[pending.number] = decoded
             yield from self._finish(pending.recording)
 
-    def _finish(self, recording: int) -> Iterator[tuple[int, Transcript]]:
+    def _finish(self, recording: int) -> Iterator[tuple[int, Transcript | Failure]]:
         state = self._states[recording]
         if state.end is None or not state.complete:
             return
-        del self._states[recording]
-        yield (
-            recording,
-            assemble(
+        try:
+            transcript = assemble(
                 state.audio,
                 state.end.seconds,
                 [state.decoded[number] for number in range(state.segments)],
                 model=self._recognizer.model,
                 decoding=self._recognizer.decoder.name,
                 incomplete=state.end.incomplete,
-            ),
-        )
+            )
+        except Exception as error:
+            yield self._fail_with(recording, error, state.end.seconds)
+            return
+        del self._states[recording]
+        yield recording, transcript
 
     def _fail(self, recording: int, failure: Failure) -> tuple[int, Failure]:
         self._failed.add(recording)
         self._states.pop(recording, None)
         return recording, failure
 
-    def _fail_for_memory(self, recording: int, seconds: float) -> tuple[int, Failure]:
+    def _fail_with(self, recording: int, error: Exception, seconds: float) -> tuple[int, Failure]:
+        """Let a recording fail at which an exception was raised, over so many seconds of it."""
         audio = self._states[recording].audio
+        if not is_memory_error(error):
+            raise_if_fatal(error)
+            return self._fail(recording, Failure.of(audio, error))
         reason = (
             f"{audio}: {seconds:.0f} s of it do not fit into the memory of {self._recognizer.device}; "
             "make segmentation.window smaller, or free memory."
@@ -352,7 +367,7 @@ class Pipeline:
             emissions, frames = self._recognizer.engine(*pad([numbered.window.samples for numbered in some]))
             return [row[:count] for row, count in zip(emissions.cpu(), frames.tolist(), strict=True)]
 
-        return BatchEmissions(windows, halve_for_memory(log_probs, windows))
+        return BatchEmissions(windows, compute_each(log_probs, windows))
 
     def _decode(self, segments: Sequence[PendingSegment]) -> DecodedBatch:
         """Decode segments, those of similar length together."""
@@ -364,35 +379,10 @@ class Pipeline:
             return self._recognizer.decoder(padded.to(device), torch.tensor([len(row) for row in rows], device=device))
 
         sizes = {number: float(pending.segment.log_probs.numel()) for number, pending in enumerate(segments)}
-        results: list[DecodingResult | None] = [None] * len(segments)
+        results: dict[int, DecodingResult | ItemError] = {}
         for batch in group_by_length(sizes, DECODING_NUMBERS):
-            decoded = halve_for_memory(decode, [segments[number] for number in batch])
-            for number, result in zip(batch, decoded, strict=True):
-                results[number] = result
-        return DecodedBatch(segments, results)
-
-
-def halve_for_memory(
-    work: Callable[[Sequence[ItemT]], Sequence[ResultT]], items: Sequence[ItemT]
-) -> list[ResultT | None]:
-    """Compute a result for each item, in halves where the memory does not suffice for all at once.
-
-    Args:
-        work: computes the results of some items.
-        items: at least one.
-
-    Returns:
-        None for an item that does not fit even by itself.
-    """
-    try:
-        return list(work(items))
-    except (MemoryError, RuntimeError) as error:  # torch raises RuntimeError, on a CPU nothing narrower
-        if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
-            raise
-    if len(items) == 1:
-        return [None]
-    half = len(items) // 2
-    return [*halve_for_memory(work, items[:half]), *halve_for_memory(work, items[half:])]
+            results |= zip(batch, compute_each(decode, [segments[number] for number in batch]), strict=True)
+        return DecodedBatch(segments, [results[number] for number in range(len(segments))])
 
 
 def _use_one_core() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,8 @@ import torch
 from speechrnn.audio import MIN_SECONDS, AudioError, TruncatedAudioError, audio_blocks
 from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
 from speechrnn.audio.vad import SpeechDetector
-from speechrnn.core.failures import describe_error, ends_job
+from speechrnn.core.failures import raise_if_fatal
+from speechrnn.transcription.isolation import ItemError, compute_each
 from speechrnn.transcription.transcript import Failure
 
 CLIP_BATCH_SECONDS = 240.0  # audio of short clips that goes through the speech detector together
@@ -199,23 +200,17 @@ class Reader:
     def _read(self, number: int, source: Source) -> None:
         name = f"samples {number}" if isinstance(source, tuple) else str(source)
         recording = Recording(number, name, self._open(source), self.budget)
+        blocks = recording.blocks()
         try:
-            blocks = recording.blocks()
             first = next(blocks)
             second = next(blocks, None)
-            if second is not None:
-                self._put_clips()  # which must not wait for the end of a long recording
-                windows = cut_windows(
-                    chain([first, second], blocks), self.sampling_rate, self.step, self.options, self.detector
-                )
-                self._put_windows(recording, windows)
-                return
-        except ClosedError:
-            raise
         except Exception as error:
-            if ends_job(error):
-                raise
-            self.put(UnreadableRecording(number, Failure(name, describe_error(name, error))))
+            self._put_failure(recording, error)
+            return
+        if second is not None:
+            self._put_clips()  # which must not wait for the end of a long recording
+            parts = chain([first, second], blocks)
+            self._put_windows(recording, cut_windows(parts, self.sampling_rate, self.step, self.options, self.detector))
             return
         self._clips.append((recording, first))
         self._clip_seconds += len(first) / self.sampling_rate
@@ -235,20 +230,36 @@ class Reader:
     def _put_clips(self) -> None:
         """Put out the short clips that were read; one without speech has no window."""
         clips, self._clips, self._clip_seconds = self._clips, [], 0.0
-        waveforms = [samples for _, samples in clips]
-        has_speech = detect_speech(waveforms, self.sampling_rate, self.options, self.detector) if clips else []
-        for (recording, samples), speech in zip(clips, has_speech, strict=True):
+
+        def detect(some: Sequence[tuple[Recording, np.ndarray]]) -> list[bool]:
+            return detect_speech([samples for _, samples in some], self.sampling_rate, self.options, self.detector)
+
+        for (recording, samples), speech in zip(clips, compute_each(detect, clips) if clips else [], strict=True):
+            if isinstance(speech, ItemError):
+                self._put_failure(recording, speech.error)
+                continue
             whole = Window(samples, 0, (0, len(samples)), first=True, last=True)
             self._put_windows(recording, iter([whole] if speech else []))
 
     def _put_windows(self, recording: Recording, windows: Iterator[Window]) -> None:
         count = 0
-        for window in windows:
-            self.budget.acquire(len(window.samples) / self.sampling_rate)
-            self.put(NumberedWindow(recording.number, recording.name, count, window))
-            count += 1
+        try:
+            for window in windows:
+                self.budget.acquire(len(window.samples) / self.sampling_rate)
+                self.put(NumberedWindow(recording.number, recording.name, count, window))
+                count += 1
+        except Exception as error:
+            self._put_failure(recording, error)
+            return
         seconds = recording.samples / self.sampling_rate
         self.put(EndOfRecording(recording.number, recording.name, count, seconds, recording.incomplete))
+
+    def _put_failure(self, recording: Recording, error: Exception) -> None:
+        """Announce that a recording cannot be read; raise what ends the whole job."""
+        if isinstance(error, ClosedError):
+            raise error
+        raise_if_fatal(error)
+        self.put(UnreadableRecording(recording.number, Failure.of(recording.name, error)))
 
 
 def with_rate(source: Source | Samples, sampling_rate: int | None) -> Source:

@@ -11,7 +11,7 @@ from typing import cast, overload
 import numpy as np
 import torch
 
-from speechrnn.audio import AudioError, is_silent
+from speechrnn.audio import is_silent
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.audio.vad import SpeechDetector, build_detector
 from speechrnn.core.device import find_device
@@ -168,7 +168,7 @@ class Transcriber:
         transcripts = []
         for result in self.transcribe(sources, ordered=True, sampling_rate=sampling_rate):
             if isinstance(result, Failure):
-                raise AudioError(result.reason)
+                raise result.to_exception()
             transcripts.append(result)
         return transcripts if isinstance(source, list) else transcripts[0]
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from speechrnn.audio.errors import AudioError
+from speechrnn.core.failures import describe_error, traceback_of
 from speechrnn.decoding.hypothesis import DecodingResult, Word
 from speechrnn.transcription.writers import find_writers
 
@@ -104,6 +106,10 @@ class Transcript:
         return writer.format(self, Path(self.audio).stem)
 
 
+class OriginalError(Exception):
+    """Show the traceback of an exception in another thread or process, which is its message."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """Say why a source could not be transcribed.
@@ -111,10 +117,23 @@ class Failure:
     Attributes:
         audio: as in Transcript.
         reason: one sentence that says why, and what to do.
+        details: the traceback of an unexpected error, for a log; None: the reason says everything.
     """
 
     audio: str
     reason: str
+    details: str | None = None
+
+    @classmethod
+    def of(cls, audio: str, error: Exception) -> Failure:
+        """Make the failure of a source over which an exception was raised."""
+        return cls(audio, describe_error(audio, error), traceback_of(error))
+
+    def to_exception(self) -> AudioError:
+        """Return the failure as an exception; the traceback of an unexpected error is its cause."""
+        error = AudioError(self.reason)
+        error.__cause__ = None if self.details is None else OriginalError(self.details)
+        return error
 
 
 @dataclass(frozen=True)

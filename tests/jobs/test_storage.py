@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,8 @@ from helpers import servers
 
 from speechrnn.audio import AudioError, save_audio
 from speechrnn.core.errors import UserError
+from speechrnn.core.failures import MachineError
+from speechrnn.jobs import storage
 from speechrnn.jobs.inputs import find_inputs
 from speechrnn.jobs.storage import fetch_groups, is_remote, list_remote, local_copy
 
@@ -130,3 +132,57 @@ def test_folders_globs_and_files_of_a_bucket(bucket: str, recordings: Path) -> N
 def test_what_a_bucket_does_not_hold_is_one_sentence(bucket: str, address: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         find_inputs(address)
+
+
+class Broken:
+    """A storage whose `get_file` does what a test wants."""
+
+    def __init__(self, get_file: Callable[[str], None]) -> None:
+        self.act = get_file
+
+    def size(self, path: str) -> int | None:
+        return None
+
+    def get_file(self, path: str, target: str) -> None:
+        self.act(target)
+
+
+def raising(error: Exception) -> Callable[[str], None]:
+    """Write some bytes, then raise."""
+
+    def act(target: str) -> None:
+        Path(target).write_bytes(b"some")
+        raise error
+
+    return act
+
+
+@pytest.mark.parametrize(
+    ("act", "words"),
+    [
+        (raising(ValueError("odd")), "after 4 bytes: odd"),
+        (lambda target: None, "it does not exist"),
+        (lambda target: Path(target).mkdir(), "is a folder"),
+        (raising(RecursionError()), "RecursionError"),
+    ],
+)
+def test_whatever_a_storage_does_is_the_failure_of_that_address(
+    act: Callable[[str], None], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def good(target: str) -> None:
+        Path(target).write_bytes(b"whole")
+
+    monkeypatch.setattr(storage, "_open", lambda address: (Broken(good if "good" in address else act), address))
+    addresses = [("one", "s3://good/1"), ("two", "s3://bad/2"), ("three", "s3://good/3")]
+    ((one, two, three),) = fetch_groups(addresses, tmp_path)
+    assert isinstance(one[1], Path) and isinstance(three[1], Path)
+    assert isinstance(two[1], AudioError) and words in str(two[1])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_ends_the_fetching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = Broken(raising(OSError(28, "No space left on device")))
+    monkeypatch.setattr(storage, "_open", lambda address: (full, address))
+    with pytest.raises(MachineError, match="No space left"):
+        list(fetch_groups([("one", "s3://a/1")], tmp_path))
+    assert list(tmp_path.iterdir()) == []

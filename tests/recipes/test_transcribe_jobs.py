@@ -321,6 +321,45 @@ def test_a_file_that_changes_while_it_is_read(
     assert status == 0 and out.startswith("1 file (3 were there already)")
 
 
+def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(
+    run: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assemble = pipeline.assemble
+
+    def broken(audio: str, *arguments: Any, **keys: Any) -> Transcript:
+        if "0001" in audio:
+            raise AssertionError("times go backwards")
+        return assemble(audio, *arguments, **keys)
+
+    command = (f"inputs={few}", f"output={tmp_path}/out")
+    with monkeypatch.context() as patch:
+        patch.setattr(pipeline, "assemble", broken)
+        status, out, err = run(*command)
+    assert status == 1 and out.startswith("3 files")
+    assert err.splitlines()[1:] == [
+        f"  {few}/0/0001.wav: AssertionError: times go backwards.",
+        f"The tracebacks of unexpected errors are in {tmp_path}/out/job.log.",
+    ]
+    log = (tmp_path / "out" / "job.log").read_text()
+    assert f"{few}/0/0001.wav\nTraceback" in log and 'raise AssertionError("times go backwards")' in log
+    assert run(*command, "retry_failed=true")[0] == 0
+
+
+def test_a_lost_machine_ends_the_job_in_one_sentence(
+    run: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(*arguments: Any, **keys: Any) -> Iterator[np.ndarray]:
+        raise ImportError("No module named 'soxr'")
+        yield
+
+    command = (f"inputs={few}", f"output={tmp_path}/out")
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "audio_blocks", missing)
+        status, _, err = run(*command)
+    assert status == 2 and err.count("\n") == 1 and "No module named 'soxr'" in err and "same command again" in err
+    assert run(*command)[0] == 0
+
+
 def test_a_changed_recording_is_transcribed_again(run: Run, few: Path, tmp_path: Path) -> None:
     command = (f"inputs={few}", f"output={tmp_path}/out")
     assert run(*command)[0] == 0

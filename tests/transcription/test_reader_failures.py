@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from speechrnn.audio.segmentation import SegmentationOptions
+from speechrnn.core.failures import MachineError
 from speechrnn.transcription import reader
 from speechrnn.transcription.reader import AudioBudget, NumberedSources, Reader, UnreadableRecording
 
 
-@pytest.mark.parametrize("error", [ValueError("odd"), OSError("odd"), AssertionError("odd"), MemoryError("odd")])
-def test_one_recording_fails_and_the_next_is_read(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+def run_reader(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Read two recordings, at the first of which an exception is raised; return the events."""
+
     def blocks(source: str, *_: Any, **__: Any) -> Iterator[np.ndarray]:
         if source == "bad.wav":
             raise error
@@ -31,6 +33,23 @@ def test_one_recording_fails_and_the_next_is_read(error: Exception, monkeypatch:
         budget=AudioBudget(100.0),
         put=events.append,
     ).run()
+    return events
+
+
+@pytest.mark.parametrize("error", [ValueError("odd"), OSError("odd"), AssertionError("odd"), MemoryError("odd")])
+def test_one_recording_fails_and_the_next_is_read(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    events = run_reader(error, monkeypatch)
     failures = [event for event in events if isinstance(event, UnreadableRecording)]
     assert len(failures) == 1 and len(events) > 1
     assert failures[0].failure.reason == f"bad.wav: {type(error).__name__}: odd."
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(OSError(28, "No space left on device"), "No space left.*free"), (ImportError("No module named 'av'"), "install")],
+)
+def test_a_full_disk_or_a_missing_package_is_no_failure_of_a_recording(
+    error: Exception, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(MachineError, match=words):
+        run_reader(error, monkeypatch)

@@ -521,8 +521,12 @@ def test_other_errors_of_the_network_are_not_taken_for_memory() -> None:
             raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     transcriber.engine = Wrong()
-    with pytest.raises(RuntimeError, match="mat1"):
-        list(transcriber.transcribe([(played("ABC"), RATE)]))
+    (failure,) = transcriber.transcribe([(played("ABC"), RATE)])
+    assert isinstance(failure, Failure) and failure.reason.startswith("samples 0: RuntimeError: mat1 and mat2")
+    assert failure.details is not None and "Traceback" in failure.details
+    with pytest.raises(AudioError, match="mat1") as caught:
+        transcriber((played("ABC"), RATE))
+    assert "in __call__" in str(caught.value.__cause__)  # the traceback shows where
 
 
 def test_a_word_in_the_frame_that_begins_where_the_audio_ends() -> None:

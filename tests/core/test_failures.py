@@ -1,0 +1,73 @@
+"""Which exceptions are the fault of one item, and which end a whole job."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import pytest
+
+from speechrnn.core import failures
+from speechrnn.core.errors import UserError
+from speechrnn.core.failures import MachineError, ends_job, machine_error, raise_if_fatal
+
+
+class AcceleratorError(RuntimeError):
+    """Stand for torch's."""
+
+
+class LibraryError(OSError):
+    """Stand for those of FFmpeg, which use the system's numbers for faults of a file."""
+
+
+def system_error(number: int) -> OSError:
+    return OSError(number, os.strerror(number), "some/file")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (system_error(errno.ENOSPC), ["No space left", "some/file", "free some space"]),
+        (system_error(errno.EDQUOT), ["quota", "free some space"]),
+        (system_error(errno.EMFILE), ["Too many open files", "ulimit -n"]),
+        (ImportError("No module named 'soxr'"), ["soxr", "install"]),
+        (AcceleratorError("CUDA error: unspecified launch failure CUDA kernel errors might be"), ["GPU", "launch"]),
+        (RuntimeError("CUDA error: an illegal memory access"), ["GPU", "illegal"]),
+        (MachineError("The disk is gone."), ["The disk is gone."]),
+    ],
+)
+def test_a_fault_of_the_machine_ends_the_job_in_one_sentence(error: Exception, words: list[str]) -> None:
+    assert ends_job(error)
+    with pytest.raises(MachineError) as caught:
+        raise_if_fatal(error)
+    sentence = str(caught.value)
+    assert all(word in sentence for word in words) and "\n" not in sentence and sentence.endswith(".")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1), GeneratorExit()])
+def test_an_order_to_end_stays_what_it_is(error: BaseException) -> None:
+    assert ends_job(error) and machine_error(error) is None
+    with pytest.raises(type(error)):
+        raise_if_fatal(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("odd"),
+        UserError("a.wav is empty; record it again."),
+        system_error(errno.ENOENT),
+        system_error(errno.EIO),
+        LibraryError(errno.ENOSPC, "no space in a buffer"),
+        MemoryError("7.2 TiB for a header that lies"),
+        RecursionError(),
+    ],
+)
+def test_other_exceptions_are_the_fault_of_one_item(error: Exception) -> None:
+    assert not ends_job(error)
+    raise_if_fatal(error)
+
+
+def test_memory_that_is_exhausted_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(failures, "FREE_BYTES", 2**62)
+    assert "Memory ran out" in str(machine_error(MemoryError()))
