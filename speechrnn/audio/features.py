@@ -6,6 +6,7 @@ features of an utterance do not depend on the padding of its batch.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,6 +19,7 @@ from torchaudio.functional import compute_deltas, create_dct, melscale_fbanks
 from speechrnn.core.errors import UserError
 
 FLOOR = 1e-6  # added under the logarithm; about -120 dB of a full-scale tone
+FILTER_BANDS = 5  # points of a random filter, equally far apart on the mel scale
 VARIANCE_FLOOR = 1e-5  # keeps digital silence finite
 
 
@@ -200,6 +202,61 @@ class Normalise(nn.Module):
         self.deviation.copy_((total_of_squares / frames - mean.square()).clamp_min(VARIANCE_FLOOR).sqrt())
 
 
+@dataclass(frozen=True)
+class ChannelOptions:
+    """Options of `ChannelAugment`.
+
+    Attributes:
+        gain: greatest gain or loss of a band in dB (FilterAugment, Nam et al. 2022); 0: none.
+        narrow_share: share of the utterances that lose all above a frequency, as on a telephone.
+        narrow: least and greatest such frequency, Hz.
+    """
+
+    gain: float = field(default=0.0, metadata={"min": 0.0, "max": 60.0})
+    narrow_share: float = field(default=0.0, metadata={"min": 0.0, "max": 1.0})
+    narrow: tuple[float, float] = field(default=(3300.0, 4000.0), metadata={"min": 1.0})
+
+
+class ChannelAugment(nn.Module):
+    """Simulate microphones and telephones on log-mel features before their normalisation, in training.
+
+    Each utterance gets gains of its own, random at some bands and linear between them; and a share of the utterances
+    loses all bands above a random frequency.
+
+    >>> channel = ChannelAugment(ChannelOptions(gain=6.0), FeatureOptions(bins=20))
+    >>> channel(torch.zeros(2, 5, 20)).shape
+    torch.Size([2, 5, 20])
+    """
+
+    centres: Tensor
+
+    def __init__(self, options: ChannelOptions, features: FeatureOptions) -> None:
+        """Take the options, and those of the features, whose kind is log_mel or kaldi."""
+        super().__init__()
+        self.options = options
+        edges = torch.tensor([features.low, features.high or features.sampling_rate / 2])
+        low, high = 2595.0 * torch.log10(1.0 + edges / 700.0)  # HTK's mel scale
+        mel = torch.linspace(float(low), float(high), features.bins + 2)[1:-1]
+        self.register_buffer("centres", 700.0 * (10.0 ** (mel / 2595.0) - 1.0), persistent=False)  # (bins,) Hz
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Change log-mel features (batch, frames, bins), natural logarithms of power."""
+        options, (batch, _, bins) = self.options, features.shape
+        if not self.training:
+            return features
+        if options.gain > 0:
+            gains = (2.0 * torch.rand(batch, 1, FILTER_BANDS, device=features.device) - 1.0) * options.gain
+            curve = F.interpolate(gains, bins, mode="linear", align_corners=True)  # (batch, 1, bins)
+            features = features + curve * (math.log(10.0) / 10.0)
+        if options.narrow_share > 0:
+            narrow = torch.rand(batch, device=features.device) < options.narrow_share
+            low, high = options.narrow
+            cut = low + (high - low) * torch.rand(batch, device=features.device)
+            lost = narrow[:, None] & (self.centres > cut[:, None])
+            features = features.masked_fill(lost[:, None], math.log(FLOOR))
+        return features
+
+
 class FrontEnd(nn.Module):
     """Compute normalised features of waveforms, as one part of the model.
 
@@ -208,7 +265,12 @@ class FrontEnd(nn.Module):
     (torch.Size([1, 101, 80]), [101])
     """
 
-    def __init__(self, options: FeatureOptions) -> None:
+    def __init__(self, options: FeatureOptions, channel: ChannelOptions | None = None) -> None:
+        """Take the options of the features, and those of simulated channels in training.
+
+        Raises:
+            UserError: the edges of the mel bank are not below half the sampling rate; or channels with mfcc.
+        """
         super().__init__()
         high = options.high or options.sampling_rate / 2
         if not options.low < high <= options.sampling_rate / 2:
@@ -223,6 +285,11 @@ class FrontEnd(nn.Module):
         self.dimensions: int = self.extract.dimensions
         self.seconds_per_frame = round(options.hop * options.sampling_rate) / options.sampling_rate
         self.normalise = Normalise(options.normalisation, self.dimensions)
+        self.channel = None
+        if channel is not None and (channel.gain > 0 or channel.narrow_share > 0):
+            if options.kind == "mfcc":
+                raise UserError("augmentation.channel needs mel bands; choose features=log_mel, or gain=0 narrow_share=0.")
+            self.channel = ChannelAugment(channel, options)
 
     def frames(self, samples: Tensor) -> Tensor:
         """Return the number of frames of utterances of so many samples."""
@@ -232,6 +299,8 @@ class FrontEnd(nn.Module):
         """Map waveforms (batch, samples), (batch,) to features (batch, frames, dimensions) and lengths (batch,)."""
         with torch.autocast(waveforms.device.type, enabled=False):  # a spectrum needs float32
             features, frames = self.extract(waveforms.float(), lengths)
+            if self.channel is not None:
+                features = self.channel(features)
             return self.normalise(features, frames), frames
 
 

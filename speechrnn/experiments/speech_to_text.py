@@ -10,7 +10,7 @@ from typing import Literal
 from lhotse import CutSet
 
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformOptions
-from speechrnn.audio.features import FeatureOptions
+from speechrnn.audio.features import ChannelOptions, FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import CorpusOptions
 from speechrnn.data.corpora.prepare import Prepared, prepare
@@ -43,6 +43,7 @@ class Augmentation:
     """The config group `augmentation`."""
 
     masks: SpecAugmentOptions
+    channel: ChannelOptions
     waveform: WaveformOptions
 
 
@@ -120,6 +121,7 @@ class SpeechToText:
             options.acoustic,
             options.augmentation.masks,
             options.augmentation.waveform,
+            options.augmentation.channel,
             options.trainer,
         )
         model, summary = train_acoustic(fabric, settings, tokenizer, training, held_out, run.checkpoints / "acoustic")

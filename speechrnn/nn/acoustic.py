@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.audio.augmentation import SpecAugment, SpecAugmentOptions
-from speechrnn.audio.features import FeatureOptions, FrontEnd, frame_mask
+from speechrnn.audio.features import ChannelOptions, FeatureOptions, FrontEnd, frame_mask
 from speechrnn.nn.checkpoint import (
     DESCRIPTION,
     WEIGHTS,
@@ -24,7 +24,7 @@ from speechrnn.nn.checkpoint import (
     load_weights,
     save_model,
 )
-from speechrnn.nn.recurrent import RecurrentOptions, RecurrentStack
+from speechrnn.nn.recurrent import Blocks, RecurrentOptions, RecurrentStack
 from speechrnn.text.tokenizers import Tokenizer
 
 IMPOSSIBLE = -1e4  # log-probability; finite, since minus infinity has no gradient
@@ -44,12 +44,18 @@ class AcousticOptions(RecurrentOptions):
         stride: feature frames for each network frame.
         channels: channels of the convolutions.
         input_dropout: share of the recurrent layers' inputs that are set to zero in training.
+        intermediate_layer: layer with a CTC head of its own in training, from 1 (Lee & Watanabe 2021); 0: none.
+        streaming: share of the training batches that run in blocks of a random size (`recurrent.Blocks`).
+        latency: least and greatest latency of these blocks, seconds.
     """
 
     subsampling: Literal["stack", "convolution"] = "convolution"
     stride: int = field(default=3, metadata={"min": 1, "max": 8})
     channels: int = field(default=32, metadata={"min": 1})
     input_dropout: float = field(default=0.1, metadata={"min": 0.0, "max": 0.95})
+    intermediate_layer: int = field(default=0, metadata={"min": 0})
+    streaming: float = field(default=0.0, metadata={"min": 0.0, "max": 1.0})
+    latency: tuple[float, float] = field(default=(0.2, 1.5), metadata={"min": 0.01})
 
 
 class StackFrames(nn.Module):
@@ -111,7 +117,13 @@ class AcousticModel(nn.Module):
     """
 
     def __init__(
-        self, symbols: int, features: FeatureOptions, options: AcousticOptions, masks: SpecAugmentOptions | None = None
+        self,
+        symbols: int,
+        features: FeatureOptions,
+        options: AcousticOptions,
+        masks: SpecAugmentOptions | None = None,
+        channel: ChannelOptions | None = None,
+        intermediate_symbols: int = 0,
     ) -> None:
         """Build an untrained model.
 
@@ -120,10 +132,12 @@ class AcousticModel(nn.Module):
             features: acoustic features.
             options: architecture.
             masks: SpecAugment in training; None: none.
+            channel: simulated microphones and telephones in training; None: none.
+            intermediate_symbols: size of the alphabet of the intermediate layer's head; 0: there is no such head.
         """
         super().__init__()
         self.options = options
-        self.front_end = FrontEnd(features)
+        self.front_end = FrontEnd(features, channel)
         self.masks = SpecAugment(masks, features.hop) if masks else None
         dimensions = self.front_end.dimensions
         self.subsampling: StackFrames | ConvolutionalSubsampling
@@ -135,30 +149,79 @@ class AcousticModel(nn.Module):
         self.input_dropout = nn.Dropout(options.input_dropout)
         self.recurrent = RecurrentStack(options.units, options)
         self.head = nn.Linear(options.units, symbols)
+        self.intermediate_head = nn.Linear(options.units, intermediate_symbols) if intermediate_symbols else None
         self.seconds_per_frame = self.front_end.seconds_per_frame * options.stride
 
     def frames(self, samples: Tensor) -> Tensor:
         """Return the number of network frames of utterances: (batch,) samples -> (batch,) frames."""
         return self.subsampling.frames(self.front_end.frames(samples))
 
-    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveforms: Tensor, lengths: Tensor, blocks: Blocks | None = None) -> tuple[Tensor, Tensor]:
         """Compute log-probabilities of symbols.
 
         Args:
             waveforms: (batch, samples), padded with zeros.
             lengths: (batch,) valid samples.
+            blocks: run as a live recogniser does, with a limited look-ahead; None: over whole utterances.
 
         Returns:
             (batch, frames, symbols) natural log-probabilities, (batch,) valid frames.
         """
+        outputs, lengths = self.encode(waveforms, lengths, blocks)
+        return head_log_probs(self.head, outputs[-1]), lengths
+
+    def encode(
+        self, waveforms: Tensor, lengths: Tensor, blocks: Blocks | None = None, views: int = 1
+    ) -> tuple[list[Tensor], Tensor]:
+        """Compute the outputs of each recurrent layer.
+
+        Args:
+            waveforms, lengths, blocks: see `forward`.
+            views: copies of the batch, one after the other, each with masks of its own in training.
+
+        Returns:
+            of each layer (frames, views * batch, units); (views * batch,) valid frames.
+        """
         features, lengths = self.front_end(waveforms, lengths)
+        features, lengths = features.repeat(views, 1, 1), lengths.repeat(views)
         if self.masks is not None:
             features = self.masks(features, lengths)
         outputs, lengths = self.subsampling(features, lengths)
         outputs = self.input_dropout(self.input(outputs))
-        outputs = self.recurrent(outputs.transpose(0, 1), lengths)  # (batch, frames, units) -> (frames, batch, units)
-        logits = self.head(outputs).transpose(0, 1)  # (frames, batch, symbols) -> (batch, frames, symbols)
-        return logits.float().log_softmax(2), lengths
+        return self.recurrent.run_layers(outputs.transpose(0, 1), lengths, blocks), lengths
+
+    def training_outputs(self, waveforms: Tensor, lengths: Tensor, views: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        """Compute log-probabilities of a training batch, whole or in random blocks.
+
+        Args:
+            waveforms, lengths: see `forward`.
+            views: see `encode`.
+
+        Returns:
+            (views * batch, frames, symbols); (views * batch, frames, intermediate symbols), or None without such a head;
+            (views * batch,) valid frames.
+        """
+        outputs, lengths = self.encode(waveforms, lengths, self.draw_blocks(), views)
+        middle = None
+        if self.intermediate_head is not None:
+            middle = head_log_probs(self.intermediate_head, outputs[self.options.intermediate_layer - 1])
+        return head_log_probs(self.head, outputs[-1]), middle, lengths
+
+    def draw_blocks(self) -> Blocks | None:
+        """Draw the blocks of a training batch from torch's random numbers, or None for whole utterances."""
+        options = self.options
+        share, latency, right = torch.rand(3).tolist()
+        if share >= options.streaming:
+            return None
+        least, most = (round(seconds / self.seconds_per_frame) for seconds in options.latency)
+        frames = max(least + int(latency * (most - least + 1)), 1)
+        context = int(right * (frames // (options.layers + 1) + 1))
+        return Blocks(frames - options.layers * context, context)
+
+
+def head_log_probs(head: nn.Linear, outputs: Tensor) -> Tensor:
+    """Return the log-probabilities of a head: (frames, batch, units) -> (batch, frames, symbols)."""
+    return cast(Tensor, head(outputs).transpose(0, 1).float().log_softmax(2))
 
 
 def ctc_loss(
@@ -225,6 +288,7 @@ def save_acoustic(folder: str | Path, model: AcousticModel, tokenizer: Tokenizer
         "features": asdict(model.front_end.options),
         "acoustic": asdict(model.options),
         "tokenizer": tokenizer.to_json(),
+        "intermediate_symbols": model.intermediate_head.out_features if model.intermediate_head else 0,
         "training": training,
     }
     save_model(folder, "acoustic", description, model.state_dict())
@@ -255,7 +319,9 @@ def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
         sizes["acoustic.channels"] = (options.channels, "subsampling.first.weight", 0)
     check_sizes(weights, sizes, (options.layers, "recurrent.layers.{}.network.weight_hh_l0"), folder)
     try:
-        model = AcousticModel(len(tokenizer), features, options)
+        model = AcousticModel(
+            len(tokenizer), features, options, intermediate_symbols=int(description.get("intermediate_symbols", 0))
+        )
     except Exception as error:  # torchaudio raises many kinds for values that no front end has
         raise damaged(Path(folder) / DESCRIPTION, str(error).rstrip(".")) from error
     load_weights(model, weights, folder)

@@ -20,6 +20,30 @@ MODULES: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {"lstm": nn.LSTM, "gru": n
 
 
 @dataclass(frozen=True)
+class Blocks:
+    """Configure a latency-controlled bidirectional stack (after Zhang et al. 2016, "Highway LSTM RNNs").
+
+    The forward direction of each layer runs over the whole utterance. The backward direction runs over blocks: it
+    begins anew `right` frames after the end of each block. The blocks of layer l (0, 1, ...) end at the frames
+    k * size - l * right, so that each layer finishes its block when the input has come to frame k * size + right.
+
+    >>> Blocks(size=8, right=3).latency(layers=4)
+    20
+
+    Attributes:
+        size: frames of a block.
+        right: frames after a block that each layer's backward direction sees.
+    """
+
+    size: int = field(metadata={"min": 1})
+    right: int = field(metadata={"min": 0})
+
+    def latency(self, layers: int) -> int:
+        """Return the most frames between a frame of the input and its output."""
+        return self.size + layers * self.right
+
+
+@dataclass(frozen=True)
 class RecurrentOptions:
     """Configure a recurrent stack.
 
@@ -100,20 +124,24 @@ class RecurrentLayer(nn.Module):
                 if self.cell == "lstm" and name.startswith("bias_ih"):
                     nn.init.ones_(parameter.data[units : 2 * units])
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor, blocks: Blocks | None = None, shift: int = 0) -> Tensor:
         """Run the layer over a padded batch.
 
         Args:
             inputs: (frames, batch, input_size).
             lengths: (batch,) valid frames of each row.
+            blocks: blocks of the backward direction; None: it runs over the whole utterance.
+            shift: frames by which the blocks end before multiples of their size.
 
         Returns:
             (frames, batch, units); frames beyond a row's length hold arbitrary numbers.
         """
-        if inputs.is_cuda:
+        if inputs.is_cuda and blocks is None:
             return self.forward_packed(inputs, lengths)
         outputs = self._forward_direction(inputs, reverse=False)
-        if self.network.bidirectional:
+        if self.network.bidirectional and blocks is not None:
+            outputs = outputs + self._run_backward_in_blocks(inputs, lengths, blocks, shift)
+        elif self.network.bidirectional:
             index = reversal_index(lengths, inputs.shape[0]).unsqueeze(2)
             backward = self._forward_direction(inputs.gather(0, index.expand_as(inputs)), reverse=True)
             outputs = outputs + backward.gather(0, index.expand_as(backward))
@@ -169,6 +197,23 @@ class RecurrentLayer(nn.Module):
         start = inputs.new_zeros(inputs.shape[1], self.state_size)
         return self._run_kernel(inputs, start, self.direction_parameters("_l0_reverse" if reverse else "_l0"))[0]
 
+    def _run_backward_in_blocks(self, inputs: Tensor, lengths: Tensor, blocks: Blocks, shift: int) -> Tensor:
+        """Run the backward direction over all blocks side by side: see `forward`."""
+        frames, batch, _ = inputs.shape
+        offset, width = shift % blocks.size, blocks.size + blocks.right
+        count = (frames + offset + blocks.size - 1) // blocks.size
+        starts = torch.arange(count, device=inputs.device) * blocks.size - offset
+        ends = (starts[:, None] + width).minimum(lengths)  # (blocks, batch), where the backward direction begins
+        step = torch.arange(width, device=inputs.device)[:, None, None]
+        index = (ends - 1 - step).clamp(0, frames - 1).flatten(0, 1).unsqueeze(2)  # (width * blocks, batch, 1)
+        windows = inputs.gather(0, index.expand(-1, -1, inputs.shape[2])).unflatten(0, (width, count))
+        outputs = self._forward_direction(windows.flatten(1, 2), reverse=True)  # (width, blocks * batch, units)
+        outputs = outputs.unflatten(1, (count, batch)).flatten(0, 1)  # (width * blocks, batch, units)
+        time = torch.arange(frames, device=inputs.device)
+        block = (time + offset) // blocks.size
+        place = (ends[block] - 1 - time[:, None]).clamp(0, width - 1) * count + block[:, None]  # (frames, batch)
+        return outputs.gather(0, place.unsqueeze(2).expand(-1, -1, outputs.shape[2]))
+
     def _run_kernel(self, inputs: Tensor, states: Tensor, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Run torch's fused layer in one direction: see `forward_from`."""
         kernel = getattr(torch, self.cell)
@@ -199,10 +244,15 @@ class RecurrentStack(nn.Module):
         )
         self.dropout = nn.Dropout(options.dropout)
 
-    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor, blocks: Blocks | None = None) -> Tensor:
         """Run all layers: (frames, batch, input_size), (batch,) valid frames -> (frames, batch, units)."""
-        outputs = inputs
+        return self.run_layers(inputs, lengths, blocks)[-1]
+
+    def run_layers(self, inputs: Tensor, lengths: Tensor, blocks: Blocks | None = None) -> list[Tensor]:
+        """Run all layers, and return the outputs of each: see `forward`."""
+        outputs = [inputs]
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            new = self.dropout(norm(layer(outputs, lengths)))
-            outputs = outputs + new if self.residual and number > 0 else new
-        return outputs
+            shift = number * blocks.right if blocks else 0
+            new = self.dropout(norm(layer(outputs[-1], lengths, blocks, shift)))
+            outputs.append(outputs[-1] + new if self.residual and number > 0 else new)
+        return outputs[1:]

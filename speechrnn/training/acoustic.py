@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions
-from speechrnn.audio.features import FeatureOptions
+from speechrnn.audio.features import ChannelOptions, FeatureOptions, frame_mask
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import Batch, PlannedBatches, Utterances, examples, loader
 from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_tokenizer
 from speechrnn.decoding.greedy import greedy
 from speechrnn.evaluation.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
+from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.text.unknown_symbols import count_unknown_symbols, describe_unknown
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
@@ -44,6 +45,9 @@ class AcousticTrainerOptions(TrainerOptions):
     """
 
     batch_seconds: float = field(default=45.0, metadata={"min": 0.1})
+    pronunciations: Path | None = None
+    intermediate_weight: float = field(default=0.3, metadata={"min": 0.0, "max": 0.95})
+    consistency_weight: float = field(default=0.0, metadata={"min": 0.0})
     workers: int = field(default=0, metadata={"min": 0})
     cache_gigabytes: float = field(default=1.0, metadata={"min": 0.0})
 
@@ -53,7 +57,8 @@ class AcousticSettings:
     """Options of an acoustic training: a record for each config group.
 
     >>> AcousticSettings(
-    ...     FeatureOptions(), AcousticOptions(), SpecAugmentOptions(), WaveformOptions(), AcousticTrainerOptions()
+    ...     FeatureOptions(), AcousticOptions(), SpecAugmentOptions(), WaveformOptions(), ChannelOptions(),
+    ...     AcousticTrainerOptions(),
     ... ).trainer.epochs
     60
     """
@@ -62,6 +67,7 @@ class AcousticSettings:
     acoustic: AcousticOptions
     masks: SpecAugmentOptions
     waveform: WaveformOptions
+    channel: ChannelOptions
     trainer: AcousticTrainerOptions
 
 
@@ -82,6 +88,7 @@ class AcousticTask:
     """
 
     criterion = "dev_wer"
+    forward_methods: tuple[str, ...] = ("training_outputs",)
     unit = "seconds of audio"
 
     def __init__(
@@ -107,7 +114,23 @@ class AcousticTask:
         self.memory_keys = f"trainer.batch_seconds (now {trainer.batch_seconds:g}) or corpus.max_seconds"
         self.sampling_rate = settings.features.sampling_rate
         torch.manual_seed(trainer.seed)
-        self.model = AcousticModel(len(tokenizer), settings.features, settings.acoustic, settings.masks)
+        self.options = trainer
+        self.intermediate_labels: Callable[[str], list[int] | None] | None = None
+        symbols = 0
+        if settings.acoustic.intermediate_layer > settings.acoustic.layers:
+            raise UserError(
+                f"acoustic.intermediate_layer={settings.acoustic.intermediate_layer} is beyond the last of "
+                f"acoustic.layers={settings.acoustic.layers}."
+            )
+        if settings.acoustic.intermediate_layer > 0:
+            self.intermediate_labels, symbols = tokenizer.encode, len(tokenizer)
+            if trainer.pronunciations is not None:
+                pronunciations = Pronunciations.read(trainer.pronunciations)
+                self.intermediate_labels, symbols = pronunciations.encode, len(pronunciations.symbols)
+                check_pronunciations(pronunciations, train, trainer.pronunciations)
+        self.model = AcousticModel(
+            len(tokenizer), settings.features, settings.acoustic, settings.masks, settings.channel, symbols
+        )
         train, self.left_out = select_long_enough(train, self.model, tokenizer, max(settings.waveform.speeds))
         if len(train) == 0:
             raise UserError(
@@ -163,8 +186,39 @@ class AcousticTask:
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the CTC loss in nats a label."""
         batch = batch.to(self.fabric.device)
-        log_probs, frames = model(batch.waveforms, batch.lengths)
-        return ctc_loss(log_probs, frames, batch.labels, batch.label_lengths, self.model.frames(batch.spoken))
+        views = 2 if self.options.consistency_weight > 0 else 1
+        with self.fabric.autocast():  # a wrapper for one process leaves the precision of other methods than forward alone
+            log_probs, middle, frames = model.training_outputs(batch.waveforms, batch.lengths, views)
+        spoken = self.model.frames(batch.spoken).repeat(views, 1)
+        labels, label_lengths = batch.labels.repeat(views), batch.label_lengths.repeat(views)
+        loss = ctc_loss(log_probs, frames, labels, label_lengths, spoken)
+        if middle is not None:
+            weight = self.options.intermediate_weight
+            loss = (1 - weight) * loss + weight * self.intermediate_loss(batch, middle, frames, spoken)
+        if views > 1:
+            loss = loss + self.options.consistency_weight * consistency_loss(log_probs, frames, label_lengths)
+        return loss
+
+    def intermediate_loss(self, batch: Batch, log_probs: Tensor, frames: Tensor, spoken: Tensor) -> Tensor:
+        """Return the CTC loss of the intermediate layer; utterances with a word of unknown pronunciation are left out.
+
+        Args:
+            batch: the batch.
+            log_probs: (views * batch, frames, symbols).
+            frames: (views * batch,) valid frames.
+            spoken: (views * batch, 2), see `ctc_loss`.
+        """
+        assert self.intermediate_labels is not None
+        rows = [self.intermediate_labels(text) for text in batch.texts] * (len(frames) // len(batch.texts))
+        known = [number for number, row in enumerate(rows) if row]
+        if not known:
+            return log_probs.sum() * 0.0
+        labels = [rows[number] or [] for number in known]
+        device = log_probs.device
+        chosen = torch.tensor(known, device=device)
+        flat = torch.tensor([label for row in labels for label in row], device=device)
+        lengths = torch.tensor([len(row) for row in labels], device=device)
+        return ctc_loss(log_probs[chosen], frames[chosen], flat, lengths, spoken[chosen])
 
     def weight(self, batch: Batch) -> float:
         """Return 1: all batches have the same weight."""
@@ -226,6 +280,43 @@ class AcousticTask:
             "dev_wer": word_sum / max(word_count, 1),
             "dev_cer": character_sum / max(character_count, 1),
         }
+
+
+def consistency_loss(log_probs: Tensor, frames: Tensor, label_lengths: Tensor) -> Tensor:
+    """Return the divergence of each view's distributions from the other view's, in nats a label.
+
+    The gradient goes through the first argument of each pair only: each view is drawn to the other as it is.
+
+    >>> log_probs = torch.tensor([[[0.5, 0.5]], [[0.5, 0.5]]]).log()
+    >>> consistency_loss(log_probs, torch.tensor([1, 1]), torch.tensor([1, 1])).item()
+    0.0
+
+    Args:
+        log_probs: (2 * batch, frames, symbols), one view after the other.
+        frames: (2 * batch,) valid frames.
+        label_lengths: (2 * batch,).
+
+    Source:
+        Yao et al. 2025, "CR-CTC: consistency regularization on CTC", equation 3.
+    """
+    first, second = log_probs.detach().chunk(2)
+    targets = torch.cat([second, first])
+    divergence = (targets.exp() * (targets - log_probs)).sum(2)  # (2 * batch, frames)
+    divergence = (divergence * frame_mask(frames, divergence.shape[1])).sum(1)
+    return (divergence / label_lengths.clamp_min(1)).mean()
+
+
+def check_pronunciations(pronunciations: Pronunciations, cuts: CutSet, path: Path) -> None:
+    """Log how many utterances have a word without a pronunciation.
+
+    Raises:
+        UserError: all of them have.
+    """
+    missing = sum(pronunciations.encode(cut.supervisions[0].text) is None for cut in cuts)
+    if missing == len(cuts):
+        raise UserError(f"Each training transcript has a word that {path} does not pronounce; leave out trainer.pronunciations.")
+    if missing:
+        logger.info("%d of %d utterances have a word without a pronunciation in %s.", missing, len(cuts), path)
 
 
 def select_encodable(cuts: CutSet, tokenizer: Tokenizer) -> CutSet:

@@ -51,6 +51,7 @@ class LanguageTask:
     """
 
     criterion = "valid_perplexity"
+    forward_methods: tuple[str, ...] = ()
     unit = "tokens"
 
     def __init__(

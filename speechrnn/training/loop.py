@@ -89,6 +89,8 @@ class Loop(Generic[BatchT, ModelT]):
             task.model, options.optimiser, options.learning_rate, options.betas, options.weight_decay
         )
         self.model, self.optimiser = fabric.setup(task.model, optimiser)
+        for method in task.forward_methods:
+            self.model.mark_forward_method(method)
 
     def run(self) -> ModelT:
         """Train to the end.

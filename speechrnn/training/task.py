@@ -24,6 +24,7 @@ class Task(Protocol[BatchT, ModelT]):
         criterion: name of the evaluation figure that should become small.
         unit: unit of `amount`, for the speed that is displayed.
         memory_keys: keys to lower when a batch does not fit into memory, with their values.
+        forward_methods: names of the model's methods that compute what the loss needs, besides `forward`.
         carried: (rows, size) state that goes from batch to batch besides the weights, in this process.
     """
 
@@ -31,6 +32,7 @@ class Task(Protocol[BatchT, ModelT]):
     criterion: str
     unit: str
     memory_keys: str
+    forward_methods: tuple[str, ...]
     carried: Tensor
 
     def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[BatchT]]:
