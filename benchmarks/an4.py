@@ -63,7 +63,7 @@ def packed(model: AcousticModel) -> Iterator[None]:
 
     layers = [module for module in model.modules() if isinstance(module, RecurrentLayer)]
     for layer in layers:
-        layer.forward = layer.forward_packed  # type: ignore[method-assign]
+        layer.forward = layer.forward_packed  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:

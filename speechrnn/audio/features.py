@@ -288,7 +288,9 @@ class FrontEnd(nn.Module):
         self.channel = None
         if channel is not None and (channel.gain > 0 or channel.narrow_share > 0):
             if options.kind == "mfcc":
-                raise UserError("augmentation.channel needs mel bands; choose features=log_mel, or gain=0 narrow_share=0.")
+                raise UserError(
+                    "augmentation.channel changes mel bands: choose features=log_mel, or gain=0 and narrow_share=0."
+                )
             self.channel = ChannelAugment(channel, options)
 
     def frames(self, samples: Tensor) -> Tensor:

@@ -43,8 +43,8 @@ class Augmentation:
     """The config group `augmentation`."""
 
     masks: SpecAugmentOptions
-    channel: ChannelOptions
     waveform: WaveformOptions
+    channel: ChannelOptions
 
 
 @dataclass(frozen=True)
@@ -121,8 +121,8 @@ class SpeechToText:
             options.acoustic,
             options.augmentation.masks,
             options.augmentation.waveform,
-            options.augmentation.channel,
             options.trainer,
+            options.augmentation.channel,
         )
         model, summary = train_acoustic(fabric, settings, tokenizer, training, held_out, run.checkpoints / "acoustic")
         if fabric.is_global_zero:

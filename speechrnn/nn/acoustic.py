@@ -198,7 +198,7 @@ class AcousticModel(nn.Module):
             views: see `encode`.
 
         Returns:
-            (views * batch, frames, symbols); (views * batch, frames, intermediate symbols), or None without such a head;
+            (views * batch, frames, symbols); (views * batch, frames, intermediate symbols), or None;
             (views * batch,) valid frames.
         """
         outputs, lengths = self.encode(waveforms, lengths, self.draw_blocks(), views)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from speechrnn.core.errors import UserError
 
-VOICED = frozenset("AA AE AH AO AW AY B D DH EH ER EY G IH IY L M N NG OW OY R UH UW V W Y".split())
-SIBILANTS = frozenset("CH JH S SH Z ZH".split())
+VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
+VOICED = frozenset({*VOWELS, "B", "D", "DH", "G", "L", "M", "N", "NG", "R", "V", "W", "Y"})
+SIBILANTS = frozenset(["CH", "JH", "S", "SH", "Z", "ZH"])
 
 
 class Pronunciations:

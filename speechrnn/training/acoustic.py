@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -57,8 +57,7 @@ class AcousticSettings:
     """Options of an acoustic training: a record for each config group.
 
     >>> AcousticSettings(
-    ...     FeatureOptions(), AcousticOptions(), SpecAugmentOptions(), WaveformOptions(), ChannelOptions(),
-    ...     AcousticTrainerOptions(),
+    ...     FeatureOptions(), AcousticOptions(), SpecAugmentOptions(), WaveformOptions(), AcousticTrainerOptions()
     ... ).trainer.epochs
     60
     """
@@ -67,8 +66,8 @@ class AcousticSettings:
     acoustic: AcousticOptions
     masks: SpecAugmentOptions
     waveform: WaveformOptions
-    channel: ChannelOptions
     trainer: AcousticTrainerOptions
+    channel: ChannelOptions = field(default_factory=ChannelOptions)
 
 
 @dataclass(frozen=True)
@@ -187,8 +186,11 @@ class AcousticTask:
         """Return the CTC loss in nats a label."""
         batch = batch.to(self.fabric.device)
         views = 2 if self.options.consistency_weight > 0 else 1
-        with self.fabric.autocast():  # a wrapper for one process leaves the precision of other methods than forward alone
-            log_probs, middle, frames = model.training_outputs(batch.waveforms, batch.lengths, views)
+        # A wrapper for one process sets the precision of `forward` only.
+        with self.fabric.autocast():
+            log_probs, middle, frames = cast(AcousticModel, model).training_outputs(
+                batch.waveforms, batch.lengths, views
+            )
         spoken = self.model.frames(batch.spoken).repeat(views, 1)
         labels, label_lengths = batch.labels.repeat(views), batch.label_lengths.repeat(views)
         loss = ctc_loss(log_probs, frames, labels, label_lengths, spoken)
@@ -314,7 +316,9 @@ def check_pronunciations(pronunciations: Pronunciations, cuts: CutSet, path: Pat
     """
     missing = sum(pronunciations.encode(cut.supervisions[0].text) is None for cut in cuts)
     if missing == len(cuts):
-        raise UserError(f"Each training transcript has a word that {path} does not pronounce; leave out trainer.pronunciations.")
+        raise UserError(
+            f"Each training transcript has a word that {path} does not pronounce; leave out trainer.pronunciations."
+        )
     if missing:
         logger.info("%d of %d utterances have a word without a pronunciation in %s.", missing, len(cuts), path)
 

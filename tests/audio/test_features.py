@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import librosa
 import numpy as np
 import pytest
@@ -10,7 +12,17 @@ import torchaudio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from speechrnn.audio.features import MFCC, FeatureOptions, FrontEnd, KaldiFilterBank, LogMel, Normalise
+from speechrnn.audio.features import (
+    MFCC,
+    ChannelAugment,
+    ChannelOptions,
+    FeatureOptions,
+    FrontEnd,
+    KaldiFilterBank,
+    LogMel,
+    Normalise,
+)
+from speechrnn.core.errors import UserError
 
 RATES = [8000, 16000, 22050]
 
@@ -120,3 +132,36 @@ def test_a_tone_lights_the_band_that_holds_it() -> None:
     centres = librosa.mel_frequencies(n_mels=42, fmin=20.0, fmax=rate / 2, htk=True)[1:-1]
     loudest = int(features[0].mean(0).argmax())
     assert abs(loudest - int(np.abs(centres - hertz).argmin())) <= 1
+
+
+def test_a_channel_changes_bands_by_no_more_than_its_gain() -> None:
+    torch.manual_seed(0)
+    channel = ChannelAugment(ChannelOptions(gain=6.0), FeatureOptions(bins=20))
+    features = torch.randn(50, 7, 20)
+    change = (channel(features) - features) * 10 / math.log(10)  # dB
+    assert 4.0 < change.abs().max() <= 6.0 + 1e-4
+    torch.testing.assert_close(change, change[:, :1].expand_as(change), atol=1e-4, rtol=0)  # the same in all frames
+    assert len(change[:, 0, 0].unique()) == 50  # a filter of its own for each utterance
+    torch.testing.assert_close(channel.eval()(features), features)
+
+
+def test_a_narrow_channel_has_nothing_above_its_edge() -> None:
+    """As the same speech at 8 kHz, resampled to 16 kHz, has."""
+    torch.manual_seed(0)
+    options = FeatureOptions(bins=40, normalisation="none")
+    wave = torch.randn(1, 16000) * 0.1
+    narrow = torchaudio.functional.resample(torchaudio.functional.resample(wave, 16000, 8000), 8000, 16000)
+    front_end = FrontEnd(options, ChannelOptions(narrow_share=1.0, narrow=(4000.0, 4000.0)))
+    expected = front_end.eval()(narrow, torch.tensor([16000]))[0]
+    features = front_end.train()(wave, torch.tensor([16000]))[0]
+    assert front_end.channel is not None
+    high, low = front_end.channel.centres > 4000.0, front_end.channel.centres < 3400.0
+    assert features[..., high].max() == pytest.approx(math.log(1e-6))
+    wide = front_end.eval()(wave, torch.tensor([16000]))[0]
+    assert expected[..., high].mean() < (math.log(1e-6) + wide[..., high].mean()) / 2  # nearer to the floor
+    torch.testing.assert_close(features[:, 5:-5, low], expected[:, 5:-5, low], atol=0.2, rtol=0)
+
+
+def test_channels_need_mel_bands() -> None:
+    with pytest.raises(UserError, match="features=log_mel"):
+        FrontEnd(FeatureOptions(kind="mfcc"), ChannelOptions(gain=3.0))

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from speechrnn.nn.recurrent import MODULES, RecurrentLayer, RecurrentOptions, RecurrentStack, reversal_index
+from speechrnn.nn.recurrent import MODULES, Blocks, RecurrentLayer, RecurrentOptions, RecurrentStack, reversal_index
 
 
 def packed_reference(layer: RecurrentLayer, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -107,3 +107,44 @@ def test_cuda_equals_cpu() -> None:
     here = stack(inputs, lengths) * inside
     there = stack.cuda()(inputs.cuda(), lengths.cuda()).cpu() * inside
     torch.testing.assert_close(there, here, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("cell", MODULES)
+@settings(max_examples=30)
+@given(
+    lengths=st.lists(st.integers(1, 25), min_size=1, max_size=4),
+    size=st.integers(1, 12),
+    right=st.integers(0, 8),
+    shift=st.integers(0, 20),
+)
+def test_blocks_equal_the_backward_direction_begun_anew_in_each(
+    cell: str, lengths: list[int], size: int, right: int, shift: int
+) -> None:
+    torch.manual_seed(0)
+    layer = RecurrentLayer(4, 5, cell)
+    counts = torch.tensor(lengths)
+    inputs = torch.randn(max(lengths), len(lengths), 4)
+    outputs = layer(inputs, counts, Blocks(size, right), shift)
+    for row, length in enumerate(lengths):
+        forward = layer._forward_direction(inputs[:length, row : row + 1], reverse=False)
+        for start in range(-(shift % size), length, size):
+            first, end = max(start, 0), min(start + size + right, length)
+            window = inputs[first:end, row : row + 1].flip(0)
+            backward = layer._forward_direction(window, reverse=True).flip(0)
+            last = min(start + size, length)
+            expected = forward[first:last] + backward[: last - first]
+            torch.testing.assert_close(outputs[first:last, row], expected[:, 0], atol=1e-5, rtol=0)
+
+
+@settings(max_examples=30)
+@given(size=st.integers(1, 12), right=st.integers(0, 5), block=st.integers(0, 6), frames=st.integers(30, 60))
+def test_no_frame_beyond_the_latency_reaches_the_output(size: int, right: int, block: int, frames: int) -> None:
+    torch.manual_seed(0)
+    stack = RecurrentStack(4, RecurrentOptions(layers=3, units=5)).eval()
+    inputs, lengths, blocks = torch.randn(frames, 1, 4), torch.tensor([frames]), Blocks(size, right)
+    known = block * size + right  # frames of the input so far
+    done = max(block * size - 2 * right, 0)  # frames that the third layer has finished
+    changed = torch.cat([inputs[:known], torch.randn(max(frames - known, 0), 1, 4)])[:frames]
+    before, after = stack(inputs, lengths, blocks), stack(changed, lengths, blocks)
+    torch.testing.assert_close(before[:done], after[:done], atol=0, rtol=0)
+    assert blocks.latency(3) == size + 3 * right

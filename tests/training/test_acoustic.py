@@ -27,6 +27,7 @@ from speechrnn.training.acoustic import (
     AcousticSettings,
     AcousticTask,
     AcousticTrainerOptions,
+    consistency_loss,
     select_encodable,
     select_long_enough,
     train_acoustic,
@@ -224,3 +225,37 @@ def test_training_statistics_are_those_of_the_training_set(cuts: tuple[CutSet, C
     frames = torch.cat(rows).double()
     torch.testing.assert_close(front_end.normalise.mean.double(), frames.mean(0), atol=1e-3, rtol=0)
     torch.testing.assert_close(front_end.normalise.deviation.double(), frames.std(0), atol=1e-2, rtol=0)
+
+
+def test_consistency_is_the_divergence_of_the_two_views() -> None:
+    """Equation 3 of CR-CTC, frame by frame, without the frames of the padding."""
+    torch.manual_seed(0)
+    log_probs = torch.randn(4, 5, 3).log_softmax(2).requires_grad_()
+    frames, labels = torch.tensor([5, 3, 5, 3]), torch.tensor([2, 1, 2, 1])
+    loss = consistency_loss(log_probs, frames, labels)
+    expected = 0.0
+    for row, other in ((0, 2), (1, 3), (2, 0), (3, 1)):
+        for frame in range(int(frames[row])):
+            p, q = log_probs[other, frame].detach().exp(), log_probs[row, frame]
+            expected += float((p * (p.log() - q)).sum()) / int(labels[row]) / 4
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    loss.backward()
+    assert log_probs.grad is not None
+    assert not log_probs.grad[1, 3:].any()
+
+
+def test_an_intermediate_layer_beyond_the_last_is_refused(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
+    plain = settings()
+    options = replace(plain, acoustic=replace(plain.acoustic, intermediate_layer=2))
+    with pytest.raises(UserError, match="intermediate_layer=2"):
+        AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)
+
+
+def test_a_dictionary_without_the_words_of_the_transcripts_is_refused(
+    cuts: tuple[CutSet, CutSet], tmp_path: Path
+) -> None:
+    (tmp_path / "other.dict").write_text("zebra Z IY B R AH\n")
+    plain = settings(pronunciations=tmp_path / "other.dict")
+    options = replace(plain, acoustic=replace(plain.acoustic, intermediate_layer=1))
+    with pytest.raises(UserError, match=r"other\.dict"):
+        AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)

@@ -50,6 +50,7 @@ class Task:
     criterion: str = "dev_wer"
     unit: str = "numbers"
     memory_keys: str = "trainer.batch_seconds (now 45)"
+    forward_methods: tuple[str, ...] = ()
     carried: Tensor = field(default_factory=lambda: torch.zeros(1))
     seen: list[tuple[int, int]] = field(default_factory=list)
     now: int = 0

@@ -134,6 +134,11 @@ ACOUSTIC: list[dict[str, Any]] = [
     {"channels": 8},
     {"batch_seconds": 8.0},
     {"cache_gigabytes": 0.0},
+    {"layers": 2, "intermediate_layer": 1},
+    {"layers": 2, "intermediate_layer": 1, "intermediate_weight": 0.6, "pronunciations": "A B C D"},
+    {"consistency_weight": 0.2},
+    {"streaming": 1.0},
+    {"streaming": 0.5, "latency": (0.1, 0.4)},
 ]
 
 
@@ -142,6 +147,11 @@ def test_an_acoustic_model_learns_with_each_option(
     options: dict[str, Any], cuts: tuple[CutSet, CutSet], tmp_path: Path
 ) -> None:
     """Better than the entropy of the labels, of which there are four kinds: only who listens gets there."""
+    if "pronunciations" in options:  # each letter is a phone
+        dictionary = tmp_path / "phones.dict"
+        words = {cut.supervisions[0].text for part in cuts for cut in part}
+        dictionary.write_text("\n".join(f"{word} {' '.join(word)}" for text in words for word in text.split()))
+        options = {**options, "pronunciations": dictionary}
     network, trainer = split(options, NETWORK, STEPS)
     settings = AcousticSettings(
         FeatureOptions(sampling_rate=RATE, bins=16),

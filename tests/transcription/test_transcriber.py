@@ -20,6 +20,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import pad
 from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
+from speechrnn.nn.recurrent import Blocks
 from speechrnn.text.tokenizers import CharTokenizer
 from speechrnn.transcription.transcriber import Failure, Transcriber, Transcript
 
@@ -63,7 +64,7 @@ class Scripted(AcousticModel):
         super().__init__(len(TOKENIZER), FeatureOptions(bins=4), AcousticOptions(units=2, layers=1, channels=1))
         self.script = [TOKENIZER.symbols.index(letter) if letter != "_" else 0 for letter in script]
 
-    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveforms: Tensor, lengths: Tensor, blocks: Blocks | None = None) -> tuple[Tensor, Tensor]:
         frames = self.frames(lengths)
         log_probs = torch.full((len(waveforms), int(frames.max()), len(TOKENIZER)), math.log(0.1 / 4))
         for frame in range(log_probs.shape[1]):
@@ -86,7 +87,7 @@ class Tones(AcousticModel):
         super().__init__(len(TOKENIZER), FeatureOptions(bins=4), AcousticOptions(units=2, layers=1, channels=1))
         self.calls: list[tuple[int, int]] = []  # (batch, samples) of each
 
-    def forward(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, waveforms: Tensor, lengths: Tensor, blocks: Blocks | None = None) -> tuple[Tensor, Tensor]:
         self.calls.append((waveforms.shape[0], waveforms.shape[1]))
         frames = self.frames(lengths)
         step = 480
