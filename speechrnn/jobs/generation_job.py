@@ -192,8 +192,12 @@ def run_generation_job(job: GenerationJobOptions, text: GenerationOptions, promp
     with GenerationOutput(job.output, made_with) as output:
         before = output.begin(job.overwrite)
         if output.finished:
-            print(f"{job.output} is finished: nothing to do; overwrite=true would make it anew.")
-            return not before.errors
+            if not before.errors:
+                print(f"{job.output} is finished: nothing to do; overwrite=true would make it anew.")
+                return True
+            print(f"{job.output} has a line for each of {before.lines:,} prompts; all were tried before.")
+            print(_uncompleted(before.errors), file=sys.stderr)
+            return False
         executor = make_executor(job.executor, job.device)
         worker = GenerationWorker(job.model, job.device, job.batch_size)
         rest = itertools.islice(read_prompts(prompts, text, predictor.encoder), before.lines, None)
@@ -235,8 +239,12 @@ def run_generation_job(job: GenerationJobOptions, text: GenerationOptions, promp
         f"({tokens / seconds:,.0f} tokens/s): {job.output}"
     )
     if errors:
-        print(f"{errors:,} of them could not be completed; their lines say why.", file=sys.stderr)
+        print(_uncompleted(errors), file=sys.stderr)
     return not errors
+
+
+def _uncompleted(errors: int) -> str:
+    return f"{errors:,} of them could not be completed; their lines say why. overwrite=true tries all again."
 
 
 def job_fingerprint(job: GenerationJobOptions, text: GenerationOptions, prompts: Path) -> dict[str, Any]:

@@ -246,8 +246,15 @@ def summarise(
         elapsed: seconds of work.
     """
     before = len(inputs) - left
-    if not left:
+    transcribed = sum(states[item.id].status in (DONE, INCOMPLETE) for item in inputs)
+    done = all(states[item.id].status == DONE for item in inputs)
+    if not left and done:
         print(f"{output} is finished: nothing to do; overwrite=true would make it anew.")
+    elif not left:
+        print(f"{output} has transcripts of {transcribed:,} of {len(inputs):,} files; all were tried before.")
+    elif not progress.files:
+        already = f"; {before:,} were tried before" if before else ""
+        print(f"No file was transcribed{already}: {output}")
     else:
         engines = f" by {' and '.join(sorted(progress.engines))}" if progress.engines else ""
         already = f" ({before:,} were there already)" if before else ""
@@ -266,4 +273,4 @@ def summarise(
     interrupted = progress.interrupted and remaining > 0
     if interrupted:
         print(f"{remaining:,} of {len(inputs):,} are left: give the same command to go on.", file=sys.stderr)
-    return Summary(done=all(states[item.id].status == DONE for item in inputs), interrupted=interrupted)
+    return Summary(done=done, interrupted=interrupted)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
+from inspect import signature
 from pathlib import Path
 from typing import Concatenate, Literal, ParamSpec, TypeVar
 
 from speechrnn.audio.segmentation import SegmentationOptions
-from speechrnn.core.config import build
+from speechrnn.core.config import build, unknown_key
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.transcription.runtime import EngineName, Precision
 
@@ -78,14 +80,25 @@ def keywords_of(
 
     Args:
         options: the dataclass.
+
+    Raises:
+        UserError: by the method, of a keyword that is no field, or a value that the record refuses.
     """
+    names = list(signature(options).parameters)
 
     def decorate(
         method: Callable[[type[OwnerT], str | Path, OptionsT], OwnerT],
     ) -> Callable[Concatenate[type[OwnerT], str | Path, P], OwnerT]:
         @wraps(method)
         def call(owner: type[OwnerT], folder: str | Path, *values: P.args, **keywords: P.kwargs) -> OwnerT:
-            return method(owner, folder, options(*values, **keywords))
+            for name in keywords:
+                if name not in names:
+                    raise UserError(unknown_key(name, names).replace("No key", f"{owner.__name__}.load has no option"))
+            try:
+                record = options(*values, **keywords)
+            except ValueError as error:
+                raise UserError(f"{owner.__name__}.load: {error}") from error
+            return method(owner, folder, record)
 
         return call
 

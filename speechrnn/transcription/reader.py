@@ -18,6 +18,7 @@ from speechrnn.core.failures import raise_if_fatal
 from speechrnn.transcription.isolation import ItemError, compute_each
 from speechrnn.transcription.transcript import Failure
 
+UNKNOWN_RATE = -1  # of samples that came without one
 CLIP_BATCH_SECONDS = 240.0  # audio of short clips that goes through the speech detector together
 
 Samples = np.ndarray | torch.Tensor
@@ -270,7 +271,7 @@ def with_rate(source: Source | Samples, sampling_rate: int | None) -> Source:
         sampling_rate: Hz, of samples without a rate; None: not known, which is found when the source is read.
     """
     if isinstance(source, (np.ndarray, torch.Tensor)):
-        return source, 0 if sampling_rate is None else sampling_rate
+        return source, UNKNOWN_RATE if sampling_rate is None else sampling_rate
     return source
 
 
@@ -316,10 +317,12 @@ def resampled(samples: Samples, rate: int, sampling_rate: int) -> np.ndarray:
     Raises:
         AudioError: they are no sound, or the rate is missing.
     """
-    if rate == 0:
-        raise AudioError("Samples need their rate: give sampling_rate=HZ, such as 16000, and check the sampling rate.")
+    if rate == UNKNOWN_RATE:
+        raise AudioError("Samples need their rate: give sampling_rate=HZ, such as 16000, or pairs (samples, HZ).")
     mono = to_mono(samples)
-    if rate < 0 or len(mono) < MIN_SECONDS * rate:
+    if rate <= 0:
+        raise AudioError(f"Samples at {rate} Hz hold no sound; check the sampling rate.")
+    if len(mono) < MIN_SECONDS * rate:
         raise AudioError(f"{len(mono)} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
     if rate == sampling_rate:
         return mono

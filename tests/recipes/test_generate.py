@@ -90,8 +90,9 @@ def test_bad_lines_are_said_in_their_place_and_the_job_goes_on(run: Run, tmp_pat
     assert [row["id"] for row in found] == ["x", 2, 3, 4, "y"]
     assert ["error" in row for row in found] == [False, True, True, True, False]
     assert len(found[4]["completions"]) == 3  # type: ignore[arg-type]
-    status, out, _ = run(*command)
-    assert status == 1 and "is finished: nothing to do" in out
+    status, out, err = run(*command)
+    assert status == 1 and "5 prompts" in out and "nothing to do" not in out
+    assert err.startswith("3 of them could not be completed")
 
 
 def test_a_finished_job_is_left_alone_and_other_keys_are_told(run: Run, tmp_path: Path) -> None:

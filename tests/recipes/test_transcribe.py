@@ -119,12 +119,15 @@ def test_bad_files_are_said_at_the_end_and_the_rest_goes_on(
         assert line.startswith(f"  {recordings / name} ") and reason in line
     assert written(output) == ["a/one.txt", "b/two.txt", "cut.txt", "hypotheses.jsonl", "job.jsonl", "silence.txt"]
     assert len((output / "hypotheses.jsonl").read_text().splitlines()) == 4
+    status, out, again = run(f"model={model}", f"inputs=[{recordings}]", f"output={output}", "formats=[txt]")
+    assert (status, again) == (1, err)
+    assert out == f"{output} has transcripts of 4 of 6 files; all were tried before.\n"  # not: nothing to do
 
 
 def test_where_nothing_is_good_there_are_no_hypotheses(run: Run, model: Path, tmp_path: Path) -> None:
     (tmp_path / "empty.wav").touch()
     status, out, err = run(f"model={model}", f"inputs={tmp_path}/empty.wav", f"output={tmp_path}/out")
-    assert status == 1 and out.startswith("0 files") and "is empty" in err
+    assert status == 1 and out == f"No file was transcribed: {tmp_path}/out\n" and "is empty" in err
     assert (tmp_path / "out" / "hypotheses.jsonl").read_text() == ""
 
 

@@ -7,6 +7,7 @@ import math
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -528,6 +529,26 @@ def test_other_errors_of_the_network_are_not_taken_for_memory() -> None:
     with pytest.raises(AudioError, match="mat1") as caught:
         transcriber((played("ABC"), RATE))
     assert "in __call__" in str(caught.value.__cause__)  # the traceback shows where
+
+
+@pytest.mark.parametrize(
+    ("keywords", "sentence"),
+    [
+        ({"decodin": "beam"}, r"Transcriber\.load has no option decodin; did you mean decoding\?"),
+        ({"devcie": "cpu", "threads": 1}, r"no option devcie; did you mean device\?"),
+        ({"zzz": 1}, r"no option zzz; the keys there are device, decoding"),
+        ({"language_model": ""}, r"Transcriber\.load: language_model= is empty: give a directory"),
+    ],
+)
+def test_a_wrong_keyword_is_one_sentence(keywords: dict[str, Any], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=sentence):
+        Transcriber.load(tmp_path, **keywords)
+
+
+def test_samples_without_a_rate_say_so_once(transcriber: Transcriber) -> None:
+    with pytest.raises(AudioError) as caught:
+        transcriber(noise(1))
+    assert str(caught.value).count("rate") == 2 and "sampling_rate=HZ" in str(caught.value)  # of which one is the key
 
 
 def test_a_word_in_the_frame_that_begins_where_the_audio_ends() -> None:
