@@ -170,7 +170,7 @@ class RecurrentLayer(nn.Module):
         """
         parameters = self.direction_parameters("_l0")
         parameters[1] = F.dropout(parameters[1], weight_drop, self.training)
-        return self._run_kernel(inputs, states, parameters)
+        return self.run_kernel(inputs, states, parameters)
 
     def step(self, inputs: Tensor, states: Tensor) -> Tensor:
         """Run the forward direction over one frame.
@@ -195,7 +195,7 @@ class RecurrentLayer(nn.Module):
     def _forward_direction(self, inputs: Tensor, reverse: bool) -> Tensor:
         """Run the parameters of one direction over (frames, batch, input_size), from the first frame to the last."""
         start = inputs.new_zeros(inputs.shape[1], self.state_size)
-        return self._run_kernel(inputs, start, self.direction_parameters("_l0_reverse" if reverse else "_l0"))[0]
+        return self.run_kernel(inputs, start, self.direction_parameters("_l0_reverse" if reverse else "_l0"))[0]
 
     def _run_backward_in_blocks(self, inputs: Tensor, lengths: Tensor, blocks: Blocks, shift: int) -> Tensor:
         """Run the backward direction over all blocks side by side: see `forward`."""
@@ -214,7 +214,7 @@ class RecurrentLayer(nn.Module):
         place = (ends[block] - 1 - time[:, None]).clamp(0, width - 1) * count + block[:, None]  # (frames, batch)
         return outputs.gather(0, place.unsqueeze(2).expand(-1, -1, outputs.shape[2]))
 
-    def _run_kernel(self, inputs: Tensor, states: Tensor, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def run_kernel(self, inputs: Tensor, states: Tensor, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Run torch's fused layer in one direction: see `forward_from`."""
         kernel = getattr(torch, self.cell)
         batched = states.unsqueeze(0)
