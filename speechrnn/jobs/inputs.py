@@ -8,13 +8,15 @@ from __future__ import annotations
 import codecs
 import contextlib
 import glob
+import hashlib
 import itertools
 import os
 import re
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 from urllib.parse import unquote, urlsplit
@@ -41,20 +43,22 @@ class Input:
         id: where its output goes, relative to the output folder, without suffix: "a/b".
         source: a path or an address, as it was given or found; "-" for a recording from standard input.
         place: the file that holds it, where that is not `source`.
+        error: one sentence, why it cannot be transcribed at all; None: that shows when it is read.
     """
 
     id: str
     source: str
     place: str | None = None
+    error: str | None = None
 
     @property
     def remote(self) -> bool:
         """Return whether the recording has to be fetched first."""
-        return self.place is None and is_remote(self.source)
+        return self.place is None and self.error is None and is_remote(self.source)
 
     def file_state(self) -> FileState | None:
-        """Return size and modification time of the file; None where it is not there, or remote."""
-        if self.remote:
+        """Return size and modification time of the file; None where it is not there, remote or refused."""
+        if self.remote or self.error is not None:
             return None
         try:
             state = os.stat(self.place or self.source)  # noqa: PTH116 (many thousands, each only asked for this)
@@ -70,7 +74,9 @@ def find_inputs(
 
     The id of a recording found in a folder is its path from that folder on, of one found by a glob that from the
     glob's first wildcard on, of one that a list names that from the deepest folder on that all of the list share, of
-    one named outright its name; all without suffix.
+    one named outright its name; all without suffix, but where only the suffix tells recordings apart. A line of a list,
+    or a member of an archive or bucket, that cannot be transcribed or would be written outside the output folder is an
+    input with an `error`.
 
     Args:
         inputs: each a file, a folder (searched through), a glob, an address that fsspec knows (`s3://bucket/folder`,
@@ -87,19 +93,11 @@ def find_inputs(
     for name in [inputs] if isinstance(inputs, str | Path) else inputs:
         for recording in _find(str(name), spool, stdin):
             # Two links are two recordings.
-            where = recording.source if recording.remote else os.path.abspath(recording.place or recording.source)  # noqa: PTH100
-            found.setdefault(where, recording)
-    by_id: dict[str, Input] = {}
-    for recording in found.values():
-        check_id(recording)
-        if (other := by_id.setdefault(recording.id, recording)) is not recording:
-            raise UserError(
-                f"{other.source} and {recording.source} would both be written as {recording.id!r}; "
-                "transcribe them into two outputs, or rename a file."
-            )
-    if not by_id:
+            place = recording.place or recording.source
+            found.setdefault(place if recording.remote or recording.error else os.path.abspath(place), recording)  # noqa: PTH100
+    if not found:
         raise UserError("inputs=[] names nothing; give files, folders, globs, lists, addresses or - (standard input).")
-    return list(by_id.values())
+    return _with_distinct_ids([_refuse_outside(recording) for recording in found.values()])
 
 
 def check_id(item: Input) -> None:
@@ -114,7 +112,59 @@ def check_id(item: Input) -> None:
         )
 
 
-def _find(name: str, spool: Path | None, stdin: BinaryIO | None) -> Iterable[Input]:
+def refused(source: str, error: str) -> Input:
+    """Return an input that cannot be transcribed, with an id that holds nothing of its name.
+
+    >>> refused("../a.wav", "It lies outside.").id
+    'refused-7ce61f7f9c3c'
+    """
+    digest = hashlib.sha256(source.encode("utf-8", "backslashreplace")).hexdigest()
+    return Input(f"refused-{digest[:12]}", source, error=error)
+
+
+def _refuse_outside(item: Input) -> Input:
+    try:
+        check_id(item)
+    except UserError as error:
+        return refused(item.source, str(error))
+    return item
+
+
+def _with_distinct_ids(items: Sequence[Input]) -> list[Input]:
+    """Return the inputs with their suffixes in ids that several of them have. UserError where that does not help."""
+    distinct = list(items)
+    while True:
+        counts = Counter(item.id for item in distinct)
+        extended = [
+            replace(own, id=f"{own.id}{_suffix(own)}") if counts[new.id] > 1 else new
+            for own, new in zip(items, distinct, strict=True)
+        ]
+        if extended == distinct:
+            break
+        distinct = extended
+    by_id: dict[str, Input] = {}
+    for own, new in zip(items, distinct, strict=True):
+        if (other := by_id.setdefault(new.id, own)) is not own:
+            raise UserError(
+                f"{other.source} and {own.source} would both be written as {own.id!r}; "
+                "transcribe them into two outputs, or rename a file."
+            )
+    return distinct
+
+
+def _suffix(item: Input) -> str:
+    return PurePosixPath(_path_of(item.source) if is_remote(item.source) else Path(item.source).as_posix()).suffix
+
+
+def _find(name: str, spool: Path | None, stdin: BinaryIO | None) -> list[Input]:
+    try:
+        return list(_find_named(name, spool, stdin))
+    except (OSError, ValueError, RuntimeError) as error:  # names too long, with NUL, of users that do not exist
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
+        raise UserError(f"{name!r} cannot be searched: {reason}; check the name.") from error
+
+
+def _find_named(name: str, spool: Path | None, stdin: BinaryIO | None) -> Iterable[Input]:
     if name == STDIN:
         return _standard_input(sys.stdin.buffer if stdin is None else stdin, spool)
     if is_remote(name):
@@ -169,7 +219,7 @@ def _standard_input(stdin: BinaryIO, spool: Path | None) -> Iterable[Input]:
     if _is_text(head):
         head += stdin.read()
         with contextlib.suppress(UnicodeDecodeError):  # a recording that begins like a text
-            return _entries(head.decode("utf-8").splitlines(), "standard input")
+            return _entries(head.decode("utf-8"), "standard input")
     if spool is None:
         raise UserError("A recording from standard input needs a folder to be stored in meanwhile.")
     place = spool / "stdin"
@@ -205,29 +255,56 @@ def _listed(path: Path) -> Iterable[Input]:
         raise UserError(f"The list {path} is not UTF-8 text; a list holds one path or address a line.") from None
     except OSError as error:
         raise UserError(f"The list {path} cannot be read: {error.strerror}; make it readable.") from error
-    return _entries(text.splitlines(), str(path))
+    return _entries(text, str(path))
 
 
-def _entries(lines: Iterable[str], origin: str) -> list[Input]:
-    """Return the entries of a list. A missing file is a failure of that file; the job goes on without it."""
-    names = [line.strip() for line in lines]
+def _entries(text: str, origin: str) -> list[Input]:
+    """Return the entries of a list, in its order.
+
+    A missing file, or a line that names none, is a failure of that line; the job goes on without it.
+    """
+    names = [line.strip() for line in re.split(r"\r\n?|\n", text)]
     names = [name for name in names if name and not name.startswith("#")]
     if not names:
         raise UserError(f"The list from {origin} names nothing; it holds one path or address a line.")
-    sources = [name if is_remote(name) else str(Path(name).expanduser()) for name in names]
-    if not any(is_remote(source) or Path(source).exists() for source in sources):
+    entries = {name: _entry(name) for name in names}
+    if not any(isinstance(entry, _Entry) and entry.exists for entry in entries.values()):
         raise UserError(
-            f"Nothing that {origin} lists exists, such as {names[0]}; "
+            f"Nothing that {origin} lists exists, such as {names[0] if names[0].isprintable() else repr(names[0])}; "
             "paths that are not absolute start from the folder where the command is given."
         )
-    places = [
-        _path_of(source) if is_remote(source) else os.path.abspath(source)  # noqa: PTH100 (links stay what they are)
-        for source in sources
-    ]
-    parts = [PurePosixPath(Path(place).as_posix()).parts for place in places]
-    folders = [names[:-1] for names in parts]
+    folders = [entry.parts[:-1] for entry in entries.values() if isinstance(entry, _Entry)]
     shared = sum(1 for _ in itertools.takewhile(lambda names: len(set(names)) == 1, zip(*folders, strict=False)))
     return [
-        Input(PurePosixPath(*names[shared:]).with_suffix("").as_posix().lstrip("/"), source)
-        for names, source in zip(parts, sources, strict=True)
+        refused(name, entry)
+        if isinstance(entry, str)
+        else Input(PurePosixPath(*entry.parts[shared:]).with_suffix("").as_posix().lstrip("/"), entry.source)
+        for name, entry in entries.items()
     ]
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """Hold a line of a list: the path or address, and the parts of the place that it names, at least one."""
+
+    source: str
+    parts: tuple[str, ...]
+
+    @property
+    def exists(self) -> bool:
+        return is_remote(self.source) or os.path.exists(self.source)  # noqa: PTH110 (False, too, for impossible names)
+
+
+def _entry(name: str) -> _Entry | str:
+    """Return what a line of a list names, or one sentence that says why it names no recording."""
+    if "\0" in name:
+        return f"{name!r} holds a NUL character, as no name of a file does; correct the list."
+    try:
+        source = name if is_remote(name) else str(Path(name).expanduser())
+        place = _path_of(source) if is_remote(source) else Path(os.path.abspath(source)).as_posix()  # noqa: PTH100 (links)
+    except (ValueError, RuntimeError) as error:  # an address that is none, a user who does not exist
+        return f"{name!r} names no recording: {str(error).rstrip('.')}; correct the list."
+    path = PurePosixPath(place)
+    if not path.name:
+        return f"{name!r} is a folder; a list names recordings, one a line."
+    return _Entry(source, path.parts)

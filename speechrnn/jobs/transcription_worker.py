@@ -59,7 +59,10 @@ class TranscriptionWorker:
 
 def outcomes(transcriber: Transcriber, inputs: Iterable[Input]) -> Iterator[Outcome]:
     """Yield one outcome for each input, as it is ready; inputs at addresses are fetched in groups."""
-    for remote, run in groupby(inputs, lambda item: item.remote):
+    for (remote, refused), run in groupby(inputs, lambda item: (item.remote, item.error is not None)):
+        if refused:
+            yield from (Outcome(item, Failure(item.source, item.error or ""), None) for item in run)
+            continue
         if not remote:
             yield from _transcribe(transcriber, ((item, Path(item.place or item.source)) for item in run))
             continue

@@ -50,11 +50,55 @@ def test_ids_from_the_working_folder(recordings: Path, monkeypatch: pytest.Monke
 
 
 def test_two_recordings_with_one_id_are_an_error_that_names_both(recordings: Path) -> None:
-    with pytest.raises(UserError, match=r"f/one\.wav and .*m/one\.flac would both be written as 'one'"):
-        ids(recordings / "wav" / "f", recordings / "wav" / "m")
-    save_audio(recordings / "wav" / "two.flac", np.zeros(1600, np.float32), 16000)
-    with pytest.raises(UserError, match=r"two\.flac and .*two\.wav would both be written as 'two'"):
-        ids(recordings / "wav")
+    save_audio(recordings / "else" / "one.wav", np.zeros(1600, np.float32), 16000)
+    with pytest.raises(UserError, match=r"f/one\.wav and .*else/one\.wav would both be written as 'one'"):
+        ids(recordings / "wav" / "f", recordings / "else")
+
+
+def test_recordings_that_only_the_suffix_tells_apart_keep_it(recordings: Path) -> None:
+    folder = recordings / "wav"
+    assert ids(folder / "f", folder / "m") == ["one.wav", "one.flac"]
+    save_audio(folder / "two.flac", np.zeros(1600, np.float32), 16000)
+    assert ids(folder) == ["f/one", "m/one", "two.flac", "two.wav"]
+    assert ids(folder / "two.wav") == ["two"]
+    save_audio(folder / "two.flac.wav", np.zeros(1600, np.float32), 16000)  # whose id another one has taken
+    assert ids(folder) == ["f/one", "m/one", "two.flac", "two.flac.wav", "two.wav"]
+    (recordings / "a.lst").write_text(f"{folder}/two.wav\n{folder}/two.flac\nhttps://a.org/two.mp3\n")
+    assert len(set(ids(recordings / "a.lst"))) == 3
+
+
+BAD_LINES = {
+    "/": "is a folder",
+    "~nosuchuser/a.wav": "names no recording: Could not determine home",
+    "a\0b.wav": "holds a NUL character",
+    "zip://::a.zip": "is a folder",
+    "http://[bad/a.wav": "names no recording",
+}
+
+
+@pytest.mark.parametrize("form", ["@{}/a.txt", "{}/a.lst", "-"])
+@pytest.mark.parametrize("line", BAD_LINES)
+def test_a_bad_line_of_a_list_is_the_failure_of_that_line(
+    recordings: Path, line: str, form: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(recordings / "wav")
+    lines = f"two.wav\n{line}\nf/one.wav\n"
+    for name in ("a.txt", "a.lst"):
+        (recordings / name).write_text(lines)
+    if form == "-" and "\0" in line:
+        return  # standard input with a NUL is a recording
+    first, bad, last = find_inputs(form.format(recordings), recordings, io.BytesIO(lines.encode()))
+    assert (first.id, last.id) == ("two", "f/one")  # as without the bad line
+    assert BAD_LINES[line] in str(bad.error) and str(bad.error).endswith(".") and "\0" not in str(bad.error)
+
+
+@pytest.mark.parametrize(
+    "name", ["a" * 300 + ".wav", "a\0b.wav", "~nosuchuser/a.wav", "@" + "a" * 300, "/" + "a/" * 3000]
+)
+def test_an_impossible_name_is_one_sentence(name: str) -> None:
+    with pytest.raises(UserError) as caught:
+        find_inputs(name)
+    assert str(caught.value).endswith(".") and "\n" not in str(caught.value)
 
 
 def test_a_file_state_tells_a_changed_file(recordings: Path) -> None:

@@ -27,6 +27,7 @@ from speechrnn.transcription import pipeline, reader
 from speechrnn.transcription.transcript import Transcript
 
 ROOT = Path(__file__).parents[2]
+CASES = ROOT / "tests" / "cases"
 QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 Run = Callable[..., tuple[int, str, str]]
@@ -319,6 +320,31 @@ def test_a_file_that_changes_while_it_is_read(
     save_audio(few / "0" / "0001.wav", np.zeros(RATE, np.float32), RATE)
     status, out, _ = run(*command)  # it is not the file that has failed
     assert status == 0 and out.startswith("1 file (3 were there already)")
+
+
+@pytest.mark.parametrize("name", ["list_with_nul.lst", "list_with_root.lst", "list_with_unknown_user.lst"])
+def test_a_bad_line_of_a_list_is_reported_and_the_good_one_is_transcribed(
+    run: Run, few: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(few / "0" / "0000.wav", tmp_path / "good.wav")
+    monkeypatch.chdir(tmp_path)
+    command = (f"inputs={CASES}/inputs/{name}", f"output={tmp_path}/out", "formats=[txt]")
+    for retry in ("false", "true"):
+        status, _, err = run(*command, f"retry_failed={retry}")
+        first, second = err.splitlines()
+        assert status == 1 and first.startswith("1 of 2 could not be transcribed") and second.startswith("  '")
+        assert sorted(written(tmp_path / "out")) == ["good.txt", "hypotheses.jsonl"]
+
+
+def test_a_member_of_an_archive_is_never_written_outside(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
+    output = tmp_path / "a" / "b" / "c" / "out"
+    status, _, err = run(f"inputs='zip://::{CASES}/inputs/zip_slip.zip'", f"output={output}")
+    assert status == 1 and "outside the output folder" in err and err.count("\n") == 2
+    made = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert all(path.is_relative_to(output) for path in made) and "pwn" not in {
+        path.name for path in tmp_path.rglob("*")
+    }
 
 
 def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(
