@@ -148,10 +148,7 @@ def test_bytes_that_are_no_utf8_are_replaced_on_demand(run: Run, tmp_path: Path)
         (("model={model}",), "give text=FILE, what it reads"),
         (("text={text}",), "give model=DIR, the one that reads"),
         (("model={model}", "text={text}", "hypotheses={text}"), "one of the three"),
-        (
-            ("model={model}", "text={tmp}/nowhere.txt"),
-            "text={tmp}/nowhere.txt: {tmp}/nowhere.txt does not exist; check the name.",
-        ),
+        (("model={model}", "text={tmp}/nowhere.txt"), "text={tmp}/nowhere.txt does not exist; check the name."),
         (("model={model}", "text={tmp}"), "{tmp} is a folder, not a file; give {tmp}/*.txt"),
         (("model={model}", "text={tmp}/empty.txt"), "{tmp}/empty.txt) is empty"),
         (("model={model}", "text={tmp}/foreign.txt"), "'Z' (U+005A LATIN CAPITAL LETTER Z) 3×, 'é' (U+00E9"),

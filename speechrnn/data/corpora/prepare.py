@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.data.corpora import SPLITS, CorpusOptions, Utterance, corpus_module
-from speechrnn.data.corpora.check import Accepted, Rejected, Stamp, check, escape, stamp
+from speechrnn.data.corpora.check import MISSING_AUDIO, NO_TRANSCRIPT, Accepted, Rejected, Stamp, check, escape, stamp
 from speechrnn.data.corpora.download import fetch
 from speechrnn.data.corpora.holdout import hold_out
 from speechrnn.data.sources import clear
@@ -259,17 +259,21 @@ def _nothing_left(
     listed: dict[str, list[Utterance]],
     rejected: dict[str, list[Rejected]],
 ) -> str:
-    looked = f"looked for {getattr(module, 'LAYOUT', 'utterances')} in {options.root or 'the working folder'}"
+    root = options.root or "the working folder"
+    layout = getattr(module, "LAYOUT", "utterances")
     everything = [item for items in rejected.values() for item in items]
     if not everything:
-        return f"The corpus {options.name} is empty: {looked}, and found no utterance."
-    why = ", ".join(f"{reason} {count:,}" for reason, count in Counter(r.reason for r in everything).most_common())
+        return f"The corpus {options.name} is empty: looked for {layout} in {root}, and found no utterance."
     first = everything[0]
     detail = f" ({first.detail.rstrip('.')})" if first.detail else ""
-    return (
-        f"The corpus {options.name} is empty: {looked}, and none of {len(everything):,} utterances can be used "
-        f"({why}); the first is {first.utterance.audio}: {first.reason}{detail}."
-    )
+    example = f"{first.utterance.audio}: {first.reason}{detail}."
+    if {item.reason for item in everything} & {NO_TRANSCRIPT, MISSING_AUDIO}:
+        example += f" The layout is: {layout}."
+    place = f"of the corpus {options.name} in {root}"
+    if len(everything) == 1:
+        return f"The only utterance {place} cannot be used: {example}"
+    why = ", ".join(f"{reason} {count:,}" for reason, count in Counter(r.reason for r in everything).most_common())
+    return f"None of the {len(everything):,} utterances {place} can be used ({why}); the first is {example}"
 
 
 def _fingerprint(

@@ -77,10 +77,12 @@ def find(patterns: Sequence[str | Path], root: Path | None, key: str) -> tuple[P
         # A file's own name may hold brackets, so the name as it stands comes first.
         files = [path] if path.is_file() else _matches(pattern, root or Path())
         if not files:
-            what = "is a folder, not a file" if path.is_dir() else "does not exist"
+            what = "matches no file" if glob.has_magic(str(pattern)) else "does not exist"
+            what = "is a folder, not a file" if path.is_dir() else what
             name = "check the name and text.root" if root else "check the name"
             hint = f"give {path}/*.txt or the like" if path.is_dir() else name
-            raise UserError(f"{key}={pattern}: {path} {what}; {hint}.")
+            place = "" if str(path) == str(pattern) else f": {path}"
+            raise UserError(f"{key}={pattern}{place} {what}; {hint}.")
         found += files
     return tuple(dict.fromkeys(found))
 

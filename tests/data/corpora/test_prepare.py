@@ -214,10 +214,19 @@ def test_nothing_left_says_what_was_looked_for_and_why(tmp_path: Path, speak: Sp
     with pytest.raises(UserError) as error:
         prepare(CorpusOptions("folder", tmp_path / "corpus"), tmp_path / "out")
     message = str(error.value)
-    assert message.startswith("The corpus folder is empty: looked for audio files, each beside a text file")
-    assert str(tmp_path / "corpus") in message
-    assert "none of 2 utterances can be used (audio without transcript 2)" in message
+    assert message.startswith(f"None of the 2 utterances of the corpus folder in {tmp_path / 'corpus'} can be used")
+    assert "(audio without transcript 2); the first is " in message
+    assert "each beside a text file of the same name" in message
+    assert "empty" not in message
     assert not (tmp_path / "out").exists()
+
+
+def test_the_only_utterance_is_named_with_its_reason(tmp_path: Path, speak: Speak, write: Write) -> None:
+    speak(tmp_path / "corpus/a.wav")
+    write(tmp_path / "corpus/a.txt", "")
+    with pytest.raises(UserError, match=r"The only utterance .* cannot be used: .*a\.wav: empty transcript") as error:
+        prepare(CorpusOptions("folder", tmp_path / "corpus"), tmp_path / "out")
+    assert "layout" not in str(error.value)
 
 
 def test_a_listing_without_a_line_is_an_empty_corpus(tmp_path: Path, write: Write) -> None:

@@ -110,7 +110,7 @@ def test_patterns_find_files_sorted_and_once(write: Write, tmp_path: Path) -> No
     ("pattern", "message"),
     [
         ("gone.txt", r"text\.valid=gone\.txt: .*gone\.txt does not exist; check the name and text\.root\."),
-        ("news/*.csv", r"text\.valid=news/\*\.csv: .* does not exist"),
+        ("news/*.csv", r"text\.valid=news/\*\.csv: .*/news/\*\.csv matches no file; check the name"),
         ("news", r"text\.valid=news: .*news is a folder, not a file; give .*news/\*\.txt or the like\."),
     ],
 )
@@ -118,6 +118,13 @@ def test_a_pattern_without_a_file_is_one_sentence(write: Write, tmp_path: Path, 
     write("news/a.txt", "x")
     with pytest.raises(UserError, match=message):
         find([pattern], tmp_path, "text.valid")
+
+
+@pytest.mark.parametrize("pattern", ["books/*.txt", "book.txt"])
+def test_a_pattern_is_named_once_where_it_is_the_path(pattern: str) -> None:
+    with pytest.raises(UserError) as caught:
+        find([pattern], None, "text.train")
+    assert str(caught.value).count(pattern) == 1
 
 
 def starts(lines: list[Line]) -> list[str]:
