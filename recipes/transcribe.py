@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from speechrnn.cli.main import FAILED, INTERRUPTED, OK, recipe
+from speechrnn.cli.interrupt import INTERRUPTED
+from speechrnn.cli.main import FAILED, OK, recipe
 from speechrnn.core.config import options_from
 from speechrnn.jobs.inputs import find_inputs
 from speechrnn.jobs.temporary import temporary_folder

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from speechrnn.cli import help
+from speechrnn.cli.interrupt import catch_interrupts, interrupted
 from speechrnn.core.config import nearest
 from speechrnn.core.errors import UserError
 from speechrnn.version import __version__
@@ -18,7 +19,7 @@ from speechrnn.version import __version__
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-OK, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130  # exit statuses; 1 is also what a traceback ends with
+OK, FAILED, BAD_INPUT = 0, 1, 2  # exit statuses; 1 is also what a traceback ends with, and 130 what Ctrl-C does
 
 MULTIRUN = ("-m", "--multirun")
 
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     Returns:
         The exit status. A recipe that runs ends the process itself.
     """
+    catch_interrupts()
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     root = root or help.root()
     found = help.recipes(root)
@@ -69,7 +71,7 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     except UserError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
-        return _interrupted()
+        return interrupted()
     return OK
 
 
@@ -103,6 +105,7 @@ def recipe(name: str, root: Path | None = None) -> Callable[[Job], Callable[[], 
 
 def _start(name: str, function: Job, arguments: list[str], root: Path) -> int:
     """Run the recipe in this process and return its exit status."""
+    catch_interrupts()
     found = help.recipes(root)[name]
     if "--help" in arguments or "-h" in arguments:
         return _show(help.page(found))
@@ -111,11 +114,11 @@ def _start(name: str, function: Job, arguments: list[str], root: Path) -> int:
     except UserError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
-        return _interrupted()
+        return interrupted()
     except SystemExit as error:
         # Lightning ends the process with status 1 when it sees a Ctrl-C.
         if isinstance(error.__context__, KeyboardInterrupt):
-            return _interrupted()
+            return interrupted()
         raise
 
 
@@ -260,11 +263,6 @@ def _show(page: str) -> int:
 def _complain(sentence: str) -> int:
     print(f"speechrnn: {sentence}", file=sys.stderr)
     return BAD_INPUT
-
-
-def _interrupted() -> int:
-    print("\nspeechrnn: interrupted; what is written stays: give the same command again.", file=sys.stderr)
-    return INTERRUPTED
 
 
 if __name__ == "__main__":

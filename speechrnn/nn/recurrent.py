@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from speechrnn.core.signals import use_signal_stack
+
 MODULES: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}
 
 
@@ -104,6 +106,7 @@ class RecurrentLayer(nn.Module):
 
     def __init__(self, input_size: int, units: int, cell: str = "lstm", bidirectional: bool = True) -> None:
         super().__init__()
+        use_signal_stack()  # a Ctrl-C while the layer computes must not overwrite memory
         self.cell = cell
         self.network = MODULES[cell](input_size, units, bidirectional=bidirectional)
         self.state_size = 2 * units if cell == "lstm" else units
