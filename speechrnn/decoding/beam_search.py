@@ -99,9 +99,10 @@ def beam_search(
     if not len(log_probs):
         return []
     with torch.inference_mode():
-        search = Search(log_probs, frames.to(log_probs.device), scorers, options)
-        search.run()
-        return search.results()
+        search = Search(len(log_probs), log_probs.shape[2], scorers, options, log_probs.device)
+        ordered = search.order(log_probs, frames.to(log_probs.device))
+        search.run(ordered)
+        return search.results(ordered.order.tolist(), ordered.offsets)
 
 
 class Beam(NamedTuple):
@@ -129,42 +130,65 @@ class Beam(NamedTuple):
     total: Tensor
     language: Tensor | None
 
-    def select(self, utterances: slice) -> Beam:
-        """Return the beam of some of the utterances."""
+    def select(self, utterances: slice | Tensor) -> Beam:
+        """Return the beam of some of the utterances, by a slice or their numbers."""
         return Beam(*(None if part is None else part[utterances] for part in self))  # type: ignore[arg-type]
 
 
+def join_beams(beams: Sequence[Beam]) -> Beam:
+    """Return the beams of several groups of utterances as one."""
+    columns = zip(*beams, strict=True)
+    return Beam(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
+
+
 class Search:
-    """Search one batch: `run`, then `results`."""
+    """Search one batch: `order` its frames, `run` through them, take the `results`."""
 
     def __init__(
-        self, log_probs: Tensor, frames: Tensor, scorers: Sequence[WeightedScorer], options: BeamOptions
+        self,
+        batch: int,
+        symbols: int,
+        scorers: Sequence[WeightedScorer],
+        options: BeamOptions,
+        device: torch.device,
     ) -> None:
-        batch, _, self.symbols = log_probs.shape
+        self.symbols = symbols
         self.options = options
-        self.device = log_probs.device
+        self.device = device
         size = self.size = options.beam_size
-        labels = self.symbols if scorers else size + 1
-        thresholds = options.blank_threshold, options.symbol_threshold
-        self.frames = Frames(log_probs, frames, *thresholds, labels=labels, stride=size + 1)
+        self.labels = min(symbols if scorers else size + 1, symbols - 1)  # of a frame that can matter
         limit = max(CHILD_TABLE_ENTRIES // self.symbols, NODES_PER_HYPOTHESIS * batch * size)
         self.trie = PrefixTrie(self.symbols, batch, limit, size, len(scorers), self.device)
         self.cache = ScoreCache(scorers, self.trie) if scorers else None
-        self.impossible = log_probs.new_full((batch, 1), IMPOSSIBLE, dtype=torch.float32)
-        self.slots = torch.arange(size, device=self.device).expand(batch, size).contiguous()
         self.candidates: dict[int, Candidates] = {}  # by the number of labels that are tried
         self.ended: list[Beam] = []  # of utterances that have no frames left
+        self.beam = self.begin(self.trie.roots)
+
+    def begin(self, roots: Tensor) -> Beam:
+        """Return the beams of utterances of which nothing was read: each holds its root, (batch,), alone."""
+        batch, size = len(roots), self.size
+        self.resize(batch)
         nodes = torch.full((batch, size), NOWHERE, device=self.device)
-        nodes[:, 0] = self.trie.roots
+        nodes[:, 0] = roots
         mass = self.impossible.repeat(1, size)
         mass[:, 0] = 0.0
         label = torch.full_like(mass, IMPOSSIBLE)
-        language = torch.zeros_like(mass) if scorers else None
-        self.beam = self._make_beam(nodes, mass, label, mass, language)
+        language = torch.zeros_like(mass) if self.cache is not None else None
+        return self.make_beam(nodes, mass, label, mass, language)
 
-    def run(self) -> None:
-        """Advance through all frames."""
-        for frame in self.frames:
+    def resize(self, batch: int) -> None:
+        """Prepare for beams of so many utterances."""
+        self.impossible = torch.full((batch, 1), IMPOSSIBLE, device=self.device)
+        self.slots = torch.arange(self.size, device=self.device).expand(batch, self.size).contiguous()
+
+    def order(self, log_probs: Tensor, frames: Tensor, after_blank: Tensor | None = None) -> Frames:
+        """Put the frames of (batch, frames, symbols) log-probabilities in order for `run`; see `Frames`."""
+        thresholds = self.options.blank_threshold, self.options.symbol_threshold
+        return Frames(log_probs, frames, *thresholds, labels=self.labels, stride=self.size + 1, after_blank=after_blank)
+
+    def run(self, frames: Frames) -> None:
+        """Advance through all frames; the utterances of `beam` are in the order of `frames.order`."""
+        for frame in frames:
             active = len(frame.log_probs)
             if active < len(self.beam.nodes):
                 self.ended.append(self.beam.select(slice(active, None)))
@@ -174,17 +198,24 @@ class Search:
                 self._compact()
             self.beam = self._step(frame, self.beam)
 
-    def results(self) -> list[list[Hypothesis]]:
-        """Return the hypotheses of each utterance, in the order of the batch; see `beam_search`."""
-        beams = [self.beam, *self.ended[::-1]]
-        nodes = torch.cat([beam.nodes for beam in beams])
-        acoustic = torch.cat([beam.total for beam in beams])
+    def joined_beam(self) -> Beam:
+        """Return the beams of all utterances, in the order of `Frames.order`."""
+        return join_beams([self.beam, *self.ended[::-1]])
+
+    def results(self, order: Sequence[int], offsets: Tensor) -> list[list[Hypothesis]]:
+        """Return the hypotheses of each utterance; see `beam_search`.
+
+        Args:
+            order: (batch,) the place of each utterance of the beams in the result.
+            offsets: (batch,) float64 on the CPU: the log-probability that all hypotheses of one have in common.
+        """
+        beam = self.joined_beam()
+        nodes, acoustic = beam.nodes, beam.total
         scores, kept = acoustic, nodes
         parts = acoustic.new_zeros(*nodes.shape, 0)
-        if self.cache is not None:
-            language = torch.cat([beam.language for beam in beams if beam.language is not None])
+        if self.cache is not None and beam.language is not None:
             ends, end_parts = self.cache.finish(nodes.view(-1))
-            scores = acoustic + language + ends.view_as(nodes)
+            scores = acoustic + beam.language + ends.view_as(nodes)
             parts = self.trie.sums[nodes] + end_parts.view(*nodes.shape, -1)
             self.cache.refuse_nan(parts)
             if bool((open_ended := (scores == IMPOSSIBLE).all(1)).any()):
@@ -192,14 +223,15 @@ class Search:
                 kept[open_ended] = self._drop_open_words(nodes[open_ended])
                 shortened, shortened_parts = self._score_shortened(kept[open_ended], acoustic[open_ended])
                 scores[open_ended], parts[open_ended] = shortened, shortened_parts
-            order = scores.sort(dim=1, descending=True, stable=True).indices
+            ranked = scores.sort(dim=1, descending=True, stable=True).indices
         else:
-            order = torch.arange(self.size, device=self.device).expand_as(nodes)
+            ranked = torch.arange(self.size, device=self.device).expand_as(nodes)
         if kept is nodes:  # otherwise several hypotheses may have become the same
-            order = order[:, : self.options.nbest]
-        nodes, kept, acoustic, scores = (column.gather(1, order) for column in (nodes, kept, acoustic, scores))
-        parts = parts.gather(1, order.unsqueeze(2).expand(-1, -1, parts.shape[2]))
-        return self._hypotheses(nodes, kept, acoustic, scores, parts)
+            ranked = ranked[:, : self.options.nbest]
+        nodes, kept, acoustic, scores = (column.gather(1, ranked) for column in (nodes, kept, acoustic, scores))
+        parts = parts.gather(1, ranked.unsqueeze(2).expand(-1, -1, parts.shape[2]))
+        offsets = offsets.unsqueeze(1)
+        return self._hypotheses(order, nodes, kept, acoustic.cpu() + offsets, scores.cpu() + offsets, parts)
 
     def _drop_open_words(self, nodes: Tensor) -> Tensor:
         """(utterances, beam) nodes -> the longest prefix of each, of whole words, at which an utterance may end."""
@@ -270,9 +302,9 @@ class Search:
         total = masses.gather(1, chosen)
         blank = masses.gather(1, pairs.blank.take(chosen))
         label = masses.gather(1, pairs.label.take(chosen))
-        return self._make_beam(nodes, blank, label, total, language)
+        return self.make_beam(nodes, blank, label, total, language)
 
-    def _make_beam(self, nodes: Tensor, blank: Tensor, label: Tensor, total: Tensor, language: Tensor | None) -> Beam:
+    def make_beam(self, nodes: Tensor, blank: Tensor, label: Tensor, total: Tensor, language: Tensor | None) -> Beam:
         """Return the beam with these nodes, and record their slots in the trie."""
         trie = self.trie
         trie.slot.index_copy_(0, nodes.view(-1), self.slots.view(-1))
@@ -282,33 +314,34 @@ class Search:
     def _candidates(self, tried: int) -> Candidates:
         if tried not in self.candidates:
             every = self.cache is not None
-            self.candidates[tried] = Candidates(self.size, tried, self.frames.labels, every, self.device)
+            self.candidates[tried] = Candidates(self.size, tried, self.labels, every, self.device)
         return self.candidates[tried]
 
     def _compact(self) -> None:
         """Drop nodes of the trie that no hypothesis needs, and renumber the others everywhere."""
         numbers = self.trie.keep(torch.cat([beam.nodes.view(-1) for beam in (self.beam, *self.ended)]))
         self.ended = [beam._replace(nodes=numbers.take(beam.nodes)) for beam in self.ended]
-        self.beam = self._make_beam(numbers.take(self.beam.nodes), *self.beam[4:])
+        self.beam = self.make_beam(numbers.take(self.beam.nodes), *self.beam[4:])
         if self.cache is not None:
             self.cache.compact()
 
     def _hypotheses(
-        self, nodes: Tensor, kept: Tensor, acoustic: Tensor, scores: Tensor, parts: Tensor
+        self, order: Sequence[int], nodes: Tensor, kept: Tensor, acoustic: Tensor, scores: Tensor, parts: Tensor
     ) -> list[list[Hypothesis]]:
         """(batch, found) tensors, and parts (batch, found, scorers), ordered as in `Frames` -> as in the batch.
 
         Args:
+            order: see `results`.
             nodes: the whole hypotheses.
             kept: what is left of them without their open words.
+            acoustic, scores: their scores, offsets included.
         """
-        offsets = self.frames.offsets.unsqueeze(1)
         names = [scorer.name for scorer in self.cache.scorers] if self.cache is not None else []
         whole = self.trie.sequences(nodes.reshape(-1))
         sequences = zip(whole, whole if kept is nodes else self.trie.sequences(kept.reshape(-1)), strict=True)
-        columns = (nodes, scores.cpu() + offsets, acoustic.cpu() + offsets, parts)
+        columns = (nodes, scores, acoustic, parts)
         results: list[list[Hypothesis]] = [[] for _ in nodes]
-        for utterance, *rows in zip(self.frames.order.tolist(), *(column.tolist() for column in columns), strict=True):
+        for utterance, *rows in zip(order, *(column.tolist() for column in columns), strict=True):
             found: dict[tuple[int, ...], Hypothesis] = {}
             for node, score, mass, values in zip(*rows, strict=True):
                 labels, tokens = next(sequences)

@@ -65,7 +65,7 @@ class GreedyDecoder:
         for hypothesis, path, scores in best_paths(log_probs, frames):
             words = words_on_path(path, scores, self.tokenizer, self.seconds_per_frame)
             features = tuple(ConfidenceFeatures(NO_EVIDENCE, word.confidence) for word in words)
-            words = _with_confidences(words, features, self.calibration)
+            words = with_confidences(words, features, self.calibration)
             text = _text(self.tokenizer, hypothesis)
             results.append(DecodingResult(words, (text,), (hypothesis,), len(path), features))
         return results
@@ -93,11 +93,22 @@ class BeamDecoder:
     calibration: Calibration = field(default_factory=Calibration)
     name: str = "beam"
 
+    @property
+    def search_options(self) -> DecodingOptions:
+        """Return the options of the search, which finds twice as many hypotheses as are compared.
+
+        Texts may differ in spaces only.
+        """
+        return replace(self.options, nbest=2 * max(self.options.nbest, POSTERIOR_HYPOTHESES))
+
     def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
         """Decode a batch; see `Decoder`."""
+        found = beam_search(log_probs, frames, self.scorers, self.search_options)
+        return self.results(found, log_probs, frames)
+
+    def results(self, found: Sequence[list[Hypothesis]], log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
+        """Turn the hypotheses of a search, twice as many as are compared, into results; see `Decoder`."""
         wanted = max(self.options.nbest, POSTERIOR_HYPOTHESES)
-        # Twice as many, since texts may differ in spaces only.
-        found = beam_search(log_probs, frames, self.scorers, replace(self.options, nbest=2 * wanted))
         distinct = [self._distinct(hypotheses)[:wanted] for hypotheses in found]
         if self.rescorer is not None:
             distinct = rescore(distinct, self.rescorer)
@@ -123,7 +134,7 @@ class BeamDecoder:
             posteriors = word_posteriors([text.split() for text in texts[: len(compared)]], scores)
         pairs = zip(posteriors, words, strict=True)
         features = tuple(ConfidenceFeatures(posterior, word.confidence) for posterior, word in pairs)
-        words = _with_confidences(words, features, self.calibration)
+        words = with_confidences(words, features, self.calibration)
         shown = slice(self.options.nbest)
         return DecodingResult(words, texts[shown], tuple(hypotheses[shown]), len(log_probs), features)
 
@@ -169,7 +180,7 @@ def _text(tokenizer: Tokenizer, hypothesis: Hypothesis) -> str:
     return " ".join(tokenizer.decode(hypothesis.tokens).split())
 
 
-def _with_confidences(
+def with_confidences(
     words: Sequence[Word], features: Sequence[ConfidenceFeatures], calibration: Calibration | None
 ) -> tuple[Word, ...]:
     if calibration is None:

@@ -60,8 +60,12 @@ class Frames:
         symbol_threshold: float,
         labels: int,
         stride: int = 1,
+        after_blank: Tensor | None = None,
     ) -> None:
         """See `BeamOptions`; `labels`: how many of a frame can matter.
+
+        Args:
+            after_blank: (batch,) whether frames that said blank were left out before the first one; None: nowhere.
 
         Raises:
             UserError: NaN or +inf among the log-probabilities of an utterance.
@@ -88,14 +92,29 @@ class Frames:
         self._times = times[:, : max(self._counts, default=0)].T.contiguous()  # (steps, batch)
         self._log_probs, self._peaks = log_probs, peaks
         self._blanks = left_out.cumsum(1)
+        self._blanks_before = torch.zeros_like(frames) if after_blank is None else -after_blank.long()
         self._symbol_threshold = symbol_threshold
         self.labels = min(labels, log_probs.shape[2] - 1)
         self.stride = stride
 
+    def trailing_blanks(self) -> Tensor:
+        """Return (batch,) whether frames that said blank were left out behind an utterance's last frame.
+
+        In the order of the batch; where no frame is left, those before it count.
+        """
+        counts = torch.tensor(self._counts, device=self.order.device)
+        before = self._blanks_before[self.order]
+        if self._blanks.shape[1] == 0:
+            return (before < 0)[self.order.argsort()]
+        if len(self._times):
+            last = self._times.gather(0, (counts - 1).clamp_min(0).unsqueeze(0))[0]
+            before = torch.where(counts > 0, self._blanks[self.order, last], before)
+        return (self._blanks[self.order, -1] > before)[self.order.argsort()]
+
     def __iter__(self) -> Iterator[Frame]:
         """The frames, in order."""
         active = len(self._counts)
-        before = torch.zeros_like(self._times[:1])
+        before = self._blanks_before[self.order].unsqueeze(0)
         chunk = max(1, CHUNK // (active * self._log_probs.shape[2]))
         for first in range(0, len(self._times), chunk):
             times = self._times[first : first + chunk]

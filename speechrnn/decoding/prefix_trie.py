@@ -75,6 +75,17 @@ class PrefixTrie:
             self.size += count
         return children
 
+    def add_root(self) -> Tensor:
+        """Make the empty prefix of one more utterance: return its number, ().
+
+        It is dropped by `keep` when nothing stands on it or below it.
+        """
+        self._reserve(1)
+        root = self.numbers[self.size]
+        self.parent[self.size] = ABOVE
+        self.size += 1
+        return root
+
     def full(self, more: int) -> bool:
         """Return whether this many more nodes exceed the limit."""
         return self.size + more > self.limit
@@ -86,7 +97,8 @@ class PrefixTrie:
         fell out of the beam are most likely to come back from there.
         """
         stays = torch.zeros(len(self.parent), dtype=torch.bool, device=nodes.device)
-        stays[: len(self.roots) + 2] = True
+        stays[: ABOVE + 1] = True
+        stays[self.roots] = True
         above = nodes.unique()
         while len(above):
             stays[above] = True
@@ -104,7 +116,7 @@ class PrefixTrie:
         numbers[kept] = torch.arange(len(kept), device=nodes.device)
         for name in COLUMNS:
             setattr(self, name, getattr(self, name)[kept])
-        self.parent = numbers[self.parent]
+        self.parent, self.roots = numbers[self.parent], numbers[self.roots]
         children = self.children[kept]
         self.children = numbers.take(children.clamp_min(0)).masked_fill_(children < 0, -1)
         self.size = len(kept)

@@ -24,6 +24,8 @@ class ScoreCache:
         table: (rows, symbols) float32, the weighted sum of the scorers' scores; `PrefixTrie.row` numbers the rows.
         parts: (rows, scorers, symbols) float32, the scores of each scorer, not weighted.
         size: number of rows in use.
+        states: number of states that the scorers were asked for since they began.
+        start: (scorers,) the state of each in which nothing was read.
     """
 
     def __init__(self, scorers: Sequence[WeightedScorer], trie: PrefixTrie) -> None:
@@ -34,7 +36,9 @@ class ScoreCache:
         self.parts = torch.zeros(1, len(scorers), trie.symbols, device=device)
         self.size = 1
         trie.row[NOWHERE] = EMPTY
-        trie.states[trie.roots] = torch.tensor([weighted.scorer.begin() for weighted in scorers], device=device)
+        self.states = 0
+        self.start = torch.tensor([weighted.scorer.begin() for weighted in scorers], device=device)
+        trie.states[trie.roots] = self.start
         # all utterances begin alike, so that one row serves all roots
         trie.row[trie.roots] = self._score(trie.roots[:1])
 
@@ -56,6 +60,7 @@ class ScoreCache:
         new = nodes[(trie.states[nodes, 0] < 0) & (nodes != NOWHERE)]
         if not len(new):
             return
+        self.states += len(new)
         parents, labels = trie.parent[new], trie.label[new]
         states = trie.states[parents]
         trie.sums[new] = trie.sums[parents] + self.parts[trie.row[parents], :, labels]

@@ -20,6 +20,7 @@ from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.decoding import beam_search as beam
 from speechrnn.decoding.beam_search import BeamOptions, Search, beam_search
+from speechrnn.decoding.frames import Frames
 from speechrnn.decoding.hypothesis import Hypothesis
 from speechrnn.decoding.scorers.base import WeightedScorer
 
@@ -261,14 +262,19 @@ def test_an_utterance_does_not_depend_on_its_batch(scored: bool) -> None:
                 assert one.parts == pytest.approx(other.parts, abs=1e-5)
 
 
+def ordered(log_probs: torch.Tensor, options: BeamOptions) -> Frames:
+    """The frames of one utterance, as a search steps through them."""
+    search_ = Search(1, log_probs.shape[2], [], options, log_probs.device)
+    return search_.order(log_probs, torch.tensor([log_probs.shape[1]]))
+
+
 @settings(max_examples=25)
 @given(st.lists(st.integers(-4, 5), min_size=1, max_size=20), st.integers(0, 10**6))
 def test_sure_blanks_may_be_left_out(symbols: list[int], seed: int) -> None:
     path = [max(symbol, 0) for symbol in symbols]  # half of it blanks
     log_probs = peaked(path, 6, peak=0.99995, seed=seed)[None]
     ((exact,),) = search(log_probs, BeamOptions(**EXACT))
-    search_ = Search(log_probs, torch.tensor([len(path)]), [], BeamOptions())
-    assert len(list(search_.frames)) == sum(symbol > 0 for symbol in path)
+    assert len(list(ordered(log_probs, BeamOptions()))) == sum(symbol > 0 for symbol in path)
     ((best,),) = search(log_probs, BeamOptions())
     assert best.tokens == exact.tokens
     assert best.score == pytest.approx(exact.score, abs=0.01)
@@ -288,9 +294,8 @@ def test_a_sure_blank_between_two_equal_labels_makes_them_two() -> None:
 def test_a_threshold_of_1_leaves_out_no_frame() -> None:
     log_probs = torch.full((1, 3, 3), -20.0)
     log_probs[:, :, 0] = 0.0  # float32's probability of 1
-    search_ = Search(log_probs, torch.tensor([3]), [], BeamOptions(**EXACT))
-    assert len(list(search_.frames)) == 3
-    assert not list(Search(log_probs, torch.tensor([3]), [], BeamOptions()).frames)
+    assert len(list(ordered(log_probs, BeamOptions(**EXACT)))) == 3
+    assert not list(ordered(log_probs, BeamOptions()))
     ((best,),) = search(log_probs, BeamOptions())
     assert (best.tokens, best.score) == ((), pytest.approx(0.0))
 
@@ -350,9 +355,10 @@ def test_memory_is_bounded(scored: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     expected = search(log_probs, options, scorers, [400, 90])
     monkeypatch.setattr(beam, "CHILD_TABLE_ENTRIES", 1000)
     with torch.inference_mode():
-        small_one = Search(log_probs, torch.tensor([400, 90]), scorers, options)
-        small_one.run()
-        found = small_one.results()
+        small_one = Search(2, 5, scorers, options, log_probs.device)
+        frames = small_one.order(log_probs, torch.tensor([400, 90]))
+        small_one.run(frames)
+        found = small_one.results(frames.order.tolist(), frames.offsets)
     # a hypothesis is at most as long as its frames, and those of an utterance share most of their prefixes
     assert small_one.trie.limit <= 1000 and small_one.trie.size <= 1000
     if small_one.cache is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -52,6 +52,41 @@ class HotWords(TableScorer):
             follow[:, label] = place
         gains[:, 0] = 0.0
         super().__init__(follow.to(device), gains.float().to(device), machine.ends.float().to(device), machine.start)
+
+
+class StreamHotWords(TableScorer):
+    """The hot words of several streams in one scorer: each list has states of its own.
+
+    The state 0 is that of a stream without hot words.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, device: torch.device | str = "cpu") -> None:
+        """`tokenizer`: of the acoustic model."""
+        symbols = len(tokenizer)
+        super().__init__(
+            torch.zeros(1, symbols, dtype=torch.long, device=device),
+            torch.zeros(1, symbols, device=device),
+            torch.zeros(1, device=device),
+            0,
+        )
+        self._tokenizer = tokenizer
+        self._starts: dict[tuple[str, ...], int] = {(): 0}
+
+    def add(self, phrases: Sequence[str]) -> int:
+        """Add a list of hot words, each with a boost of 1, unless it is known; return its start state.
+
+        Raises:
+            UserError: see `HotWords`.
+        """
+        key = tuple(sorted(set(phrases)))
+        if key not in self._starts:
+            words = HotWords(dict.fromkeys(key, 1.0), self._tokenizer, self.follow.device)
+            offset = len(self.follow)
+            self._starts[key] = words.start + offset
+            self.follow = torch.cat([self.follow, words.follow + offset])
+            self.gains = torch.cat([self.gains, words.gains])
+            self.ends = torch.cat([self.ends, words.ends])
+        return self._starts[key]
 
 
 class _Machine:

@@ -1,0 +1,74 @@
+"""Decoders of streams find the words of decoders of recordings, and what they call stable stays."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from helpers.emissions import TOKENIZER, emission
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speechrnn.core.errors import UserError
+from speechrnn.decoding.decoder import BeamDecoder, Decoder, GreedyDecoder
+from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.streaming import closed_words, make_streaming_decoder
+from speechrnn.text.tokenizers import WordTokenizer
+
+CPU = torch.device("cpu")
+TEXTS = st.text("ABCDEHT ", min_size=1, max_size=25)
+
+
+def make_decoder(name: str) -> Decoder:
+    if name == "greedy":
+        return GreedyDecoder(TOKENIZER, 0.03)
+    return BeamDecoder(TOKENIZER, 0.03, DecodingOptions(name="beam", beam_size=10))
+
+
+@pytest.mark.parametrize("name", ["greedy", "beam"])
+@settings(max_examples=25)
+@given(text=TEXTS, doubt=st.integers(0, 24), block=st.integers(1, 9))
+def test_blocks_give_the_result_of_the_whole_and_stable_words_stay(
+    name: str, text: str, doubt: int, block: int
+) -> None:
+    log_probs = emission(text, {doubt: ("A" if text[doubt : doubt + 1] != "A" else "B", 0.45)})
+    decoder = make_streaming_decoder(make_decoder(name), CPU)
+    state = decoder.start()
+    stable: list[str] = []
+    for place in range(0, len(log_probs), block):
+        decoder.advance([state], [log_probs[place : place + block]])
+        words, count = decoder.partial(state)
+        assert count >= len(stable)
+        assert [word.word for word in words[: len(stable)]] == stable
+        stable = [word.word for word in words[:count]]
+    result = decoder.finish(state)
+    (expected,) = make_decoder(name)(log_probs[None], torch.tensor([len(log_probs)]))
+    assert result.words == expected.words
+    assert result.texts == expected.texts
+    assert [word.word for word in result.words[: len(stable)]] == stable
+
+
+def test_a_sure_word_is_stable_when_it_has_ended() -> None:
+    for name in ("greedy", "beam"):
+        decoder = make_streaming_decoder(make_decoder(name), CPU)
+        state = decoder.start()
+        decoder.advance([state], [emission("BAD ", sure=1 - 1e-6)])
+        words, stable = decoder.partial(state)
+        assert ([word.word for word in words], stable) == (["BAD"], 1)
+
+
+def test_a_doubtful_word_is_not_stable_yet() -> None:
+    decoder = make_streaming_decoder(make_decoder("beam"), CPU)
+    state = decoder.start()
+    decoder.advance([state], [emission("BAD ", {2: ("C", 0.45)})])
+    words, stable = decoder.partial(state)
+    assert ([word.word for word in words], stable) == (["BAD"], 0)
+
+
+def test_closed_words_of_a_word_tokenizer_are_all() -> None:
+    tokenizer = WordTokenizer.build(["ADA BELL"])
+    assert closed_words(tokenizer, tokenizer.encode("ADA BELL")) == 2
+
+
+def test_greedy_decoding_takes_no_hot_words() -> None:
+    with pytest.raises(UserError, match=r"hot_words.*beam"):
+        make_streaming_decoder(make_decoder("greedy"), CPU).start(["ADA"])
