@@ -66,15 +66,16 @@ class GenerationOutput:
     on; from a line that a power cut has damaged, the work is done again.
     """
 
-    def __init__(self, output: Path, made_with: Mapping[str, Any]) -> None:
+    def __init__(self, output: Path, made_with: Mapping[str, Any], overwrite: bool = False) -> None:
         """
         Args:
             output: the file.
             made_with: all that the results depend on, in JSON values; keys as a user types them.
+            overwrite: what is there will be removed; see `Journal`.
         """
         self.output = output
         self.partial = output.with_name(f"{output.name}.partial")
-        self.journal = Journal(output.with_name(f"{output.name}.job.jsonl"), "generate", made_with)
+        self.journal = Journal(output.with_name(f"{output.name}.job.jsonl"), "generate", made_with, overwrite)
 
     def __enter__(self) -> GenerationOutput:
         self.journal.__enter__()
@@ -85,17 +86,14 @@ class GenerationOutput:
     ) -> None:
         self.journal.__exit__(kind, error, trace)
 
-    def begin(self, overwrite: bool) -> ResultCount:
-        """Prepare to write, and return what earlier processes have done.
-
-        Args:
-            overwrite: remove it first.
+    def begin(self) -> ResultCount:
+        """Prepare to write, and return what earlier processes have done and is not overwritten.
 
         Raises:
             UserError: the output is there and was made by another command, or cannot be written.
         """
         try:
-            if overwrite:
+            if self.journal.overwrite:
                 for path in (self.output, self.partial):
                     path.unlink(missing_ok=True)
                 self.journal.begin(overwrite=True)
@@ -189,8 +187,8 @@ def run_generation_job(job: GenerationJobOptions, text: GenerationOptions, promp
     predictor = TextPredictor.load(job.model, job.device if in_this_process else "cpu")
     total = count_prompts(prompts)
     made_with = job_fingerprint(job, text, prompts)
-    with GenerationOutput(job.output, made_with) as output:
-        before = output.begin(job.overwrite)
+    with GenerationOutput(job.output, made_with, job.overwrite) as output:
+        before = output.begin()
         if output.finished:
             if not before.errors:
                 print(f"{job.output} is finished: nothing to do; overwrite=true would make it anew.")

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import IO, Any
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.failures import MachineError
 from speechrnn.jobs.fingerprint import check_same
 
 FORMAT = 2  # of the header; journals of another format are refused
@@ -32,15 +33,17 @@ class Journal:
         found: the fingerprint in a journal that was there; None in a new one.
     """
 
-    def __init__(self, path: Path, job: str, fingerprint: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, job: str, fingerprint: Mapping[str, Any], overwrite: bool = False) -> None:
         """
         Args:
             path: of the journal.
             job: kind of job, such as "transcribe".
             fingerprint: all that the output depends on but for the inputs, in JSON values; keys as a user types them.
+            overwrite: what is there will be forgotten, so that it may be of another version, or damaged.
         """
         self.path = path
         self.job = job
+        self.overwrite = overwrite
         self.fingerprint: dict[str, Any] = json.loads(json.dumps(fingerprint))
         self.entries: dict[str, dict[str, Any]] = {}
         self.found: dict[str, Any] | None = None
@@ -147,6 +150,8 @@ class Journal:
             self._empty = True
             return
         self.found = self._parse_header(header)
+        if self.found is None:
+            return
         damaged = 0
         for _, line in lines:
             entry = parse_object(line)
@@ -160,17 +165,22 @@ class Journal:
                 file=sys.stderr,
             )
 
-    def _parse_header(self, line: bytes) -> dict[str, Any]:
+    def _parse_header(self, line: bytes) -> dict[str, Any] | None:
+        """Return the fingerprint in a header; None where the journal cannot be gone on with, but overwritten."""
         header = parse_object(line)
         if header is None and b"\0" in line:
+            if self.overwrite:
+                return None
             raise UserError(f"The beginning of {self.path} is damaged; choose another output, or overwrite=true.")
         made_with = None if header is None else header.get("made_with")
         if header is None or not isinstance(made_with, dict):
             raise UserError(f"{self.path} is not the record of a job; choose another output.")
         if header.get("journal") != FORMAT:
+            if self.overwrite:
+                return None
             raise UserError(
                 f"{self.path} was begun by another version of speechrnn, which this one cannot go on with; choose "
-                "another output, or remove that file."
+                "another output, or overwrite=true."
             )
         if header.get("job") != self.job:
             raise UserError(f"{self.path} is the record of `speechrnn {header.get('job')}`; choose another output.")
@@ -300,9 +310,9 @@ def lock_exclusive(file: IO[bytes], path: Path) -> None:
         raise UserError(f"Another process is writing {path}; wait for it, or end it first.") from None
 
 
-def cannot_write(path: Path, error: OSError) -> UserError:
+def cannot_write(path: Path, error: OSError) -> MachineError:
     """Make the error of a job that has to stop."""
-    return UserError(
+    return MachineError(
         f"Cannot write {path}: {error.strerror or error}; give the same command again when that is mended."
     )
 

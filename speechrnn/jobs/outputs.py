@@ -8,7 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import check_inside, temporary_stem, unsynced
+from speechrnn.core.failures import MachineError
+from speechrnn.core.files import temporary_stem, unsynced
 from speechrnn.evaluation.hypotheses import HYPOTHESES
 from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.rows import HypothesisRows
@@ -90,33 +91,27 @@ class Outputs:
         # Where there are words, an empty file is what a power cut leaves of one that was not yet on the disk.
         return all(sizes) or self.rows.without_words(id)
 
-    def write(self, id: str, transcript: Transcript) -> str | None:
+    def write(self, id: str, transcript: Transcript) -> None:
         """Write the files of an id, each whole or not at all, and its row.
 
         It does not wait until they are on the disk, which would take longer than to transcribe a short file. A killed
         process loses none of them; `intact` finds what a power cut takes.
 
-        Returns:
-            None, or one sentence that says why these files cannot be written while others can.
-
         Raises:
-            UserError: no file can be written any more.
+            UserError: these files cannot be written, while others can; or they would lie outside the folder.
+            MachineError: no file can be written any more.
+            ValueError: the transcript holds a number that is not finite.
         """
-        try:
-            for path in self.paths(id):
-                check_inside(path, self.folder)
-        except UserError as error:
-            return str(error)
+        fields = row(id, transcript)
         try:
             with unsynced():
                 for writer, path in zip(self.writers, self.paths(id), strict=True):
-                    write_transcript(writer, transcript, path)
+                    write_transcript(writer, transcript, path, within=self.folder)
         except UserError as error:
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno not in FATAL:
-                return str(error)
-            raise UserError(f"{error} Then give the same command again to go on.") from error
-        self.rows.add(row(id, transcript))
-        return None
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in FATAL:
+                raise MachineError(f"{error} Then give the same command again to go on.") from error
+            raise
+        self.rows.add(fields)
 
     def remove(self, ids: Iterable[str]) -> None:
         """Remove the files of ids that are known to be the job's own."""

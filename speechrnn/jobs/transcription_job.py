@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from speechrnn.core.failures import raise_if_fatal
 from speechrnn.core.progress import Bar, in_words
 from speechrnn.jobs.executors import Executor, ExecutorOptions, Lost, device_type, make_executor
 from speechrnn.jobs.fingerprint import fingerprint
@@ -108,7 +109,7 @@ def run_transcription_job(
     made_with = job_fingerprint(job, options)
     executor = make_executor(job.executor, options.device)
     worker = TranscriptionWorker(job.model, replace(options, threads=job.executor.worker_threads))
-    with TranscriptionRecord(job.output, made_with) as record:
+    with TranscriptionRecord(job.output, made_with, job.overwrite) as record:
         outputs = Outputs(job.output, writers)
         left = outputs.prepare(record, inputs, job.overwrite, job.retry_failed)
         began = time.monotonic()
@@ -180,7 +181,7 @@ def transcribe(
     with Interruption(stop) as interruption, contextlib.closing(results), bar:
         for result in results:
             outcome = lost_outcome(result) if isinstance(result, Lost) else result
-            status = record_outcome(outcome, record, outputs)
+            outcome, status = record_outcome(outcome, record, outputs)
             if isinstance(outcome.result, Failure):
                 log.add(outcome.input.source, outcome.result.details)
             else:
@@ -202,28 +203,30 @@ def lost_outcome(lost: Lost) -> Outcome:
     return Outcome(item, Failure(item.source, f"{item.source}: {lost.reason}"), item.file_state())
 
 
-def record_outcome(outcome: Outcome, record: TranscriptionRecord, outputs: Outputs) -> str:
+def record_outcome(outcome: Outcome, record: TranscriptionRecord, outputs: Outputs) -> tuple[Outcome, str]:
     """Write the files and the journal line of an input.
 
     Returns:
-        Its status: DONE, FAILED or INCOMPLETE.
+        The outcome, which is a failure where the files cannot be written, and its status: DONE, FAILED or INCOMPLETE.
 
     Raises:
         UserError: nothing can be written any more.
     """
     item, result = outcome.input, outcome.result
     record.journal.check_present()
+    if not isinstance(result, Failure):
+        try:
+            outputs.write(item.id, result)
+        except Exception as error:
+            raise_if_fatal(error)
+            result = Failure.of(item.source, error)
     if isinstance(result, Failure):
-        reason: str | None = result.reason
-    else:
-        reason = outputs.write(item.id, result)
-        if reason is None:
-            status = DONE if result.incomplete is None else INCOMPLETE
-            record.record(item, status, result.incomplete, outcome.file_state)
-            return status
-    outputs.remove([item.id])  # of an earlier version of the recording
-    record.record(item, FAILED, reason, outcome.file_state)
-    return FAILED
+        outputs.remove([item.id])  # of an earlier version of the recording
+        record.record(item, FAILED, result.reason, outcome.file_state)
+        return replace(outcome, result=result), FAILED
+    status = DONE if result.incomplete is None else INCOMPLETE
+    record.record(item, status, result.incomplete, outcome.file_state)
+    return outcome, status
 
 
 def summarise(

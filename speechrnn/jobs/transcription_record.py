@@ -70,14 +70,15 @@ class TranscriptionRecord:
         states: of all inputs that the job knows, by id, in the order in which they were first recorded.
     """
 
-    def __init__(self, folder: Path, fingerprint: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, fingerprint: Mapping[str, Any], overwrite: bool = False) -> None:
         """
         Args:
             folder: of the output.
             fingerprint: all that the transcripts depend on but for the inputs.
+            overwrite: see `Journal`.
         """
         self.folder = folder
-        self.journal = Journal(folder / JOURNAL, "transcribe", fingerprint)
+        self.journal = Journal(folder / JOURNAL, "transcribe", fingerprint, overwrite)
         self.states: dict[str, InputState] = {}
 
     def __enter__(self) -> TranscriptionRecord:

@@ -34,7 +34,15 @@ def row(id: str, transcript: Transcript, reference: str | None = None) -> dict[s
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes `hypotheses.jsonl`, whole or not at all. UserError where it cannot be written."""
+    """Write `hypotheses.jsonl`, whole or not at all.
+
+    Raises:
+        UserError: it cannot be written.
+        ValueError: a row, which the message names, holds a number that is not finite.
+    """
     with atomic_write(path) as file:
         for fields in rows:
-            file.write(json.dumps(fields, ensure_ascii=False) + "\n")
+            try:
+                file.write(json.dumps(fields, ensure_ascii=False, allow_nan=False) + "\n")
+            except ValueError as error:
+                raise ValueError(f"{fields.get('id')}: {error}") from error

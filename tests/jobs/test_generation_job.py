@@ -23,8 +23,8 @@ def run(
     path: Path, results: list[Result], overwrite: bool = False, stop: bool = False, **changes: object
 ) -> ResultCount:
     """Write results behind those that are there; returns what was there."""
-    with GenerationOutput(path, {**MADE_WITH, **changes}) as output:
-        before = output.begin(overwrite)
+    with GenerationOutput(path, {**MADE_WITH, **changes}, overwrite) as output:
+        before = output.begin()
         if not output.finished:
             with output.writing() as add:
                 for result in results[before.lines :]:
@@ -37,7 +37,7 @@ def run(
 def test_results_stand_in_the_partial_file_until_all_are_there(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "out.jsonl"
     with GenerationOutput(path, MADE_WITH) as output:
-        assert output.begin(overwrite=False) == ResultCount(0, 0) and not output.finished
+        assert output.begin() == ResultCount(0, 0) and not output.finished
         with output.writing() as add:
             add(RESULTS[0])
             assert json.loads(output.partial.read_text()) == RESULTS[0].to_json()
@@ -107,11 +107,19 @@ def test_a_job_of_another_version_is_refused_in_a_sentence(tmp_path: Path) -> No
         run(tmp_path / "out", RESULTS)
 
 
+def test_a_journal_of_another_version_can_be_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "out.job.jsonl").write_text('{"made_with": {}}\n')
+    with pytest.raises(UserError, match=r"another version of speechrnn.* overwrite=true"):
+        run(tmp_path / "out", RESULTS)
+    run(tmp_path / "out", RESULTS, overwrite=True)
+    assert run(tmp_path / "out", RESULTS) == ResultCount(3, 1)
+
+
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_two_processes_do_not_write_the_same(tmp_path: Path, overwrite: bool) -> None:
     pytest.importorskip("fcntl")
     with GenerationOutput(tmp_path / "out", MADE_WITH) as output:
-        output.begin(overwrite=False)
+        output.begin()
         with output.writing() as add:
             add(RESULTS[0])
             with pytest.raises(UserError, match="Another process is writing"):

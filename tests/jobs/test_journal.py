@@ -73,6 +73,26 @@ def test_a_journal_of_another_version_is_refused_in_a_sentence(tmp_path: Path) -
         read(tmp_path / "j")
 
 
+@pytest.mark.parametrize("header", [b'{"made_with": {}}\n', b'{"journal": 9, "made_with": {}}\n', bytes(9) + b'{"jo\n'])
+def test_a_journal_that_cannot_be_gone_on_with_can_be_overwritten(tmp_path: Path, header: bytes) -> None:
+    (tmp_path / "j").write_bytes(header + b'{"id": "z", "status": "done"}\n')
+    with pytest.raises(UserError, match="overwrite=true"):
+        read(tmp_path / "j")
+    with Journal(tmp_path / "j", "test", MADE_WITH, overwrite=True) as journal:
+        assert not journal.entries
+        journal.begin(overwrite=True)
+        journal.record({"id": "a", "status": "done"})
+    assert read(tmp_path / "j") == ["a"]
+
+
+@pytest.mark.parametrize("content", [b"my notes\n", json_line({"journal": 2, "job": "generate", "made_with": {}})])
+def test_what_is_no_journal_of_such_a_job_is_never_overwritten(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "j").write_bytes(content)
+    with pytest.raises(UserError, match="choose another output"), Journal(tmp_path / "j", "test", {}, overwrite=True):
+        pass
+    assert (tmp_path / "j").read_bytes() == content
+
+
 def test_a_removed_journal_is_noticed(tmp_path: Path) -> None:
     with Journal(tmp_path / "j", "test", MADE_WITH) as journal:
         journal.begin()

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.failures import MachineError
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.outputs import Outputs
 from speechrnn.jobs.rows import HypothesisRows
 from speechrnn.jobs.transcription_record import DONE, TranscriptionRecord
+from speechrnn.transcription.hypotheses import row, write_rows
 from speechrnn.transcription.transcript import Segment, Transcript
 from speechrnn.transcription.writers import find_writers
 
@@ -44,7 +48,7 @@ def run(
         left = outputs.prepare(record, inputs, overwrite, retry_failed=False)
         todo = random.Random(len(left)).sample(left, len(left))[:stop_after]
         for one in todo:
-            assert outputs.write(one.id, transcript(one.source, "" if one.id == "a/2" else "GO")) is None
+            outputs.write(one.id, transcript(one.source, "" if one.id == "a/2" else "GO"))
             record.record(one, DONE, file_state=one.file_state())
         if stop_after is None:
             outputs.finish(record)
@@ -139,11 +143,28 @@ def test_the_hypotheses_of_somebody_else_are_spared(tmp_path: Path, inputs: list
 def test_one_file_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path) -> None:
     outputs = Outputs(tmp_path, find_writers(FORMATS))
     (tmp_path / "a.json").mkdir()
-    reason = outputs.write("a", transcript("a.wav"))
-    assert reason is not None and reason.startswith(f"Cannot write {tmp_path}/a.json: ") and "a" not in outputs.rows
+    with pytest.raises(UserError, match=rf"Cannot write {tmp_path}/a\.json: ") as caught:
+        outputs.write("a", transcript("a.wav"))
+    assert not isinstance(caught.value, MachineError) and "a" not in outputs.rows
     outputs.remove(["a"])
     assert not (tmp_path / "a.txt").exists()
-    assert outputs.write("b", transcript("b.wav")) is None
+    outputs.write("b", transcript("b.wav"))
+
+
+@pytest.mark.parametrize("formats", [["txt"], ["json"], ["txt", "json"]])
+def test_a_number_that_is_not_finite_is_never_written(tmp_path: Path, formats: list[str]) -> None:
+    outputs = Outputs(tmp_path, find_writers(formats))
+    wrong = replace(transcript("a.wav"), segments=(Segment(0.1, 0.3, "GO", 0.9, (Word("GO", 0.1, 0.3, math.nan),)),))
+    with pytest.raises(ValueError, match="JSON"):
+        outputs.write("a", replace(wrong, confidence=math.nan))
+    outputs.write("b", transcript("b.wav"))
+    outputs.remove(["a"])
+    outputs.rows.finish(["a", "b"])
+    lines = [json.loads(line) for line in outputs.rows.path.read_text().splitlines()]
+    assert [line["id"] for line in lines] == ["b"] and not list(tmp_path.glob("a.*"))
+    with pytest.raises(ValueError, match=r"a: .*JSON"):
+        write_rows(tmp_path / "rows.jsonl", [row("a", wrong)])
+    assert not (tmp_path / "rows.jsonl").exists()
 
 
 def test_a_full_disk_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +174,7 @@ def test_a_full_disk_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(UserError, match=r"a\.txt: No space left on device; .* Then give the same command again"):
+    with pytest.raises(MachineError, match=r"a\.txt: No space left on device; .* Then give the same command again"):
         outputs.write("a", transcript("a.wav"))
     assert list(tmp_path.iterdir()) == []
 

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -369,6 +370,49 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(
     log = (tmp_path / "out" / "job.log").read_text()
     assert f"{few}/0/0001.wav\nTraceback" in log and 'raise AssertionError("times go backwards")' in log
     assert run(*command, "retry_failed=true")[0] == 0
+
+
+def test_links_in_the_output_that_lead_out_are_not_followed(run: Run, few: Path, tmp_path: Path) -> None:
+    (few / "1").mkdir()
+    shutil.copy(few / "0" / "0000.wav", few / "1" / "0000.wav")
+    outside = tmp_path / "outside"
+    (outside / "kept").mkdir(parents=True)
+    (outside / "kept" / "mine.txt").write_text("mine")
+    output = tmp_path / "out"
+    (output / "1").mkdir(parents=True)
+    (output / "0").symlink_to(outside / "kept")
+    (output / "1" / "0000.txt").symlink_to(outside / "new.txt")
+    for name in ("hypotheses.jsonl", "job.log"):
+        (output / name).symlink_to(outside / name)
+    status, _, err = run(f"inputs={few}", f"output={output}", "formats=[txt]")
+    assert status == 1 and err.count("lies outside the output folder") == 4
+    assert [path.name for path in outside.rglob("*") if path.is_file()] == ["mine.txt"]
+    assert (output / "1" / "0000.txt").is_file() and not (output / "1" / "0000.txt").is_symlink()
+
+
+def test_a_number_that_is_not_finite_is_the_failure_of_its_recording(
+    run: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assemble = pipeline.assemble
+
+    def wrong(audio: str, *arguments: Any, **keys: Any) -> Transcript:
+        made = assemble(audio, *arguments, **keys)
+        return replace(made, confidence=float("nan")) if "0001" in audio else made
+
+    monkeypatch.setattr(pipeline, "assemble", wrong)
+    status, _, err = run(f"inputs={few}", f"output={tmp_path}/out")
+    assert status == 1 and f"{few}/0/0001.wav: ValueError: Out of range float values are not JSON compliant" in err
+    assert len(written(tmp_path / "out")) == 2 * 3 + 2  # with hypotheses.jsonl and the log
+
+
+def test_the_journal_of_an_older_version_can_be_overwritten(run: Run, few: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "job.jsonl").write_text('{"made_with": {}}\n{"id": "a", "status": "done"}\n')
+    command = (f"inputs={few}", f"output={tmp_path}/out", "formats=[txt]")
+    status, _, err = run(*command)
+    assert status == 2 and "another version of speechrnn" in err and "overwrite=true" in err
+    assert run(*command, "overwrite=true")[0] == 0
+    assert run(*command)[0] == 0
 
 
 def test_a_lost_machine_ends_the_job_in_one_sentence(

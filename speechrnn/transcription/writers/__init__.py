@@ -39,19 +39,22 @@ class Writer(Protocol):
         ...
 
 
-def write_transcript(writer: Writer, transcript: TranscriptFields, path: Path) -> None:
+def write_transcript(writer: Writer, transcript: TranscriptFields, path: Path, within: Path | None = None) -> None:
     """Write one transcript to a file, whole or not at all.
 
     Args:
         writer: of the format.
         transcript: what is written.
         path: of the file; its name without suffix names the recording.
+        within: a folder that the file must lie in, symlinks followed; None for anywhere.
 
     Raises:
-        UserError: the folder cannot be written or the disk is full.
+        UserError: the folder cannot be written, the disk is full, or the file would lie outside `within`.
+        ValueError: the transcript holds a number that is not finite, and the format cannot.
     """
-    with atomic_write(path, "wb") as file:
-        file.write(writer.format(transcript, path.name.removesuffix(writer.suffix)).encode())
+    content = writer.format(transcript, path.name.removesuffix(writer.suffix)).encode()
+    with atomic_write(path, "wb", within=within) as file:
+        file.write(content)
 
 
 def find_writers(formats: Sequence[str], subtitles: SubtitleOptions | None = None) -> list[Writer]:
