@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
+from speechrnn.core.model_names import bundle_of, find_model_directory
 from speechrnn.export import export_onnx
 
 
@@ -30,8 +31,11 @@ class ExportOptions:
 def main(config: DictConfig) -> None:
     """Nothing but the model directory is read."""
     options = build(ExportOptions, config, "")
-    output = options.output or options.model / f"model.{options.format}"
-    kind = export_onnx(options.model, output)
+    folder = find_model_directory(options.model, "acoustic")
+    named = bundle_of(folder)  # a model of the package or of the user's folders of models, where nothing is to be put
+    beside = folder / f"model.{options.format}" if named is None else Path(f"{named.name}.{options.format}")
+    output = options.output or beside
+    kind = export_onnx(folder, output)
     print(f"{kind} model, {output.stat().st_size / 1e6:.1f} MB: {output}")
 
 

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.experiments.run import Run
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.tutorials.gates.model import GateAnalysis, GatesOptions, analyse_gates, make_small_model
@@ -32,7 +33,7 @@ def main(config: DictConfig) -> None:
                 make_small_model(run, options.small, options.seed)
         analysis = look(folder, options)
     else:
-        folder = options.model
+        folder = find_model_directory(options.model, "language")
         analysis = look(folder, options)
         run = Run.open("gates", config)  # only now, so that a wrong model or text leaves no run behind
     run.update_metrics("gates", figures(analysis))

@@ -16,6 +16,7 @@ PRETRAINED = Path(__file__).parents[1] / "pretrained"
 VARIABLE = "SPEECHRNN_MODELS"  # folders of bundles, separated as those of PATH
 DESCRIPTION = "model.json"  # the file that makes a folder a model directory
 KINDS = ("acoustic", "language")
+SHIPPED = ("english",)  # names of the bundles that the package comes with
 
 
 def find_model(name_or_path: str | Path) -> Path:
@@ -46,6 +47,11 @@ def find_model(name_or_path: str | Path) -> Path:
                 return folder / name
     if exists:  # without a model: whoever loads it says what is missing
         return path
+    if name in SHIPPED:
+        raise UserError(
+            f"The model {name} is not part of this installation ({PRETRAINED / name} is missing): install speechrnn "
+            "again with its model files, or give the directory of another model."
+        )
     names = model_names()
     there = f"known names: {', '.join(names)}" if names else "no model has a name on this machine"
     raise UserError(f"There is no model directory {name_or_path} and no model of that name; {there}.")
@@ -67,6 +73,17 @@ def find_model_directory(name_or_path: str | Path, kind: str) -> Path:
     path = find_model(name_or_path)
     inside = path / kind
     return inside if not (path / DESCRIPTION).is_file() and (inside / DESCRIPTION).is_file() else path
+
+
+def bundle_of(model: Path) -> Path | None:
+    """Return the bundle that a model directory is a part of, where it lies in a folder of models; None elsewhere.
+
+    >>> bundle_of(Path("recordings/acoustic")) is None
+    True
+    """
+    bundle = model.absolute().parent
+    folders = {folder.absolute() for folder in model_folders()}
+    return bundle if model.name in KINDS and bundle.parent in folders else None
 
 
 def model_names() -> list[str]:

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.decoding.beam_search import BeamOptions
 from speechrnn.decoding.ngram.model import read_ngram
 from speechrnn.decoding.scorers.base import LabelScorer, Scorer, WeightedScorer, WordInsertionBonus, match_symbols
@@ -49,6 +50,17 @@ class DecodingOptions(BeamOptions):
     lexicon_penalty: float = field(default=5.0, metadata={"min": 0.0})
     rescoring_model: Path | None = None
     rescoring_weight: float = 0.5
+
+
+def with_model_directories(options: DecodingOptions) -> DecodingOptions:
+    """Return the options with the directory of each model that is given by name.
+
+    Raises:
+        UserError: there is no such model.
+    """
+    if options.rescoring_model is None:
+        return options
+    return replace(options, rescoring_model=find_model_directory(options.rescoring_model, "language"))
 
 
 @dataclass(frozen=True)

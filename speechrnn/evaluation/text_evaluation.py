@@ -7,7 +7,7 @@ import math
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import read_json
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.data.texts import Part
 from speechrnn.data.texts.encode import normalised
 from speechrnn.data.texts.prepare import tokenize
@@ -64,6 +65,7 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
         UserError: there is no such model, file or device; the text is empty, no UTF-8 or holds characters that the
             model lacks; or `lines` cannot be written.
     """
+    options = replace(options, model=find_model_directory(options.model, "language"))
     model, tokenizer = load_language(options.model)
     model = model.to(find_device(options.device))
     normalisation = training_normalisation(options.model)

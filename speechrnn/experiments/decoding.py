@@ -12,10 +12,11 @@ from typing import Any
 from lhotse import CutSet
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.data.dataset import batch_by_length, examples, load_all
 from speechrnn.decoding.confidence import expected_calibration_error
 from speechrnn.decoding.decoder import Decoder, make_decoder
-from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
 from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, system_key, system_name, write_tuned
 from speechrnn.decoding.tuning import Emission, TuningOptions, correct_words
 from speechrnn.decoding.tuning import tune as search_weights
@@ -110,6 +111,9 @@ def tune_run(
         raise UserError(
             f"run={run} holds no prepared/{DEV}; give the folder of a run of speech_to_text with a dev part."
         )
+    if language_model is not None:
+        language_model = find_model_directory(language_model, "language")
+    decoding = with_model_directories(decoding)
     transcriber = Transcriber.load(model, device, precision="float32")
     found = read_tuned(model)
     fit = transcriber.tokenizer, transcriber.model.seconds_per_frame, found, transcriber.device

@@ -12,12 +12,13 @@ from lhotse import CutSet
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformOptions
 from speechrnn.audio.features import ChannelOptions, FeatureOptions
 from speechrnn.core.errors import UserError
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.data.corpora import CorpusOptions
 from speechrnn.data.corpora.prepare import Prepared, prepare
 from speechrnn.data.texts import TextOptions, text_options, text_parts
 from speechrnn.data.texts.prepare import normalised
 from speechrnn.decoding.decoder import Decoder, make_decoder
-from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.decoding.tuned_weights import read_tuned, system_key, system_name, write_tuned
@@ -83,7 +84,9 @@ class SpeechToText:
             source: where the corpus comes from.
             run: the folder that the stages read and write.
         """
-        self.options = options
+        model = options.language_model and find_model_directory(options.language_model, "language")
+        decoding = with_model_directories(options.decoding)
+        self.options = replace(options, language_model=model, decoding=decoding)
         self.source = source
         self.run = run
         self._corpus: Prepared | None = None

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from speechrnn.core.files import atomic_write
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.export.acoustic import acoustic_graph
 from speechrnn.export.graph import require_packages
 from speechrnn.export.language import language_graph
@@ -23,7 +24,7 @@ def export_onnx(folder: str | Path, output: str | Path) -> str:
     'acoustic'
 
     Args:
-        folder: the model directory.
+        folder: the model directory, or a name; a folder of both kinds is taken for its acoustic model.
         output: the file.
 
     Returns:
@@ -34,6 +35,7 @@ def export_onnx(folder: str | Path, output: str | Path) -> str:
             installed.
     """
     require_packages()
+    folder = find_model_directory(folder, "acoustic")
     kind = _read_kind(Path(folder))
     graph = language_graph(*load_language(folder)) if kind == "language" else acoustic_graph(*load_acoustic(folder))
     with atomic_write(output, "wb") as file:

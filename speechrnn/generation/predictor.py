@@ -15,6 +15,7 @@ from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.core.jsonio import read_json
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.data.tokens import TokenBatch
 from speechrnn.evaluation.perplexity import PlainScorer, perplexity
 from speechrnn.generation.beam_search import BeamSearchEngine
@@ -81,14 +82,15 @@ class TextPredictor:
 
     @classmethod
     def load(cls, folder: str | Path, device: str = "auto") -> TextPredictor:
-        """Load a model directory.
+        """Load a model by its name or directory.
 
-        >>> TextPredictor.load("outputs/demo/language").next_words("sharks feed", k=2)  # doctest: +SKIP
-        [('ON', 0.93), ('AND', 0.02)]
+        >>> TextPredictor.load("english").next_words("it was", k=2)  # doctest: +SKIP
+        [('A', 0.15), ('NOT', 0.08)]
 
         Raises:
-            UserError: no model directory, or not one of a language model; no such device.
+            UserError: no such model, or not one of a language model; no such device.
         """
+        folder = find_model_directory(folder, "language")
         model, tokenizer = load_language(folder)
         description = read_json(Path(folder) / DESCRIPTION)
         training = description.get("training")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from speechrnn.audio.augmentation import SpecAugment, SpecAugmentOptions
 from speechrnn.audio.features import ChannelOptions, FeatureOptions, FrontEnd, frame_mask
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.nn.checkpoint import (
     DESCRIPTION,
     WEIGHTS,
@@ -305,6 +306,7 @@ def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
     Raises:
         UserError: see `checkpoint.load_model`; or the files do not belong together.
     """
+    folder = find_model_directory(folder, "acoustic")
     description, weights = load_model(folder, "acoustic")
     tokenizer = load_tokenizer(description, folder)
     features = load_options(FeatureOptions, description, "features", folder)

@@ -18,6 +18,7 @@ from torch import Tensor
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.text.tokenizers import Tokenizer, tokenizer_from_json
 from speechrnn.version import __version__
 
@@ -58,7 +59,7 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
     >>> description, weights = load_model("outputs/demo/acoustic", "acoustic")  # doctest: +SKIP
 
     Args:
-        folder: the directory.
+        folder: the directory, or the name of a model; see `find_model`.
         kind: the kind of model that is needed.
 
     Returns:
@@ -68,9 +69,7 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
         UserError: the directory or one of its files is missing or damaged, the model is of another kind, or a weight is
             not a finite number.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise UserError(f"There is no model directory {folder}; give the folder that holds {DESCRIPTION}.")
+    folder = find_model_directory(folder, kind)
     for name in (DESCRIPTION, WEIGHTS):
         if not (folder / name).is_file():
             inside = [str(path.parent) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.nn.checkpoint import (
     DESCRIPTION,
     check_sizes,
@@ -250,6 +251,7 @@ def load_language(folder: str | Path) -> tuple[LanguageModel, Tokenizer]:
     Raises:
         UserError: see `checkpoint.load_model`; or the files do not belong together.
     """
+    folder = find_model_directory(folder, "language")
     description, weights = load_model(folder, "language")
     tokenizer = load_tokenizer(description, folder)
     options = load_options(LanguageOptions, description, "language", folder)

@@ -7,7 +7,7 @@ import pytest
 
 from speechrnn.core import model_names
 from speechrnn.core.errors import UserError
-from speechrnn.core.model_names import find_model, find_model_directory
+from speechrnn.core.model_names import bundle_of, find_model, find_model_directory
 
 
 @pytest.fixture(autouse=True)
@@ -67,5 +67,20 @@ def test_an_unknown_name_says_which_there_are(tmp_path: Path, name: str) -> None
 
 
 def test_without_any_named_model_the_message_says_so() -> None:
-    with pytest.raises(UserError, match=r"There is no model directory english .*no model has a name"):
+    with pytest.raises(UserError, match=r"There is no model directory klingon .*no model has a name"):
+        find_model("klingon")
+
+
+def test_a_package_without_its_model_files_says_so_in_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "package" / "english").mkdir(parents=True)  # its weights were left out
+    with pytest.raises(
+        UserError, match=r"english is not part of this installation .*package/english.* install"
+    ) as info:
         find_model("english")
+    assert "\n" not in str(info.value)
+
+
+def test_the_bundle_of_a_named_model_is_known_and_others_have_none(tmp_path: Path) -> None:
+    named = bundle(tmp_path / "second" / "digits")
+    assert bundle_of(find_model_directory("digits", "acoustic")) == named
+    assert bundle_of(bundle(tmp_path / "run") / "acoustic") is None

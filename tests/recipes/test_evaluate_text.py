@@ -73,6 +73,20 @@ def test_perplexity_and_bits_of_a_text(run: Run, characters: Path, tmp_path: Pat
     assert all(row["perplexity"] == pytest.approx(math.exp(-row["logprob"] / row["tokens"])) for row in rows)
 
 
+def test_a_model_may_be_given_by_name(
+    run: Run, characters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = write_text(tmp_path / "sea.txt", TEXT)
+    by_path = run(f"model={characters}", f"text={text}")
+    characters.rename(tmp_path / "language")
+    (tmp_path / "models" / "sea").mkdir(parents=True)
+    (tmp_path / "language").rename(tmp_path / "models" / "sea" / "language")
+    monkeypatch.setenv("SPEECHRNN_MODELS", str(tmp_path / "models"))
+    assert run("model=sea", f"text={text}") == by_path
+    status, _, err = run("model=see", f"text={text}")
+    assert status == 2 and "no model of that name" in err and "sea" in err and err.count("\n") == 1
+
+
 def test_adapting_models_have_rows_of_their_own(run: Run, characters: Path, tmp_path: Path) -> None:
     text, output = write_text(tmp_path / "sea.txt", 4 * TEXT), tmp_path / "figures.json"
     constants = ("adaptation.cache.theta=0.5", "adaptation.dynamic.rate=0.002")

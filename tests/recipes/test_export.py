@@ -80,12 +80,22 @@ def test_without_a_name_the_file_lies_in_the_models_directory(run: Run, models: 
     assert (models / "acoustic" / "model.onnx").is_file()
 
 
+def test_a_name_gives_its_acoustic_model_and_the_file_lies_here(
+    run: Run, models: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SPEECHRNN_MODELS", str(models.parent))
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = run("model=models")  # a bundle in this folder, of that name
+    assert status == 0 and (models / "acoustic" / "model.onnx").is_file() is False
+    assert out.startswith("acoustic model, ") and (tmp_path / "models.onnx").is_file()
+
+
 def test_bad_input_is_one_sentence(run: Run, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, output = f"model={models / 'acoustic'}", f"output={tmp_path / 'model.onnx'}"
     (tmp_path / "file").write_text("a file, no folder")
     cases = {
         (model, output, "format=onx"): "format=onx is wrong: it must be one of onnx; did you mean format=onnx?",
-        (f"model={models}", output): f"{models} is no model directory, for it has no model.json; did you mean",
+        (f"model={tmp_path}", output): f"{tmp_path} is no model directory, for it has no model.json; give the folder",
         (f"model={tmp_path / 'none'}", output): f"There is no model directory {tmp_path / 'none'}",
         (model, f"output={tmp_path / 'file' / 'model.onnx'}"): f"Cannot write {tmp_path / 'file' / 'model.onnx'}: ",
     }
