@@ -17,9 +17,10 @@ from speechrnn.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from speechrnn.generation.predictor import TextPredictor as TextPredictor
+    from speechrnn.transcription.streamer import Streamer as Streamer
     from speechrnn.transcription.transcriber import Transcriber as Transcriber
 
-__all__ = ["TextPredictor", "Transcriber", "__version__"]
+__all__ = ["Streamer", "TextPredictor", "Transcriber", "__version__"]
 
 # Turns that a waiting thread of libgomp, which runs torch's threads on Linux, spins before it sleeps. With its own
 # 300,000, waiting threads take the processor from the thread that they wait for, when other programs keep the machine
@@ -46,6 +47,10 @@ def __getattr__(name: str) -> Any:
         from speechrnn.transcription.transcriber import Transcriber
 
         return Transcriber
+    if name == "Streamer":
+        from speechrnn.transcription.streamer import Streamer
+
+        return Streamer
     if name == "TextPredictor":
         from speechrnn.generation.predictor import TextPredictor
 

@@ -53,6 +53,9 @@ class StreamingDecoder(Protocol):
     def partial(self, state: DecodingState) -> tuple[tuple[Word, ...], int]:
         """Return the words so far, and how many of them, from the first, no later frame changes."""
 
+    def preview(self, state: DecodingState, log_probs: Tensor) -> tuple[tuple[Word, ...], int]:
+        """Return what `partial` would after (frames, symbols) more log-probabilities; the segment stays as it is."""
+
     def finish(self, state: DecodingState) -> DecodingResult:
         """End a segment: return what the decoder of recordings finds in all of its frames."""
 
@@ -86,6 +89,10 @@ class StreamingGreedyDecoder:
             return (), 0
         result = self.finish(state)
         return result.words, closed_words(self._decoder.tokenizer, result.hypotheses[0].tokens)
+
+    def preview(self, state: DecodingState, log_probs: Tensor) -> tuple[tuple[Word, ...], int]:
+        """See `StreamingDecoder`."""
+        return self.partial(DecodingState([*state.blocks, log_probs]))
 
     def finish(self, state: DecodingState) -> DecodingResult:
         """See `StreamingDecoder`."""
@@ -121,8 +128,17 @@ class StreamingBeamDecoder:
     def partial(self, state: DecodingState) -> tuple[tuple[Word, ...], int]:
         """See `StreamingDecoder`; confidences are those of greedy decoding."""
         assert state.search is not None
+        return self._words(state, *self._search.best(state.search))
+
+    def preview(self, state: DecodingState, log_probs: Tensor) -> tuple[tuple[Word, ...], int]:
+        """See `StreamingDecoder`."""
+        assert state.search is not None
+        ahead = DecodingState([*state.blocks, log_probs.cpu()])
+        return self._words(ahead, *self._search.preview(state.search, log_probs))
+
+    def _words(self, state: DecodingState, tokens: tuple[int, ...], stable: int) -> tuple[tuple[Word, ...], int]:
+        """Return the words of labels, and how many of them stable labels spell."""
         decoder = self._decoder
-        tokens, stable = self._search.best(state.search)
         if not tokens:
             return (), 0
         words = align_words(state.log_probs, tokens, decoder.tokenizer, decoder.seconds_per_frame)

@@ -115,17 +115,12 @@ class StreamingSearch:
         new = [pair for pair in zip(states, log_probs, strict=True) if len(pair[1])]
         if not new:
             return
-        if self._search.cache is not None and self._search.cache.states > MOST_STATES:
-            self._renew()
-        search, trie = self._search, self._search.trie
+        self._reserve(len(new) * max(len(rows) for _, rows in new))
+        search = self._search
         padded = torch.nn.utils.rnn.pad_sequence([rows for _, rows in new], batch_first=True)
         counts = torch.tensor([len(rows) for _, rows in new], device=self._device)
         after_blank = torch.tensor([state.after_blank for state, _ in new], device=self._device)
         frames = search.order(padded, counts, after_blank)
-        needed = padded.shape[0] * padded.shape[1] * search.size
-        if trie.full(needed):
-            self._compact()
-            trie.limit = max(trie.limit, trie.size + needed)
         search.resize(len(new))
         search.ended = []
         search.beam = join_beams([state.beam for state, _ in new]).select(frames.order)
@@ -168,6 +163,20 @@ class StreamingSearch:
         return tokens, len(state.stable_tokens)
 
     @torch.inference_mode()
+    def preview(self, state: SearchState, log_probs: Tensor) -> tuple[tuple[int, ...], int]:
+        """Return what `best` would after (frames, symbols) more log-probabilities; the segment stays as it is."""
+        self._reserve(len(log_probs))
+        before = dict(vars(state))
+        self.advance([state], [log_probs])
+        best = self.best(state)
+        trie = self._search.trie
+        trie.slot.index_fill_(0, state.beam.nodes.view(-1), trie.absent)
+        vars(state).update(before)
+        self._search.resize(1)
+        state.beam = self._search.make_beam(state.beam.nodes, *state.beam[4:])
+        return best
+
+    @torch.inference_mode()
     def finish(self, state: SearchState) -> list[Hypothesis]:
         """End a segment: return its hypotheses as `beam_search` does."""
         search = self._search
@@ -191,6 +200,15 @@ class StreamingSearch:
             if self._hot_words is not None:
                 trie.states[root, -1] = self._hot_words.add(phrases)
         return root
+
+    def _reserve(self, frames: int) -> None:
+        """Make room for the prefixes of so many frames, all streams together."""
+        if self._search.cache is not None and self._search.cache.states > MOST_STATES:
+            self._renew()
+        trie, needed = self._search.trie, frames * self._search.size
+        if trie.full(needed):
+            self._compact()
+            trie.limit = max(trie.limit, trie.size + needed)
 
     def _compact(self) -> None:
         """Drop the nodes of the trie that no live hypothesis needs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -22,11 +23,13 @@ from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.decoding.tuned_weights import read_tuned
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
 from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.transcription.endpoint import EndpointOptions
 from speechrnn.transcription.options import TranscriptionOptions, keywords_of
 from speechrnn.transcription.pipeline import Pipeline
 from speechrnn.transcription.reader import Samples, Source, with_rate
 from speechrnn.transcription.recognizer import Recognizer
 from speechrnn.transcription.runtime import Engine, make_engine
+from speechrnn.transcription.streamer import Streamer, StreamingRecognizer
 from speechrnn.transcription.transcript import Alternative, DecodedSegment, Failure, Segment, Transcript, assemble
 
 __all__ = ["Alternative", "Failure", "Segment", "Source", "Transcriber", "Transcript"]
@@ -204,6 +207,36 @@ class Transcriber:
         with_rates = (with_rate(source, sampling_rate) for source in sources)
         pipeline = Pipeline(self.recognizer(), with_rates, batch_seconds, threads=self.threads, ordered=ordered)
         yield from pipeline.run()
+
+    def stream(
+        self,
+        sampling_rate: int | None = None,
+        latency: float = 0.6,
+        endpoint: EndpointOptions | None = None,
+        hot_words: Sequence[str] = (),
+    ) -> Streamer:
+        """Begin a live stream, in float32 and with the transcriber's decoding.
+
+        >>> Transcriber.load("outputs/demo/acoustic").stream().accept(samples)  # doctest: +SKIP
+
+        Args:
+            sampling_rate: Hz, of its samples; None: the model's.
+            latency: see `StreamingOptions`.
+            endpoint: where its segments end; None: the defaults.
+            hot_words: words and phrases that are expected in it.
+
+        Raises:
+            UserError: see `StreamingRecognizer`.
+        """
+        recognizer = StreamingRecognizer(
+            self.model,
+            self.tokenizer,
+            self.name,
+            decoder=copy.deepcopy(self.decoder),  # whose scorers remember what one search asks them
+            latency=latency,
+            endpoint=endpoint,
+        )
+        return recognizer.stream(sampling_rate, hot_words)
 
     def recognizer(self) -> Recognizer:
         """Return the parts that the pipeline needs, as they are now."""

@@ -29,6 +29,20 @@ def save_listener(folder: Path) -> Path:
     return folder
 
 
+def streaming_model(**options: object) -> tuple[AcousticModel, CharTokenizer]:
+    """An untrained model for streams, which finds many words in noise; and its alphabet."""
+    torch.manual_seed(0)
+    tokenizer = CharTokenizer.build([], "ABC ")
+    features = FeatureOptions(bins=20, normalisation="training")
+    small = {"units": 24, "layers": 2, "channels": 4, "streaming": 0.5, **options}
+    network = AcousticModel(len(tokenizer), features, AcousticOptions(**small)).eval()  # type: ignore[arg-type]
+    network.front_end.normalise.mean -= 1.0
+    with torch.no_grad():
+        network.head.weight.mul_(25)
+        network.head.bias[0] += 3.0
+    return network, tokenizer
+
+
 def record(folder: Path, count: int, seconds: float = 0.3) -> Path:
     """`count` recordings in folders of a hundred."""
     generator = np.random.default_rng(0)

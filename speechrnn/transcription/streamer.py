@@ -1,0 +1,381 @@
+"""Live recognition: samples in, partial and final words out."""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from speechrnn.audio.errors import AudioError
+from speechrnn.audio.io import MIN_SECONDS, SILENCE
+from speechrnn.audio.streaming import StreamingResampler
+from speechrnn.core.device import find_device
+from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_decoder
+from speechrnn.decoding.hypothesis import Word
+from speechrnn.decoding.streaming import DecodingState, StreamingDecoder, make_streaming_decoder
+from speechrnn.decoding.tuned_weights import read_tuned
+from speechrnn.nn.acoustic import AcousticModel, load_acoustic
+from speechrnn.nn.streaming import StreamingNetwork
+from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.transcription.endpoint import Endpointer, EndpointOptions, SilenceGate
+from speechrnn.transcription.events import Event
+from speechrnn.transcription.options import keywords_of
+from speechrnn.transcription.reader import Samples
+from speechrnn.transcription.streaming_options import StreamingOptions, blocks_for
+
+logger = logging.getLogger("speechrnn")
+
+LOUDEST = 8.0  # times full scale, to which samples are cut: more is no sound
+RATES = (1000, 1_000_000)  # Hz
+
+
+class StreamingRecognizer:
+    """Recognise any number of streams with one model; streams that get samples together share a batch.
+
+    >>> recognizer = StreamingRecognizer.load("outputs/demo/acoustic", latency=0.6)  # doctest: +SKIP
+    >>> first, second = recognizer.stream(), recognizer.stream(8000)  # doctest: +SKIP
+    >>> recognizer.accept([first, second], [samples, others])  # doctest: +SKIP
+
+    Attributes:
+        name: of the model.
+        sampling_rate: Hz, of the model.
+        decoding: name of the way of decoding.
+        latency: seconds between a sound and the last one that its words depend on, at most.
+    """
+
+    def __init__(
+        self,
+        model: AcousticModel,
+        tokenizer: Tokenizer,
+        name: str,
+        *,
+        decoder: Decoder | None = None,
+        latency: float = 0.6,
+        endpoint: EndpointOptions | None = None,
+    ) -> None:
+        """
+        Args:
+            model: the network, on its device.
+            tokenizer: its alphabet.
+            name: of the model.
+            decoder: of recordings, whose words the streams get; nobody else may use it. None: greedy.
+            latency: see `StreamingOptions`.
+            endpoint: where segments end; None: the defaults.
+
+        Raises:
+            UserError: the model's features need the whole recording.
+        """
+        self.name = name
+        self.tokenizer = tokenizer
+        self.sampling_rate = model.front_end.options.sampling_rate
+        self.seconds_per_frame = model.seconds_per_frame
+        self.endpoint = endpoint or EndpointOptions()
+        self.network = StreamingNetwork(model, blocks_for(latency, model))
+        self.latency = self.network.latency
+        device = model.head.weight.device
+        self.decoder = make_streaming_decoder(decoder or GreedyDecoder(tokenizer, model.seconds_per_frame), device)
+        self.greedy = make_streaming_decoder(GreedyDecoder(tokenizer, model.seconds_per_frame), device)
+        self.decoding = self.decoder.name
+        self.step = round(model.seconds_per_frame * self.sampling_rate)
+        if model.options.bidirectional and model.options.streaming == 0:
+            logger.warning(
+                "The model %s was trained on whole recordings only (acoustic.streaming=0); live, it makes more "
+                "mistakes. Train with acoustic.streaming=0.4, or acoustic.bidirectional=false for the lowest latency.",
+                name,
+            )
+
+    @classmethod
+    @keywords_of(StreamingOptions)
+    def load(cls, folder: str | Path, options: StreamingOptions) -> StreamingRecognizer:
+        """Load a model directory; the keywords are the fields of `StreamingOptions`.
+
+        Args:
+            folder: directory of an acoustic model.
+            options: made of the keywords.
+
+        Raises:
+            UserError: no acoustic model, one that cannot stream, or a language model that does not fit to it.
+        """
+        return cls.from_options(folder, options)
+
+    @classmethod
+    def from_options(cls, folder: str | Path, options: StreamingOptions) -> StreamingRecognizer:
+        """Load a model directory; see `load`."""
+        model, tokenizer = load_acoustic(folder)
+        device = find_device(options.device)
+        decoder = make_decoder(
+            options.search,
+            options.language_model,
+            tokenizer,
+            seconds_per_frame=model.seconds_per_frame,
+            tuned=read_tuned(folder),
+            device=device,
+        )
+        return cls(
+            model.to(device),
+            tokenizer,
+            str(folder),
+            decoder=decoder,
+            latency=options.latency,
+            endpoint=options.endpoint,
+        )
+
+    def stream(self, sampling_rate: int | None = None, hot_words: Sequence[str] = ()) -> Streamer:
+        """Begin a stream.
+
+        Args:
+            sampling_rate: Hz, of its samples; None: the model's.
+            hot_words: words and phrases that are expected in it, besides those of the options.
+
+        Raises:
+            UserError: the acoustic model cannot write the hot words, or decoding is greedy.
+            AudioError: no such sampling rate.
+        """
+        return Streamer(self, sampling_rate or self.sampling_rate, tuple(hot_words))
+
+    def accept(
+        self,
+        streamers: Sequence[Streamer],
+        packets: Sequence[Samples],
+        ended: Sequence[bool] | None = None,
+    ) -> list[list[Event]]:
+        """Recognise the next samples of some streams together.
+
+        Args:
+            streamers: distinct streams of this recogniser.
+            packets: for each its samples, see `Streamer.accept`.
+            ended: whether each ends with its samples; None: none does.
+
+        Returns:
+            the events of each.
+        """
+        events: list[list[Event]] = [[] for _ in streamers]
+        ends = list(ended) if ended is not None else [False] * len(streamers)
+        rows = zip(streamers, packets, ends, strict=True)
+        samples = [streamer.prepare(packet, end) for streamer, packet, end in rows]
+        # A stream that ends before its first window is no sound.
+        shortest = MIN_SECONDS * self.sampling_rate
+        ends = [end and streamer.samples >= shortest for streamer, end in zip(streamers, ends, strict=True)]
+        found = self.network.advance([streamer.network_state for streamer in streamers], samples, ends)
+        active = [
+            (streamer, streamer.gate.apply(log_probs), end, into)
+            for streamer, log_probs, end, into in zip(streamers, found, ends, events, strict=True)
+            if len(log_probs) or end
+        ]
+        while active:
+            cuts = [streamer.endpointer.find(log_probs) for streamer, log_probs, _, _ in active]
+            self._decode(
+                [streamer for streamer, *_ in active],
+                [log_probs[:cut] for (_, log_probs, *_), cut in zip(active, cuts, strict=True)],
+            )
+            following = []
+            for (streamer, log_probs, end, into), cut in zip(active, cuts, strict=True):
+                if cut is not None:
+                    into += streamer.end_segment()
+                    following.append((streamer, log_probs[cut:], end, into))
+                elif end:
+                    into += streamer.end_segment()
+                else:
+                    into += streamer.update()
+            active = following
+        return events
+
+    def _decode(self, streamers: Sequence[Streamer], log_probs: Sequence[Tensor]) -> None:
+        """Let the decoders read frames: those of streams with the same decoder together."""
+        for decoder in (self.decoder, self.greedy):
+            chosen = [number for number, streamer in enumerate(streamers) if streamer.decoder is decoder]
+            if chosen:
+                decoder.advance([streamers[n].decoding_state for n in chosen], [log_probs[n] for n in chosen])
+        for streamer, rows in zip(streamers, log_probs, strict=True):
+            streamer.frames += len(rows)
+
+
+class Streamer:
+    """Recognise one stream.
+
+    >>> streamer = Streamer.load("outputs/demo/acoustic", latency=0.6)  # doctest: +SKIP
+    >>> for packet in microphone:  # doctest: +SKIP
+    ...     for event in streamer.accept(packet):
+    ...         print(event.kind, event.text)
+    >>> streamer.finish()  # doctest: +SKIP
+
+    What can be relied on: stable words of a segment never change; a final has at least the words that were stable;
+    the words do not depend on the size of packets; memory does not grow with the length of the stream.
+
+    Attributes:
+        recognizer: the model, which other streams may share (`recognizer.stream()`).
+        sampling_rate: Hz, of the samples that come in.
+        hot_words: that are expected in the stream.
+        segment: number of the current segment.
+        frames: of the current segment that were decoded.
+        samples: that came in, at the model's rate.
+    """
+
+    def __init__(self, recognizer: StreamingRecognizer, sampling_rate: int, hot_words: tuple[str, ...] = ()) -> None:
+        """See `StreamingRecognizer.stream`."""
+        if not RATES[0] <= sampling_rate <= RATES[1]:
+            raise AudioError(f"A stream of {sampling_rate} Hz is no sound; give its sampling rate, such as 16000.")
+        self.recognizer = recognizer
+        self.sampling_rate = sampling_rate
+        self.hot_words = hot_words
+        self.network_state = recognizer.network.start()
+        self.endpointer = Endpointer(recognizer.endpoint, recognizer.tokenizer, recognizer.seconds_per_frame)
+        self.gate = SilenceGate(recognizer.step, SILENCE)
+        self.segment = 0
+        self.frames = 0
+        self.samples = 0
+        self._resampler = StreamingResampler(sampling_rate, recognizer.sampling_rate)
+        self._first = 0  # frame of the stream at which the segment begins
+        self._ended = False
+        self._warned: set[str] = set()
+        self._stable: tuple[Word, ...] = ()  # words of the segment
+        self._shown: tuple[tuple[str, ...], int] = (), 0  # words of its last event, and how many were stable
+        self._next_decoder: StreamingDecoder = recognizer.decoder
+        self._start_segment()
+
+    @classmethod
+    @keywords_of(StreamingOptions)
+    def load(cls, folder: str | Path, options: StreamingOptions) -> Streamer:
+        """Load a model for one stream of its own sampling rate; see `StreamingRecognizer.load`."""
+        return StreamingRecognizer.from_options(folder, options).stream()
+
+    def accept(self, samples: Samples) -> list[Event]:
+        """Recognise the next samples.
+
+        Args:
+            samples: float (full scale 1.0) or integer, (samples,) or with channels, which are averaged; of any number,
+                0 included. NaN and infinite values count as silence.
+
+        Returns:
+            what has changed: at most one partial event for each segment that goes on, and finals.
+
+        Raises:
+            ValueError: the stream has ended.
+            AudioError: the samples are no sound.
+        """
+        return self.recognizer.accept([self], [samples])[0]
+
+    def finish(self) -> list[Event]:
+        """End the stream: recognise what is left, and return the last final, if it has words."""
+        return self.recognizer.accept([self], [np.zeros(0, np.float32)], [True])[0]
+
+    def partial(self) -> Event:
+        """Recognise all samples so far, also those whose look-ahead has not come yet, and return their words.
+
+        Events of `accept` wait for the look-ahead, and so make fewer mistakes.
+        """
+        state = copy.copy(self.network_state)
+        state.packets = list(state.packets)
+        log_probs = self.recognizer.network.advance([state], [torch.zeros(0)], [True])[0]
+        log_probs = copy.copy(self.gate).apply(log_probs)
+        words, _ = self.decoder.preview(self.decoding_state, log_probs)
+        return self._event("partial", self._placed(words), len(self._stable))
+
+    def simplify(self, way: Literal["greedy", "larger_blocks"]) -> None:
+        """Spend less time on the stream, for a machine that is too slow.
+
+        Args:
+            way: greedy decoding from the next segment on, or blocks that are twice as long, with that much more delay.
+        """
+        if way == "greedy":
+            self.hot_words = ()
+            self._next_decoder = self.recognizer.greedy
+        else:
+            self.network_state.size *= 2
+
+    def prepare(self, packet: Samples, last: bool) -> Tensor:
+        """Convert samples to float32 (samples,) at the model's rate; see `accept`."""
+        if self._ended:
+            raise ValueError("the stream has ended; begin another one")
+        self._ended = last
+        samples = self._resampler.accept(self._clean(packet))
+        if last:
+            samples = np.concatenate([samples, self._resampler.finish()])
+        tensor = torch.from_numpy(np.ascontiguousarray(samples))
+        self.gate.accept(tensor)
+        self.samples += len(tensor)
+        return tensor
+
+    def update(self) -> list[Event]:
+        """Return a partial event if the words have changed."""
+        words, stable = self.decoder.partial(self.decoding_state) if self.frames else ((), 0)
+        placed = self._placed(words)
+        self._stable += placed[len(self._stable) : stable]
+        shown = tuple(word.word for word in placed), len(self._stable)
+        if shown == self._shown:
+            return []
+        self._shown = shown
+        return [self._event("partial", placed, len(self._stable))]
+
+    def end_segment(self) -> list[Event]:
+        """End the segment: return its final, if it has words or had some, and begin the next one."""
+        events = []
+        if self.frames:
+            placed = self._placed(self.decoder.finish(self.decoding_state).words)
+            if placed or self._shown[0]:
+                events = [self._event("final", placed, len(placed))]
+                self.segment += 1
+        self._first += self.frames
+        self._start_segment()
+        return events
+
+    def _start_segment(self) -> None:
+        self.decoder = self._next_decoder
+        self.decoding_state: DecodingState = self.decoder.start(self.hot_words)
+        self.endpointer.restart()
+        self.frames = 0
+        self._stable = ()
+        self._shown = (), 0
+
+    def _placed(self, words: Sequence[Word]) -> tuple[Word, ...]:
+        """Return words with times of the stream; the first ones are those that are stable."""
+        offset = self._first * self.recognizer.seconds_per_frame
+        placed = [
+            replace(
+                word,
+                start=round(offset + word.start, 3),
+                end=round(offset + word.end, 3),
+                confidence=round(word.confidence, 4),
+            )
+            for word in words[len(self._stable) :]
+        ]
+        return (*self._stable, *placed)
+
+    def _event(self, kind: Literal["partial", "final"], words: tuple[Word, ...], stable: int) -> Event:
+        text = " ".join(word.word for word in words)
+        time = round((self._first + self.frames) * self.recognizer.seconds_per_frame, 3)
+        return Event(kind, self.segment, text, words, stable, time)
+
+    def _clean(self, packet: Samples) -> np.ndarray:
+        """Convert samples of any kind to finite float32 (samples,), full scale 1.0."""
+        array = packet.detach().cpu().numpy() if isinstance(packet, torch.Tensor) else np.asarray(packet)
+        if array.ndim not in (1, 2) or array.dtype.kind not in "fi":
+            raise AudioError("A packet must be a float or integer array of samples, (samples,) or with channels.")
+        if array.dtype.kind == "i":
+            array = array / -float(np.iinfo(array.dtype).min)
+        if array.ndim == 2:
+            array = array.mean(int(np.argmin(array.shape)))
+        array = array.astype(np.float32)
+        if not np.isfinite(array).all():
+            self._warn("NaN", "The stream holds NaN or infinite samples; they count as silence.")
+            array = np.where(np.isfinite(array), array, np.float32(0.0))
+        if len(array) and float(np.abs(array).max()) > LOUDEST:
+            self._warn(
+                "loud",
+                "The samples are far above full scale 1.0; give integers as an integer array, and check the format.",
+            )
+            array = np.clip(array, -LOUDEST, LOUDEST)
+        return array
+
+    def _warn(self, kind: str, message: str) -> None:
+        """Log a warning once a stream."""
+        if kind not in self._warned:
+            self._warned.add(kind)
+            logger.warning(message)

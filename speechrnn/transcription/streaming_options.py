@@ -1,0 +1,59 @@
+"""The settings of live recognition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from speechrnn.core.config import build
+from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.nn.acoustic import AcousticModel
+from speechrnn.nn.recurrent import Blocks
+from speechrnn.transcription.endpoint import EndpointOptions
+
+
+@dataclass(frozen=True)
+class StreamingOptions:
+    """Configure live recognition; conf/listen.yaml explains each key.
+
+    >>> StreamingOptions(latency=0.3).endpoint.silence
+    0.8
+
+    Attributes:
+        latency: seconds between a sound and the last one that its words depend on, at most, in the recurrent layers.
+        decoding: "greedy", "beam", or all options of a search.
+        language_model: directory of a language model for the beam search; None: none.
+        endpoint: where segments end.
+        device: "auto", "cpu", "cuda", "cuda:1" or "mps".
+    """
+
+    latency: float = field(default=0.6, metadata={"min": 0.01, "max": 30.0})
+    decoding: DecodingOptions | Literal["greedy", "beam"] = field(default_factory=DecodingOptions)
+    language_model: Path | str | None = None
+    endpoint: EndpointOptions = field(default_factory=EndpointOptions)
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.decoding, str):
+            object.__setattr__(self, "decoding", build(DecodingOptions, {"name": self.decoding}, "decoding"))
+
+    @property
+    def search(self) -> DecodingOptions:
+        """Return the decoding options, also where `decoding` was given by name."""
+        assert isinstance(self.decoding, DecodingOptions)
+        return self.decoding
+
+
+def blocks_for(latency: float, model: AcousticModel) -> Blocks:
+    """Return the blocks of a latency in seconds: half of it is look-ahead, in equal parts for the layers.
+
+    >>> from speechrnn.audio.features import FeatureOptions
+    >>> from speechrnn.nn.acoustic import AcousticOptions
+    >>> blocks_for(0.6, AcousticModel(5, FeatureOptions(), AcousticOptions(layers=3, units=8)))
+    Blocks(size=11, right=3)
+    """
+    frames = max(1, round(latency / model.seconds_per_frame))
+    layers = model.options.layers
+    right = frames // (2 * layers) if model.options.bidirectional else 0
+    return Blocks(frames - layers * right, right)

@@ -1,0 +1,278 @@
+"""Live recognition: words do not depend on packets, promises hold, and bad input does not end a stream."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers.acoustic_models import RATE, streaming_model
+from helpers.language_models import toy_model
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from speechrnn.audio.errors import AudioError
+from speechrnn.core.errors import UserError
+from speechrnn.decoding.decoder import BeamDecoder, GreedyDecoder
+from speechrnn.decoding.fusion import LANGUAGE, DecodingOptions
+from speechrnn.decoding.scorers.base import LabelScorer, WeightedScorer
+from speechrnn.decoding.scorers.neural import NeuralModel
+from speechrnn.nn.acoustic import save_acoustic
+from speechrnn.transcription.endpoint import EndpointOptions
+from speechrnn.transcription.events import Event
+from speechrnn.transcription.streamer import Streamer, StreamingRecognizer
+from speechrnn.transcription.streaming_options import blocks_for
+from speechrnn.transcription.transcriber import Transcriber
+
+MODEL, TOKENIZER = streaming_model()
+KINDS = ["greedy", "beam", "fused"]
+
+
+def make_decoder(kind: str) -> GreedyDecoder | BeamDecoder:
+    if kind == "greedy":
+        return GreedyDecoder(TOKENIZER, MODEL.seconds_per_frame)
+    scorers = []
+    if kind == "fused":
+        model = LabelScorer(NeuralModel(toy_model(len(TOKENIZER))), torch.arange(len(TOKENIZER)))
+        scorers = [WeightedScorer(model, 0.5, LANGUAGE)]
+    return BeamDecoder(TOKENIZER, MODEL.seconds_per_frame, DecodingOptions(name="beam", beam_size=6), scorers)
+
+
+def make_recognizer(kind: str = "greedy", **options: object) -> StreamingRecognizer:
+    return StreamingRecognizer(MODEL, TOKENIZER, "tiny", decoder=make_decoder(kind), **options)  # type: ignore[arg-type]
+
+
+RECOGNIZERS = {kind: make_recognizer(kind, endpoint=EndpointOptions(0.3, 1.5)) for kind in KINDS}
+
+
+def noise(samples: int, seed: int = 0) -> np.ndarray:
+    """Bursts of noise with pauses of a second between them."""
+    generator = np.random.default_rng(seed)
+    sound = generator.standard_normal(samples) * 0.2
+    sound *= np.sin(np.arange(samples) / RATE * 2 * np.pi * 3) ** 2
+    sound[(np.arange(samples) // RATE) % 3 == 2] *= 0.001
+    return sound.astype(np.float32)
+
+
+def run(streamer: Streamer, samples: np.ndarray, packets: Sequence[int]) -> list[Event]:
+    events, place, turn = [], 0, 0
+    while place < len(samples):
+        packet = samples[place : place + packets[turn % len(packets)]]
+        place, turn = place + len(packet), turn + 1
+        events += streamer.accept(packet)
+    return events + streamer.finish()
+
+
+def finals(events: Sequence[Event]) -> list[Event]:
+    return [event for event in events if event.kind == "final"]
+
+
+def check_promises(events: Sequence[Event]) -> None:
+    stable: dict[int, tuple] = {}
+    ended = -1
+    for event in events:
+        assert event.segment == ended + 1
+        before = stable.get(event.segment, ())
+        assert event.words[: len(before)] == before
+        assert event.stable_words >= len(before)
+        assert len(event.words) >= event.stable_words
+        assert event.text == " ".join(word.word for word in event.words)
+        stable[event.segment] = event.words[: event.stable_words]
+        if event.kind == "final":
+            assert event.stable_words == len(event.words)
+            ended = event.segment
+    words = [word for event in finals(events) for word in event.words]
+    assert all(word.start < word.end for word in words)
+    assert all(word.start <= other.start for word, other in pairwise(words))
+    partial = {event.segment for event in events if event.kind == "partial"}
+    assert partial <= {event.segment for event in finals(events)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=10)
+@given(
+    samples=st.integers(200, 8 * RATE),
+    packets=st.lists(st.integers(1, 10 * RATE), min_size=1, max_size=3),
+)
+def test_the_words_do_not_depend_on_packets(kind: str, samples: int, packets: list[int]) -> None:
+    if max(packets) < 200:
+        packets = [*packets, 1600]
+    sound = noise(samples)
+    whole = run(RECOGNIZERS[kind].stream(), sound, [samples])
+    events = run(RECOGNIZERS[kind].stream(), sound, packets)
+    assert finals(events) == finals(whole)
+    check_promises(events)
+    check_promises(whole)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_words_are_those_of_the_simulated_run(kind: str) -> None:
+    sound = noise(5 * RATE)
+    recognizer = make_recognizer(kind, endpoint=EndpointOptions(60.0, 60.0))
+    (final,) = finals(run(recognizer.stream(), sound, [480]))
+    with torch.inference_mode():
+        log_probs, frames = MODEL(torch.from_numpy(sound)[None], torch.tensor([len(sound)]), blocks_for(0.6, MODEL))
+    other = make_recognizer(kind).decoder
+    state = other.start()
+    other.advance([state], [log_probs[0]])
+    result = other.finish(state)
+    assert final.text == result.texts[0] and final.text
+    assert int(frames) == len(log_probs[0])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_streams_of_several_rates_share_batches(kind: str) -> None:
+    recognizer = RECOGNIZERS[kind]
+    sounds = [noise(3 * RATE, seed) for seed in range(3)]
+    alone = [
+        run(recognizer.stream(rate), sound, [800]) for rate, sound in zip((16000, 8000, 44100), sounds, strict=True)
+    ]
+    streamers = [recognizer.stream(rate) for rate in (16000, 8000, 44100)]
+    events: list[list[Event]] = [[], [], []]
+    for place in range(0, 3 * RATE, 800):
+        for into, new in zip(
+            events, recognizer.accept(streamers, [s[place : place + 800] for s in sounds]), strict=True
+        ):
+            into += new
+    ends = recognizer.accept(streamers, [np.zeros(0, np.float32)] * 3, [True] * 3)
+    for into, new, expected in zip(events, ends, alone, strict=True):
+        into += new
+        assert [event.text for event in finals(into)] == [event.text for event in finals(expected)]
+        check_promises(into)
+
+
+def test_a_stream_has_partials_before_its_finals_and_several_segments() -> None:
+    events = run(RECOGNIZERS["greedy"].stream(), noise(8 * RATE), [1600])
+    assert len(finals(events)) > 2
+    assert any(event.kind == "partial" and event.text for event in events)
+    assert any(event.kind == "partial" and event.stable_words for event in events)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_partial_on_demand_has_the_buffered_audio_and_changes_nothing(kind: str) -> None:
+    recognizer = make_recognizer(kind, endpoint=EndpointOptions(60.0, 60.0))
+    sound = noise(2 * RATE)
+    plain = run(recognizer.stream(), sound, [400])
+    streamer, asked = recognizer.stream(), []
+    for place in range(0, len(sound), 400):
+        asked += streamer.accept(sound[place : place + 400])
+        partial = streamer.partial()
+    asked += streamer.finish()
+    assert asked == plain
+    assert partial.text == finals(plain)[0].text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_memory_does_not_grow(kind: str) -> None:
+    streamer = RECOGNIZERS[kind].stream()
+    sizes = []
+    for second in range(40):
+        streamer.accept(noise(RATE, second))
+        held = [*streamer.decoding_state.blocks, *streamer.network_state.packets, streamer.gate._ranges]
+        held += [tensor for stage in streamer.network_state.tensors for tensor in stage]
+        sizes.append(sum(tensor.numel() for tensor in held))
+    assert max(sizes[20:]) <= 1.5 * max(sizes[:20])
+
+
+def test_digital_silence_has_no_words() -> None:
+    streamer = RECOGNIZERS["beam"].stream()
+    events = [event for _ in range(60) for event in streamer.accept(np.zeros(RATE, np.int16))]
+    assert events + streamer.finish() == []
+
+
+def test_nan_and_infinite_samples_count_as_silence(caplog: pytest.LogCaptureFixture) -> None:
+    sound = noise(2 * RATE)
+    damaged = sound.copy()
+    damaged[5000:5010] = np.nan
+    damaged[6000] = np.inf
+    repaired = np.where(np.isfinite(damaged), damaged, 0.0).astype(np.float32)
+    recognizer = RECOGNIZERS["greedy"]
+    with caplog.at_level(logging.WARNING, "speechrnn"):
+        events = run(recognizer.stream(), damaged, [1000])
+    assert events == run(recognizer.stream(), repaired, [1000])
+    assert len([record for record in caplog.records if "NaN" in record.message]) == 1
+
+
+def test_clipped_samples_are_sound() -> None:
+    events = run(RECOGNIZERS["greedy"].stream(), np.clip(noise(2 * RATE) * 100, -1, 1), [1000])
+    assert finals(events)
+
+
+def test_floats_beyond_full_scale_are_reported(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "speechrnn"):
+        run(RECOGNIZERS["greedy"].stream(), noise(RATE) * 32768, [1000])
+    assert len([record for record in caplog.records if "full scale" in record.message]) == 1
+
+
+def test_packets_may_be_empty_integer_or_of_channels() -> None:
+    recognizer = RECOGNIZERS["greedy"]
+    sound = (noise(2 * RATE) * 20000).astype(np.int16)
+    streamer = recognizer.stream()
+    events = streamer.accept(np.zeros(0, np.int16))
+    for place in range(0, len(sound), 1000):
+        part = sound[place : place + 1000]
+        events += streamer.accept(np.stack([part, part], 1))
+    events += streamer.finish()
+    expected = run(recognizer.stream(), sound.astype(np.float32) / 32768, [1000])
+    assert [event.text for event in finals(events)] == [event.text for event in finals(expected)]
+
+
+def test_an_empty_stream_has_no_events() -> None:
+    assert RECOGNIZERS["beam"].stream().finish() == []
+    assert run(RECOGNIZERS["beam"].stream(), noise(5), [1]) == []
+
+
+def test_what_is_no_sound_is_refused() -> None:
+    streamer = RECOGNIZERS["greedy"].stream()
+    with pytest.raises(AudioError, match="array"):
+        streamer.accept(np.zeros((2, 3, 4), np.float32))
+    with pytest.raises(AudioError, match="7 Hz"):
+        RECOGNIZERS["greedy"].stream(7)
+    streamer.finish()
+    with pytest.raises(ValueError, match="ended"):
+        streamer.accept(np.zeros(5, np.float32))
+
+
+def test_a_slow_machine_may_decode_greedily_or_in_larger_blocks() -> None:
+    recognizer = make_recognizer("fused", endpoint=EndpointOptions(0.3, 1.0))
+    streamer = recognizer.stream()
+    events = streamer.accept(noise(3 * RATE))
+    streamer.simplify("greedy")
+    streamer.simplify("larger_blocks")
+    for second in range(5):
+        events += streamer.accept(noise(RATE, second))
+    events += streamer.finish()
+    assert streamer.decoder is recognizer.greedy
+    check_promises(events)
+
+
+def test_hot_words_belong_to_a_stream() -> None:
+    recognizer = make_recognizer("beam")
+    recognizer.stream(hot_words=["ABBA"])
+    with pytest.raises(UserError, match="hot words"):
+        recognizer.stream(hot_words=["XYZ"])
+    with pytest.raises(UserError, match="greedy"):
+        RECOGNIZERS["greedy"].stream(hot_words=["ABBA"])
+
+
+def test_a_model_for_whole_recordings_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model, tokenizer = streaming_model(streaming=0.0)
+    with caplog.at_level(logging.WARNING, "speechrnn"):
+        StreamingRecognizer(model, tokenizer, "whole")
+    assert "acoustic.streaming" in caplog.text
+    save_acoustic(tmp_path / "acoustic", MODEL, TOKENIZER, {})
+    streamer = Streamer.load(tmp_path / "acoustic", latency=0.3, decoding="beam")
+    assert streamer.recognizer.decoding == "beam"
+    assert finals(run(streamer, noise(RATE), [100]))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_transcriber_streams_beside_its_files(kind: str) -> None:
+    sound = noise(2 * RATE)
+    expected = finals(run(make_recognizer(kind).stream(), sound, [400]))
+    streamer = Transcriber(MODEL, TOKENIZER, "tiny", "cpu", decoder=make_decoder(kind)).stream()
+    assert finals(run(streamer, sound, [400])) == expected

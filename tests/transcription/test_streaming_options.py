@@ -1,0 +1,14 @@
+"""The settings of live recognition."""
+
+from __future__ import annotations
+
+from helpers.acoustic_models import streaming_model
+
+from speechrnn.transcription.streaming_options import blocks_for
+
+
+def test_latency_becomes_blocks() -> None:
+    for latency in (0.03, 0.1, 0.3, 0.6, 1.2):
+        blocks = blocks_for(latency, streaming_model()[0])
+        assert blocks.latency(2) == round(latency / 0.03)
+    assert blocks_for(0.3, streaming_model(bidirectional=False)[0]).right == 0
