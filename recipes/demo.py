@@ -18,6 +18,7 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
+from speechrnn.core.plural import count
 from speechrnn.data.corpora import corpus_options
 from speechrnn.experiments.run import Run, is_first_process
 from speechrnn.experiments.speech_to_text import SpeechOptions, SpeechToText
@@ -27,7 +28,7 @@ from speechrnn.transcription.transcriber import Transcriber, Transcript
 from speechrnn.transcription.writers import find_writers, write_transcript
 
 # ways of decoding, as metrics.json calls them
-WAYS = {"greedy": "without a language model", "ngram": "with an n-gram model", "beam": "with the language model"}
+WAYS = {"greedy": "greedy, no language model", "ngram": "beam, n-gram model", "beam": "beam, LSTM language model"}
 
 
 @dataclass(frozen=True)
@@ -98,18 +99,20 @@ def show(run: Run, transcripts: dict[str, Transcript]) -> None:
     for reference, transcript in transcripts.items():
         spoken.add_row(reference, transcript.text, f"{transcript.confidence:.2f}")
     console.print(spoken)
-    results = Table.grid(padding=(0, 2))
-    for way, figures in run.read_metrics()["decode"].items():
+    decoded = run.read_metrics()["decode"]
+    rates = Table("decoding", "WER", "95 % interval", "CER", title="Error rates on the test voices")
+    for way, figures in decoded.items():
         low, high = figures["wer_ci95"]
-        interval = f"(95 % interval {low:.1%} to {high:.1%}), of characters {figures['cer']:.1%}"
-        results.add_row(f"word error rate, {WAYS[way]}", f"{figures['wer']:.1%}  {interval}")
-    results.add_row("test", f"{figures['utterances']} utterances, {figures['words']} words")
-    for what, path in (
+        rates.add_row(WAYS[way], f"{figures['wer']:.1%}", f"{low:.1%} to {high:.1%}", f"{figures['cer']:.1%}")
+    figures = next(iter(decoded.values()))
+    rates.caption = f"{count(figures['utterances'], 'utterance')}, {count(figures['words'], 'word')}"
+    console.print(rates)
+    # Plain lines: a table would cut paths in two, which could then not be copied.
+    for name, path in (
         *(("report", run.report), ("model", run.acoustic), ("transcripts", run.folder / "transcripts")),
         *(("numbers", run.metrics), ("speech", run.folder / "speech")),
     ):
-        results.add_row(what, str(path))
-    console.print(results)
+        print(f"{name:<11}  {shorten(path)}")
 
 
 def show_prediction(run: Run) -> None:
@@ -121,10 +124,13 @@ def show_prediction(run: Run) -> None:
     console = Console()
     console.print(written)
     figures = run.read_metrics()["language"]
-    results = Table.grid(padding=(0, 2))
-    results.add_row("perplexity of a character", f"{figures['perplexity']:.2f}")
-    results.add_row("language model", str(run.language))
-    console.print(results)
+    print(f"perplexity of a character  {figures['perplexity']:.2f}")
+    print(f"language model             {shorten(run.language)}")
+
+
+def shorten(path: Path) -> Path:
+    """Return a path as it is typed from the working folder, where it lies below that."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def show_next_step(run: Run) -> None:

@@ -13,6 +13,7 @@ from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.core.plural import count
 from speechrnn.evaluation import metrics
 from speechrnn.evaluation.hypotheses import HYPOTHESIS, REFERENCE, Matched, match, read_texts
 from speechrnn.text.normalisation import NormalisationOptions, normalise
@@ -34,10 +35,9 @@ def main(config: DictConfig) -> None:
     """Texts are read, normalised alike, matched by id, and counted; or a language model reads one."""
     options = options_from(config, EvaluateOptions)
     of_text = config.model is not None or config.text.files is not None
-    if [options.hypotheses is not None, bool(options.runs), of_text].count(True) != 1 or len(options.runs) not in (
-        0,
-        2,
-    ):
+    if options.runs and len(options.runs) != 2:
+        raise UserError(f"runs= needs two runs to compare, as in runs=[A,B]; it names {len(options.runs)}.")
+    if [options.hypotheses is not None, bool(options.runs), of_text].count(True) != 1:
         raise UserError(
             "Nothing to evaluate: give hypotheses=PATH (and references=PATH), or two runs as in runs=[A,B], or "
             "model=DIR and text=FILE; one of the three."
@@ -63,8 +63,8 @@ def evaluate(options: EvaluateOptions, hypotheses: Path) -> dict[str, Any]:
     print(f"WER         {figures['wer']:7.2%}   (95 % interval {low:.2%} to {high:.2%})")
     print(f"CER         {figures['cer']:7.2%}")
     print(
-        f"errors      {errors:6}    {figures['substitutions']} substitutions, {figures['insertions']} insertions, "
-        f"{figures['deletions']} deletions"
+        f"errors      {errors:6}    "
+        + ", ".join(count(figures[f"{kind}s"], kind) for kind in ("substitution", "insertion", "deletion"))
     )
     print(f"words       {figures['words']:6}")
     print(f"utterances  {figures['utterances']:6}")
@@ -83,7 +83,10 @@ def compare(options: EvaluateOptions, first: Path, second: Path) -> dict[str, An
     print(f"{second!s:<{width}}  WER {comparison.rate_b:7.2%}")
     print(f"{'difference':<{width}}      {comparison.difference:+7.2%}   (95 % interval {low:+.2%} to {high:+.2%})")
     verdict = "significant" if comparison.p_value < 0.05 else "not significant"
-    print(f"{verdict} at 5 %: p = {comparison.p_value:.2g} over {comparison.utterances} utterances (matched pairs)")
+    print(
+        f"{verdict} at 5 %: p = {comparison.p_value:.2g} "
+        f"over {count(comparison.utterances, 'utterance')} (matched pairs)"
+    )
     for run, matched in zip((first, second), runs, strict=True):
         for note in matched.notes():
             print(f"{run}: {note}")
@@ -92,8 +95,10 @@ def compare(options: EvaluateOptions, first: Path, second: Path) -> dict[str, An
 
 def read(options: EvaluateOptions, hypotheses: Path, key: str) -> Matched:
     """Hypotheses and their references, both normalised."""
-    source = options.references or hypotheses
-    references = read_texts(source, REFERENCE if options.references else REFERENCE[:1], "references")
+    if options.references is not None:
+        references = read_texts(options.references, REFERENCE, "references")
+    else:
+        references = read_texts(hypotheses, REFERENCE[:1], key)
     matched = match(references, read_texts(hypotheses, HYPOTHESIS, key))
     for row in matched.rows:
         row["reference"] = normalise(row["reference"], options.normalisation)
@@ -115,13 +120,14 @@ def predict(config: DictConfig) -> dict[str, Any]:
         title = {"model": "model", "cache": "neural cache", "dynamic": "dynamic evaluation"}[name]
         print(f"{title:<20}{row['perplexity']:10.2f}   {row['bits_per_character']:18.4f}")
     print(
-        f"{figures['tokens']:,} tokens, {figures['lines']:,} line ends among them; {figures['characters']:,} characters"
+        f"{count(figures['tokens'], 'token')}, {count(figures['lines'], 'line end')} among them; "
+        f"{count(figures['characters'], 'character')}"
     )
     if figures["unknown"]:
         share = figures["unknown"] / figures["tokens"]
         print(
-            f"{figures['unknown']:,} tokens ({share:.2%}) are <unk>: what the model does not know counts as that, so "
-            "its figures compare only with those of the same vocabulary."
+            f"{count(figures['unknown'], 'token is', 'tokens are')} <unk> ({share:.2%}): what the model "
+            "does not know counts as that, so its figures compare only with those of the same vocabulary."
         )
     return figures
 

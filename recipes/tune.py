@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
+from speechrnn.core.plural import count
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuning import TuningOptions
 from speechrnn.experiments.decoding import tune_run
@@ -48,7 +49,7 @@ def main(config: DictConfig) -> None:
         print(" ".join(f"decoding.{key}={weight:g}" for key, weight in tuned_keys.items()))
     print(
         f"WER {figures['wer']:.2%}, CER {figures['cer']:.2%}, calibration error {figures['calibration_error']:.3f} on "
-        f"{figures['utterances']:.0f} utterances; written into {options.run / 'acoustic'}"
+        f"{count(int(figures['utterances']), 'utterance')}; written into {options.run / 'acoustic'}"
     )
 
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.core.model_names import find_model_directory
+from speechrnn.core.plural import count
 from speechrnn.experiments.run import Run
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.tutorials.gates.model import GateAnalysis, GatesOptions, analyse_gates, make_small_model
@@ -73,7 +74,7 @@ def show(analysis: GateAnalysis) -> None:
     for tracker in analysis.trackers:
         tokens = memory_length(analysis.held_out.layers[tracker.layer], tracker.unit)
         where = f"{tracker.unit + 1} of layer {tracker.layer + 1}"
-        table.add_row(tracker.name, where, f"{tracker.correlation:+.2f}", f"{tokens:.0f} tokens")
+        table.add_row(tracker.name, where, f"{tracker.correlation:+.2f}", count(round(tokens), "token"))
     Console().print(table)
 
 

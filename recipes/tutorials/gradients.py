@@ -14,6 +14,7 @@ from rich.table import Table
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.core.jsonio import finite
+from speechrnn.core.plural import count
 from speechrnn.experiments.run import Run
 from speechrnn.tutorials.gradients.clipping import descend
 from speechrnn.tutorials.gradients.flow import measure_all
@@ -73,7 +74,7 @@ def recalled(results: GradientResults) -> dict[str, object]:
 def show(options: GradientsOptions, results: GradientResults) -> None:
     """Print how much of the gradient is left, and the accuracy at each delay."""
     delays = options.recall.delays
-    left = f"gradient left {options.flow.distance} tokens back"
+    left = f"gradient left {count(options.flow.distance, 'token')} back"
     table = Table(
         "cell",
         left,

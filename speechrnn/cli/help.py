@@ -178,7 +178,7 @@ def _group_page(group: Group) -> str:
     width = max(len(option) for option in group.options)
     texts = {option: path.read_text(encoding="utf-8") for option, path in group.options.items()}
     chosen = "OPTION, which has to be chosen" if group.chosen == "???" else group.chosen or "null"
-    lines = [_heading(f"{group.key}={chosen}"), "", "  one of:"]
+    lines = [_heading(f"{group.key}={chosen}"), "", "  one of:" if len(group.options) > 1 else "  the only option:"]
     lines += [f"    {option:<{width}}  {_summary(text)[0]}".rstrip() for option, text in texts.items()]
     explained: set[str] = set()
     for option in sorted(texts, key=lambda option: option != group.chosen):  # the recipe's own choice comes first

@@ -249,7 +249,7 @@ def _complete(arguments: Sequence[str], root: Path) -> int:
         line = os.environ.get("COMP_LINE", "")
         end = int(os.environ.get("COMP_POINT") or len(line))
         return _show("\n".join(completion.complete(line[:end], root)))
-    return _complain('Tab completion is for bash: eval "$(speechrnn -sc install=bash)".')
+    return _complain('There is Tab completion for bash only: eval "$(speechrnn -sc install=bash)" in bash.')
 
 
 def _show(page: str) -> int:

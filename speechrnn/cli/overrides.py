@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from speechrnn.cli.help import Group, groups, key_values
-from speechrnn.core.config import nearest, unknown_key
+from speechrnn.core.config import nearest, one_of, unknown_key
 from speechrnn.core.errors import UserError
 
 if TYPE_CHECKING:
@@ -87,8 +87,10 @@ def check(overrides: Sequence[str], recipe: str, conf: Path, multirun: bool) -> 
             option = "null" if value is None else str(value)
             if option not in group.options:
                 near = nearest(option, group.options)
+                several = f"none of the options of {group.key} ({', '.join(group.options)})"
+                only = f"no option of {group.key}, which has only {next(iter(group.options))}"
                 raise UserError(
-                    f"{group.key}={option} is none of the options of {group.key} ({', '.join(group.options)})"
+                    f"{group.key}={option} is {several if len(group.options) > 1 else only}"
                     + (f"; did you mean {near[0]}?" if near else ".")
                 )
 
@@ -117,9 +119,8 @@ def explain(error: Exception, overrides: Sequence[str], recipe: str, conf: Path)
     named = {group.name: group for group in groups(conf / f"{recipe}.yaml")}
     unchosen = re.match(r"You must specify '([^']+)'", str(error))
     if unchosen and unchosen[1] in named:
-        options = ", ".join(named[unchosen[1]].options)
-        key = named[unchosen[1]].key
-        return f"{key} is not chosen: add {key}=OPTION, one of {options}."
+        key, options = named[unchosen[1]].key, list(named[unchosen[1]].options)
+        return f"{key} is not chosen: add {key}=OPTION, {one_of(options)}."
     valid = [*(group.key for group in named.values()), *named, *_all_keys(overrides, recipe, conf)]
     for override in _parse(overrides):
         key = _full_key(override)

@@ -121,7 +121,7 @@ def check_choice(key: str, value: object, *choices: str) -> None:
     >>> check_choice("cell", "lstm", "lstm", "gru")
     """
     if value not in choices:
-        raise UserError(f"{key} is {value!r}; choose one of {', '.join(choices)}.")
+        raise UserError(f"{key} is {value!r}; choose {one_of(choices)}.")
 
 
 def nearest(word: str, choices: Iterable[str]) -> list[str]:
@@ -170,6 +170,15 @@ def unknown_key(key: str, valid: Sequence[str]) -> str:
     return f"No key {key}; the keys there are {', '.join(valid)}."
 
 
+def one_of(choices: Sequence[str]) -> str:
+    """Return the choices as a part of a sentence.
+
+    >>> one_of(["lstm", "gru"]), one_of(["onnx"])
+    ('one of lstm, gru', 'onnx')
+    """
+    return choices[0] if len(choices) == 1 else f"one of {', '.join(choices)}"
+
+
 def _convert(hint: Any, value: Any, key: str) -> Any:
     """Return `value` as the type `hint`; raise _WrongValueError, or UserError from a nested group."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
@@ -185,7 +194,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
                 return choice
         names = [_text(choice) for choice in arguments]
         near = nearest(_text(value), names)
-        raise _WrongValueError(f"one of {', '.join(names)}", near[0] if near else None)
+        raise _WrongValueError(one_of(names), near[0] if near else None)
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value if value is not None else _refuse(hint), key)
     if origin in (tuple, list, Sequence):
@@ -277,7 +286,7 @@ def _describe(hint: Any) -> str:
     if origin in (Union, types.UnionType):
         return " or ".join(_describe(member) for member in arguments)
     if origin is Literal:
-        return f"one of {', '.join(_text(choice) for choice in arguments)}"
+        return one_of([_text(choice) for choice in arguments])
     if origin is tuple and arguments[-1] is not Ellipsis:
         return f"a list of {len(arguments)}: [{', '.join(_describe(member) for member in arguments)}]"
     if origin in (tuple, list, Sequence):

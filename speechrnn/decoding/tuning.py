@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from speechrnn.core.plural import count
 from speechrnn.decoding.confidence import Calibration, expected_calibration_error, fit_calibration
 from speechrnn.decoding.decoder import BeamDecoder, Decoder
 from speechrnn.decoding.fusion import LANGUAGE, LENGTH, NGRAM, DecodingOptions, Weights, reweigh
@@ -91,8 +92,8 @@ def tune(decoder: Decoder, emissions: Sequence[Emission], options: TuningOptions
     words, characters = (sum(counts, Errors()) for counts in _error_counts(results, emissions))
     figures = {"wer": words.rate, "cer": characters.rate, "calibration_error": error, "utterances": len(emissions)}
     logger.info(
-        "Tuned on %d utterances: %s WER %.2f %%, CER %.2f %%, calibration error %.3f",
-        len(emissions),
+        "Tuned on %s: %sWER %.2f %%, CER %.2f %%, calibration error %.3f",
+        count(len(emissions), "utterance"),
         "".join(f"{name} {weight:g}, " for name, weight in _named(tuned).items()),
         100 * words.rate,
         100 * characters.rate,

@@ -15,6 +15,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.plural import count
 
 HIT, SUBSTITUTION, DELETION, INSERTION = "hit", "substitution", "deletion", "insertion"
 
@@ -131,7 +132,9 @@ def _pairs(references: Sequence[str], hypotheses: Sequence[str]) -> list[tuple[s
     if isinstance(references, str) or isinstance(hypotheses, str):
         raise TypeError("references and hypotheses are lists of texts: one text would be taken for a list of letters")
     if len(references) != len(hypotheses):
-        raise UserError(f"There are {len(references)} references but {len(hypotheses)} hypotheses; give one for each.")
+        raise UserError(
+            f"There must be one hypothesis for each reference, not {len(hypotheses)} for {len(references)}."
+        )
     return list(zip(references, hypotheses, strict=True))
 
 
@@ -272,7 +275,8 @@ def compare(rows_a: Sequence[Mapping[str, Any]], rows_b: Sequence[Mapping[str, A
     others = {row["id"]: row for row in rows_b}
     if unmatched := sorted(others.keys() ^ {row["id"] for row in rows_a}):
         raise UserError(
-            f"{len(unmatched)} utterances are in one run only (first: {unmatched[0]}); compare runs on one test set."
+            f"{count(len(unmatched), 'utterance is', 'utterances are')} in one run only (first: {unmatched[0]}); "
+            "compare runs on one test set."
         )
     rows_b = [others[row["id"]] for row in rows_a]
     references = _column(rows_a, "reference")

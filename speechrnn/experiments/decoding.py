@@ -13,6 +13,7 @@ from lhotse import CutSet
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.model_names import find_model_directory
+from speechrnn.core.plural import count
 from speechrnn.data.dataset import batch_by_length, examples, load_all
 from speechrnn.decoding.confidence import expected_calibration_error
 from speechrnn.decoding.decoder import Decoder, make_decoder
@@ -87,7 +88,7 @@ def record_errors(run: Run, name: str, rows: list[dict[str, Any]], split: str, e
     low, high = figures["wer_ci95"]
     logger.info(
         f"{split}, {name}: WER {figures['wer']:.2%} (95 % interval {low:.2%} to {high:.2%}), CER {figures['cer']:.2%}, "
-        f"{figures['utterances']} utterances of the part {split}, {seconds / elapsed:.0f} times real time"
+        f"{count(figures['utterances'], 'utterance')} of the part {split}, {seconds / elapsed:.0f} times real time"
     )
 
 
@@ -107,6 +108,11 @@ def tune_run(
         UserError: no dev part there; see `make_decoder`.
     """
     path, model = run / "prepared" / DEV, run / "acoustic"
+    if not run.is_dir():
+        raise UserError(f"run={run} does not exist; give the folder of a run of speech_to_text.")
+    if not (model / "model.json").is_file():
+        remedy = "give its command again to train it" if (run / "config.yaml").is_file() else "give a run's folder"
+        raise UserError(f"run={run} holds no trained acoustic model; {remedy}.")
     if not path.is_file():
         raise UserError(
             f"run={run} holds no prepared/{DEV}; give the folder of a run of speech_to_text with a dev part."

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import finite, parse_json, write_json
+from speechrnn.core.plural import count
 from speechrnn.experiments.identity import differences, excluded_keys, run_name
 from speechrnn.experiments.log import start_logging
 
@@ -218,7 +219,7 @@ class Run:
         except (yaml.YAMLError, AttributeError) as error:
             raise UserError(f"{self.config} is damaged: {again}.") from error
         if differing:
-            more = f" and {len(differing) - 5} keys more" if len(differing) > 5 else ""
+            more = f" and {count(len(differing) - 5, 'more key')}" if len(differing) > 5 else ""
             raise UserError(
                 f"{self.folder} holds a run of another configuration ({', '.join(differing[:5])}{more}): {again}."
             )

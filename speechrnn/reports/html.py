@@ -15,6 +15,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from speechrnn.audio import AudioError, load_audio
+from speechrnn.core.plural import count
 
 TEMPLATES = Path(__file__).with_name("templates")
 PLAYER_RATE = 16000  # Hz; every browser plays mp3 at this rate
@@ -60,15 +61,6 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{seconds / 60:.1f}\u00a0min"
     return f"{minutes // 60}\u00a0h {minutes % 60}\u00a0min"
-
-
-def count(number: int, noun: str) -> str:
-    """Return a number and its noun, in the plural unless the number is 1.
-
-    >>> count(1200, "word")
-    '1,200 words'
-    """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def cell(value: object) -> object:

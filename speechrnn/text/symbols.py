@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping
 
+from speechrnn.core.plural import count
+
 BLANK = "<blank>"  # index 0 of every tokenizer
 UNKNOWN = "<unk>"  # index 1 of word and subword tokenizers, and of a character tokenizer that has it
 
@@ -23,5 +25,5 @@ def describe_symbol(symbol: str) -> str:
 def describe_counts(counts: Mapping[str, int], most: int = 10) -> str:
     """List the `most` frequent symbols with their counts: "'é' (U+00E9 ...) 4×, ..."."""
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    parts = [f"{describe_symbol(symbol)} {count:,}×" for symbol, count in ordered[:most]]
-    return ", ".join(parts) + (f" and {len(ordered) - most} others" if len(ordered) > most else "")
+    parts = [f"{describe_symbol(symbol)} {number:,}×" for symbol, number in ordered[:most]]
+    return ", ".join(parts) + (f" and {count(len(ordered) - most, 'other')}" if len(ordered) > most else "")

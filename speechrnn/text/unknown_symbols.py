@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from speechrnn.core.plural import count
 from speechrnn.text.symbols import describe_symbol
 from speechrnn.text.tokenizers import Tokenizer
 
@@ -60,5 +61,5 @@ def describe_unknown(report: Sequence[UnknownSymbol], most: int = 10) -> str:
         more = f" and {item.utterances - len(item.examples)} more" if item.utterances > len(item.examples) else ""
         parts.append(f"{describe_symbol(item.symbol)} {item.count}× in {', '.join(item.examples)}{more}")
     if len(report) > most:
-        parts.append(f"and {len(report) - most} others")
+        parts.append(f"and {count(len(report) - most, 'other')}")
     return f"Unknown to the tokenizer: {'; '.join(parts)}." if parts else ""

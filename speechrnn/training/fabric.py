@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.plural import count
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -64,7 +65,9 @@ def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
     found = torch.cuda.device_count()
     accelerator = "cuda" if options.accelerator != "cpu" and found else "cpu"  # torch has no CTC loss on MPS
     if options.accelerator == "cuda" and found < options.devices:
-        raise UserError(f"trainer.devices={options.devices} with accelerator=cuda, but this machine has {found} GPUs.")
+        raise UserError(
+            f"trainer.devices={options.devices} with accelerator=cuda, but this machine has {count(found, 'GPU')}."
+        )
     fabric = Fabric(
         accelerator=accelerator,
         devices=options.devices,

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.core.plural import count
 from speechrnn.training.average import Average, TriggeredAverage
 from speechrnn.training.checkpoint import damaged, read_checkpoint
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
@@ -108,7 +109,7 @@ class Loop(Generic[BatchT, ModelT]):
         if not resumed:
             self.try_largest_batch()
         elif self.is_finished(epochs):
-            logger.info("The training has finished before, after %d epochs.", self.state.epoch)
+            logger.info("The training has finished before, after %s.", count(self.state.epoch, "epoch"))
         else:
             logger.info("Going on from epoch %d, step %d.", self.state.epoch + 1, self.state.step)
         with Progress(epochs, self.state, self.task, visible=self.fabric.is_global_zero) as progress:

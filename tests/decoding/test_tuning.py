@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from dataclasses import replace
 
 import pytest
@@ -62,6 +63,12 @@ def overconfident(count: int) -> list[Emission]:
         Emission(emission(text, {0: ("C", 0.93)} if number % 2 else None, sure=0.95), text)
         for number, text in zip(range(count), itertools.cycle(texts), strict=False)
     ]
+
+
+def test_the_log_names_the_figures(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "speechrnn")
+    tune(GreedyDecoder(TOKENIZER, 0.03), overconfident(1), TuningOptions())
+    assert "Tuned on 1 utterance: WER " in caplog.text
 
 
 def test_greedy_confidences_are_calibrated() -> None:

@@ -50,7 +50,7 @@ def test_the_errors_of_a_run_against_its_own_references(run: Run, tmp_path: Path
     assert [" ".join(line.split()) for line in out.splitlines()] == [
         "WER 40.00% (95 % interval 25.00% to 66.67%)",
         "CER 30.95%",
-        "errors 4 1 substitutions, 1 insertions, 2 deletions",
+        "errors 4 1 substitution, 1 insertion, 2 deletions",
         "words 10",
         "utterances 3",
     ]
@@ -119,7 +119,8 @@ def test_a_run_does_not_differ_from_itself(run: Run, tmp_path: Path) -> None:
     ("overrides", "sentence"),
     [
         ((), "Nothing to evaluate: give hypotheses=PATH"),
-        (("runs=[{run}]",), "two runs as in runs=[A,B]"),
+        (("runs=[{run}]",), "runs= needs two runs"),
+        (("runs=[{tmp}/gone,{run}]",), "runs={tmp}/gone does not exist"),
         (("runs=[{run},{run}]", "hypotheses={run}"), "two runs as in runs=[A,B]"),
         (("hypotheses={tmp}/nowhere", "references={tmp}/other.txt"), "hypotheses={tmp}/nowhere does not exist"),
         (("hypotheses={run}", "references={tmp}/nowhere"), "references={tmp}/nowhere does not exist"),

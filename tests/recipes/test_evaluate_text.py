@@ -133,7 +133,7 @@ def test_words_that_the_model_does_not_know_are_counted(run: Run, tmp_path: Path
     status, out, _ = run(f"model={tmp_path}/words", f"text={text}")
     assert status == 0
     assert "7 tokens, 2 line ends among them; 25 characters" in out
-    assert "2 tokens (28.57%) are <unk>: what the model does not know counts as that" in out
+    assert "2 tokens are <unk> (28.57%): what the model does not know counts as that" in out
 
 
 def test_the_text_is_normalised_as_the_models_training_text_was(run: Run, tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_bad_input_is_one_sentence(run: Run, models: Path, tmp_path: Path, monke
     model, output = f"model={models / 'acoustic'}", f"output={tmp_path / 'model.onnx'}"
     (tmp_path / "file").write_text("a file, no folder")
     cases = {
-        (model, output, "format=onx"): "format=onx is wrong: it must be one of onnx; did you mean format=onnx?",
+        (model, output, "format=onx"): "format=onx is wrong: it must be onnx; did you mean format=onnx?",
         (f"model={tmp_path}", output): f"{tmp_path} is no model directory, for it has no model.json; give the folder",
         (f"model={tmp_path / 'none'}", output): f"There is no model directory {tmp_path / 'none'}",
         (model, f"output={tmp_path / 'file' / 'model.onnx'}"): f"Cannot write {tmp_path / 'file' / 'model.onnx'}: ",

@@ -67,7 +67,8 @@ def test_what_is_found_lies_with_the_model_and_transcribe_uses_it(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (["run={tmp}"], "holds no prepared/cuts_dev.jsonl.gz"),
+        (["run={tmp}"], "holds no trained acoustic model; give a run's folder"),
+        (["run={tmp}/gone"], "gone does not exist"),
         (["decoding=greedy"], "is not used by decoding=greedy"),
         (["decoding.beam_size=0"], "decoding.beam_size=0"),
         (["language_model={tmp}"], "model.json"),

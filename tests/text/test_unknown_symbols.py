@@ -17,7 +17,7 @@ def test_unknown_symbols_are_reported_with_counts_and_utterances() -> None:
     ]
     assert describe_unknown(report, most=2) == (
         "Unknown to the tokenizer: 'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE) 4× in u1, u2 and 1 more; "
-        "'ï' (U+00EF LATIN SMALL LETTER I WITH DIAERESIS) 1× in u1; and 1 others."
+        "'ï' (U+00EF LATIN SMALL LETTER I WITH DIAERESIS) 1× in u1; and 1 other."
     )
     assert "U+200B ZERO WIDTH SPACE" in describe_unknown(report)
     assert describe_unknown(count_unknown_symbols(tokenizer, [("u3", "plain")])) == ""

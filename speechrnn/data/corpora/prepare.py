@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.core.plural import count
 from speechrnn.data.corpora import SPLITS, CorpusOptions, Utterance, corpus_module
 from speechrnn.data.corpora.check import MISSING_AUDIO, NO_TRANSCRIPT, Accepted, Rejected, Stamp, check, escape, stamp
 from speechrnn.data.corpora.download import fetch
@@ -53,17 +54,19 @@ class Prepared:
         lines = []
         for split, part in self.summary["splits"].items():
             line = (
-                f"{split}: {part['utterances']:,} utterances, {part['hours']:.2f} h, {part['speakers']:,} speakers, "
-                f"{part['words']:,} words"
+                f"{split}: {count(part['utterances'], 'utterance')}, {part['hours']:.2f} h, "
+                f"{count(part['speakers'], 'speaker')}, {count(part['words'], 'word')}"
             )
             rejected = part["rejected"]
             if rejected["count"]:
-                why = ", ".join(f"{reason} {count:,}" for reason, count in rejected["reasons"].items())
+                why = ", ".join(f"{reason} {number:,}" for reason, number in rejected["reasons"].items())
                 line += f"; {rejected['count']:,} rejected ({why})"
             shared = self.summary.get("shared_with_train", {}).get(split, {})
-            for kind, count in shared.items():
-                if count:
-                    line += f"; {count:,} utterances have {kind} that train has too"
+            for kind, number in shared.items():
+                if number == 1:
+                    line += f"; 1 utterance has a {kind.removesuffix('s')} that train has too"
+                elif number:
+                    line += f"; {number:,} utterances have {kind} that train has too"
             lines.append(line)
         return lines
 
@@ -272,7 +275,7 @@ def _nothing_left(
     place = f"of the corpus {options.name} in {root}"
     if len(everything) == 1:
         return f"The only utterance {place} cannot be used: {example}"
-    why = ", ".join(f"{reason} {count:,}" for reason, count in Counter(r.reason for r in everything).most_common())
+    why = ", ".join(f"{reason} {number:,}" for reason, number in Counter(r.reason for r in everything).most_common())
     return f"None of the {len(everything):,} utterances {place} can be used ({why}); the first is {example}"
 
 

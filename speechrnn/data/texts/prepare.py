@@ -16,6 +16,7 @@ from typing import Any
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.core.plural import count
 from speechrnn.data.sources import clear
 from speechrnn.data.texts import SPLITS, Part, TextOptions, text_module, text_parts
 from speechrnn.data.texts.download import fetch
@@ -47,9 +48,10 @@ class PreparedText:
 
     def describe(self) -> list[str]:
         """One line a part: its size, and how much of it is unknown."""
-        lines = [f"{self.summary['tokenizer']['kind']} tokenizer: {len(self.tokenizer):,} symbols"]
+        lines = [f"{self.summary['tokenizer']['kind']} tokenizer: {count(len(self.tokenizer), 'symbol')}"]
         for split, part in self.summary["splits"].items():
-            line = f"{split}: {part['lines']:,} lines, {part['tokens']:,} tokens, {part['characters']:,} characters"
+            sizes = (count(part[f"{unit}s"], unit) for unit in ("line", "token", "character"))
+            line = f"{split}: {', '.join(sizes)}"
             if part["unknown"]:
                 line += f"; <unk> {part['unknown']:,} ({part['unknown'] / part['tokens']:.2%})"
             lines.append(line)

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.plural import count
 from speechrnn.data.tokens import Block, write_tokens
 from speechrnn.experiments.run import Run
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, LanguageOptions, load_language, save_language
@@ -127,7 +128,9 @@ def analyse_gates(folder: Path, options: GatesOptions) -> GateAnalysis:
     model, tokenizer = load_language(folder)
     tokens = held_out_tokens(folder, options.held_out, tokenizer, options.tokens)
     if len(tokens) < LEAST:
-        raise UserError(f"The held-out text has {len(tokens)} tokens; give held_out=FILE with at least {LEAST}.")
+        raise UserError(
+            f"The held-out text has {count(len(tokens), 'token')}; give held_out=FILE with at least {LEAST}."
+        )
     held_out = record_activations(model, tokenizer, tokens)
     if options.sentence is None:
         sentence = held_out.part(*choose_passage(held_out.tokens))

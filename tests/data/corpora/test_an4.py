@@ -56,7 +56,7 @@ def test_transcripts_without_audio_and_audio_without_transcripts_are_named(
     assert [item["id"] for item in train["utterances"]] == ["an251-fash-b", "an777-none-b"]
     assert test["reasons"] == {"audio without transcript": 1}
     assert test["utterances"][0]["audio"].endswith("an4test_clstk/fcaw/an999-fcaw-b.wav")
-    assert "train: 1 utterances, 0.00 h, 1 speakers, 2 words; 2 rejected (missing audio 2)" in prepared.describe()
+    assert "train: 1 utterance, 0.00 h, 1 speaker, 2 words; 2 rejected (missing audio 2)" in prepared.describe()
 
 
 def test_a_wrong_root_says_what_was_looked_for(tmp_path: Path, write: Write) -> None:

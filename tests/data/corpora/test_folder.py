@@ -89,7 +89,7 @@ def test_takes_of_a_prompt_are_in_the_same_part_and_the_log_says_what_is_shared(
         for take, part in enumerate(("train", "test")):
             (tmp_path / "corpus" / f"{take}_0.{suffix}").rename(tmp_path / "corpus" / part / f"a.{suffix}")
     published = prepare(CorpusOptions("folder", tmp_path / "corpus", dev_fraction=0), tmp_path / "published")
-    assert published.describe()[1].endswith("; 1 utterances have texts that train has too")
+    assert published.describe()[1].endswith("; 1 utterance has a text that train has too")
 
 
 def test_folders_that_look_like_speakers_are_held_out_whole(

@@ -120,8 +120,8 @@ def test_words_outside_the_vocabulary_are_counted(write: Write, prepare: Prepare
     assert tokens(prepared.test) == [2, 1, 3, 0]
     assert [prepared.summary["splits"][split]["unknown"] for split in ("train", "test")] == [2, 1]
     assert prepared.describe()[1:] == [
-        "train: 1 lines, 8 tokens, 18 characters; <unk> 2 (25.00%)",
-        "test: 1 lines, 4 tokens, 10 characters; <unk> 1 (25.00%)",
+        "train: 1 line, 8 tokens, 18 characters; <unk> 2 (25.00%)",
+        "test: 1 line, 4 tokens, 10 characters; <unk> 1 (25.00%)",
     ]
 
 
