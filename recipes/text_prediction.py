@@ -23,7 +23,7 @@ from speechrnn.experiments.text_prediction import TextPrediction, TextPrediction
 class RecipeOptions(TextPredictionOptions):
     """The keys of conf/text_prediction.yaml, but for the text and the run's folder."""
 
-    stages: tuple[Literal["prepare", "train", "score", "sample", "report"], ...]
+    stages: tuple[Literal["prepare", "ngram", "train", "score", "sample", "report"], ...]
 
 
 @recipe("text_prediction")
@@ -37,6 +37,7 @@ def main(config: DictConfig) -> None:
         options.stages,
         {
             "prepare": prediction.prepare,
+            "ngram": prediction.estimate_ngram,
             "train": prediction.train,
             "score": prediction.score,
             "sample": prediction.sample,

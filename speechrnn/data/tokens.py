@@ -73,6 +73,15 @@ class TokenFile:
         """Return the number of tokens, line ends included."""
         return len(self.tokens)
 
+    def lines(self) -> Iterator[list[int]]:
+        """Return the tokens of each line, without its end."""
+        start = 0
+        for end in np.flatnonzero(self.tokens == 0).tolist():
+            yield self.tokens[start:end].tolist()
+            start = end + 1
+        if start < len(self):  # the text ends within a line
+            yield self.tokens[start:].tolist()
+
 
 def write_tokens(path: str | Path, blocks: Iterable[Block], vocabulary: int) -> TokenFile:
     """Write a token file as the blocks come, in constant memory but for 8 bytes a document; whole or not at all.

@@ -93,6 +93,11 @@ class Run:
         return self.folder / "ngram.arpa"
 
     @property
+    def ngram_packed(self) -> Path:
+        """The n-gram model of a text."""
+        return self.folder / "ngram.arpa.gz"
+
+    @property
     def prepared(self) -> Path:
         """The corpus as cut manifests."""
         return self.folder / "prepared"

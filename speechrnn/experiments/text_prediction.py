@@ -14,6 +14,8 @@ from speechrnn.data.fingerprint import fingerprint_tokenizer
 from speechrnn.data.texts import TextOptions
 from speechrnn.data.texts.prepare import PreparedText, prepare_text
 from speechrnn.data.tokens import TokenFile
+from speechrnn.decoding.ngram.arpa import write_arpa
+from speechrnn.decoding.ngram.estimation import NgramOptions, estimate, perplexity
 from speechrnn.evaluation.adaptation import AdaptationOptions, adapted_figures
 from speechrnn.evaluation.perplexity import score_text
 from speechrnn.experiments.run import Run
@@ -61,6 +63,7 @@ class LanguageModelOptions:
 class TextPredictionOptions(LanguageModelOptions):
     """The keys of conf/text_prediction.yaml, but for the text and the run's folder."""
 
+    ngram: NgramOptions
     score: ScoreOptions
     adaptation: AdaptationOptions
     sample: SampleOptions
@@ -123,6 +126,29 @@ class TextPrediction:
     def train(self) -> None:
         """Train the language model to the end, and write the model directory; see `train_model`."""
         self._text = train_model(self.options, self.source, self.run)
+
+    def estimate_ngram(self) -> None:
+        """Estimate an n-gram model of the training part, prune it, and write it as ngram.arpa.gz.
+
+        Writes its sizes and its perplexity on the validation part into the section `ngram` of metrics.json.
+        """
+        run, text = self.run, self.prepare()
+        ngrams = estimate(TokenFile.open(text.train).lines(), text.tokenizer.symbols, self.options.ngram)
+        write_arpa(run.ngram_packed, ngrams)
+        figures: dict[str, Any] = {
+            "ngrams": [len(words) for words in ngrams.words],
+            "bytes": run.ngram_packed.stat().st_size,
+            "perplexity": perplexity(ngrams, TokenFile.open(text.valid).lines()) if text.valid else None,
+        }
+        run.update_metrics("ngram", figures)
+        logger.info(
+            "%s: %s n-grams of orders 1 to %d, %.1f MB%s",
+            run.ngram_packed,
+            " + ".join(f"{count:,}" for count in figures["ngrams"]),
+            ngrams.order,
+            figures["bytes"] / 1e6,
+            f", perplexity {figures['perplexity']:.2f} on the validation part" if text.valid else "",
+        )
 
     def score(self) -> None:
         """Measure perplexity and bits per character on the test part, or on the validation part where there is none.

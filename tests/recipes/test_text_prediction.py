@@ -110,3 +110,20 @@ def test_the_awd_recipe_runs_an_epoch_at_reduced_size(shared: Path, tmp_path: Pa
     assert ended.returncode == 0, ended.stderr
     figures = json.loads((tmp_path / "run" / "metrics.json").read_text())["language"]["training"]
     assert figures["valid_perplexity"] < 2000  # of 33,278 words
+
+
+def test_an_ngram_model_of_words_that_a_beam_search_takes(text: Path) -> None:
+    from speechrnn.decoding.fusion import make_ngram_scorer
+    from speechrnn.text.tokenizers import CharTokenizer
+
+    command = ["text=file", "text.train=[text.txt]", "tokenizer=word", "name=words", "stages=[prepare,ngram]"]
+    assert run(*command, "ngram.order=2") == 0
+    folder = text / "outputs" / "text_prediction" / "words"
+    full = json.loads((folder / "metrics.json").read_text())["ngram"]
+    assert len(full["ngrams"]) == 2 and full["perplexity"] > 1 and full["bytes"] > 0
+    tokenizer = CharTokenizer.build(["sharks feed on tuna fishes small sea plants"])
+    _, words = make_ngram_scorer(folder / "ngram.arpa.gz", tokenizer, None, "cpu")
+    assert words is not None and "sharks" in words
+    assert run(*command, "ngram.order=2", "ngram.pruning=0.2") == 0  # the run is the same
+    pruned = json.loads((folder / "metrics.json").read_text())["ngram"]
+    assert pruned["ngrams"][1] < full["ngrams"][1] and pruned["perplexity"] > full["perplexity"]

@@ -37,6 +37,7 @@ class Ngrams:
         words: an order's (number, order) int64 indices into `names`; `len(names)` stands for `<s>`.
         log_probs: an order's (number,) float32 log-probabilities of the last word after the others.
         backoffs: an order's (number,) float32 logs of the lower order's factor after these words; 0 in the highest.
+        counts: an order's (number,) int64, how often each came in the text; empty where they are not known.
     """
 
     source: str
@@ -44,6 +45,7 @@ class Ngrams:
     words: tuple[Tensor, ...]
     log_probs: tuple[Tensor, ...]
     backoffs: tuple[Tensor, ...]
+    counts: tuple[Tensor, ...] = ()
 
     @property
     def order(self) -> int:

@@ -69,6 +69,7 @@ def kneser_ney(lines: Iterable[Sequence[int]], symbols: Sequence[str], order: in
             different = torch.bincount(counted[number + 1].ends, minlength=len(counts))
             counts = torch.where(table.words[:, 0] == len(symbols), counts, different)
         if number == 0:
+            counts = counts.clone()
             counts[-1] = 0  # `<s>` is never predicted
         taken = _discounts(counts)[counts.clamp_max(3)]
         contexts = 1 if number == 0 else len(counted[number - 1].counts)
@@ -88,12 +89,13 @@ def kneser_ney(lines: Iterable[Sequence[int]], symbols: Sequence[str], order: in
         tuple(table.words for table in counted),
         tuple(values.log().float() for values in probabilities),
         tuple(values.log().float() for values in backoffs),
+        tuple(table.counts for table in counted),
     )
 
 
 def _count(lines: Iterable[Sequence[int]], begin: int, order: int) -> list[_Counted]:
     """The n-grams of orders 1 to `order`, or to the longest there is. The first lists all symbols, `begin` last."""
-    tokens, ages = _stream(lines, begin)
+    tokens, ages = token_stream(lines, begin)
     counts = torch.bincount(tokens, minlength=begin + 1)
     nowhere = torch.zeros_like(counts)
     counted = [_Counted(torch.arange(begin + 1)[:, None], nowhere, nowhere, counts)]
@@ -112,8 +114,16 @@ def _count(lines: Iterable[Sequence[int]], begin: int, order: int) -> list[_Coun
     return counted
 
 
-def _stream(lines: Iterable[Sequence[int]], begin: int) -> tuple[Tensor, Tensor]:
-    """All lines one after the other, each between `begin` and END OF LINE; and how far into its line each token is."""
+def token_stream(lines: Iterable[Sequence[int]], begin: int) -> tuple[Tensor, Tensor]:
+    """Join lines: return their tokens, (length,), and how far into its line each token stands, (length,).
+
+    Args:
+        lines: the tokens of each line, without END OF LINE.
+        begin: the token before each line; behind each stands END OF LINE.
+
+    >>> [column.tolist() for column in token_stream([[1, 2], []], 3)]
+    [[3, 1, 2, 0, 3, 0], [0, 1, 2, 3, 0, 1]]
+    """
     stream, lengths = array("q"), array("q")
     for line in lines:
         stream.append(begin)
