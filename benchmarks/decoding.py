@@ -169,7 +169,7 @@ def torchaudio_scores(decoder: CTCDecoder, emissions: Emissions) -> list[float]:
 
 def agree(name: str, found: Sequence[float], peers: Sequence[float]) -> None:
     """End the script where the two sides' best scores are not the same."""
-    worst = max(abs(one - other) for one, other in zip(found, peers, strict=True))
+    worst = max(abs(score - other) for score, other in zip(found, peers, strict=True))
     print(f"{name}: best scores on confident emissions differ by at most {worst:.1e}")
     if not worst <= TOLERANCE:
         stop(f"{name}: the best scores differ by {worst:.1e}, so the times cannot be compared.")
@@ -203,12 +203,12 @@ def with_lstm(given: argparse.Namespace) -> list[str]:
     model = make_lstm()
     scorers = [WeightedScorer(LabelScorer(NeuralModel(model), torch.arange(SYMBOLS)), WEIGHT, "language")]
     sure = confident_emissions(2, 6)
-    one = random_emissions(1, given.callback_frames)
+    emissions = random_emissions(1, given.callback_frames)
     peers: dict[str, Callable[[], list[float]]] = {}
     for way in WAYS:
         decoder = torchaudio_decoder(model, 10, way)
         agree(way, ours(sure, 10, scorers), torchaudio_scores(decoder, sure))
-        peers[way] = partial(torchaudio_scores, decoder, one)
+        peers[way] = partial(torchaudio_scores, decoder, emissions)
     sides: dict[str, Callable[[], list[float]]] = {}
     for batch in given.batches:
         emissions = random_emissions(batch, given.callback_frames)

@@ -1,12 +1,12 @@
 """Claim: the engine that `engine=auto` takes is faster than torch in float32 and writes as good transcripts.
 
-Every engine and precision of this machine hears the AN4 test files (or --quick: the first 16) in the same batches, each
-call on one thread, --threads at once, as `Transcriber` does. `engine_NAME` is each one's speed, features included,
-against torch in float32.
+Every engine and precision of this machine transcribes the AN4 test files (or --quick: the first 16) in the same
+batches, each call on one thread, --threads at once, as `Transcriber` does. `engine_NAME` is each one's speed, features
+included, against torch in float32.
 
 `share_of_products_NAME` is the speed of the network without its features against that of its matrix products alone, of
 the same shapes in the same precision and on the same library: convolutions, input layer, the recurrent layers' products
-with all frames at once and with one state after the other, and the head. For onnx in int8, which hears one utterance at
+with all frames at once and with one state after the other, and the head. For onnx in int8, which takes one utterance at
 a time, the shapes are those of one utterance.
 
 With --model, word and character error rates of greedy decoding are printed for each, and how many transcripts have
@@ -77,25 +77,29 @@ def products(model: AcousticModel, rows: int, samples: int) -> list[Product]:
 
 
 def torch_products(found: Sequence[Product], dtype: torch.dtype) -> Work:
-    """Run them in torch."""
+    """Return a function that computes the products in torch."""
     sides = {
-        one: [torch.randn(*shape).to(dtype) for shape in ((one.rows, one.inner), (one.inner, one.columns))]
-        for one in set(found)
+        product: [
+            torch.randn(*shape).to(dtype) for shape in ((product.rows, product.inner), (product.inner, product.columns))
+        ]
+        for product in set(found)
     }
-    results = {one: torch.empty(one.rows, one.columns, dtype=dtype) for one in sides}
+    results = {product: torch.empty(product.rows, product.columns, dtype=dtype) for product in sides}
 
     def run() -> None:
         with torch.inference_mode():
-            for one in found:
-                for _ in range(one.times):
-                    torch.mm(*sides[one], out=results[one])
+            for product in found:
+                for _ in range(product.times):
+                    torch.mm(*sides[product], out=results[product])
 
     return run
 
 
 def onnx_products(found: Sequence[Product], int8: bool) -> Work:
-    """Run them in onnxruntime; it keeps a weight in its own order, as its recurrent layers do."""
-    runs = [(*onnx_loop(one.rows, one.inner, one.columns, int8), np.array(one.times)) for one in found]
+    """Return a function that computes the products in onnxruntime, with its own order of weights."""
+    runs = [
+        (*onnx_loop(product.rows, product.inner, product.columns, int8), np.array(product.times)) for product in found
+    ]
 
     def run() -> None:
         for session, inputs, times in runs:
@@ -156,7 +160,7 @@ def engines(model: AcousticModel) -> dict[str, Engine]:
 
 
 def measure(model: AcousticModel, batches: list[Batch], threads: int, repeats: int) -> list[str]:
-    """Speeds and shares; returns the result lines."""
+    """Measure speeds and shares; return the result lines."""
     made = engines(model)
     seconds_of_audio = sum(int(lengths.sum()) for _, lengths in batches) / model.front_end.options.sampling_rate
     shapes = {name: [(len(waveforms), waveforms.shape[1]) for waveforms, _ in batches] for name in made}
@@ -165,7 +169,7 @@ def measure(model: AcousticModel, batches: list[Batch], threads: int, repeats: i
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
 
         def at_once(work: Iterable[Work]) -> None:
-            for future in [pool.submit(one) for one in work]:
+            for future in [pool.submit(task) for task in work]:
                 future.result()
 
         def features(waveforms: Tensor, lengths: Tensor) -> None:
@@ -178,11 +182,13 @@ def measure(model: AcousticModel, batches: list[Batch], threads: int, repeats: i
             sides[name] = partial(at_once, [partial(engine, *batch) for batch in batches])
             # Shapes that come again need be built once.
             found = {shape: products(model, *shape) for shape in set(shapes[name])}
-            operations[name] = sum(one.operations for shape in shapes[name] for one in found[shape])
+            operations[name] = sum(product.operations for shape in shapes[name] for product in found[shape])
             if name.startswith("torch"):
-                built = {shape: torch_products(one, getattr(torch, name.split()[1])) for shape, one in found.items()}
+                built = {
+                    shape: torch_products(shaped, getattr(torch, name.split()[1])) for shape, shaped in found.items()
+                }
             else:
-                built = {shape: onnx_products(one, name.endswith("int8")) for shape, one in found.items()}
+                built = {shape: onnx_products(shaped, name.endswith("int8")) for shape, shaped in found.items()}
             sides[f"products {name}"] = partial(at_once, [built[shape] for shape in shapes[name]])
         seconds = in_turn(sides, repeats)
     print(f"features: {seconds_of_audio / seconds['features']:.0f} times real time")
@@ -199,25 +205,25 @@ def measure(model: AcousticModel, batches: list[Batch], threads: int, repeats: i
 
 
 def error_rates(folder: Path, root: Path, batch_seconds: float) -> None:
-    """Print what each engine makes of the test part."""
+    """Print the error rates of each engine on the test part."""
     from speechrnn.data.corpora.an4 import utterances
     from speechrnn.decoding.decoder import GreedyDecoder
     from speechrnn.evaluation.metrics import score
 
     model, tokenizer = load_acoustic(folder)
-    references = {one.audio: one.text for one in utterances(root)["test"]}
+    references = {utterance.audio: utterance.text for utterance in utterances(root)["test"]}
     files = list(references)
     decoder = GreedyDecoder(tokenizer, model.seconds_per_frame)
     texts: dict[str, list[str]] = {}
     for name, engine in engines(model).items():
-        heard = {}
+        decoded_texts = {}
         for numbers, batch in load_batches(files, model, batch_seconds):
             for number, decoded in zip(numbers, decoder(*engine(*batch)), strict=True):
-                heard[number] = decoded.texts[0]
-        texts[name] = [heard[number] for number in range(len(files))]
+                decoded_texts[number] = decoded.texts[0]
+        texts[name] = [decoded_texts[number] for number in range(len(files))]
         rows = zip(references.values(), texts[name], strict=True)
         rates = score([{"reference": reference, "hypothesis": text} for reference, text in rows])
-        others = sum(one != other for one, other in zip(texts[name], texts[BASE], strict=True))
+        others = sum(text != other for text, other in zip(texts[name], texts[BASE], strict=True))
         print(
             f"{name}: WER {rates['wer']:.2%} ({rates['wer_ci95'][0]:.1%} to {rates['wer_ci95'][1]:.1%}), "
             f"CER {rates['cer']:.2%}; other words than {BASE} in {others} of {len(files)}"

@@ -7,7 +7,7 @@ script's 2 x 200 with a full softmax over 14,564 and over 33,278 words, and the 
 vocabulary, an adaptive softmax, whose clusters are drawn as often as WikiText-2 has their words; the peer computes all
 of it for each word, as `log_probs` does. Weights are random: what they say does not matter here, only how often.
 
-`waiting_4096` are that many prompts, whose texts are 1 to 59 words long, at a batch of 256: rows that end make room.
+`waiting_4096` are that many prompts, whose texts are 1 to 59 words long, at a batch of 256: rows that end are replaced.
 `possible_...` is what the whole float32 matrix-product peak of the machine, measured in the same turns, could give a
 full softmax at any batch size, and `share_of_peak_...` how much of it is reached. `priming_...` reads 1,000 prompts of
 200 words; the peer reads one prompt after the other in one call of nn.LSTM each. The last of these share 180 words.

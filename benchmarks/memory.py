@@ -43,7 +43,7 @@ class Cost(NamedTuple):
 
 
 def save_joined(path: Path, root: Path, seconds: float) -> None:
-    """Write so many seconds of AN4's test recordings with pauses, as 16-bit FLAC, piece by piece."""
+    """Write so many seconds of AN4's test recordings with pauses, as 16-bit FLAC, block by block."""
     import numpy as np
     import soundfile
 
@@ -56,9 +56,9 @@ def save_joined(path: Path, root: Path, seconds: float) -> None:
         while left > 0:
             spoken = recordings[random.integers(len(recordings))]
             pause = 0.001 * random.standard_normal(random.integers(RATE // 2, 2 * RATE)).astype(np.float32)
-            piece = np.concatenate([spoken, pause])[:left]
-            file.write(piece)
-            left -= len(piece)
+            block = np.concatenate([spoken, pause])[:left]
+            file.write(block)
+            left -= len(block)
 
 
 def shortest_file(path: Path, root: Path) -> None:

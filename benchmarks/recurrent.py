@@ -58,8 +58,8 @@ def distance(ours: Callable[[], Tensor], peer: Callable[[], Tensor], stack: nn.M
         seen.append([outputs, *(part.grad.clone() for part in (inputs, *stack.parameters()) if part.grad is not None)])
     (our_outputs, *our_gradients), (peer_outputs, *peer_gradients) = seen
     worst = float((our_outputs - peer_outputs).abs().max())
-    for one, other in zip(our_gradients, peer_gradients, strict=True):
-        worst = max(worst, float((one - other).abs().max() / other.abs().max()))
+    for own, other in zip(our_gradients, peer_gradients, strict=True):
+        worst = max(worst, float((own - other).abs().max() / other.abs().max()))
     return worst
 
 

@@ -1,6 +1,6 @@
 """Claim: on one core, our transcripts have fewer word errors than pocketsphinx's and come many times as fast.
 
-All sides hear the AN4 test files (or --quick: a few of them), from the files on disk, in turn on the same core:
+All sides transcribe the AN4 test files (or --quick: a few of them), from the files on disk, in turn on the same core:
 
 - `own`: pocketsphinx with its own English acoustic model, dictionary and language model, as its wheel brings them.
 - `words`: the same acoustic model with AN4's dictionary, any word after any other with the same probability. This is a
@@ -60,21 +60,21 @@ def unigrams(dictionary: Path, path: Path) -> None:
 
 
 def sphinx_words(decoder: Any, files: Sequence[Path]) -> list[str]:
-    """What a pocketsphinx decoder hears in each file, one after the other as it is used."""
+    """Return the words that a pocketsphinx decoder finds in each file."""
     texts = []
     for file in files:
         samples, _ = load_audio(file, RATE)
         decoder.start_utt()
         decoder.process_raw((samples * 32767).astype("<i2").tobytes(), full_utt=True)
         decoder.end_utt()
-        heard = decoder.hyp()
+        hypothesis = decoder.hyp()
         # Its dictionary writes letters as "b."; AN4 as B.
-        texts.append(heard.hypstr.upper().replace(".", "") if heard else "")
+        texts.append(hypothesis.hypstr.upper().replace(".", "") if hypothesis else "")
     return texts
 
 
 def our_words(transcriber: Transcriber, files: Sequence[Path]) -> list[str]:
-    """What ours hears; a file that cannot be read ends the script."""
+    """Return the words that ours finds; a file that cannot be read ends the script."""
     texts = {}
     for found in transcriber.transcribe(files):
         if isinstance(found, Failure):
@@ -114,26 +114,24 @@ def ours(model: Path, language_model: Path | None, files: Sequence[Path]) -> dic
 def measure(
     test: Sequence[Utterance], our_sides: dict[str, Side], peer_sides: dict[str, Side], repeats: int
 ) -> list[str]:
-    """Words and times of all sides; returns the result lines, errors first."""
-    seconds = sum(audio_info(one.audio).duration for one in test)
-    references = [one.text or "" for one in test]
+    """Measure words and times of all sides; return the result lines, errors first."""
+    seconds = sum(audio_info(utterance.audio).duration for utterance in test)
+    references = [utterance.text or "" for utterance in test]
     lengths = [len(text.split()) for text in references]
-    heard: dict[str, list[str]] = {}
+    decoded: dict[str, list[str]] = {}
 
     used: dict[str, list[float]] = {name: [] for name in (*peer_sides, *our_sides)}
 
-    def compute_emissions(name: str, side: Side) -> None:
+    def run_side(name: str, side: Side) -> None:
         began = time.process_time()
-        heard[name] = side()
+        decoded[name] = side()
         used[name].append(time.process_time() - began)
 
     sides = {**peer_sides, **our_sides}
-    times = in_turn(
-        {name: partial(compute_emissions, name, side) for name, side in sides.items()}, repeats, warm_up=False
-    )
+    times = in_turn({name: partial(run_side, name, side) for name, side in sides.items()}, repeats, warm_up=False)
     rates, speeds = {}, {}
-    for name, texts in heard.items():
-        errors = [one.errors for one in word_errors(references, texts)]
+    for name, texts in decoded.items():
+        errors = [counts.errors for counts in word_errors(references, texts)]
         low, high = bootstrap_interval(errors, lengths)
         rates[name] = 100 * sum(errors) / sum(lengths)
         speeds[name] = seconds / statistics.median(used[name])
@@ -168,7 +166,7 @@ def main() -> None:
         try:
             test = utterances(given.root)["test"]
             test = test[:: len(test) // 5] if given.quick else test
-            files = [one.audio for one in test]
+            files = [utterance.audio for utterance in test]
             peer_sides = peers(given.root, folder, files)
             model = given.model or folder / "model"
             if given.model is None:

@@ -1,7 +1,7 @@
 """Claim: two cores transcribe at 300 times real time greedily and at 150 with a language model, several times the peer.
 
-Ours is `Transcriber.transcribe` as `speechrnn transcribe` calls it: speech found, pieces batched, the engine that suits
-the machine, a JSON file for each recording at the end. It gets --clips short recordings (the AN4 test files again and
+Ours is `Transcriber.transcribe` as `speechrnn transcribe` calls it: speech detected, windows batched, the machine's
+best engine, a JSON file for each recording at the end. It gets --clips short recordings (the AN4 test files again and
 again) and one recording of --hours (the same files one after the other). The peer is the same network as plain float32
 nn.LSTM on packed sequences (`RecurrentLayer.forward_packed`), as most tools for single files run it: clip by clip, and
 the long recording by 30 seconds at a time, on all threads, without looking for speech and without writing. It gets a
@@ -41,13 +41,13 @@ from speechrnn.transcription.transcriber import Failure, Transcriber
 from speechrnn.transcription.writers import find_writers, write_transcript
 
 RATE = 16000  # Hz, of AN4
-PIECE = 30.0  # seconds of a long recording that the peer takes at a time
+BLOCK = 30.0  # seconds of a long recording that the peer takes at a time
 
 
 def ours(
     transcriber: Transcriber, files: Sequence[Path], folder: Path, write: Callable[..., object] | None = None
 ) -> dict[str, str]:
-    """What is said in each file; written into the folder, too."""
+    """Transcribe each file, and write the transcripts into the folder."""
     write = write or partial(write_transcript, find_writers(["json"])[0])
     texts = {}
     for number, found in enumerate(transcriber.transcribe(files)):
@@ -59,16 +59,16 @@ def ours(
 
 
 def peer(transcriber: Transcriber, files: Sequence[Path], threads: int) -> dict[str, str]:
-    """The same, one file at a time, in packed float32, and not written."""
+    """Transcribe file by file in packed float32; nothing is written."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     texts = {}
     with packed(transcriber.model), torch.inference_mode():
         for file in files:
             words: list[Word] = []
-            for samples in audio_blocks(file, PIECE, transcriber.sampling_rate):
-                heard = transcriber.model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
-                words += transcriber.decoder(*heard)[0].words
+            for samples in audio_blocks(file, BLOCK, transcriber.sampling_rate):
+                emissions = transcriber.model(torch.from_numpy(samples)[None], torch.tensor([len(samples)]))
+                words += transcriber.decoder(*emissions)[0].words
             texts[str(file)] = " ".join(word.word for word in words)
     torch.set_num_threads(before)
     return texts
@@ -147,10 +147,10 @@ def joined(files: Sequence[Path], hours: float, path: Path) -> Path:
     """One recording of so many hours: the files one after the other, again and again."""
     missing = round(hours * 3600 * RATE)
     with soundfile.SoundFile(path, "w", RATE, 1, "PCM_16") as file:
-        for one in cycle(files):
+        for file_path in cycle(files):
             if missing <= 0:
                 break
-            samples = load_audio(one, RATE)[0][:missing]
+            samples = load_audio(file_path, RATE)[0][:missing]
             file.write(samples)
             missing -= len(samples)
     return path

@@ -28,9 +28,9 @@ def distances(run: Path) -> tuple[list[float], list[float]]:
         row = json.loads(line)
         if len(row["words"]) != len(truth[row["id"]]):
             continue
-        for said, heard in zip(truth[row["id"]], row["words"], strict=True):
-            starts.append(abs(heard["start"] - said["start"]))
-            ends.append(abs(heard["end"] - said["end"]))
+        for truth_word, found in zip(truth[row["id"]], row["words"], strict=True):
+            starts.append(abs(found["start"] - truth_word["start"]))
+            ends.append(abs(found["end"] - truth_word["end"]))
     return starts, ends
 
 

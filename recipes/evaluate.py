@@ -70,7 +70,7 @@ def evaluate(options: EvaluateOptions, hypotheses: Path) -> dict[str, Any]:
     print(f"utterances  {figures['utterances']:6}")
     for note in matched.notes():
         print(note)
-    return {**figures, "unheard": len(matched.unheard), "unknown": len(matched.unknown)}
+    return {**figures, "missing": len(matched.missing), "unknown": len(matched.unknown)}
 
 
 def compare(options: EvaluateOptions, first: Path, second: Path) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class Example:
     channel: int | str = "mix"
 
     def load(self, sampling_rate: int) -> np.ndarray:
-        """Its (samples,) float32 at a rate in Hz. AudioError where the file cannot be read."""
+        """Load (samples,) float32 at a rate in Hz. AudioError where the file cannot be read."""
         samples, _ = load_audio(self.audio, sampling_rate, self.channel, self.start, self.duration)
         return samples
 
@@ -103,7 +103,7 @@ def examples(cuts: CutSet) -> list[Example]:
 
 
 def pad(waveforms: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Waveforms of (samples,) each -> (batch, most samples) float32 with zeros at the ends, (batch,) lengths."""
+    """Pad waveforms, (samples,) each, with zeros to (batch, most samples) float32; return (batch,) lengths too."""
     lengths = torch.tensor([len(wave) for wave in waveforms])
     padded = torch.zeros(len(waveforms), int(lengths.max()))
     for row, wave in zip(padded, waveforms, strict=True):
@@ -183,7 +183,7 @@ class Utterances(Dataset[Batch]):
         return self.augment(samples, generator)
 
     def load(self, utterance: Example, speed: float) -> np.ndarray:
-        """(samples,) float32 at the model's rate, from memory when it is there."""
+        """Return (samples,) float32 at the model's rate, from memory where it is there."""
         key = (utterance.id, speed)
         kept = self.cache.get(key)
         if kept is None:

@@ -148,7 +148,7 @@ class Window(NamedTuple):
 class BpttBatches:
     """The batches of an epoch: rows that go on reading where they stopped, so that the state can be carried over.
 
-    Without `documents` the text is cut into as many pieces as there are rows, of equal length to within one token, and
+    Without `documents` the text is cut into as many parts as there are rows, of equal length to within one token, and
     every token is a target once. With `documents` a row reads one document after the other, taking the next from a
     shuffled list when its last one ends; no window reaches over a document's end, so nothing leaks between documents.
 
@@ -166,7 +166,7 @@ class BpttBatches:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        """Batches for one of `world_size` processes.
+        """Plan the batches for one of `world_size` processes.
 
         Args:
             file: the text.

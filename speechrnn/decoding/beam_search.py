@@ -234,7 +234,7 @@ class Search:
         return self._hypotheses(order, nodes, kept, acoustic.cpu() + offsets, scores.cpu() + offsets, parts)
 
     def _drop_open_words(self, nodes: Tensor) -> Tensor:
-        """(utterances, beam) nodes -> the longest prefix of each, of whole words, at which an utterance may end."""
+        """Return, for (utterances, beam) nodes, the longest prefix of whole words at which an utterance may end."""
         assert self.cache is not None
         begins = next((scorer.scorer.begins for scorer in self.cache.scorers if hasattr(scorer.scorer, "begins")), None)
         labels = self.trie.label[nodes]
@@ -328,7 +328,7 @@ class Search:
     def _hypotheses(
         self, order: Sequence[int], nodes: Tensor, kept: Tensor, acoustic: Tensor, scores: Tensor, parts: Tensor
     ) -> list[list[Hypothesis]]:
-        """(batch, found) tensors, and parts (batch, found, scorers), ordered as in `Frames` -> as in the batch.
+        """Reorder (batch, found) tensors and (batch, found, scorers) parts from the order of `Frames` to the batch's.
 
         Args:
             order: see `results`.

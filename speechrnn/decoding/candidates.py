@@ -27,7 +27,7 @@ class Candidates:
     """
 
     def __init__(self, beam_size: int, tried: int, labels: int, every: bool, device: torch.device) -> None:
-        """`tried`: of the labels, the most probable ones; `every`: their pairs with all slots are needed."""
+        """List the candidates. `tried`: the most probable labels; `every`: their pairs with all slots are needed."""
         slot = torch.arange(beam_size, device=device)
         rank = torch.arange(tried, device=device)
         needed = (slot[:, None] + 1) * rank <= (beam_size * max(tried, 1) if every else beam_size)

@@ -112,7 +112,7 @@ class Frames:
         return (self._blanks[self.order, -1] > before)[self.order.argsort()]
 
     def __iter__(self) -> Iterator[Frame]:
-        """The frames, in order."""
+        """Yield the frames, in order."""
         active = len(self._counts)
         before = self._blanks_before[self.order].unsqueeze(0)
         chunk = max(1, CHUNK // (active * self._log_probs.shape[2]))
@@ -150,7 +150,7 @@ class Frames:
 
 
 def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The largest along the last dimension, falling, and where they stand."""
+    """Return the largest values along the last dimension, in falling order, and their indices."""
     if values.device.type != "cpu":
         return values.topk(count)
     # numpy orders short rows four times as fast as torch, which has no vector instructions for it

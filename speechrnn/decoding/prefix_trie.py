@@ -14,13 +14,13 @@ class PrefixTrie:
     """Prefixes of all utterances of a batch: a node is a sequence of labels of one utterance, and an integer.
 
     Equal prefixes are one node, however a search comes to them. A node's child by the label 0, the blank, is the node
-    itself. Nodes that a search has left behind are dropped by `keep` when there is no room for more; a prefix that
+    itself. Nodes that a search has left behind are dropped by `keep` when the tensors are full; a prefix that
     comes back after that is a new node.
 
     Attributes:
         symbols: number of labels, the blank included.
         size: nodes made so far.
-        limit: nodes after which `keep` should make room; it may rise, where more are in use.
+        limit: number of nodes from which `keep` should be called; it rises where more are in use.
         roots: (utterances,) the empty prefixes.
         parent, label: (capacity,) of each node; the label of a root is 0.
         repeats: (capacity,) 1 where a node's label is that of its parent, else 0.
@@ -54,7 +54,7 @@ class PrefixTrie:
         self.roots = torch.arange(2, self.size, device=device)
 
     def extend(self, nodes: Tensor, labels: Tensor) -> Tensor:
-        """The nodes reached from `nodes` by one label each, made where they are new; any shape, int64.
+        """Return the nodes reached from `nodes` by one label each, added where they are new; any shape, int64.
 
         A pair of node and label must not stand there twice, if it is a new one.
         """
@@ -91,9 +91,9 @@ class PrefixTrie:
         return self.size + more > self.limit
 
     def keep(self, nodes: Tensor) -> Tensor:
-        """Drops what no search needs that stands on `nodes`, (n,): numbers -> (old capacity,) the nodes' new numbers.
+        """Remove nodes that a search at `nodes`, (n,), does not need; return (old capacity,) new numbers of the nodes.
 
-        Kept are the nodes, all above them, and, while that leaves half of the room free, their children: prefixes that
+        Kept are the nodes, all above them, and, while half of the capacity is free, their children: prefixes that
         fell out of the beam are most likely to come back from there.
         """
         stays = torch.zeros(len(self.parent), dtype=torch.bool, device=nodes.device)
@@ -124,7 +124,7 @@ class PrefixTrie:
         return numbers
 
     def sequences(self, nodes: Tensor) -> list[tuple[int, ...]]:
-        """The labels of each of the nodes, (n,), from the first."""
+        """Return the labels of each of the nodes, (n,), from the first."""
         found = []
         while bool((labels := self.label[nodes]).any()):  # roots come to ABOVE, whose label is 0, and stay there
             found.append(labels)
@@ -135,7 +135,7 @@ class PrefixTrie:
         return [tuple(label for label in row if label) for row in columns]
 
     def _reserve(self, count: int) -> None:
-        """Room for so many more nodes, at least as much again as there was."""
+        """Enlarge the tensors for so many more nodes, at least to twice the capacity."""
         capacity = len(self.parent)
         if self.size + count <= capacity:
             return

@@ -66,7 +66,7 @@ class NeuralCache(PlainScorer):
 
     The memory holds, for each of the last `window` tokens, the model's output before it, h_i, and the token itself. It
     gives a token w the probability sum over i with token w of exp(theta h_t . h_i), normalised over all i; that one and
-    the model's are mixed by `weight`. Where nothing is remembered yet, the model speaks alone. Reads one row.
+    the model's are mixed by `weight`. While the cache is empty, the model's is used. Reads one row.
     """
 
     def __init__(self, model: LanguageModel, options: CacheOptions) -> None:
@@ -75,7 +75,7 @@ class NeuralCache(PlainScorer):
         self.forget()
 
     def forget(self) -> None:
-        """Empties the memory."""
+        """Empty the memory."""
         self.keys: Tensor | None = None  # (remembered, dim)
         self.words: Tensor | None = None  # (remembered,)
 
@@ -91,7 +91,7 @@ class NeuralCache(PlainScorer):
         return torch.where(remembers, mixed, own).unsqueeze(1)
 
     def recall(self, outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """(length, dim), (length,) -> (length,) its probability of each target, (length,) whether it has any."""
+        """Look up (length,) targets by (length, dim) outputs: (length,) probabilities, and whether there are any."""
         keys = outputs if self.keys is None else torch.cat([self.keys, outputs])
         words = targets if self.words is None else torch.cat([self.words, targets])
         now = torch.arange(len(keys) - len(outputs), len(keys), device=keys.device).unsqueeze(1)
@@ -122,7 +122,7 @@ class DynamicEvaluation:
         self.forget()
 
     def forget(self) -> None:
-        """Goes back to the trained weights."""
+        """Restore the trained weights."""
         self.segments = 0
         self.squares = [torch.zeros_like(weight) for weight in self.trained]
         with torch.no_grad():
@@ -144,7 +144,7 @@ class DynamicEvaluation:
 
     @torch.no_grad()
     def learn(self, gradients: Sequence[Tensor]) -> None:
-        """One step."""
+        """Take one gradient step."""
         self.segments += 1
         parts = zip(self.model.parameters(), self.trained, self.squares, gradients, strict=True)
         for weight, trained, square, gradient in parts:
@@ -154,7 +154,7 @@ class DynamicEvaluation:
 
 
 def without_dropout(model: LanguageModel) -> LanguageModel:
-    """A copy without any dropout, in training mode: cuDNN gives gradients in no other."""
+    """Return a copy without dropout, in training mode, since cuDNN computes gradients only there."""
     other = copy.deepcopy(model)
     other.options = replace(
         model.options, embedding_dropout=0.0, input_dropout=0.0, dropout=0.0, output_dropout=0.0, weight_drop=0.0
@@ -166,14 +166,14 @@ def without_dropout(model: LanguageModel) -> LanguageModel:
 
 
 def adaptive_scorer(model: LanguageModel, options: CacheOptions | DynamicOptions) -> NeuralCache | DynamicEvaluation:
-    """The reader that the options are of, for `score_text` and `token_log_probs`."""
+    """Return the scorer of the options' kind, for `score_text` and `token_log_probs`."""
     return NeuralCache(model, options) if isinstance(options, CacheOptions) else DynamicEvaluation(model, options)
 
 
 def adapted_figures(
     model: LanguageModel, text: TokenFile, options: CacheOptions | DynamicOptions, documents: bool = False
 ) -> dict[str, float]:
-    """The row of an adapting model in `metrics.json`: its figures on the text, and the options that gave them."""
+    """Return the row of an adapting model in `metrics.json`: its figures on the text, and its options."""
     score = score_text(model, text, documents=documents, reader=adaptive_scorer(model, options))
     return {**score.figures(), **asdict(options)}
 
@@ -181,7 +181,7 @@ def adapted_figures(
 def best_options(
     model: LanguageModel, text: TokenFile, candidates: Sequence[OptionsT], documents: bool = False
 ) -> OptionsT:
-    """The candidate under which the model finds the text most probable; the text must not be one that is reported on.
+    """Return the candidate with the highest probability of the text, which must not be a text that is reported on.
 
     Each candidate reads the text once.
     """

@@ -32,7 +32,7 @@ _NIST = re.compile(r"^(?:<s>\s)?(?P<text>.*?)(?:\s*</s>)?\s*\((?P<id>[^()\s]+)\)
 
 
 def read_texts(path: Path, names: Sequence[str], key: str) -> dict[str, str]:
-    """The text of each utterance by id.
+    """Read the text of each utterance, by id.
 
     Args:
         path: JSON lines (such as `hypotheses.jsonl`), CSV or TSV with a header, TSV of id and text, lines of `id text`
@@ -147,7 +147,7 @@ def _table(path: Path, delimiter: str, names: Sequence[str]) -> Candidates:
 
 
 def _lines(path: Path) -> Candidates:
-    """`TEXT (id)` where every line ends like that, else `id text`."""
+    """Read `TEXT (id)` where every line ends like that, else `id text`."""
     lines = [(f"{path}, line {number}", line) for number, line in read_lines(path)]
     matches = [_NIST.match(line) for _, line in lines]
     for (where, line), match in zip(lines, matches, strict=True):
@@ -160,34 +160,34 @@ def _lines(path: Path) -> Candidates:
 
 @dataclass(frozen=True)
 class Matched:
-    """References and hypotheses, put together.
+    """References and hypotheses, matched by id.
 
     Attributes:
         rows: with "id", "reference" and "hypothesis", in the order of the references.
-        unheard: ids of references without a hypothesis.
+        missing: ids of references without a hypothesis.
         unknown: ids of hypotheses without a reference.
     """
 
     rows: list[dict[str, str]]
-    unheard: tuple[str, ...]
+    missing: tuple[str, ...]
     unknown: tuple[str, ...]
 
     def notes(self) -> list[str]:
         """Return one sentence for each kind of utterance that was left out."""
         notes = []
-        for ids, one, several in (
-            (self.unheard, "reference has no hypothesis", "references have no hypothesis"),
+        for ids, singular, plural in (
+            (self.missing, "reference has no hypothesis", "references have no hypothesis"),
             (self.unknown, "hypothesis has no reference", "hypotheses have no reference"),
         ):
             if len(ids) == 1:
-                notes.append(f"1 {one} and is left out: {ids[0]}.")
+                notes.append(f"1 {singular} and is left out: {ids[0]}.")
             elif ids:
-                notes.append(f"{len(ids)} {several} and are left out (first: {ids[0]}).")
+                notes.append(f"{len(ids)} {plural} and are left out (first: {ids[0]}).")
         return notes
 
 
 def match(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> Matched:
-    """Puts texts together by their whole id or, where only one on each side is called so, by its last part.
+    """Match texts by their whole id or, where its last part is unique on both sides, by that.
 
     Raises:
         UserError: nothing fits.
@@ -214,7 +214,7 @@ def match(references: Mapping[str, str], hypotheses: Mapping[str, str]) -> Match
 
 
 def _unique(ids: Iterable[str]) -> dict[str, str]:
-    """Ids by their last part, without those that share it."""
+    """Return ids by their last part, without those that share it."""
     named = [(PurePosixPath(id).name, id) for id in ids]
     counts = Counter(name for name, _ in named)
     return {name: id for name, id in named if counts[name] == 1}

@@ -42,21 +42,21 @@ class TextScore:
 
     @property
     def nats_per_token(self) -> float:
-        """nan for a text of no tokens."""
+        """Return the negative mean log-probability a token; nan for a text of no tokens."""
         return self.nats / self.tokens if self.tokens else math.nan
 
     @property
     def perplexity(self) -> float:
-        """nan for a text of no tokens; inf beyond what a float holds."""
+        """Return the perplexity; nan for a text of no tokens; inf where it is more than a float holds."""
         return perplexity(self.nats_per_token)
 
     @property
     def bits_per_character(self) -> float:
-        """nan for a text of no characters."""
+        """Return the bits a character; nan for a text of no characters."""
         return self.nats / math.log(2) / self.characters if self.characters else math.nan
 
     def figures(self) -> dict[str, float]:
-        """The entry of `metrics.json`."""
+        """Return the entry of `metrics.json`."""
         return {
             "perplexity": self.perplexity,
             "bits_per_character": self.bits_per_character,
@@ -74,21 +74,21 @@ class LineScore(NamedTuple):
 
     @property
     def perplexity(self) -> float:
-        """Of the line alone."""
+        """Return the perplexity of the line."""
         return perplexity(-self.logprob / self.tokens)
 
 
 class Reader(Protocol):
-    """Something that reads a text on and says how probable it found each token before it saw it.
+    """A scorer that computes the log-probability of each token of a text from the tokens before it.
 
     Attributes:
-        length: tokens that it is given at a time.
+        length: tokens of a window.
     """
 
     length: int
 
     def read(self, batch: TokenBatch) -> Tensor:
-        """(length, batch) log-probabilities of the targets; 0 where there is none."""
+        """Return (length, batch) log-probabilities of the targets; 0 where there is none."""
         ...
 
 
@@ -107,7 +107,7 @@ class PlainScorer:
         return target_log_probs(self.model, outputs, targets)
 
     def advance(self, batch: TokenBatch) -> tuple[Tensor, Tensor]:
-        """Carries the state over a window: (length, batch, dim) outputs, (length, batch) targets on the same device."""
+        """Run the model on a window, keep its state; return (length, batch, dim) outputs, (length, batch) targets."""
         batch = batch.to(self.states.device)
         # The state before any token is zero.
         states = self.states.masked_fill(batch.fresh.unsqueeze(1), 0.0)
@@ -122,12 +122,12 @@ def score_text(
     documents: bool = False,
     reader: Reader | None = None,
 ) -> TextScore:
-    """Scores a text in constant memory; the model is in evaluation mode meanwhile.
+    """Score a text in constant memory; the model is in evaluation mode meanwhile.
 
     Args:
         batch_size: rows. With 1 the whole text is one stream whose state is carried from its beginning to its end:
-            these are the figures to publish. With more, the text is cut into so many pieces that are read side by side,
-            each from the start state; that is many times faster, and close to the former where the pieces are
+            these are the figures to publish. With more, the text is cut into so many parts that are read side by side,
+            each from the start state; that is many times faster, and close to the former where the parts are
             long: for a look during training. With `documents` it is exact for any number of rows.
         documents: whether each document of the text begins from the start state.
         reader: what reads, with `batch_size=1`; None for the model as it was trained.
@@ -145,7 +145,7 @@ def score_text(
 def token_log_probs(
     model: LanguageModel, text: TokenFile, documents: bool = False, reader: Reader | None = None
 ) -> Iterator[np.ndarray]:
-    """The log-probability of each token of a text in order, read as one stream; (tokens,) float64 a window."""
+    """Yield the log-probabilities of the tokens of a text in order, read as one stream; (tokens,) float64 a window."""
     reader = reader or PlainScorer(model)
     with evaluating(model):
         for batch in windows(text, reader.length, documents):
@@ -153,7 +153,7 @@ def token_log_probs(
 
 
 def score_lines(text: TokenFile, log_probs: Iterable[np.ndarray]) -> Iterator[LineScore]:
-    """The score of each line, from the log-probabilities of the text's tokens as `token_log_probs` gives them."""
+    """Yield the score of each line, from the log-probabilities of the tokens in the form of `token_log_probs`."""
     place, tokens, total = 0, 0, 0.0
     for window in log_probs:
         ends: np.ndarray = np.flatnonzero(text.tokens[place : place + len(window)] == END_OF_LINE) + 1
@@ -168,7 +168,7 @@ def score_lines(text: TokenFile, log_probs: Iterable[np.ndarray]) -> Iterator[Li
 
 
 def windows(text: TokenFile, length: int, documents: bool = False) -> Iterator[TokenBatch]:
-    """The text as one row, in order, at most `length` tokens at a time; no window reaches over a document's end."""
+    """Yield windows of at most `length` tokens in one row, in order; no window crosses the end of a document."""
     starts = [int(start) for start in text.documents] if documents else [0]
     for start, end in pairwise([*starts, len(text)]):
         for place in range(start, end, length):
@@ -180,7 +180,7 @@ def windows(text: TokenFile, length: int, documents: bool = False) -> Iterator[T
 
 
 def target_log_probs(model: LanguageModel, outputs: Tensor, targets: Tensor) -> Tensor:
-    """`LanguageModel.target_log_probs`, some steps at a time, so that a large vocabulary needs no large memory."""
+    """Compute `LanguageModel.target_log_probs` some steps at a time, so that a large vocabulary needs little memory."""
     steps = max(1, LOGITS // (model.vocabulary * outputs.shape[1]))
     parts = zip(outputs.split(steps), targets.split(steps), strict=True)
     return torch.cat([model.target_log_probs(*part) for part in parts])
@@ -188,7 +188,7 @@ def target_log_probs(model: LanguageModel, outputs: Tensor, targets: Tensor) -> 
 
 @contextlib.contextmanager
 def evaluating(model: LanguageModel) -> Iterator[None]:
-    """The model in evaluation mode, and afterwards in whichever it was."""
+    """Put the model into evaluation mode, and afterwards into the mode that it had."""
     training = model.training
     model.eval()
     try:
@@ -198,5 +198,5 @@ def evaluating(model: LanguageModel) -> Iterator[None]:
 
 
 def perplexity(nats_per_token: float) -> float:
-    """exp, which of a model that knows nothing may be more than a float holds."""
+    """Return exp(nats), or inf where it is more than a float holds."""
     return math.exp(nats_per_token) if not nats_per_token > 700 else math.inf

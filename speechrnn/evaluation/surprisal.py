@@ -34,13 +34,13 @@ class TokenSurprisal:
 
     @property
     def bits(self) -> float:
-        """Minus the logarithm to base 2 of its probability."""
+        """Return the surprisal in bits: minus the logarithm to base 2 of the probability."""
         return -self.logprob / math.log(2)
 
 
 @torch.inference_mode()
 def token_surprisals(model: LanguageModel, text: TokenFile, most: int, documents: bool = False) -> list[TokenSurprisal]:
-    """The first `most` tokens of a text, read as one stream; with `documents` each of them from the start state."""
+    """Score the first `most` tokens of a text as one stream; with `documents`, each document from the start state."""
     found: list[TokenSurprisal] = []
     reader = PlainScorer(model)
     with evaluating(model):
@@ -59,7 +59,7 @@ def token_surprisals(model: LanguageModel, text: TokenFile, most: int, documents
 
 
 def surface_form(tokenizer: Tokenizer, token: int) -> str:
-    """A token as it stands in a text, with the space that it brings along; the end of a line is a line feed."""
+    """Return a token as it stands in a text, with its space; the end of a line is a line feed."""
     if token == END_OF_LINE:
         return "\n"
     symbol = tokenizer.symbols[token]
@@ -67,16 +67,16 @@ def surface_form(tokenizer: Tokenizer, token: int) -> str:
 
 
 def visible_form(tokenizer: Tokenizer, token: int) -> str:
-    """A token as readers can see it when it stands alone."""
+    """Return a token in visible characters: "↵" for the end of a line, a sign for a space."""
     if token == END_OF_LINE:
         return "↵"
     return "".join(SEEN.get(letter, letter) for letter in tokenizer.symbols[token])
 
 
 def select_passage(found: list[TokenSurprisal], tokenizer: Tokenizer, characters: int) -> slice:
-    """About so many characters from the start of a line in the middle on, where the model has read itself in."""
-    starts = [0, *(place + 1 for place, one in enumerate(found) if one.token == END_OF_LINE)]
-    sizes = list(itertools.accumulate(len(surface_form(tokenizer, one.token)) for one in found))
+    """Return a slice of about so many characters that begins at the start of a line near the middle of the text."""
+    starts = [0, *(place + 1 for place, surprisal in enumerate(found) if surprisal.token == END_OF_LINE)]
+    sizes = list(itertools.accumulate(len(surface_form(tokenizer, surprisal.token)) for surprisal in found))
     # In a short text, where enough follows.
     latest = bisect.bisect_left(sizes, sizes[-1] - characters) if found else 0
     start = max(place for place in starts if place <= min(len(found) // 2, latest))

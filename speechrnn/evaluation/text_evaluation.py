@@ -1,4 +1,4 @@
-"""A language model's figures on text files, and what it gives to each of their lines."""
+"""Perplexity of a language model on text files, and the log-probabilities of their lines."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class TextEvaluation:
 
 
 def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
-    """Reads the text once for each row, in constant memory.
+    """Compute the rows of `metrics.json` for a text, in constant memory; each row reads the text once.
 
     Returns:
         `TextScore.figures`, with the number of lines and of `<unk>` tokens, and entries "cache" and "dynamic" where
@@ -85,14 +85,14 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
         if options.dynamic:
             adapting["dynamic"] = options.adaptation.dynamic
         for name, constants in adapting.items():
-            pieces = read(model, text, options.text.documents, adaptive_scorer(model, constants), name)
-            score = TextScore(-math.fsum(float(piece.sum()) for piece in pieces), len(text), text.characters)
+            windows = read(model, text, options.text.documents, adaptive_scorer(model, constants), name)
+            score = TextScore(-math.fsum(float(window.sum()) for window in windows), len(text), text.characters)
             figures[name] = {**score.figures(), **asdict(constants)}
     return figures
 
 
 def part_of(text: TextFiles) -> Part:
-    """The files as one part of a text."""
+    """Return the files as one part of a text."""
     files = find((text.files,) if isinstance(text.files, str) else text.files, None, "text")
     several = len(files) > 1
 
@@ -112,10 +112,10 @@ def training_normalisation(folder: Path) -> NormalisationOptions:
 def read(
     model: LanguageModel, text: TokenFile, documents: bool, reader: Reader | None, name: str
 ) -> Iterator[np.ndarray]:
-    """`token_log_probs`, with a bar where somebody is there to see it."""
-    pieces = token_log_probs(model, text, documents, reader)
+    """Yield `token_log_probs`, with a progress bar on a terminal."""
+    windows = token_log_probs(model, text, documents, reader)
     if not sys.stderr.isatty():
-        yield from pieces
+        yield from windows
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -123,13 +123,13 @@ def read(
     columns = TextColumn(f"{name} {{task.percentage:.0f}} %"), BarColumn(), TimeRemainingColumn()
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=len(text))
-        for piece in pieces:
-            yield piece
-            bar.update(task, advance=len(piece))
+        for window in windows:
+            yield window
+            bar.update(task, advance=len(window))
 
 
 def written(scores: Iterable[LineScore], texts: Iterable[str], path: Path) -> Iterator[LineScore]:
-    """The same scores, while each becomes a line of JSON with its text: number from 1, tokens, logprob, perplexity."""
+    """Yield the scores and write each as a line of JSON with its text: number from 1, tokens, logprob, perplexity."""
     with atomic_write(path) as output:
         for number, (score, text) in enumerate(zip(scores, texts, strict=True), start=1):
             figures = {"tokens": score.tokens, "logprob": score.logprob, "perplexity": score.perplexity}
@@ -138,7 +138,7 @@ def written(scores: Iterable[LineScore], texts: Iterable[str], path: Path) -> It
 
 
 def whole(lines: Iterable[Line]) -> Iterator[str]:
-    """The texts of lines, those that came in pieces put together."""
+    """Yield the texts of lines; long lines come in several blocks and are joined."""
     text = ""
     for line in lines:
         text += line.text

@@ -50,7 +50,7 @@ def stop_logging() -> None:
 
 
 class TerminalHandler(logging.StreamHandler):
-    """Writes to whatever sys.stderr is at the moment: a progress bar replaces it to keep its own line whole."""
+    """A handler that writes to the current sys.stderr, which a progress bar replaces to keep its own line whole."""
 
     def emit(self, record: logging.LogRecord) -> None:
         self.stream = sys.stderr

@@ -36,7 +36,7 @@ class AdaptiveSampler:
     """Chooses tokens for rows of `GenerationOptions.adaptive_sampling`: greedy, or a draw from all tokens."""
 
     def __init__(self, batches: FixedBatches, softmax: AdaptiveSoftmax, unknown: int | None) -> None:
-        """`unknown`: the token that is never chosen, a frequent one."""
+        """Prepare the tables. `unknown`: a frequent token that is never chosen."""
         self.batches = batches
         self.unknown = unknown
         self.fit = softmax.fit

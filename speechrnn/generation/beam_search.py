@@ -142,7 +142,7 @@ class BeamSearchEngine:
     """
 
     def __init__(self, batches: FixedBatches, detokenizer: Detokenizer, batch_size: int) -> None:
-        """`batch_size`: maximum number of beams at a time, but at least those of one prompt."""
+        """Hold a model. `batch_size`: maximum number of beams at a time, but at least those of one prompt."""
         self.batches = batches
         self.detokenizer = detokenizer
         self.batch_size = batch_size

@@ -39,7 +39,7 @@ class Buffers(threading.local):
     """
 
     def __init__(self, like: Tensor) -> None:
-        """`like`: a tensor of the type and device that the buffers shall have."""
+        """Allocate the buffers. `like`: a tensor of their type and device."""
         self.like = like
         self.named: dict[str, Tensor] = {}
 

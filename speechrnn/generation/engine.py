@@ -49,7 +49,7 @@ class SamplingEngine:
     """
 
     def __init__(self, batches: FixedBatches, detokenizer: Detokenizer, batch_size: int) -> None:
-        """`batch_size`: maximum number of sequences at a time; no text depends on it."""
+        """Hold a model. `batch_size`: maximum number of sequences at a time; no text depends on it."""
         self.batches = batches
         self.detokenizer = detokenizer
         self.sampler = Sampler(batches, detokenizer.unknown)

@@ -133,7 +133,7 @@ def keep_probable(scores: Tensor, min_p: Sequence[float]) -> None:
 
 
 def keep_typical(scores: Tensor, typical_p: float) -> None:
-    """Of one row, (vocabulary,): keep the tokens of surprisal nearest to the entropy, up to probability `typical_p`."""
+    """Keep the tokens of a row, (vocabulary,), with surprisal nearest to the entropy, up to probability `typical_p`."""
     log_probs = scores.double().log_softmax(0)
     probabilities = log_probs.exp()
     entropy = -(probabilities * log_probs).nansum()

@@ -23,7 +23,7 @@ class Sampler:
     """Chooses tokens by the options of each sequence."""
 
     def __init__(self, batches: FixedBatches, unknown: int | None) -> None:
-        """`unknown`: the token that is never chosen."""
+        """Hold `unknown`, the token that is never chosen."""
         self.batches = batches
         self.unknown = unknown
         self.buffers = Buffers(batches.model.start(0))

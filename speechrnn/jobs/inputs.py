@@ -116,7 +116,7 @@ def refused(source: str, error: str) -> Input:
     """Return an input that cannot be transcribed, with an id that holds nothing of its name.
 
     >>> refused("../a.wav", "It lies outside.").id
-    'refused-7ce61f7f9c3c'
+    'refused-0b50047c3d4a'
     """
     digest = hashlib.sha256(source.encode("utf-8", "backslashreplace")).hexdigest()
     return Input(f"refused-{digest[:12]}", source, error=error)
@@ -204,7 +204,7 @@ def _remote(address: str) -> Iterator[Input]:
 
 
 def _path_of(address: str) -> str:
-    """Host and path of an address, without what a query adds: "host/talks/a b.wav"."""
+    """Return host and path of an address, without its query: "host/talks/a b.wav"."""
     if not on_the_web(address):
         return address.partition("::")[0].partition("://")[2]
     parts = urlsplit(address)

@@ -1,4 +1,4 @@
-"""Recordings at addresses that fsspec knows (S3, Google Cloud, Azure, SFTP, the web): listed, and fetched."""
+"""List and fetch recordings at addresses that fsspec knows (S3, Google Cloud, Azure, SFTP, the web)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-THREADS = 8  # that fetch at the same time: most of the time is waiting
+THREADS = 8  # of concurrent fetches: they mostly wait
 AHEAD = 16  # recordings that are fetched while others are transcribed
 GROUP = 256  # recordings, and ...
 GROUP_BYTES = 2**29  # ... bytes of them, that lie on the disk while they are transcribed
@@ -50,7 +50,7 @@ def list_remote(address: str, suffixes: Collection[str]) -> tuple[str | None, li
         addresses, sorted.
 
     Raises:
-        UserError: the address cannot be asked, does not exist, or holds no such file.
+        UserError: the address cannot be listed, does not exist, or holds no such file.
     """
     system, path = _open(address)
     chain = "".join(f"::{rest}" for rest in address.split("::")[1:])  # zip://*.wav::s3://bucket/all.zip
@@ -135,10 +135,10 @@ def fetch_groups(
     """Yield recordings in groups, each fetched into `folder` or the reason why not, in order.
 
     While a group is processed, some of the next are fetched. The files of a group are removed when the next is asked
-    for, so that the disk needs no more room for a million recordings than for a thousand.
+    for, so that the disk use does not grow with the number of recordings.
 
     Args:
-        addresses: what each recording is known by, with its address.
+        addresses: pairs of the caller's key for a recording, and its address.
         folder: an empty folder.
         group: most recordings in a group.
         group_bytes: a group is full when it has so many bytes.

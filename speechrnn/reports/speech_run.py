@@ -164,7 +164,7 @@ class SpeechRun:
 
     @property
     def metrics(self) -> DecodingMetrics:
-        """Error rates and speed of the way of decoding that the report is about."""
+        """Return error rates and speed of the decoding that the report describes."""
         return self.decode.get(self.way, DecodingMetrics())
 
     @classmethod

@@ -49,7 +49,7 @@ class TorchEngine:
     """
 
     def __init__(self, model: AcousticModel, device: torch.device, bfloat16: bool = False) -> None:
-        """`model` is moved to the device; a copy of it is converted."""
+        """Move `model` to the device, and convert a copy of it."""
         self.name = "torch bfloat16" if bfloat16 else "torch float32"
         self.device = device
         self.dtype = torch.bfloat16 if bfloat16 else torch.float32

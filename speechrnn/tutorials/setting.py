@@ -13,7 +13,7 @@ from speechrnn.core.errors import UserError
 
 @contextlib.contextmanager
 def repeatable(seed: int) -> Iterator[None]:
-    """Inside, the same seed gives the same numbers, whatever ran before and however many cores there are.
+    """Fix seed and threads: inside, results depend neither on what ran before nor on the number of cores.
 
     One thread is also the fastest for networks of a few dozen units: more would only wait for each other.
     """

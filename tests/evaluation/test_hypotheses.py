@@ -145,7 +145,7 @@ def test_matching_by_the_whole_id_goes_before_its_last_part() -> None:
         ("y/a", "2", "two"),
         ("z/b", "3", "three"),
     ]
-    assert (matched.unheard, matched.unknown) == (("x/a", "c"), ("a", "q/d"))
+    assert (matched.missing, matched.unknown) == (("x/a", "c"), ("a", "q/d"))
     assert matched.notes() == [
         "2 references have no hypothesis and are left out (first: x/a).",
         "2 hypotheses have no reference and are left out (first: a).",

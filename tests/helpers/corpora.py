@@ -18,9 +18,15 @@ ReadCuts = Callable[[Path | None], list[dict[str, Any]]]
 
 # Overrides that make a recipe train in a second on such a corpus.
 SMALL = [
-    *(f"features.sampling_rate={RATE}", "features.bins=16", "acoustic.layers=1", "acoustic.units=16"),
-    *("acoustic.channels=4", "trainer.epochs=2", "trainer.min_steps=0", "trainer.batch_seconds=6"),
-    *("trainer.accelerator=cpu",),
+    f"features.sampling_rate={RATE}",
+    "features.bins=16",
+    "acoustic.layers=1",
+    "acoustic.units=16",
+    "acoustic.channels=4",
+    "trainer.epochs=2",
+    "trainer.min_steps=0",
+    "trainer.batch_seconds=6",
+    "trainer.accelerator=cpu",
 ]
 TONES = {"A": 400, "B": 900, "C": 1600, "D": 2600}  # Hz
 

@@ -57,7 +57,7 @@ def test_the_errors_of_a_run_against_its_own_references(run: Run, tmp_path: Path
     figures = json.loads((tmp_path / "deep" / "figures.json").read_text())
     assert figures["wer"] == pytest.approx(0.4)
     assert (figures["substitutions"], figures["insertions"], figures["deletions"]) == (1, 1, 2)
-    assert (figures["words"], figures["utterances"], figures["unheard"], figures["unknown"]) == (10, 3, 0, 0)
+    assert (figures["words"], figures["utterances"], figures["missing"], figures["unknown"]) == (10, 3, 0, 0)
 
 
 def test_transcripts_against_references_from_elsewhere(run: Run, tmp_path: Path) -> None:

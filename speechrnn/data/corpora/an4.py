@@ -73,7 +73,7 @@ def _utterance(file_id: str, audio: dict[str, Path], wav: Path, text: str | None
 
 
 def _transcripts(path: Path) -> dict[str, str]:
-    """`<s> YES </s> (an251-fash-b)` or `GO (an409-fcaw-b)` a line -> {id: text}."""
+    """Read lines `<s> YES </s> (an251-fash-b)` or `GO (an409-fcaw-b)` as {id: text}."""
     texts = {}
     for number, line in read_lines(path):
         match = _TRANSCRIPT.match(line)

@@ -45,7 +45,7 @@ class Rejected:
 
 
 def stamp(path: Path) -> Stamp | None:
-    """Size and time of change; None where nothing is."""
+    """Return size and time of change of a file; None where there is none."""
     try:
         status = path.stat()
     except (OSError, ValueError):  # ValueError: NUL in the name

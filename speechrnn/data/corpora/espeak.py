@@ -3,7 +3,7 @@
 The library keeps global state that one utterance leaves to the next (pitch flutter, echo, gain
 control, the C library's `rand`), so that the same sentence never sounds twice quite the same. Each
 call here therefore opens the library afresh, which costs a quarter of a millisecond, and seeds its
-random numbers: what is spoken depends on the arguments alone.
+random numbers: the samples depend on the arguments alone.
 """
 
 from __future__ import annotations

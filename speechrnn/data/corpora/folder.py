@@ -15,7 +15,7 @@ LAYOUT = "audio files, each beside a text file of the same name (talk.wav and ta
 def utterances(
     root: Path | None, *, text_suffix: str = ".txt", speaker_from_folder: bool | None = None
 ) -> dict[str, list[Utterance]]:
-    """Folders `train`, `dev` and `test` in the root are the splits; without any of them all is train.
+    """List the utterances. Folders `train`, `dev` and `test` in the root are the splits; without any, all is train.
 
     Utterance ids are paths relative to the split's folder, without suffix. Lines of a transcript are joined by spaces.
 

@@ -120,7 +120,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(line number from 1, line without its end) of a UTF-8 text file, `.gz` or plain; empty lines are left out.
+    """Yield (line number from 1, line without its end) of a UTF-8 text file, `.gz` or plain, without empty lines.
 
     Raises:
         UserError: no such file, not UTF-8, or a damaged gzip file.

@@ -145,7 +145,7 @@ def _row(row: Mapping[str, Any], where: str, folder: Path, root: Path | None) ->
 
 
 def _cut(cut: Mapping[str, Any], where: str, folder: Path, root: Path | None) -> Iterator[Utterance]:
-    """One utterance a supervision, as lhotse's trim_to_supervisions: a cut may be a whole recording."""
+    """Yield one utterance a supervision, as lhotse's trim_to_supervisions: a cut may be a whole recording."""
     kind = cut.get("type", "MonoCut")
     if kind not in ("MonoCut", "MultiCut"):
         raise UserError(f"{where}: a lhotse {kind} cannot be used; save MonoCut or MultiCut.")
@@ -241,7 +241,7 @@ def _short(text: str, most: int = 80) -> str:
 
 
 def _audio_path(name: object, folder: Path, root: Path | None, where: str) -> Path:
-    """Beside the manifest (NeMo), under the root, or from the working folder (lhotse); the first where a file is."""
+    """Find a file beside the manifest (NeMo), under the root, or in the working folder (lhotse), in this order."""
     if not isinstance(name, str) or not name or "\0" in name:
         raise UserError(f"{where}: audio_filepath must be the path of a file, not {_shown(name)}.")
     if max(map(len, Path(_unicode(name, "audio_filepath", where)).parts), default=0) > _LONGEST_NAME:

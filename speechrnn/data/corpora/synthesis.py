@@ -24,7 +24,7 @@ class Settings:
         seed: of everything that is drawn.
         sampling_rate: of the audio, Hz.
         voices: split -> espeak-ng's voices that speak in it, in turn.
-        sentences: what is said, at random; None: the sentences of `grammar`.
+        sentences: texts to draw from; None: the sentences of `grammar`.
         rate: words a minute.
         pitch: espeak's scale from 0 to 100, where 50 is the voice's own.
         pitch_range: the same, of its ups and downs.
@@ -62,7 +62,7 @@ class Draw:
 
 
 def draw(settings: Settings, split: str, index: int) -> Draw:
-    """Utterance `index` of a split; of (seed, split, index) alone: a larger corpus begins like a smaller one."""
+    """Draw utterance `index` of a split, by (seed, split, index): a larger corpus begins like a smaller one."""
     random = np.random.default_rng([settings.seed, SPLITS.index(split), index])
     voices, sentences, noises = settings.voices[split], settings.sentences, settings.noises
     return Draw(
@@ -87,12 +87,12 @@ def record(drawn: Draw, sampling_rate: int) -> espeak.Speech:
         Samples (samples,) at `sampling_rate`; the times of the words count from the first of them.
 
     Raises:
-        UserError: see `espeak.speak`; or there is nothing to hear.
+        UserError: see `espeak.speak`; or the sentence has no sound.
     """
     import soxr
     from librosa.effects import trim
 
-    said = espeak.speak(
+    spoken = espeak.speak(
         drawn.text,
         drawn.voice,
         rate=drawn.rate,
@@ -100,9 +100,9 @@ def record(drawn: Draw, sampling_rate: int) -> espeak.Speech:
         pitch_range=drawn.pitch_range,
         seed=drawn.seed,
     )
-    samples = np.asarray(soxr.resample(said.samples, said.sampling_rate, sampling_rate), dtype=np.float32)
+    samples = np.asarray(soxr.resample(spoken.samples, spoken.sampling_rate, sampling_rate), dtype=np.float32)
     if not np.any(samples):
-        raise UserError(f"There is nothing to hear in the sentence {drawn.text!r}; take it out of corpus.sentences.")
+        raise UserError(f"The sentence {drawn.text!r} has no sound; take it out of corpus.sentences.")
     frames: dict[str, Any] = {
         "frame_length": round(_FRAME * sampling_rate),
         "hop_length": round(_HOP * sampling_rate),
@@ -117,12 +117,12 @@ def record(drawn: Draw, sampling_rate: int) -> espeak.Speech:
     gain = 10 ** (drawn.level / 20) / float(np.sqrt(np.mean(np.square(mixed))))
     mixed = mixed * np.float32(min(gain, _PEAK / float(np.abs(mixed).max())))
     offset = (margin - int(start)) / sampling_rate
-    words = tuple(espeak.SpokenWord(w.word, round(w.start + offset, 4), round(w.end + offset, 4)) for w in said.words)
+    words = tuple(espeak.SpokenWord(w.word, round(w.start + offset, 4), round(w.end + offset, 4)) for w in spoken.words)
     return espeak.Speech(mixed, sampling_rate, words)
 
 
 def coloured_noise(colour: Literal["white", "pink"], samples: int, random: np.random.Generator) -> np.ndarray:
-    """Gaussian noise of root mean square 1, float32 (samples,); the power of pink falls by 3 dB an octave."""
+    """Draw Gaussian noise of root mean square 1, float32 (samples,); the power of pink falls by 3 dB an octave."""
     if colour == "pink":
         size = 1 << (samples - 1).bit_length()  # a power of two: other lengths can cost fifty times as much
         spectrum = np.fft.rfft(random.standard_normal(size))

@@ -72,14 +72,14 @@ def utterances(
     """Make the corpus in `root`, or take the one there if it was made with the same arguments.
 
     Beside the audio (16-bit flac, `SPLIT/ID.flac`) lie `utterances.jsonl`, everything drawn for each utterance, and
-    `words.jsonl`, when each word is said: `{"id", "words": [{"word", "start", "end"}]}`, seconds, the words as written,
+    `words.jsonl`, the times of each word: `{"id", "words": [{"word", "start", "end"}]}`, seconds, the words as written,
     with their punctuation. The same arguments make the same files, byte for byte, on the same machine.
 
     Args:
         root: the folder to write to; made if it is missing. It must be empty or hold an earlier synthetic corpus, which
             is made anew where the arguments differ.
         train_utterances, dev_utterances, test_utterances: how many there are in each part.
-        train_voices, dev_voices, test_voices: espeak-ng's voices in each part, who speak in turn: a language, alone or
+        train_voices, dev_voices, test_voices: espeak-ng's voices of each part, used in turn: a language, alone or
             with a variant, as in "en-gb-scotland+f3".
         sentences: a list of sentences, or a text file with one a line; None: those of `speechrnn.data.corpora.grammar`.
         rate, pitch, pitch_range, noises, snr, level, sampling_rate, seed: see `synthesis.Settings`.

@@ -29,8 +29,8 @@ ARCHIVE = Archive(
 )
 
 _NAME = re.compile(r"[01](_[01])*")
-_PIECES = ((1, 3, 4), (2, 4, 2), (4, 1, 3), (3, 2, 3))  # words of each piece, for one file after the other
-_FRAME = 0.01  # seconds: of the loudness by which words are told from silence
+_SEGMENTS = ((1, 3, 4), (2, 4, 2), (4, 1, 3), (3, 2, 3))  # words of each segment, repeated over the files
+_FRAME = 0.01  # seconds: of the loudness that separates words from silence
 _LEVELS = (20, 25, 30, 15, 35, 40)  # dB below the loudest frame: what lies lower is silence
 _GAPS = (0.05, 0.08, 0.12, 0.16)  # seconds: shorter silences are inside a word
 _SHORTEST = 0.12  # seconds: shorter sounds are no words
@@ -42,18 +42,18 @@ def missing_archives(root: Path) -> list[Archive]:
 
 
 def utterances(
-    root: Path | None, *, split: Literal["kaldi", "icefall"] = "kaldi", pieces: bool = True
+    root: Path | None, *, split: Literal["kaldi", "icefall"] = "kaldi", segments: bool = True
 ) -> dict[str, list[Utterance]]:
-    """30 training and 30 test files.
+    """List 30 training and 30 test utterances.
 
     Args:
         root: the folder of the files, or the one that holds `waves_yesno/`.
         split: "kaldi": of the sorted names the first half trains, the second tests
             (kaldi egs/yesno/s5/local/create_yesno_waves_test_train.pl); "icefall": every second one tests, from the
             second on (lhotse.recipes.yesno). The numbers of the two are not comparable.
-        pieces: cut each training file into three in the silences between its words, and leave out those in which other
-            than eight words are heard. Every file of Kaldi's training half begins with "no", which a network with a
-            memory learns instead of the word. Test files stay as they are.
+        segments: cut each training file into three segments in the silences between its words, and leave out files
+            in which other than eight words are found. Every file of Kaldi's training half begins with "no", which a
+            network with a memory learns instead of the word. Test files stay as they are.
 
     Raises:
         UserError: the root holds no such files.
@@ -66,8 +66,8 @@ def utterances(
     found = [_utterance(path) for path in named]
     half = len(found) // 2
     train, test = (found[:half], found[half:]) if split == "kaldi" else (found[::2], found[1::2])
-    if pieces:
-        train = [piece for whole, sizes in zip(train, itertools.cycle(_PIECES)) for piece in cut(whole, sizes)]
+    if segments:
+        train = [segment for whole, sizes in zip(train, itertools.cycle(_SEGMENTS)) for segment in cut(whole, sizes)]
     train += [Utterance(path.stem, path, None, "global") for path in files if path not in set(named)]
     return {"train": train, "test": test}
 
@@ -80,8 +80,8 @@ def _utterance(path: Path) -> Utterance:
 def cut(whole: Utterance, sizes: tuple[int, ...]) -> list[Utterance]:
     """Cut the file into segments of the given numbers of words, in the middle of silences.
 
-    A file in which other than the named number of words is heard comes back without its text, so that the summary lists
-    it: in 0_1_0_1_0_0_0_0 seven are spoken.
+    A file in which another number of words is found comes back without its text, so that the summary lists it:
+    0_1_0_1_0_0_0_0 has seven.
     """
     from speechrnn.audio import AudioError, load_audio
 
@@ -90,7 +90,7 @@ def cut(whole: Utterance, sizes: tuple[int, ...]) -> list[Utterance]:
         return [whole]
     try:
         samples, rate = load_audio(whole.audio)
-    except AudioError:  # which the summary will tell
+    except AudioError:  # the summary lists it
         return [whole]
     sounds = find_sounds(samples, rate, len(words))
     if sounds is None:

@@ -30,7 +30,7 @@ class Encoder:
     """Encoder of a text that counts its `lines` and its `unknown` tokens: all that are `<unk>`, the text's own too."""
 
     def __init__(self, tokenizer: Tokenizer, name: str) -> None:
-        """`name` is what the text is called in messages: "The training part of the text"."""
+        """Build the tables. `name`: of the text in messages, such as "The training part of the text"."""
         self.tokenizer = tokenizer
         self.name = name
         self.lines = 0
@@ -71,7 +71,7 @@ class Encoder:
         return np.array(ids, np.int64)
 
     def _table(self) -> Callable[[Sequence[Line]], np.ndarray | None]:
-        """Characters by their code points, at memory speed rather than one look-up each; None if one has no index."""
+        """Look up the tokens of characters by their code points, at once; None where a character has no token."""
         alphabet = {ord(symbol): number for number, symbol in enumerate(self.tokenizer.symbols) if len(symbol) == 1}
         table: np.ndarray = np.full(
             max(alphabet) + 2, 1 if self._open else -1, np.int64
@@ -90,7 +90,7 @@ class Encoder:
 
 
 def _chunks(lines: Iterable[Line]) -> Iterator[list[Line]]:
-    """About a megabyte of lines each; a document begins a new one."""
+    """Yield lines in chunks of about a megabyte; a document begins a new chunk."""
     chunk: list[Line] = []
     size = 0
     for line in lines:

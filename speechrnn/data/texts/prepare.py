@@ -47,7 +47,7 @@ class PreparedText:
     reused: bool  # nothing had changed since the last time
 
     def describe(self) -> list[str]:
-        """One line a part: its size, and how much of it is unknown."""
+        """Return one line a part: its size, and its share of unknown tokens."""
         lines = [f"{self.summary['tokenizer']['kind']} tokenizer: {count(len(self.tokenizer), 'symbol')}"]
         for split, part in self.summary["splits"].items():
             sizes = (count(part[f"{unit}s"], unit) for unit in ("line", "token", "character"))

@@ -20,7 +20,7 @@ HOW_TO_GET = (
 
 
 def parts(options: TextOptions) -> dict[str, Part]:
-    """Mikolov's parts, a sentence a line, with the spaces at both ends that the files have.
+    """List Mikolov's parts, a sentence a line, with the spaces at both ends that the files have.
 
     Raises:
         UserError: the root does not hold the files, or `documents` is asked for: the files do not part the articles.

@@ -1,4 +1,4 @@
-"""N-grams with their probabilities, and the ARPA files that hold them; see `names` for how symbols are spelt there."""
+"""N-grams with their probabilities, and ARPA files; `symbols` explains how symbols are spelt in them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Ngrams:
     """The n-grams of orders 1, 2, ... and their natural log-probabilities.
 
     Attributes:
-        source: what messages call it, such as the file's name.
+        source: name of the model in messages, such as the path of its file.
         names: the words as an ARPA file spells them: `</s>` first, then `<unk>` where there is one; never `<s>`.
         words: an order's (number, order) int64 indices into `names`; `len(names)` stands for `<s>`.
         log_probs: an order's (number,) float32 log-probabilities of the last word after the others.
@@ -53,7 +53,7 @@ class Ngrams:
 
 
 def write_arpa(path: str | Path, ngrams: Ngrams) -> None:
-    """Writes an ARPA file, compressed where its name ends in `.gz`; the same n-grams give the same bytes.
+    """Write an ARPA file, compressed where its name ends in `.gz`; the same n-grams give the same bytes.
 
     Raises:
         UserError: see `atomic_write`.
@@ -83,10 +83,10 @@ def _lines(ngrams: Ngrams) -> Iterator[bytes]:
 
 
 def read_arpa(path: str | Path) -> Ngrams:
-    """Reads an ARPA file of any order, plain or compressed by gzip.
+    """Read an ARPA file of any order, plain or compressed by gzip.
 
     Raises:
-        UserError: it can't be read, is damaged or cut short; the sentence names the line.
+        UserError: the file cannot be read, is damaged or cut short; the message names the line.
     """
     path = Path(path)
     try:
@@ -100,7 +100,7 @@ def read_arpa(path: str | Path) -> Ngrams:
 
 
 class _Reader:
-    """Reads on from line to line, and knows where it is when something is wrong."""
+    """A parser of ARPA files, line by line; its errors name the file and the line."""
 
     def __init__(self, path: Path, file: IO[bytes]) -> None:
         self.path = path
@@ -115,7 +115,7 @@ class _Reader:
         self.fail(f"the file ends {place}, before \\end\\; it was cut short, so copy or make it again")
 
     def line(self) -> bytes:
-        """The next line that is not empty."""
+        """Return the next line that is not empty."""
         while line := self.file.readline():
             self.number += 1
             if line := line.strip():
@@ -151,7 +151,7 @@ class _Reader:
         return Ngrams(str(self.path), names, tuple(words), tuple(log_probs), tuple(backoffs))
 
     def counts(self) -> tuple[list[int], bytes]:
-        """The lines such as `ngram 2=1234`, and the line after them."""
+        """Return the counts of the head (`ngram 2=1234`), and the line after them."""
         counts: list[int] = []
         while (line := self.line()).startswith(b"ngram"):
             found = re.fullmatch(rb"ngram\s+(\d{1,3})\s*=\s*(\d{1,18})", line)
@@ -163,9 +163,9 @@ class _Reader:
         return counts, line
 
     def unigrams(self, count: int, highest: int) -> tuple[list[str], bytes, array[int], array[float], array[float]]:
-        """The words with their log-probabilities; their names are known from here on."""
+        """Read the 1-grams, which list the words: names, line after them, words, log-probabilities, backoffs."""
         spelt: list[bytes] = []
-        # Each word is numbered as it comes; END OF LINE and <unk> are put to their places afterwards.
+        # Words are numbered in the order of the file; END OF LINE and <unk> move to their indices afterwards.
         line, _, log_probs, backoffs = self.ngrams(1, count, highest, spelt)
         unknown = next((word for word in (b"<unk>", b"<UNK>") if word in self.index), None)
         for word in (BEGIN, END):
@@ -185,9 +185,9 @@ class _Reader:
     def ngrams(
         self, order: int, count: int, highest: int, spelt: list[bytes] | None = None
     ) -> tuple[bytes, array[int], array[float], array[float]]:
-        """A section; the line after it, the words' indices, log-probabilities, and backoffs (base 10).
+        """Read the section of an order: line after it, indices of words, log-probabilities and backoffs (base 10).
 
-        With `spelt`, the words are new ones.
+        With `spelt`, each word is new and is appended to that list.
         """
         words, log_probs, backoffs = array("q"), array("d"), array("d")
         index, size = self.index, order + 1

@@ -1,6 +1,12 @@
-"""Binary files of KenLM (Heafield 2011), read by the library that the flashlight-text package carries.
+"""Binary files of KenLM (Heafield 2011), read by the library in the flashlight-text package.
 
-Their n-grams can only be asked for, not listed, hence this slower way; `NgramModel` is the way for ARPA files.
+The library scores one n-gram at a time and cannot list them, so this is slower than `NgramModel` on an ARPA file.
+
+The library trusts all sizes and offsets in a file, so that a damaged file can crash the process or make it hang.
+`KenlmModel` therefore first loads it in a child process and scores each word there after two histories: the begin of a
+line, and the same with the word itself behind it. What fails there is an error with a message. Damage elsewhere in the
+n-grams is not found that way and may still reach the library in this process. An ARPA file has no such danger: use one
+where the file comes from others.
 """
 
 from __future__ import annotations
@@ -21,8 +27,10 @@ from speechrnn.decoding.ngram.symbols import END, match_names, missing_symbols, 
 from speechrnn.text.tokenizers import BLANK, UNKNOWN, Tokenizer
 
 MAGIC = b"mmap lm http://kheafield.com/code"
-HEADER = struct.Struct("<B3xfiB3xI")  # order, hash tables' spare room, kind, whether the words are in the file, version
-HEADER_AT = 88  # bytes, after the magic words and a few numbers by which KenLM knows its own byte order
+HEADER = struct.Struct(
+    "<B3xfiB3xI"
+)  # order, load factor of the hash tables, kind, whether the words are in the file, version
+HEADER_AT = 88  # bytes, after the magic words and some constants that show the byte order
 PROBE = """
 import sys
 from flashlight.lib.text.decoder.kenlm import KenLM
@@ -37,7 +45,7 @@ for number in range(len(words)):
     after, _ = model.score(state, number)
     model.score(after, number)
 """
-BEGIN = -1  # the line's begin in a history
+BEGIN = -1  # begin of a line, in a history
 
 
 def is_kenlm(path: str | Path) -> bool:
@@ -50,10 +58,10 @@ def is_kenlm(path: str | Path) -> bool:
 
 
 class KenlmModel:
-    """A binary file of KenLM; implements `models.LanguageModelProtocol`.
+    """A binary file of KenLM; implements `scorers.language_model.LanguageModelProtocol`.
 
-    Takes about 3 microseconds for each state and token on one core: right for characters and for small vocabularies.
-    For a vocabulary of words, the ARPA file is the faster one by far.
+    Takes about 3 microseconds for each state and token on one core: fast enough for characters and small vocabularies.
+    For a vocabulary of words, use the ARPA file.
 
     Attributes:
         vocabulary, words, missing, order: as those of `NgramModel`; `missing` is empty where the file was made without
@@ -63,7 +71,7 @@ class KenlmModel:
     def __init__(
         self, path: str | Path, tokenizer: Tokenizer | None = None, device: str | torch.device = "cpu"
     ) -> None:
-        """Opens the file; its pages are read when they are needed.
+        """Open a file; its pages are read when they are needed.
 
         Raises:
             UserError: flashlight-text is not installed; the file is damaged; the tokenizer is of another kind (see
@@ -97,13 +105,13 @@ class KenlmModel:
         return self._number((BEGIN,))
 
     def extend(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """(n,), (n,) -> (n,) states after one more token; END OF LINE leads to the start state."""
+        """Return (n,) states: (n,) states, each after one of (n,) tokens; END OF LINE leads to the start state."""
         pairs = zip(states.tolist(), tokens.tolist(), strict=True)
         histories = [(*self._histories[state], token) if token else (BEGIN,) for state, token in pairs]
         return torch.tensor(list(map(self._number, histories)), dtype=torch.int64, device=self.device)
 
     def log_probs(self, states: Tensor) -> Tensor:
-        """(n,) -> (n, vocabulary) float32 natural log-probabilities of the next token."""
+        """Return (n, vocabulary) float32 natural log-probabilities of the next token after (n,) states."""
         rows = [self._row(self._histories[state]) for state in states.tolist()]
         return torch.tensor(rows, device=self.device).view(-1, self.vocabulary) * LN_10
 
@@ -115,7 +123,7 @@ class KenlmModel:
         return number
 
     def _row(self, history: tuple[int, ...]) -> list[float]:
-        # KenLM's binding keeps all states that were ever made from one as long as that one, so none is kept here.
+        # A state of KenLM's binding keeps every state that was ever made from it, so that none is stored here.
         begins = history[:1] == (BEGIN,)
         state = self._model.start(not begins)
         for token in history[begins:]:
@@ -146,10 +154,12 @@ def _load(path: str | Path, spelt: list[str]) -> Any:
 
 
 def _probe(path: str | Path, spelt: list[str]) -> None:
-    """Load and ask the file in a child process first: the library trusts a damaged file's sizes, and may crash or hang.
+    """Load the file in a child process, and score each word after the histories `<s>` and `<s> word`.
+
+    A damaged file can crash the library or make it hang. No longer histories are scored: see the module.
 
     Raises:
-        UserError: the child process did not end well.
+        UserError: the child process failed, crashed, or took over a minute.
     """
     try:
         words = "\n".join(spelt).encode()
@@ -163,7 +173,7 @@ def _probe(path: str | Path, spelt: list[str]) -> None:
 
 
 def _header(path: str | Path) -> tuple[int, list[str] | None]:
-    """The order, and the words as `Ngrams.names` has them, if they are in the file."""
+    """Return the order, and the words in the form of `Ngrams.names` if the file holds them."""
     with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         order, _, _, has_words, _ = HEADER.unpack_from(data, HEADER_AT)
         (count,) = struct.unpack_from("<Q", data, HEADER_AT + HEADER.size)

@@ -42,14 +42,14 @@ class _Counted:
 
 
 def kneser_ney(lines: Iterable[Sequence[int]], symbols: Sequence[str], order: int) -> Ngrams:
-    """Estimates a model; `kneser_ney(map(tokenizer.encode, texts), tokenizer.symbols, 3)`.
+    """Estimate an n-gram model from token sequences.
 
     In each context the probabilities of END OF LINE and of all symbols but `<blank>` sum to one. Takes about a second
     for a million tokens and an order.
 
     Args:
-        lines: the tokens of each line, without END OF LINE. An empty line is one too; `<unk>` is a word as others are.
-        symbols: of the tokenizer, the blank included; those that never come have a probability too.
+        lines: the tokens of each line, without END OF LINE. Empty lines count; `<unk>` is a word like others.
+        symbols: of the tokenizer, the blank included; symbols without a count have a probability too.
         order: tokens of the longest n-grams; fewer where no line is that long.
 
     Raises:
@@ -94,7 +94,7 @@ def kneser_ney(lines: Iterable[Sequence[int]], symbols: Sequence[str], order: in
 
 
 def _count(lines: Iterable[Sequence[int]], begin: int, order: int) -> list[_Counted]:
-    """The n-grams of orders 1 to `order`, or to the longest there is. The first lists all symbols, `begin` last."""
+    """Count the n-grams of orders 1 to `order` or the longest there is; order 1 lists all symbols, `begin` last."""
     tokens, ages = token_stream(lines, begin)
     counts = torch.bincount(tokens, minlength=begin + 1)
     nowhere = torch.zeros_like(counts)
@@ -156,7 +156,7 @@ def _discounts(counts: Tensor) -> Tensor:
 
 
 def _names(symbols: Sequence[str]) -> list[str]:
-    """The symbols as an ARPA file spells them."""
+    """Return the symbols as an ARPA file spells them."""
     names = [END, *map(visible, symbols[1:])]
     for name in names[1:]:
         if name in (BEGIN, END) or len(name.split()) != 1:

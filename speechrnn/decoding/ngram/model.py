@@ -20,7 +20,7 @@ DENSE = 2**24  # pairs of a context and a token up to which all are worked out b
 def read_ngram(
     path: str | Path, tokenizer: Tokenizer | None = None, device: str | torch.device = "cpu"
 ) -> NgramModel | KenlmModel:
-    """Reads an n-gram model: an ARPA file (plain or gzip), or a binary file of KenLM.
+    """Read an n-gram model: an ARPA file (plain or gzip), or a binary file of KenLM.
 
     Args:
         tokenizer: whose tokens the model shall have; see `names` for how its symbols are spelt in the file. Without
@@ -51,7 +51,7 @@ class NgramModel:
     """
 
     def __init__(self, ngrams: Ngrams, tokenizer: Tokenizer | None = None, device: str | torch.device = "cpu") -> None:
-        """Makes the tensors.
+        """Build the tensors of the model.
 
         Raises:
             UserError: the tokenizer is of another kind (see `match_names`); an n-gram stands there twice, or without
@@ -81,7 +81,7 @@ class NgramModel:
             self._table = self._tabulate()
 
     def _fill(self, ngrams: Ngrams, tokens: Tensor) -> None:
-        """Makes the contexts, and the n-grams of order 2 and more in the order of their keys: context * base + word."""
+        """Number the contexts, and sort the n-grams of order 2 and more by their keys: context * base + word."""
         words, log_probs, backoffs = _known(ngrams, 1, tokens)
         self._unigrams = log_probs.new_full((self._base,), -math.inf).index_put((words[:, 0],), log_probs)
         self._unigrams = self._unigrams[: self._begin]
@@ -108,7 +108,7 @@ class NgramModel:
         )
 
     def _contexts(self, words: Tensor) -> Tensor:
-        """(n, order) -> (n,) the contexts of all words but the last."""
+        """Return (n,) contexts of (n, order) words: all words but the last."""
         contexts = 1 + words[:, 0]
         for word in words[:, 1:-1].unbind(1):
             contexts = self._child(contexts, word)
@@ -124,7 +124,7 @@ class NgramModel:
         return " ".join(others[word] if word in others else visible(self.words[word]) for word in words.tolist())
 
     def _child(self, contexts: Tensor, words: Tensor) -> Tensor:
-        """(n,), (n,) -> (n,) the context of both, 0 where there is none; not for the empty context."""
+        """Return (n,) contexts: (n,) contexts, none empty, extended by (n,) words; 0 where there is none."""
         keys = contexts * self._base + words
         places = torch.searchsorted(self._keys, keys)
         children = 1 + self._base + places
@@ -132,7 +132,7 @@ class NgramModel:
         return torch.where((self._keys[places] == keys) & (children < len(self._lower)), children, 0)
 
     def _follow(self, contexts: Tensor, words: Tensor) -> Tensor:
-        """(n,), (n,) -> (n,) the longest context that ends both."""
+        """Return (n,) longest known contexts at the ends of (n,) contexts followed by (n,) words."""
         found = torch.zeros_like(contexts)
         for _ in range(self.order - 1):
             found = torch.where(found == 0, self._child(contexts, words), found)
@@ -140,7 +140,7 @@ class NgramModel:
         return torch.where(found == 0, 1 + words, found)
 
     def _score(self, contexts: Tensor) -> Tensor:
-        """(n,) -> (n, vocabulary): the unigrams, and from the shortest context to the longest all that each has."""
+        """Return (n, vocabulary) scores after (n,) contexts: unigrams, overwritten by longer and longer n-grams."""
         chain = [contexts]
         for _ in range(self.order - 2):
             chain.append(self._lower[chain[-1]])
@@ -156,7 +156,7 @@ class NgramModel:
         return rows[:, self._alias] if self.missing else rows
 
     def _tabulate(self) -> tuple[Tensor, Tensor]:
-        """`_score` and `_follow` of all contexts and tokens, so that a beam's step is one look-up."""
+        """Tabulate `_score` and `_follow` for all contexts and tokens, so that a step of a beam is one look-up."""
         contexts = torch.arange(len(self._lower), device=self._lower.device)
         scores = torch.cat([self._score(part) for part in contexts.split(2**14)])
         follows = [
@@ -166,11 +166,11 @@ class NgramModel:
         return scores, torch.cat(follows).view(-1, self.vocabulary)
 
     def begin(self) -> int:
-        """The number of the start state; other states stay valid."""
+        """Return the number of the start state; other states stay valid."""
         return 1 + self._begin
 
     def extend(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """(n,), (n,) -> (n,) states after one more token; END OF LINE leads to the start state."""
+        """Return (n,) states: (n,) states, each after one of (n,) tokens; END OF LINE leads to the start state."""
         if self._table is not None:
             follows = self._table[1][states, tokens].long()
         else:
@@ -178,12 +178,12 @@ class NgramModel:
         return torch.where(tokens == 0, self.begin(), follows)
 
     def log_probs(self, states: Tensor) -> Tensor:
-        """(n,) -> (n, vocabulary) float32 natural log-probabilities of the next token; -inf where it is impossible."""
+        """Return (n, vocabulary) float32 natural log-probabilities of the next token; -inf where it is impossible."""
         return self._table[0][states] if self._table is not None else self._score(states)
 
 
 def _known(ngrams: Ngrams, order: int, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The n-grams of an order of which all words are tokens, log-probabilities, and backoffs.
+    """Return the n-grams of an order whose words are all tokens: words, log-probabilities, backoffs.
 
     Others are never asked for, and so are those that go on after `</s>` or before `<s>`.
     """

@@ -4,7 +4,7 @@
 - The space is `<space>`. Read as a space as well, where the file has no `<space>` and the tokenizer no such character:
   `▁` and `|`, which other tools write.
 - Any other character that can't be seen is its code: `<U+0009>` is the tabulator.
-- All else stands for itself: characters, words, and the pieces of subwords with their `▁`.
+- All else stands for itself: characters, words, and subwords with their `▁`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ OTHER_SPACES = ("▁", "|")  # of sentencepiece, and of wav2letter and flashligh
 
 
 def visible(symbol: str) -> str:
-    """A tokenizer's symbol as an ARPA file spells it."""
+    """Return a tokenizer's symbol as an ARPA file spells it."""
     if symbol == " ":
         return SPACE
     return f"<U+{ord(symbol):04X}>" if len(symbol) == 1 and not symbol.isprintable() else symbol
 
 
 def symbol(name: str) -> str:
-    """`visible` undone."""
+    """Return the tokenizer's symbol for the spelling in an ARPA file; the inverse of `visible`."""
     if name == SPACE:
         return " "
     code = re.fullmatch(r"<U\+([0-9A-F]{4,6})>", name)
@@ -36,7 +36,7 @@ def symbol(name: str) -> str:
 
 
 def match_names(names: Sequence[str], tokenizer: Tokenizer, source: str) -> list[int]:
-    """The tokenizer's index for each name of `Ngrams.names`, -1 where it has none.
+    """Return the tokenizer's index of each name of `Ngrams.names`, -1 where it has none.
 
     Raises:
         UserError: the names and the tokenizer's symbols have nothing to do with each other; or they lack a symbol and
@@ -68,7 +68,7 @@ def match_names(names: Sequence[str], tokenizer: Tokenizer, source: str) -> list
 
 
 def missing_symbols(tokens: Sequence[int], tokenizer: Tokenizer) -> list[str]:
-    """The tokenizer's symbols, but for `<unk>`, that are not among `tokens`."""
+    """Return the symbols of the tokenizer, other than `<unk>`, that are not among `tokens`."""
     present = set(tokens)
     return [
         symbol

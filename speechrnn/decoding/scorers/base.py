@@ -28,19 +28,19 @@ class Scorer(Protocol):
     """Score label sequences. Labels are the acoustic tokenizer's, 1 and up; a row never depends on the other rows."""
 
     def begin(self) -> int:
-        """Forgets the states made before; the state in which nothing was read."""
+        """Forget all states; return the start state, after no label."""
 
     def extend(self, states: Tensor, labels: Tensor) -> Tensor:
-        """(n,), (n,) -> (n,) states after one more label each."""
+        """Return (n,) states: (n,) states, each after one of (n,) labels."""
 
     def scores(self, states: Tensor) -> Tensor:
-        """(n,) -> (n, symbols) float32: what each label as the next adds to the score, natural logarithm.
+        """Return (n, symbols) float32: what each next label adds to the score after (n,) states, natural logarithm.
 
         -inf forbids it. Column 0, the blank, is 0.
         """
 
     def finish(self, states: Tensor) -> Tensor:
-        """(n,) -> (n,) float32: what it adds that the utterance ends here."""
+        """Return (n,) float32: what the end of the utterance adds to the score after (n,) states."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +70,16 @@ class LabelScorer:
     """A language model whose tokens are the acoustic model's labels: characters, or the same subwords."""
 
     def __init__(self, model: LanguageModelProtocol, mapping: Tensor) -> None:
-        """`mapping`: (symbols,) the model's token for each label, see `match_symbols`; on the device of the states."""
+        """Wrap a model. `mapping`: (symbols,) its token for each label (see `match_symbols`), on the states' device."""
         self.model = model
         self.mapping = mapping
 
     def begin(self) -> int:
-        """The model's own start state."""
+        """Return the model's start state."""
         return self.model.begin()
 
     def extend(self, states: Tensor, labels: Tensor) -> Tensor:
-        """The states are the model's own."""
+        """As `Scorer.extend`; the states are the model's own."""
         return self.model.extend(states, self.mapping[labels])
 
     def scores(self, states: Tensor) -> Tensor:
@@ -94,7 +94,7 @@ class LabelScorer:
 
 
 def match_symbols(acoustic: Sequence[str], language: Sequence[str]) -> Tensor:
-    """The language model's token for each label of the acoustic model: (symbols,) for `LabelScorer`.
+    """Return the language model's token for each label of the acoustic model: (symbols,) for `LabelScorer`.
 
     Args:
         acoustic, language: their tokenizers' symbols. The language model may have more: they are never asked for.
@@ -137,7 +137,7 @@ class TableScorer:
         self.start = start
 
     def begin(self) -> int:
-        """The start state; all others are known beforehand."""
+        """Return the start state; all others are known beforehand."""
         return self.start
 
     def extend(self, states: Tensor, labels: Tensor) -> Tensor:
@@ -154,12 +154,12 @@ class TableScorer:
 
 
 class WordInsertionBonus(TableScorer):
-    """Adds 1 for each label, or for each word as it begins: what a language model takes from long texts, given back."""
+    """A bonus of 1 for each label, or for each word as it begins; it offsets a language model's bias to short texts."""
 
     def __init__(
         self, tokenizer: Tokenizer, unit: Literal["label", "word"] = "word", device: torch.device | str = "cpu"
     ) -> None:
-        """`tokenizer`: of the acoustic model."""
+        """Read the symbols of the acoustic model's `tokenizer`."""
         spelling = Spelling(tokenizer, device)
         bare = torch.tensor([text == "" for text in spelling.letters], device=device)
         if unit == "label":

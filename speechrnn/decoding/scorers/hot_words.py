@@ -15,7 +15,7 @@ from speechrnn.text.tokenizers import Tokenizer
 
 
 class HotWords(TableScorer):
-    """Adds a boost for each hot word or phrase that a text holds as whole words (Aho & Corasick 1975).
+    """A boost for each hot word or phrase that a text holds as whole words (Aho & Corasick 1975).
 
     A boost is given letter by letter as the word is spelt, so that the beam keeps it, and taken back where the word
     breaks off or goes on into a longer one: all that a text keeps are the boosts of the hot words in it. Those that
@@ -140,7 +140,7 @@ class _Machine:
         self.ends = self._ends(hope, between, space)
 
     def _ends(self, hope: Tensor, between: Tensor, space: int) -> Tensor:
-        """The text's end is a space, and after it nothing is hoped for."""
+        """Return the boosts at the end of a text, which completes a word as a space does."""
         ends = self.gains[:, space] - hope[self.follow[:, space]]
         ends[between] = -hope[between]
         return ends

@@ -20,10 +20,10 @@ class LanguageModelProtocol(Protocol):
     vocabulary: int
 
     def begin(self) -> int:
-        """Forgets all states made before. Returns the number of the start state, in which END OF LINE was read."""
+        """Forget all states. Return the number of the start state, after END OF LINE."""
 
     def extend(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """(n,) states, (n,) tokens -> (n,) int64 states after one more token; a row never depends on the others."""
+        """Return (n,) int64 states: (n,) states, each after one of (n,) tokens; a row never depends on the others."""
 
     def log_probs(self, states: Tensor) -> Tensor:
-        """(n,) states -> (n, vocabulary) float32 natural log-probabilities of the next token."""
+        """Return (n, vocabulary) float32 natural log-probabilities of the next token after (n,) states."""

@@ -1,7 +1,7 @@
 """The words that may be spelt: a prefix tree over them, and the labels that lead through it.
 
 The tree's edges are characters. A label is one of them (CharTokenizer), several (SubwordTokenizer: however a word is
-cut into pieces, it ends at the same node) or a whole word (WordTokenizer).
+cut into tokens, it ends at the same node) or a whole word (WordTokenizer).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Spelling:
         self.lengths = torch.tensor([1 if text is None else len(text) for text in self.letters], device=device)
 
     def __len__(self) -> int:
-        """The number of symbols."""
+        """Return the number of symbols."""
         return len(self.letters)
 
 
@@ -74,7 +74,7 @@ class PrefixTree:
     """
 
     def __init__(self, words: Sequence[str], spelling: Spelling, device: torch.device | str = "cpu") -> None:
-        """`words`: not empty, without spaces, none twice."""
+        """Build the tree. `words`: not empty, without spaces, none twice."""
         order = sorted(range(len(words)), key=words.__getitem__)
         self.words = [words[number] for number in order]
         if not all(self.words) or len(set(self.words)) < len(words):
@@ -107,7 +107,7 @@ class PrefixTree:
         self._link(parents, letters, spelling, device)
 
     def _link(self, parents: list[int], letters: list[str], spelling: Spelling, device: torch.device | str) -> None:
-        """Finds each label's ways through the tree and keeps them sorted by node and label."""
+        """Find each label's edges through the tree and sort them by node and label."""
         codes = {letter: code for code, letter in enumerate(sorted(set(letters)))}
         above = torch.tensor(parents)
         code = torch.tensor([codes[letter] for letter in letters])
@@ -139,7 +139,7 @@ class PrefixTree:
         self._starts = torch.searchsorted(self._keys, torch.arange(self.outside + 2, device=device) * self.symbols)
 
     def child(self, nodes: Tensor, labels: Tensor) -> Tensor:
-        """(n,), (n,) -> (n,) the node to which a label's letters lead, or -1; of a label that begins a word, from 0."""
+        """Return (n,) nodes that (n,) labels lead to from (n,) nodes, or -1; labels that begin a word start at 0."""
         if len(self._keys) == 0:
             return torch.full_like(nodes, -1)
         wanted = nodes * self.symbols + labels
@@ -147,7 +147,7 @@ class PrefixTree:
         return torch.where(self._keys[place] == wanted, self._ends[place], -1)
 
     def ways(self, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(n,) nodes -> all (m,) ways on from them: place in `nodes`, label, and the node where it leads."""
+        """Return all (m,) edges from (n,) nodes: index in `nodes`, label, and target node."""
         counts = self._starts[nodes + 1] - self._starts[nodes]
         place = torch.repeat_interleave(counts)
         offset = torch.arange(len(place), device=nodes.device) - (counts.cumsum(0) - counts)[place]
@@ -156,7 +156,7 @@ class PrefixTree:
 
 
 class Lexicon:
-    """A scorer that knows which words there are: others are impossible ("restrict"), or cost 1 each ("prefer").
+    """A scorer of a list of words: others are impossible ("restrict"), or cost 1 each ("prefer").
 
     A word costs as soon as no word of the lexicon begins like it. Spaces that end no word are free.
     """
@@ -189,7 +189,7 @@ class Lexicon:
         self._heads = torch.zeros(len(spelling), device=device).masked_fill(unknown, self._foreign)
 
     def begin(self) -> int:
-        """The root."""
+        """Return the root."""
         return 0
 
     def extend(self, states: Tensor, labels: Tensor) -> Tensor:
@@ -220,7 +220,7 @@ class Lexicon:
 
 
 def check_spelling(texts: Sequence[str], tokenizer: Tokenizer, name: str) -> None:
-    """Sees to it that the acoustic model can write the texts; `name` says what they are ("hot words").
+    """Check that the acoustic model can write the texts; `name` is used in messages ("hot words").
 
     Raises:
         UserError: it can't, or there are none.
@@ -238,7 +238,7 @@ def check_spelling(texts: Sequence[str], tokenizer: Tokenizer, name: str) -> Non
 
 
 def check_words(lexicon: Iterable[str], words: Iterable[str]) -> None:
-    """Sees to it that a word model knows the words of a lexicon, since it would make the others impossible.
+    """Check that a word model knows words of the lexicon; it would make all others impossible.
 
     Raises:
         UserError: it lacks some.

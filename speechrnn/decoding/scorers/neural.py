@@ -7,7 +7,7 @@ from torch import Tensor
 
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
 
-ROOM = 1024  # rows at the start; it doubles
+INITIAL_ROWS = 1024  # it doubles
 ROWS_BYTES = 2**29  # memory for rows; beyond it the older half is dropped
 DROPPED = -1
 
@@ -26,7 +26,7 @@ class NeuralModel:
     """
 
     def __init__(self, model: LanguageModel) -> None:
-        """`model` stays on its device and is put into evaluation mode."""
+        """Put `model` into evaluation mode; it stays on its device."""
         self.model = model.eval()
         self.vocabulary = model.vocabulary
         self._output = model.recurrent[-1].network.hidden_size
@@ -35,14 +35,14 @@ class NeuralModel:
 
     @torch.no_grad()
     def begin(self) -> int:
-        """Forgets all states; that of a line's beginning is 0."""
+        """Forget all states; return 0, the state at the beginning of a line."""
         # New memory each time: what an earlier call left may be large, or belong to torch's inference mode.
-        self._rows = self.model.start(ROOM)
-        self._limit = max(ROOM, ROWS_BYTES // max(1, self._rows[0].nbytes))
+        self._rows = self.model.start(INITIAL_ROWS)
+        self._limit = max(INITIAL_ROWS, ROWS_BYTES // max(1, self._rows[0].nbytes))
         device = self._rows.device
-        self._owner = torch.empty(ROOM, dtype=torch.int64, device=device)  # of each row, the state
+        self._owner = torch.empty(INITIAL_ROWS, dtype=torch.int64, device=device)  # of each row, the state
         # Of each state: the one before it, its last token, its row.
-        self._history = torch.empty(ROOM, 3, dtype=torch.int64, device=device)
+        self._history = torch.empty(INITIAL_ROWS, 3, dtype=torch.int64, device=device)
         self._used = self._made = 0
         start = torch.zeros(1, dtype=torch.int64, device=device)
         rows = self.model.step(self._rows[:1], torch.full_like(start, END_OF_LINE))[1]
@@ -50,7 +50,7 @@ class NeuralModel:
 
     @torch.no_grad()
     def extend(self, states: Tensor, tokens: Tensor) -> Tensor:
-        """(n,), (n,) -> (n,) new states, each one token on."""
+        """Return (n,) new states: (n,) states, each after one of (n,) tokens."""
         if len(states) == 0:
             return states
         before, tokens = states.to(self._rows.device), tokens.to(self._rows.device)
@@ -59,15 +59,15 @@ class NeuralModel:
 
     @torch.no_grad()
     def log_probs(self, states: Tensor) -> Tensor:
-        """(n,) -> (n, vocabulary) float32 natural log-probabilities of the next token."""
+        """Return (n, vocabulary) float32 natural log-probabilities of the next token after (n,) states."""
         last = self._rows_of(states.to(self._rows.device))[:, -self._layer :]
         return self.model.log_probs(last[:, : self._output]).float().to(states.device)
 
     def _append(self, rows: Tensor, before: Tensor, tokens: Tensor) -> Tensor:
-        """(n, state_size) rows of new states -> (n,) their numbers."""
+        """Append (n, state_size) rows of new states; return (n,) numbers."""
         states = torch.arange(self._made, self._made + len(rows), device=rows.device)
         self._made += len(rows)
-        self._history = _with_room(self._history, self._made, 2 * self._made)
+        self._history = _enlarged(self._history, self._made, 2 * self._made)
         self._history[states, :2] = torch.stack([before, tokens], 1)
         self._keep(rows, states)
         return states
@@ -77,13 +77,13 @@ class NeuralModel:
             self._drop(len(rows))
         places = slice(self._used, self._used + len(rows))
         self._used = places.stop
-        self._rows, self._owner = (_with_room(table, self._used, self._limit) for table in (self._rows, self._owner))
+        self._rows, self._owner = (_enlarged(table, self._used, self._limit) for table in (self._rows, self._owner))
         self._rows[places] = rows
         self._owner[places] = states
         self._history[states, 2] = torch.arange(places.start, places.stop, device=rows.device)
 
     def _drop(self, more: int) -> None:
-        """Makes room for `more` rows; the start's row, 0, stays, and of the others the newer ones."""
+        """Free or allocate memory for `more` rows; row 0, the start, stays, and of the others the newer ones."""
         stay = max(0, min(self._limit // 2, self._limit - more - 1, self._used - 1))
         first = self._used - stay
         self._history[self._owner[1:first], 2] = DROPPED
@@ -93,7 +93,7 @@ class NeuralModel:
         self._history[self._owner[: self._used], 2] = torch.arange(self._used, device=self._owner.device)
 
     def _rows_of(self, states: Tensor) -> Tensor:
-        """(n,) states -> (n, state_size)."""
+        """Return (n, state_size) rows of (n,) states."""
         places = self._history[states, 2]
         if not bool((places == DROPPED).any()):
             return self._rows[places]
@@ -105,7 +105,7 @@ class NeuralModel:
         return rows
 
     def _compute(self, states: Tensor) -> Tensor:
-        """(n,) states -> (n, state_size), read anew from the last state before each whose row there is."""
+        """Return (n, state_size) rows of (n,) states, computed again from the last state before each that has a row."""
         way = []  # of each step back: which rows take it, and their tokens
         while bool((lost := self._history[states, 2] == DROPPED).any()):
             way.append((lost, self._history[states, 1]))
@@ -116,8 +116,8 @@ class NeuralModel:
         return rows
 
 
-def _with_room(table: Tensor, rows: int, most: int) -> Tensor:
-    """The table, or a larger one that begins like it, with `most` rows if they suffice."""
+def _enlarged(table: Tensor, rows: int, most: int) -> Tensor:
+    """Return the table, or a larger copy, of `most` rows if they suffice."""
     if rows <= len(table):
         return table
     grown = table.new_empty(max(rows, min(2 * len(table), most)), *table.shape[1:])

@@ -101,7 +101,7 @@ class WordScorer:
         self._logs = torch.empty(0, size + 1, device=device)  # of each word, the end and <unk>
 
     def begin(self) -> int:
-        """As `Scorer.begin`. A state is a context of the model, and a node of the tree for the open word."""
+        """As `Scorer.begin`. A state is a context of the model and the node of the incomplete word in the tree."""
         self._forget()
         return self.model.begin() * (self.tree.outside + 1)
 
@@ -163,7 +163,7 @@ class WordScorer:
         return self.tree.word[nodes] >= 0
 
     def _close(self, contexts: Tensor, nodes: Tensor, which: Tensor) -> Tensor:
-        """(n,) contexts after the open words have ended in the rows `which`; no word is open at the root."""
+        """Return (n,) contexts after the open words have ended in the rows `which`; no word is open at the root."""
         places = (which & (nodes != 0)).nonzero()[:, 0]
         if len(places) == 0:
             return contexts
@@ -171,25 +171,25 @@ class WordScorer:
         tokens = self._tokens[words.clamp_min(0)].masked_fill(words < 0, self._unknown)
         pairs = list(zip(contexts[places].tolist(), tokens.tolist(), strict=True))
         if new := [pair for pair in dict.fromkeys(pairs) if pair not in self._next]:
-            one, two = torch.tensor(new, device=contexts.device).T
-            self._next.update(zip(new, self.model.extend(one, two).tolist(), strict=True))
+            before, following = torch.tensor(new, device=contexts.device).T
+            self._next.update(zip(new, self.model.extend(before, following).tolist(), strict=True))
         result = contexts.clone()
         result[places] = torch.tensor([self._next[pair] for pair in pairs], device=contexts.device)
         return result
 
     def _rows(self, contexts: Tensor) -> Tensor:
-        """(n,) contexts -> (n,) their rows in the tables, made where they are missing."""
+        """Return (n,) rows of (n,) contexts in the tables, computed where they are missing."""
         distinct, inverse = torch.unique(contexts, return_inverse=True)
         wanted = distinct.tolist()
         new = [context for context in wanted if context not in self._places]
         if new:
-            room = ROWS_BYTES // (12 * self._sums.shape[1])
-            if len(self._places) + len(new) > max(room, len(wanted)):
+            most = ROWS_BYTES // (12 * self._sums.shape[1])
+            if len(self._places) + len(new) > max(most, len(wanted)):
                 self._places.clear()
                 new = wanted
             needed = len(self._places) + len(new)
             if needed > len(self._sums):
-                size = max(needed, min(2 * len(self._sums), room))
+                size = max(needed, min(2 * len(self._sums), most))
                 self._sums, self._logs = (_grown(table, size) for table in (self._sums, self._logs))
             for first in range(0, len(new), AT_ONCE):
                 self._fill(new[first : first + AT_ONCE])
@@ -208,18 +208,18 @@ class WordScorer:
         self._places.update(zip(contexts, range(rows.start, rows.stop), strict=True))
 
     def _unknown_logs(self, rows: Tensor, nodes: Tensor) -> Tensor:
-        """float64 log-probability of an unknown word that ends at the node."""
+        """Return the float64 log-probability of an unknown word that ends at the node."""
         return self._logs[rows, -1].double() + (self._penalty or 0.0) * self.tree.depth[nodes]
 
     def _masses(self, rows: Tensor, nodes: Tensor) -> Tensor:
-        """float64 log of the probability of all words below the nodes; 0 at the root and outside the tree."""
+        """Return float64 log-probabilities of all words below the nodes; 0 at the root and outside the tree."""
         mass = self._sums[rows, self.tree.last[nodes]] - self._sums[rows, self.tree.first[nodes]]
         if self._penalty is not None:
             mass = mass + self._unknown_logs(rows, nodes).exp()
         return mass.clamp_min(TINY).log().masked_fill((nodes == 0) | (nodes == self.tree.outside), 0.0)
 
     def _ends(self, rows: Tensor, nodes: Tensor, masses: Tensor) -> Tensor:
-        """(n,) float64: what the end of the open word adds."""
+        """Return (n,) float64: what the end of the open word adds to the score."""
         words = self.tree.word[nodes]
         other = torch.full_like(masses, -math.inf) if self._penalty is None else self._unknown_logs(rows, nodes)
         ends = torch.where(words >= 0, self._logs[rows, words.clamp_min(0)].double(), other) - masses

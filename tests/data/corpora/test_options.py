@@ -19,7 +19,7 @@ SHARED_KEYS = ["name", "root", "download", "dev_fraction", "min_seconds", "max_s
 def test_options_from_a_config_with_own_keys() -> None:
     options = corpus_options({"name": "yesno", "root": "~/yesno", "split": "icefall", "dev_fraction": 0})
     assert options.root == Path.home() / "yesno"
-    assert options.own == {"split": "icefall", "pieces": True}
+    assert options.own == {"split": "icefall", "segments": True}
     assert options.dev_fraction == 0
     assert options.max_seconds == 30
 

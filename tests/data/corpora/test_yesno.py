@@ -87,7 +87,7 @@ def test_training_files_are_cut_in_silences(tmp_path: Path) -> None:
     ends = [u.start + (u.duration or 0) for u in splits["train"]]
     assert ends == pytest.approx([*starts[1:], 4.8])
     assert [(u.id, u.start, u.duration) for u in splits["test"]] == [("1_1_1_1_1_1_1_1", 0.0, None)]
-    assert [u.id for u in utterances(tmp_path, pieces=False)["train"]] == [name]
+    assert [u.id for u in utterances(tmp_path, segments=False)["train"]] == [name]
 
 
 def test_a_file_with_other_words_than_its_name_says_has_no_transcript(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_the_real_yesno(shared: Path, tmp_path: Path) -> None:
         config = {"name": "yesno", "root": str(shared / "yesno"), **options}
         return prepare(corpus_options(config), tmp_path / str(len(options))).summary
 
-    whole = prepared(dev_fraction=0, pieces=False)["splits"]
+    whole = prepared(dev_fraction=0, segments=False)["splits"]
     assert {split: (part["utterances"], part["words"]) for split, part in whole.items()} == {
         "train": (30, 240),
         "test": (30, 240),

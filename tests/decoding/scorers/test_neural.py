@@ -78,15 +78,15 @@ def test_beginning_anew_forgets_and_works_in_and_out_of_inference_mode() -> None
     assert not numbered.log_probs(again).requires_grad
 
 
-@given(seed=st.integers(0, 1000), room=st.integers(2, 40))
+@given(seed=st.integers(0, 1000), rows=st.integers(2, 40))
 @settings(max_examples=20)
-def test_states_whose_rows_were_dropped_are_computed_anew(seed: int, room: int) -> None:
+def test_states_whose_rows_were_dropped_are_computed_anew(seed: int, rows: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     model = toy_model(7)
     with pytest.MonkeyPatch.context() as patch:
         roomy, narrow = NeuralModel(model), NeuralModel(model)
         roomy.begin()
-        patch.setattr(neural, "ROOM", room)
+        patch.setattr(neural, "INITIAL_ROWS", rows)
         patch.setattr(neural, "ROWS_BYTES", 0)
         narrow.begin()
         for made in range(1, 120, 7):
@@ -96,5 +96,5 @@ def test_states_whose_rows_were_dropped_are_computed_anew(seed: int, room: int) 
             assert torch.equal(roomy.extend(states, tokens), narrow.extend(states, tokens))
             asked = torch.randint(made + 7, (9,), generator=generator)
             torch.testing.assert_close(narrow.log_probs(asked), roomy.log_probs(asked), atol=1e-5, rtol=0)
-            assert len(narrow._rows) <= max(room, 2 * 16)
+            assert len(narrow._rows) <= max(rows, 2 * 16)
         assert len(roomy._rows) > 119
