@@ -7,6 +7,7 @@ import doctest
 import importlib
 import inspect
 import re
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,13 @@ def dotted(path: Path) -> str:
 @pytest.mark.parametrize(
     "name", [dotted(path) for path in FILES if re.search(r"^ *>>> ", path.read_text(encoding="utf-8"), re.MULTILINE)]
 )
-def test_the_examples_run(name: str) -> None:
+def test_the_examples_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     try:
         module = importlib.import_module(name)
     except ImportError as error:
         pytest.skip(f"{error.name} is not installed")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
     assert result.failed == 0
 
@@ -49,6 +52,25 @@ def test_every_public_name_has_a_docstring(name: str) -> None:
         if inspect.isroutine(value) or inspect.isclass(value)
         if not getattr(value, "__doc__", None)
     ] == []
+
+
+@pytest.mark.parametrize(
+    "name", [dotted(path) for path in FILES if re.search(r"^__all__", path.read_text(encoding="utf-8"), re.MULTILINE)]
+)
+def test_every_public_class_and_function_has_an_example(name: str) -> None:
+    """The example of a class may stand in one of its methods."""
+    try:
+        module = importlib.import_module(name)
+    except ImportError as error:
+        pytest.skip(f"{error.name} is not installed")
+    lacking = []
+    for key in module.__all__:
+        value = getattr(module, key)
+        if inspect.isroutine(value) or inspect.isclass(value):
+            methods = list(vars(value).values()) if inspect.isclass(value) else []
+            if not any(">>> " in (getattr(documented, "__doc__", None) or "") for documented in (value, *methods)):
+                lacking.append(key)
+    assert lacking == []
 
 
 def test_no_docstring_begins_with_a_question_word() -> None:

@@ -25,6 +25,9 @@ PAUSE_RANGE = 60.0  # dB below the room tone: for speech at a usual level as goo
 class SpecAugmentOptions:
     """Masks of SpecAugment (Park et al. 2019, https://arxiv.org/abs/1904.08779).
 
+    >>> SpecAugmentOptions(time_masks=2).frequency_width
+    15
+
     Attributes:
         frequency_masks: number of masked bands.
         frequency_width: greatest width of a band in bins.
@@ -94,6 +97,9 @@ class SpecAugment(nn.Module):
 @dataclass(frozen=True)
 class WaveformOptions:
     """Options of `WaveformAugment`.
+
+    >>> WaveformOptions(noise=("noises",), snr=(5.0, 20.0)).noise_share
+    0.5
 
     Attributes:
         speeds: factors of which one is drawn: 1.1 is faster and higher (Ko et al. 2015, "Audio augmentation for speech

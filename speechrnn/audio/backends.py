@@ -30,6 +30,15 @@ _MAX_CHUNKS = 1000  # of a WAV file that are looked at
 def open_audio(path: str | Path, strict: bool = True) -> Iterator[AudioReader]:
     """Open a recording at its first sample.
 
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from speechrnn.audio import save_audio
+    >>> path = Path(tempfile.mkdtemp()) / "noise.wav"
+    >>> save_audio(path, np.full(1600, 0.1, np.float32), 16000)
+    >>> with open_audio(path) as reader:
+    ...     reader.rate, reader.read(100).shape
+    (16000, (100, 1))
+
     Args:
         path: the file.
         strict: raise `TruncatedAudioError` at once where the file holds less than its header states.

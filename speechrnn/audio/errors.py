@@ -6,11 +6,22 @@ from speechrnn.core.errors import UserError
 
 
 class AudioError(UserError):
-    """A recording cannot be read: one sentence with its path, the reason and what to do."""
+    """A recording cannot be read: one sentence with its path, the reason and what to do.
+
+    >>> from speechrnn.audio import load_audio
+    >>> load_audio("talks/missing.wav")
+    Traceback (most recent call last):
+    ...
+    speechrnn.audio.errors.AudioError: ...
+    """
 
 
 class TruncatedAudioError(AudioError):
     """A recording ends before it should, or is damaged from some place on.
+
+    >>> error = TruncatedAudioError("talk.wav ends after 3.2 s of 5 s; copy it again.", 3.2)
+    >>> str(error), error.seconds
+    ('talk.wav ends after 3.2 s of 5 s; copy it again.', 3.2)
 
     Attributes:
         sentence: the message.

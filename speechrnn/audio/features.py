@@ -27,6 +27,9 @@ VARIANCE_FLOOR = 1e-5  # keeps digital silence finite
 class FeatureOptions:
     """Options of `FrontEnd`, stored with the model.
 
+    >>> FeatureOptions(kind="mfcc", sampling_rate=8000).coefficients
+    13
+
     Attributes:
         kind: log_mel, mfcc or kaldi (Kaldi's `compute-fbank-feats`, snip-edges).
         sampling_rate: Hz; audio at other rates is resampled to it.

@@ -62,6 +62,9 @@ _CONTEXT = 0.25  # seconds read before and after a resampled clip, more than the
 class AudioInfo:
     """Properties of a recording, from its header.
 
+    >>> AudioInfo(Path("talk.wav"), sampling_rate=16000, channels=1, duration=2.5).samples
+    40000
+
     Attributes:
         path: the file.
         sampling_rate: its own, in Hz.
@@ -86,6 +89,13 @@ def audio_info(path: str | Path, strict: bool = True) -> AudioInfo:
     They agree with `load_audio` to the sample, but for mkv and webm (their headers count in milliseconds: within
     20 ms).
     Files that state no length (aac, live recordings, mp3 without a Xing header) are decoded once to count.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "noise.flac"
+    >>> save_audio(path, np.full(20000, 0.1, np.float32), 16000)
+    >>> info = audio_info(path)
+    >>> info.sampling_rate, info.duration
+    (16000, 1.25)
 
     Args:
         path: the recording.
@@ -119,6 +129,13 @@ def load_audio(
     `load_audio(path, rate, start=s, duration=d)` is `load_audio(path, rate)` from
     sample round(s * rate) on, round(d * rate) samples long (halves round up).
 
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "noise.wav"
+    >>> save_audio(path, np.full(20000, 0.1, np.float32), 16000)
+    >>> samples, rate = load_audio(path, sampling_rate=8000, start=0.25, duration=0.5)
+    >>> samples.shape, rate
+    ((4000,), 8000)
+
     Args:
         path: the recording; silence is valid audio (see `is_silent`).
         sampling_rate: Hz, resampled with soxr HQ; None keeps the recording's own.
@@ -148,6 +165,12 @@ def audio_blocks(
     strict: bool = True,
 ) -> Iterator[np.ndarray]:
     """Read a recording of any length in constant memory.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "noise.wav"
+    >>> save_audio(path, np.full(20000, 0.1, np.float32), 16000)
+    >>> [len(block) for block in audio_blocks(path, seconds=1.0)]
+    [16000, 4000]
 
     Args:
         path: the recording.
@@ -192,6 +215,12 @@ def audio_blocks(
 def save_audio(path: str | Path, samples: np.ndarray, sampling_rate: int) -> None:
     """Write mono float samples (samples,) as 16-bit wav or flac, by suffix; beyond full scale they are clipped.
 
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "loud.flac"
+    >>> save_audio(path, np.array([0.5, 2.0] * 800, np.float32), 16000)
+    >>> [round(float(sample), 3) for sample in load_audio(path)[0][:2]]
+    [0.5, 1.0]
+
     Raises:
         AudioError: another suffix, or samples that are NaN or infinite.
         UserError: the folder cannot be written or the disk is full.
@@ -213,6 +242,13 @@ def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
 
     A file named outright is taken whatever its suffix; folders and globs give those with a suffix in `AUDIO_SUFFIXES`,
     without hidden ones.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name in ("b.wav", "a.mp3", "notes.txt"):
+    ...     (folder / name).touch()
+    >>> [path.name for path in find_audio(folder)]
+    ['a.mp3', 'b.wav']
 
     Raises:
         UserError: an input does not exist, cannot be searched or holds no audio.

@@ -33,6 +33,9 @@ _HYSTERESIS = 0.15  # speech ends where its probability falls this far below the
 class SegmentationOptions:
     """Options of `cut_windows`.
 
+    >>> SegmentationOptions(window=20.0).context
+    3.0
+
     Attributes:
         vad: the detector of speech, see `build_detector`; "none" takes everything for speech.
         threshold: probability from which a chunk is speech, 0 to 1.
@@ -67,6 +70,10 @@ class SegmentationOptions:
 @dataclass(frozen=True)
 class Window:
     """A part of a recording that goes through the network at once.
+
+    >>> window = Window(np.zeros(1600, np.float32), start=800, valid=(1000, 2200), first=True, last=False)
+    >>> window.valid[1] - window.valid[0]
+    1200
 
     Attributes:
         samples: float32 (samples,), margins included.

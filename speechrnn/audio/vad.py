@@ -32,6 +32,11 @@ _STEPS = 4096  # chunks that the LSTM takes at a time: 8 MB of gates a waveform
 class SpeechDetector(Protocol):
     """A voice activity detector; see `build_detector`.
 
+    >>> detector: SpeechDetector = build_detector("energy")
+    >>> [probabilities] = detector([np.zeros(16000, np.float32)], 16000)
+    >>> probabilities.shape, bool(probabilities.max() < 0.5)
+    ((32,), True)
+
     Attributes:
         name: the name that `build_detector` takes.
     """

@@ -6,4 +6,9 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 2. Anything else that
     escapes is a bug of ours and keeps its traceback.
+
+    >>> raise UserError("talks/ holds no audio; give a folder with recordings.")
+    Traceback (most recent call last):
+    ...
+    speechrnn.core.errors.UserError: talks/ holds no audio; give a folder with recordings.
     """

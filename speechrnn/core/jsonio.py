@@ -61,6 +61,15 @@ def finite(value: Any) -> Any:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as an indented JSON file, whole or not at all.
 
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "metrics.json"
+    >>> write_json(path, {"wer": 0.5})
+    >>> print(path.read_text())
+    {
+      "wer": 0.5
+    }
+    <BLANKLINE>
+
     Raises:
         ValueError: a number that is not finite; see `finite`.
         UserError: the file cannot be written.
@@ -72,6 +81,14 @@ def write_json(path: Path, value: Any) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """Return the JSON object that a file holds; {} where there is no file.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "metrics.json"
+    >>> read_json(path)
+    {}
+    >>> write_json(path, {"wer": 0.5})
+    >>> read_json(path)
+    {'wer': 0.5}
 
     Raises:
         UserError: the file is damaged.
@@ -89,6 +106,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def read_rows(path: Path, texts: Sequence[str], again: str) -> list[dict[str, Any]]:
     """Return the objects of a file of JSON lines; [] where there is no file.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "rows.jsonl"
+    >>> path.write_text('{"id": "a"}\\n{"id": "b"}\\n')
+    24
+    >>> [row["id"] for row in read_rows(path, ["id"], "decode again")]
+    ['a', 'b']
 
     Args:
         texts: keys that each line must have, with text as their values.

@@ -134,6 +134,16 @@ class Utterances(Dataset[Batch]):
 
     Decoded audio is kept in memory as 16-bit integers up to `cache_bytes`, least recently used going first, since
     decoding and changing the speed cost more than everything else here.
+
+    >>> from speechrnn.audio import save_audio
+    >>> from speechrnn.text.tokenizers import CharTokenizer
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a.wav"
+    >>> save_audio(path, np.full(8000, 0.1, np.float32), 16000)
+    >>> dataset = Utterances(CharTokenizer.build(["AB"]), sampling_rate=16000)
+    >>> batch = dataset[0, [Example("a", path, "AB", 0.0, 0.5)]]
+    >>> batch.waveforms.shape, batch.labels.tolist()
+    (torch.Size([1, 8000]), [1, 2])
     """
 
     def __init__(
@@ -200,6 +210,11 @@ class Utterances(Dataset[Batch]):
 
 class PlannedBatches(Sampler[tuple[int, list[Example]]]):
     """Sample the batches of one epoch after the other, as `batching.plan_batches` plans them.
+
+    >>> examples = [Example(str(number), Path("a.wav"), "A", 0.0, 1.0 + number) for number in range(3)]
+    >>> sampler = PlannedBatches(examples, batch_seconds=4.0, seed=0, shuffle=False)
+    >>> [[example.id for example in batch] for batch in sampler.plan(epoch=0)]
+    [['2'], ['1', '0']]
 
     Attributes:
         examples: all utterances.

@@ -34,6 +34,11 @@ class Block(NamedTuple):
 class TokenFile:
     """A text as indices.
 
+    >>> import tempfile
+    >>> file = write_tokens(Path(tempfile.mkdtemp()) / "text.tokens", [Block([1, 2, 0, 3, 0], 7)], vocabulary=4)
+    >>> list(file.lines())
+    [[1, 2], [3]]
+
     Attributes:
         tokens: (length,) uint16, or uint32 where the vocabulary is larger; of a file, mapped into memory.
         documents: (documents,) int64, where in `tokens` each document begins, from 0 up; empty for an empty text.
@@ -153,6 +158,10 @@ class BpttBatches:
     shuffled list when its last one ends; no window reaches over a document's end, so nothing leaks between documents.
 
     All is a function of (seed, epoch) and the sizes: nothing depends on what was drawn before.
+
+    >>> file = TokenFile(np.array([1, 2, 0, 3, 1, 0], np.uint16), np.array([0]), characters=8)
+    >>> [batch.targets.T.tolist() for batch in BpttBatches(file, batch_size=2, bptt=2).batches(epoch=0)]
+    [[[1, 2], [3, 1]], [[0], [0]]]
     """
 
     def __init__(

@@ -27,7 +27,13 @@ NO_EVIDENCE = 0.5  # the posterior of a word where no hypotheses were compared
 
 
 class Decoder(Protocol):
-    """Decode log-probabilities into words."""
+    """Decode log-probabilities into words.
+
+    >>> from speechrnn.text.tokenizers import CharTokenizer
+    >>> decoder: Decoder = GreedyDecoder(CharTokenizer.build(["AB"]), seconds_per_frame=0.02)
+    >>> decoder.name
+    'greedy'
+    """
 
     @property
     def name(self) -> str:
@@ -74,6 +80,12 @@ class GreedyDecoder:
 @dataclass(frozen=True)
 class BeamDecoder:
     """Decode by beam search: the text with the highest score from the acoustic model and all scorers.
+
+    >>> from speechrnn.text.tokenizers import CharTokenizer
+    >>> decoder = BeamDecoder(CharTokenizer.build(["AB"]), 0.02, DecodingOptions(beam_size=4))
+    >>> log_probs = torch.tensor([[[0.1, 0.8, 0.1], [0.1, 0.1, 0.8]]]).log()
+    >>> decoder(log_probs, torch.tensor([2]))[0].texts[0]
+    'AB'
 
     Attributes:
         tokenizer: of the acoustic model.

@@ -30,6 +30,9 @@ class Word:
 class Hypothesis:
     """A label sequence and its scores; all numbers are finite.
 
+    >>> Hypothesis((1, 2), score=-3.5, acoustic=-2.5, parts={"language_model": -2.0}).parts["language_model"]
+    -2.0
+
     Attributes:
         tokens: label ids without blanks.
         score: hypotheses are ranked by it: `acoustic` plus each of `parts` times its scorer's weight.
@@ -62,6 +65,10 @@ class ConfidenceFeatures(NamedTuple):
 @dataclass(frozen=True)
 class DecodingResult:
     """The words and hypotheses of an utterance.
+
+    >>> best = Hypothesis((1,), score=-0.1, acoustic=-0.1, parts={})
+    >>> DecodingResult((Word("A", 0.0, 0.1, 0.9),), ("A",), (best,), frames=10).texts[0]
+    'A'
 
     Attributes:
         words: of the best hypothesis.

@@ -122,6 +122,10 @@ def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> list[Er
 def character_errors(references: Sequence[str], hypotheses: Sequence[str]) -> list[Errors]:
     """Count the character errors of each utterance; spaces between words count, spaces at the ends do not.
 
+    >>> [errors] = character_errors(["TUNA"], ["TUNE "])
+    >>> errors.errors, errors.rate
+    (1, 0.25)
+
     Raises:
         UserError: the lists differ in length.
     """
@@ -144,6 +148,10 @@ def bootstrap_interval(
     """Estimate the confidence interval of an error rate by resampling utterances (Bisani and Ney, ICASSP 2004).
 
     With the differences of two runs' errors it is the paired interval of the difference of their rates (section 4).
+
+    >>> low, high = bootstrap_interval([0, 1, 0, 2] * 25, [10] * 100)
+    >>> low < 0.075 < high
+    True
 
     Args:
         errors: errors of each utterance.
@@ -177,6 +185,11 @@ def matched_pairs(errors_a: Sequence[int], errors_b: Sequence[int]) -> float:
     Utterances are the segments. The mean difference over its standard error is compared with the normal distribution,
     which needs about 30 utterances. Where all differences are equal, and so have no standard error, it is the sign
     test's p-value.
+
+    >>> round(matched_pairs([1, 0, 2, 1] * 10, [0, 0, 1, 1] * 10), 6)
+    0.0
+    >>> matched_pairs([1, 2], [1, 2])
+    1.0
 
     Args:
         errors_a: errors of each utterance in the first run.
@@ -265,6 +278,11 @@ class Comparison:
 
 def compare(rows_a: Sequence[Mapping[str, Any]], rows_b: Sequence[Mapping[str, Any]]) -> Comparison:
     """Compare the word errors of two runs' `hypotheses.jsonl`; rows are matched by id, in any order.
+
+    >>> first = [{"id": "a", "reference": "ONE TWO", "hypothesis": "ONE"}]
+    >>> second = [{"id": "a", "reference": "ONE TWO", "hypothesis": "ONE TWO"}]
+    >>> compare(first, second).difference
+    -0.5
 
     Raises:
         UserError: an id twice, an utterance in one run only, or one with two different references.

@@ -124,6 +124,13 @@ def score_text(
 ) -> TextScore:
     """Score a text in constant memory; the model is in evaluation mode meanwhile.
 
+    >>> import numpy as np
+    >>> from speechrnn.nn.language import LanguageOptions
+    >>> model = LanguageModel(4, LanguageOptions(units=8, embedding=8))
+    >>> text = TokenFile(np.array([1, 2, 3, 0], np.uint16), np.array([0]), characters=4)
+    >>> score_text(model, text).tokens
+    4
+
     Args:
         batch_size: rows. With 1 the whole text is one stream whose state is carried from its beginning to its end:
             these are the figures to publish. With more, the text is cut into so many parts that are read side by side,

@@ -36,6 +36,10 @@ class Run:
 
     Recipes and the library put models, checkpoints and reports where its properties say. The same command leads to the
     same folder, so that what is there already need not be done again.
+
+    >>> run = Run("speech_to_text", "first", Path("outputs/speech_to_text/first"))
+    >>> run.acoustic.relative_to(run.folder).as_posix()
+    'acoustic'
     """
 
     recipe: str

@@ -58,7 +58,10 @@ class DecodeOptions:
 
 @dataclass(frozen=True)
 class SpeechOptions:
-    """The keys of conf/speech_to_text.yaml, but for the corpus and the run's folder."""
+    """The keys of conf/speech_to_text.yaml, but for the corpus and the run's folder.
+
+    >>> options = options_from(config, SpeechOptions)  # config: of conf/speech_to_text.yaml  # doctest: +SKIP
+    """
 
     features: FeatureOptions
     tokenizer: TokenizerOptions
@@ -76,7 +79,11 @@ class SpeechOptions:
 
 
 class SpeechToText:
-    """An experiment of speech to text: its stages, each of which uses what those before left in the run's folder."""
+    """An experiment of speech to text: its stages, each of which uses what those before left in the run's folder.
+
+    >>> experiment = SpeechToText(options, corpus_options(config.corpus), run)  # doctest: +SKIP
+    >>> experiment.train()  # doctest: +SKIP
+    """
 
     def __init__(self, options: SpeechOptions, source: CorpusOptions, run: Run) -> None:
         """

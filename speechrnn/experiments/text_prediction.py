@@ -61,7 +61,10 @@ class LanguageModelOptions:
 
 @dataclass(frozen=True)
 class TextPredictionOptions(LanguageModelOptions):
-    """The keys of conf/text_prediction.yaml, but for the text and the run's folder."""
+    """The keys of conf/text_prediction.yaml, but for the text and the run's folder.
+
+    >>> options = options_from(config, TextPredictionOptions)  # config: of conf/text_prediction.yaml  # doctest: +SKIP
+    """
 
     ngram: NgramOptions
     score: ScoreOptions
@@ -103,7 +106,11 @@ def train_model(options: LanguageModelOptions, source: TextOptions, run: Run) ->
 
 
 class TextPrediction:
-    """An experiment of text prediction: its stages, each of which uses what those before left in the run's folder."""
+    """An experiment of text prediction: its stages, each of which uses what those before left in the run's folder.
+
+    >>> experiment = TextPrediction(options, text_options(config.text), run)  # doctest: +SKIP
+    >>> experiment.train()  # doctest: +SKIP
+    """
 
     def __init__(self, options: TextPredictionOptions, source: TextOptions, run: Run) -> None:
         """

@@ -33,6 +33,12 @@ RESULTS = "results"  # id of the only entry in the journal
 class GenerationJobOptions:
     """Hold the settings of a generation job beside those of the text; conf/generate.yaml explains them.
 
+    >>> job = GenerationJobOptions(
+    ...     Path("outputs/demo/language"), Path("texts.jsonl"), False, 64, "cpu", ExecutorOptions()
+    ... )
+    >>> job.executor.name
+    'local'
+
     Attributes:
         model: directory of the language model.
         output: file of the results.
@@ -169,6 +175,9 @@ class GenerationOutput:
 
 def run_generation_job(job: GenerationJobOptions, text: GenerationOptions, prompts: Path) -> bool:
     """Complete each prompt of a file, write one line for each, and print how the job stands.
+
+    >>> run_generation_job(job, GenerationOptions(max_new_tokens=40), Path("prompts.txt"))  # doctest: +SKIP
+    True
 
     Args:
         job: model, output and executor.

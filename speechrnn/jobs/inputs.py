@@ -39,6 +39,9 @@ FileState = tuple[int, float]
 class Input:
     """A recording to be read.
 
+    >>> Input("talks/a", "s3://bucket/talks/a.mp3").remote
+    True
+
     Attributes:
         id: where its output goes, relative to the output folder, without suffix: "a/b".
         source: a path or an address, as it was given or found; "-" for a recording from standard input.
@@ -77,6 +80,13 @@ def find_inputs(
     one named outright its name; all without suffix, but where only the suffix tells recordings apart. A line of a list,
     or a member of an archive or bucket, that cannot be transcribed or would be written outside the output folder is an
     input with an `error`.
+
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> (folder / "talks").mkdir()
+    >>> (folder / "talks" / "b.wav").touch()
+    >>> [recording.id for recording in find_inputs([folder, "https://host/a.mp3"])]
+    ['talks/b', 'a']
 
     Args:
         inputs: each a file, a folder (searched through), a glob, an address that fsspec knows (`s3://bucket/folder`,

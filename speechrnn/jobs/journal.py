@@ -28,6 +28,12 @@ SYNC_SECONDS = 5.0  # work that a power cut may cost; a killed process costs non
 class Journal:
     """Record what a job has done, and keep other processes out while it runs. Use as a context manager.
 
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "job.jsonl"
+    >>> with Journal(path, "transcribe", {"model": "english"}) as journal:
+    ...     len(journal.entries)
+    0
+
     Attributes:
         entries: the last entry of each id, in the order in which the ids were first recorded.
         found: the fingerprint in a journal that was there; None in a new one.

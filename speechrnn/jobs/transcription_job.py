@@ -41,6 +41,19 @@ LOG = "job.log"  # in the output folder, where errors were not foreseen
 class TranscriptionJobOptions:
     """Hold the settings of a transcription job beside those of the transcriber; conf/transcribe.yaml explains them.
 
+    >>> job = TranscriptionJobOptions(
+    ...     model=Path("outputs/demo/acoustic"),
+    ...     inputs=("talks",),
+    ...     output=Path("transcripts"),
+    ...     formats=("txt", "srt"),
+    ...     subtitles=SubtitleOptions(),
+    ...     retry_failed=False,
+    ...     overwrite=False,
+    ...     executor=ExecutorOptions(),
+    ... )
+    >>> job.formats
+    ('txt', 'srt')
+
     Attributes:
         model: directory of the acoustic model.
         inputs: files, folders, globs, addresses, lists, or "-".
@@ -96,6 +109,9 @@ def run_transcription_job(
     job: TranscriptionJobOptions, options: TranscriptionOptions, inputs: Sequence[Input]
 ) -> Summary:
     """Transcribe what is left of the inputs into files, and print how the job stands.
+
+    >>> run_transcription_job(job, TranscriptionOptions(), find_inputs("talks")).failed  # doctest: +SKIP
+    0
 
     Args:
         job: output, formats and executor.

@@ -17,9 +17,9 @@ class Pronunciations:
 
     >>> pronunciations = Pronunciations({"cat": ("K", "AE", "T")})
     >>> pronunciations.encode("cat")
-    [2, 1, 3]
+    [2, 1, 4]
     >>> pronunciations.encode("cat's")  # a regular ending is pronounced by rule
-    [2, 1, 3, 4]
+    [2, 1, 4, 3]
     >>> pronunciations.encode("dog") is None
     True
 

@@ -22,6 +22,10 @@ from speechrnn.text.symbols import BLANK, UNKNOWN, describe_symbol
 class Tokenizer(Protocol):
     """A mapping between texts and indices; see `build_tokenizer` and `tokenizer_from_json`.
 
+    >>> tokenizer: Tokenizer = CharTokenizer.build(["AB"])
+    >>> tokenizer.encode("BA"), tokenizer.decode([2, 1])
+    ([2, 1], 'BA')
+
     Attributes:
         kind: "char", "word" or "subword".
         symbols: the symbol of each index.
@@ -206,6 +210,10 @@ class SubwordTokenizer:
 
     Each character of the training text is a subword of its own, so that only unseen characters become `<unk>`, index 1.
     "▁" stands for the space in `symbols`; a "▁" in a text counts as unknown.
+
+    >>> tokenizer = SubwordTokenizer.train(["SHARKS FEED ON FISH", "SHARKS SEE FISH"] * 20, vocabulary_size=18)
+    >>> tokenizer.decode(tokenizer.encode("FISH FEED"))
+    'FISH FEED'
     """
 
     kind = "subword"
@@ -311,6 +319,9 @@ def tokenizer_from_json(data: Mapping[str, Any]) -> Tokenizer:
 @dataclass(frozen=True)
 class TokenizerOptions:
     """Options of `build_tokenizer`.
+
+    >>> TokenizerOptions("subword", vocabulary_size=1000).kind
+    'subword'
 
     Attributes:
         kind: "char", "word" or "subword".

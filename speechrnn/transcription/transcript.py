@@ -20,6 +20,9 @@ SHORTEST_WORD = 0.005  # seconds; half a frame or less, so that there is always 
 class Alternative:
     """Hold a hypothesis for the same audio.
 
+    >>> Alternative("TUNA", score=-2.0, acoustic=-1.5, parts={"language_model": -1.0}).text
+    'TUNA'
+
     Attributes:
         text: its words.
         score: natural logarithm, by which the hypotheses are ranked.
@@ -36,6 +39,9 @@ class Alternative:
 @dataclass(frozen=True)
 class Segment:
     """Hold the words of a segment of speech.
+
+    >>> Segment(0.5, 1.2, "TUNA", 0.9, (Word("TUNA", 0.5, 1.2, 0.9),)).words[0].word
+    'TUNA'
 
     Attributes:
         start: seconds from the start of the audio.
@@ -113,6 +119,9 @@ class OriginalError(Exception):
 @dataclass(frozen=True)
 class Failure:
     """Say why a source could not be transcribed.
+
+    >>> Failure("talks/a.wav", "talks/a.wav is empty; copy it again.").details is None
+    True
 
     Attributes:
         audio: as in Transcript.

@@ -55,6 +55,13 @@ class Ngrams:
 def write_arpa(path: str | Path, ngrams: Ngrams) -> None:
     """Write an ARPA file, compressed where its name ends in `.gz`; the same n-grams give the same bytes.
 
+    >>> import tempfile
+    >>> from speechrnn.decoding.ngram.kneser_ney import kneser_ney
+    >>> path = Path(tempfile.mkdtemp()) / "model.arpa"
+    >>> write_arpa(path, kneser_ney([[1, 2], [1]], ["<blank>", "a", "b"], order=2))
+    >>> path.read_text().splitlines()[:3]
+    ['\\\\data\\\\', 'ngram 1=4', 'ngram 2=4']
+
     Raises:
         UserError: see `atomic_write`.
     """

@@ -47,6 +47,10 @@ def kneser_ney(lines: Iterable[Sequence[int]], symbols: Sequence[str], order: in
     In each context the probabilities of END OF LINE and of all symbols but `<blank>` sum to one. Takes about a second
     for a million tokens and an order.
 
+    >>> ngrams = kneser_ney([[1, 2], [1]], ["<blank>", "a", "b"], order=2)
+    >>> ngrams.names, ngrams.order
+    (['</s>', 'a', 'b'], 2)
+
     Args:
         lines: the tokens of each line, without END OF LINE. Empty lines count; `<unk>` is a word like others.
         symbols: of the tokenizer, the blank included; symbols without a count have a probability too.

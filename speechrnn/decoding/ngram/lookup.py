@@ -18,7 +18,7 @@ class NgramLookup:
     >>> from speechrnn.decoding.ngram.kneser_ney import kneser_ney
     >>> lookup = NgramLookup(kneser_ney([[1, 2], [1]], ["<blank>", "a", "b"], 2))
     >>> lookup.rows(torch.tensor([[1, 2], [2, 2]])).tolist()
-    [2, -1]
+    [1, -1]
     """
 
     def __init__(self, ngrams: Ngrams) -> None:

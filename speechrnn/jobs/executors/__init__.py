@@ -21,6 +21,9 @@ __all__ = ["Chunk", "Executor", "ExecutorOptions", "Lost", "MakeWorker", "Worker
 class ExecutorOptions:
     """Choose an executor; the pages of conf/executor explain the keys, each page those that its executor reads.
 
+    >>> ExecutorOptions("processes", workers=4, threads=2).worker_threads
+    2
+
     Attributes:
         name: local: this process; processes: several on this machine; ray: a Ray cluster.
         workers: how many; None: one a GPU where there are any, else as many as there are cores for.
@@ -78,7 +81,11 @@ def make_executor(options: ExecutorOptions, device: str = "auto") -> Executor:
 
 
 def device_type(device: str, executor: ExecutorOptions) -> str:
-    """Return the kind of device on which the workers of an executor compute: "cpu", "cuda" or "mps"."""
+    """Return the kind of device on which the workers of an executor compute: "cpu", "cuda" or "mps".
+
+    >>> device_type("cuda:1", ExecutorOptions("ray"))
+    'cuda'
+    """
     if executor.name != "ray":
         from speechrnn.core.device import find_device  # which loads torch
 

@@ -19,6 +19,9 @@ TRIES = 3  # workers that may die at an item before it counts as lost
 class Lost:
     """Stand for the result of an item at which `TRIES` workers have died.
 
+    >>> Lost("a.wav", "Three workers have died at it.").item
+    'a.wav'
+
     Attributes:
         item: the item.
         reason: a sentence.
@@ -32,6 +35,9 @@ class Lost:
 class Chunk:
     """Hold items that are sent to a worker together.
 
+    >>> Chunk(place=10, items=("a.wav", "b.wav")).tries
+    0
+
     Attributes:
         place: index of the first of the items in the job.
         items: at least one.
@@ -44,7 +50,13 @@ class Chunk:
 
 
 class Executor(Protocol):
-    """Run workers on items."""
+    """Run workers on items.
+
+    >>> from speechrnn.jobs.executors.local import LocalExecutor
+    >>> executor: Executor = LocalExecutor()
+    >>> list(executor.run(lambda: lambda numbers: (2 * number for number in numbers), [1, 2, 3]))
+    [2, 4, 6]
+    """
 
     def run(self, make_worker: MakeWorker, items: Iterable[Any], ordered: bool = False) -> Iterator[Any]:
         """Yield the result of each item once, or `Lost`; in the order of the items if `ordered`, else as they come.

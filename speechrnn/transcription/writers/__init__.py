@@ -22,6 +22,10 @@ FORMATS = ("txt", "json", "srt", "vtt", "tsv", "ctm", "textgrid")
 class Writer(Protocol):
     """Write transcripts in one format, in time proportional to the words.
 
+    >>> writer: Writer = find_writers(["srt"])[0]
+    >>> writer.suffix
+    '.srt'
+
     Attributes:
         suffix: of its files, with the dot.
     """
@@ -41,6 +45,8 @@ class Writer(Protocol):
 
 def write_transcript(writer: Writer, transcript: TranscriptFields, path: Path, within: Path | None = None) -> None:
     """Write one transcript to a file, whole or not at all.
+
+    >>> write_transcript(find_writers(["srt"])[0], transcript, Path("talk.srt"))  # doctest: +SKIP
 
     Args:
         writer: of the format.

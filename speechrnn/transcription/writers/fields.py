@@ -42,7 +42,11 @@ class SegmentFields(Timed, Protocol):
 
 
 class TranscriptFields(Protocol):
-    """The fields of a `Transcript` that the writers read."""
+    """The fields of a `Transcript` that the writers read.
+
+    >>> from speechrnn.transcription.transcript import Transcript
+    >>> transcript: TranscriptFields = Transcript.from_json(document)  # doctest: +SKIP
+    """
 
     @property
     def audio(self) -> str: ...

@@ -18,6 +18,9 @@ SENTENCE_ENDS = (".", "?", "!", "…", "。", "？", "！", "؟", "।")
 class SubtitleOptions:
     """Set the layout of captions.
 
+    >>> SubtitleOptions(line_length=32).lines
+    2
+
     Attributes:
         line_length: most characters in a line. A longer word has a line for itself, whole.
         lines: most lines in a caption.
