@@ -25,7 +25,7 @@ def main(config: DictConfig) -> int:
     options = options_from(config, TranscriptionOptions)
     check_models(job.model, options)
     with temporary_folder() as spool:  # for a recording from standard input
-        summary = run_transcription_job(job, options, find_inputs(job.inputs, spool))
+        summary = run_transcription_job(job, options, find_inputs(job.inputs, spool, remote=job.remote))
     if summary.interrupted:
         return INTERRUPTED
     return OK if summary.done else FAILED

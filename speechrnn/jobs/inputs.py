@@ -23,7 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from speechrnn.audio import AUDIO_SUFFIXES, find_audio
 from speechrnn.core.errors import UserError
-from speechrnn.jobs.storage import is_remote, list_remote, on_the_web
+from speechrnn.jobs.storage import EVERYWHERE, RemoteOptions, is_remote, list_remote, on_the_web
 
 LISTS = frozenset([".lst", ".list", ".m3u", ".m3u8"])  # suffixes of files that name recordings, one a line
 STDIN = "-"
@@ -71,7 +71,10 @@ class Input:
 
 
 def find_inputs(
-    inputs: str | Path | Sequence[str | Path], spool: Path | None = None, stdin: BinaryIO | None = None
+    inputs: str | Path | Sequence[str | Path],
+    spool: Path | None = None,
+    stdin: BinaryIO | None = None,
+    remote: RemoteOptions = EVERYWHERE,
 ) -> list[Input]:
     """Find the recordings, in the order given, those of a folder or a glob sorted, each once.
 
@@ -94,6 +97,7 @@ def find_inputs(
             standard input, which brings one recording or such a list: its content tells which.
         spool: a folder that outlives the job, for a recording from standard input.
         stdin: standard input; None for this process's own.
+        remote: which addresses may be listed.
 
     Raises:
         UserError: an input does not exist, cannot be searched or holds no audio; a list names nothing that exists; or
@@ -101,7 +105,7 @@ def find_inputs(
     """
     found: dict[str, Input] = {}
     for name in [inputs] if isinstance(inputs, str | Path) else inputs:
-        for recording in _find(str(name), spool, stdin):
+        for recording in _find(str(name), spool, stdin, remote):
             # Two links are two recordings.
             place = recording.place or recording.source
             found.setdefault(place if recording.remote or recording.error else os.path.abspath(place), recording)  # noqa: PTH100
@@ -166,19 +170,19 @@ def _suffix(item: Input) -> str:
     return PurePosixPath(_path_of(item.source) if is_remote(item.source) else Path(item.source).as_posix()).suffix
 
 
-def _find(name: str, spool: Path | None, stdin: BinaryIO | None) -> list[Input]:
+def _find(name: str, spool: Path | None, stdin: BinaryIO | None, remote: RemoteOptions) -> list[Input]:
     try:
-        return list(_find_named(name, spool, stdin))
+        return list(_find_named(name, spool, stdin, remote))
     except (OSError, ValueError, RuntimeError) as error:  # names too long, with NUL, of users that do not exist
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise UserError(f"{name!r} cannot be searched: {reason}; check the name.") from error
 
 
-def _find_named(name: str, spool: Path | None, stdin: BinaryIO | None) -> Iterable[Input]:
+def _find_named(name: str, spool: Path | None, stdin: BinaryIO | None, remote: RemoteOptions) -> Iterable[Input]:
     if name == STDIN:
         return _standard_input(sys.stdin.buffer if stdin is None else stdin, spool)
     if is_remote(name):
-        return _remote(name)
+        return _remote(name, remote)
     if name.startswith("@") and not Path(name).exists():
         return _listed(Path(name[1:]).expanduser())
     path = Path(name).expanduser()
@@ -202,12 +206,12 @@ def _base(path: Path) -> Path | None:
     return Path(*itertools.takewhile(lambda part: not glob.has_magic(part), path.parts))
 
 
-def _remote(address: str) -> Iterator[Input]:
+def _remote(address: str, remote: RemoteOptions) -> Iterator[Input]:
     """List the recordings at an address: a single file on the web; elsewhere also a folder's or a glob's."""
     if on_the_web(address):
         yield Input(PurePosixPath(_path_of(address)).stem or "index", address)
         return
-    base, addresses = list_remote(address, AUDIO_SUFFIXES)
+    base, addresses = list_remote(address, AUDIO_SUFFIXES, remote)
     for found in addresses:
         inner = PurePosixPath(_path_of(found)).relative_to(_path_of(base)) if base else PurePosixPath(found)
         yield Input(inner.with_suffix("").as_posix() if base else inner.stem, found)

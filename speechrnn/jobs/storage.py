@@ -8,8 +8,11 @@ import tempfile
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 from speechrnn.audio import AudioError
 from speechrnn.core.errors import UserError
@@ -28,6 +31,52 @@ GROUP_BYTES = 2**29  # ... bytes of them, that lie on the disk while they are tr
 WEB = ("http://", "https://")
 
 
+@dataclass(frozen=True)
+class RemoteOptions:
+    """Say which addresses may be read; conf/transcribe.yaml explains the key.
+
+    >>> RemoteOptions(allow=("https://talks.org",)).allows("https://talks.org/a.wav")
+    True
+    >>> RemoteOptions(allow=("https", "s3")).allows("zip://a.wav::file:///all.zip")
+    False
+
+    Attributes:
+        allow: protocols ("https"), or protocols with a host or bucket ("https://talks.org", "s3://calls"); None: all.
+    """
+
+    allow: tuple[str, ...] | None = None
+
+    def allows(self, address: str) -> bool:
+        """Return whether all parts of an address, such as an archive and where that lies, may be read."""
+        return self.allow is None or all(self._allows_part(part) for part in address.split("::"))
+
+    def _allows_part(self, part: str) -> bool:
+        protocol, separator, _ = part.lower().partition("://")
+        if not separator:  # a protocol alone, as in simplecache::https://..., or a path
+            protocol = protocol if protocol.isalpha() else "file"
+        try:
+            host = urlsplit(part).hostname or ""
+        except ValueError:
+            return False
+        allowed = [entry.lower().rstrip("/") for entry in self.allow or ()]
+        return "\\" not in part and (protocol in allowed or f"{protocol}://{host}" in allowed)
+
+    def check(self, address: str) -> None:
+        """Raise RefusedAddressError unless an address may be read."""
+        if not self.allows(address):
+            raise RefusedAddressError(
+                f"{address} may not be read: remote.allow=[{','.join(self.allow or ())}] does not name all of its "
+                "protocols or hosts; add them, or leave the address out."
+            )
+
+
+class RefusedAddressError(AudioError):
+    """An address, or one that it redirects to, that `RemoteOptions` do not allow."""
+
+
+EVERYWHERE = RemoteOptions()
+
+
 def is_remote(source: str) -> bool:
     """Return whether a name is an address, PROTOCOL://..., and no path."""
     protocol, separator, _ = source.partition("://")
@@ -39,20 +88,23 @@ def on_the_web(address: str) -> bool:
     return address.startswith(WEB)
 
 
-def list_remote(address: str, suffixes: Collection[str]) -> tuple[str | None, list[str]]:
+def list_remote(
+    address: str, suffixes: Collection[str], remote: RemoteOptions = EVERYWHERE
+) -> tuple[str | None, list[str]]:
     """Return the files at an address: itself, those of a folder at any depth, or what a glob finds.
 
     Args:
         suffixes: of the files that count in folders and globs, with dots, in lower case.
+        remote: which addresses may be read.
 
     Returns:
         The address of the folder from which on the files' names tell them apart (None for a single file), and their
         addresses, sorted.
 
     Raises:
-        UserError: the address cannot be listed, does not exist, or holds no such file.
+        UserError: the address cannot be listed, may not be read, does not exist, or holds no such file.
     """
-    system, path = _open(address)
+    system, path = _open(address, remote)
     chain = "".join(f"::{rest}" for rest in address.split("::")[1:])  # zip://*.wav::s3://bucket/all.zip
     base: str | None
     try:
@@ -91,22 +143,24 @@ def local_copy(source: str | Path) -> Iterator[Path]:
         yield fetch(str(source), Path(folder) / name)
 
 
-def fetch(address: str, path: Path) -> Path:
+def fetch(address: str, path: Path, remote: RemoteOptions = EVERYWHERE) -> Path:
     """Copy the content of an address to a path, whole or not at all; see `local_copy`.
 
     Raises:
-        AudioError: it cannot be fetched, or breaks off on the way.
+        AudioError: it cannot be fetched, may not be read, or breaks off on the way.
         MachineError: the disk is full.
     """
     size = None
     try:
-        system, remote = _open(address)
-        size = system.size(remote)  # None where the server does not tell
-        system.get_file(remote, str(path))
+        system, place = _open(address, remote)
+        size = system.size(place)  # None where the server does not tell
+        system.get_file(place, str(path))
         got = path.stat().st_size
     except Exception as error:  # each kind of storage has errors of its own
         got = _remove_fetched(path)
         raise_if_fatal(error)
+        if (refused := _refusal(error)) is not None:
+            raise refused from error
         if isinstance(error, UserError):
             raise AudioError(str(error)) from error
         after = f" after {got:,} bytes" if got else ""
@@ -130,7 +184,11 @@ def _remove_fetched(path: Path) -> int:
 
 
 def fetch_groups(
-    addresses: Iterable[tuple[T, str]], folder: Path, group: int = GROUP, group_bytes: int = GROUP_BYTES
+    addresses: Iterable[tuple[T, str]],
+    folder: Path,
+    group: int = GROUP,
+    group_bytes: int = GROUP_BYTES,
+    remote: RemoteOptions = EVERYWHERE,
 ) -> Iterator[list[tuple[T, Path | Exception]]]:
     """Yield recordings in groups, each fetched into `folder` or the reason why not, in order.
 
@@ -142,6 +200,7 @@ def fetch_groups(
         folder: an empty folder.
         group: most recordings in a group.
         group_bytes: a group is full when it has so many bytes.
+        remote: which addresses may be read.
     """
     numbered = enumerate(addresses)
     waiting: deque[tuple[T, Future[Path]]] = deque()
@@ -153,7 +212,7 @@ def fetch_groups(
                 while len(ready) < group and size < group_bytes:
                     while len(waiting) < AHEAD and (following := next(numbered, None)) is not None:
                         number, (name, address) = following
-                        waiting.append((name, pool.submit(fetch, address, folder / str(number))))
+                        waiting.append((name, pool.submit(fetch, address, folder / str(number), remote)))
                     if not waiting:
                         break
                     name, future = waiting.popleft()
@@ -175,12 +234,15 @@ def fetch_groups(
                 future.cancel()
 
 
-def _open(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
+def _open(address: str, remote: RemoteOptions = EVERYWHERE) -> tuple[fsspec.AbstractFileSystem, str]:
     """Return the storage of an address and the path in it. Keys and endpoints come from fsspec's configuration."""
+    remote.check(address)
     try:
         import fsspec
 
-        system, path = fsspec.core.url_to_fs(address)
+        web = {part.partition("://")[0] for part in address.split("::")} & {"http", "https"}
+        options = {} if remote.allow is None else {protocol: _redirects_checked(remote) for protocol in web}
+        system, path = fsspec.core.url_to_fs(address, **options)
     except ImportError as error:
         raise UserError(
             f"{address} needs a package that is not installed ({error}): pip install 'speechrnn[remote]'."
@@ -188,6 +250,27 @@ def _open(address: str) -> tuple[fsspec.AbstractFileSystem, str]:
     except ValueError as error:  # a protocol that fsspec does not know
         raise UserError(f"{address} cannot be read: {_reason(error)}; check the address.") from error
     return system, path
+
+
+@lru_cache  # so that fsspec knows the options again, and with them the connection
+def _redirects_checked(remote: RemoteOptions) -> dict[str, Any]:
+    """Return the options of a web storage that follows no redirect to an address that may not be read."""
+    from aiohttp import TraceConfig
+
+    async def check(session: Any, context: Any, params: Any) -> None:
+        target = params.response.headers.get("Location") or params.response.headers.get("URI") or ""
+        remote.check(urljoin(str(params.url), target))
+
+    trace = TraceConfig()
+    trace.on_request_redirect.append(check)
+    return {"client_kwargs": {"trace_configs": [trace]}}
+
+
+def _refusal(error: BaseException | None) -> RefusedAddressError | None:
+    """Return the refusal among the causes of an error of fsspec, which hides them behind "not found"."""
+    while error is not None and not isinstance(error, RefusedAddressError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _reason(error: Exception) -> Any:

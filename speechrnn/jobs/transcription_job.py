@@ -18,6 +18,7 @@ from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.interruption import Interruption
 from speechrnn.jobs.log import JobLog
 from speechrnn.jobs.outputs import Outputs
+from speechrnn.jobs.storage import RemoteOptions
 from speechrnn.jobs.transcription_record import (
     DONE,
     FAILED,
@@ -63,6 +64,7 @@ class TranscriptionJobOptions:
         retry_failed: try failed and incomplete inputs again.
         overwrite: forget what was done.
         executor: where the work is done.
+        remote: which addresses may be read.
     """
 
     model: Path
@@ -73,6 +75,7 @@ class TranscriptionJobOptions:
     retry_failed: bool = field(metadata=NO_EFFECT)
     overwrite: bool = field(metadata=NO_EFFECT)
     executor: ExecutorOptions = field(metadata=NO_EFFECT)
+    remote: RemoteOptions = field(metadata=NO_EFFECT)
 
 
 @dataclass
@@ -124,7 +127,7 @@ def run_transcription_job(
     writers = find_writers(job.formats, job.subtitles)
     made_with = job_fingerprint(job, options)
     executor = make_executor(job.executor, options.device)
-    worker = TranscriptionWorker(job.model, replace(options, threads=job.executor.worker_threads))
+    worker = TranscriptionWorker(job.model, replace(options, threads=job.executor.worker_threads), job.remote)
     with TranscriptionRecord(job.output, made_with, job.overwrite) as record:
         outputs = Outputs(job.output, writers)
         left = outputs.prepare(record, inputs, job.overwrite, job.retry_failed)

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from speechrnn.jobs.inputs import FileState, Input
-from speechrnn.jobs.storage import fetch_groups
+from speechrnn.jobs.storage import EVERYWHERE, RemoteOptions, fetch_groups
 from speechrnn.jobs.temporary import temporary_folder
 from speechrnn.transcription.options import TranscriptionOptions
 from speechrnn.transcription.transcriber import Transcriber
@@ -39,10 +39,12 @@ class TranscriptionWorker:
     Attributes:
         model: directory of the acoustic model.
         options: all settings.
+        remote: which addresses may be read.
     """
 
     model: Path
     options: TranscriptionOptions
+    remote: RemoteOptions = EVERYWHERE
 
     def __call__(self) -> Callable[[Iterable[Input]], Iterator[Outcome]]:
         """Load the transcriber.
@@ -54,10 +56,12 @@ class TranscriptionWorker:
             UserError: see `Transcriber.load`.
         """
         transcriber = Transcriber.from_options(self.model, self.options)
-        return lambda inputs: outcomes(transcriber, inputs)
+        return lambda inputs: outcomes(transcriber, inputs, self.remote)
 
 
-def outcomes(transcriber: Transcriber, inputs: Iterable[Input]) -> Iterator[Outcome]:
+def outcomes(
+    transcriber: Transcriber, inputs: Iterable[Input], remote_options: RemoteOptions = EVERYWHERE
+) -> Iterator[Outcome]:
     """Yield one outcome for each input, as it is ready; inputs at addresses are fetched in groups."""
     for (remote, refused), run in groupby(inputs, lambda item: (item.remote, item.error is not None)):
         if refused:
@@ -67,7 +71,7 @@ def outcomes(transcriber: Transcriber, inputs: Iterable[Input]) -> Iterator[Outc
             yield from _transcribe(transcriber, ((item, Path(item.place or item.source)) for item in run))
             continue
         with temporary_folder() as folder:
-            for group in fetch_groups(((item, item.source) for item in run), folder):
+            for group in fetch_groups(((item, item.source) for item in run), folder, remote=remote_options):
                 fetched = [(item, path) for item, path in group if isinstance(path, Path)]
                 for item, error in group:
                     if isinstance(error, Exception):

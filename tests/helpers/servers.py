@@ -15,7 +15,18 @@ import pytest
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files of a folder; of those called half*, half of what was promised."""
+    """Files of a folder; of those called half*, half of what was promised; /to/ADDRESS redirects to that address."""
+
+    def send_head(self) -> Any:
+        """Redirect, or find the file."""
+        _, separator, target = self.path.partition("/to/")
+        if not separator:
+            return super().send_head()
+        self.send_response(302)
+        self.send_header("Location", target)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+        return None
 
     def log_message(self, format: str, *args: Any) -> None:
         """Says nothing."""

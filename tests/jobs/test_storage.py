@@ -14,7 +14,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.failures import MachineError
 from speechrnn.jobs import storage
 from speechrnn.jobs.inputs import find_inputs
-from speechrnn.jobs.storage import fetch_groups, is_remote, list_remote, local_copy
+from speechrnn.jobs.storage import RemoteOptions, fetch, fetch_groups, is_remote, list_remote, local_copy
 
 pytest.importorskip("fsspec")
 
@@ -172,7 +172,7 @@ def test_whatever_a_storage_does_is_the_failure_of_that_address(
     def good(target: str) -> None:
         Path(target).write_bytes(b"whole")
 
-    monkeypatch.setattr(storage, "_open", lambda address: (Broken(good if "good" in address else act), address))
+    monkeypatch.setattr(storage, "_open", lambda address, remote: (Broken(good if "good" in address else act), address))
     addresses = [("one", "s3://good/1"), ("two", "s3://bad/2"), ("three", "s3://good/3")]
     ((one, two, three),) = fetch_groups(addresses, tmp_path)
     assert isinstance(one[1], Path) and isinstance(three[1], Path)
@@ -182,7 +182,70 @@ def test_whatever_a_storage_does_is_the_failure_of_that_address(
 
 def test_a_full_disk_ends_the_fetching(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     full = Broken(raising(OSError(28, "No space left on device")))
-    monkeypatch.setattr(storage, "_open", lambda address: (full, address))
+    monkeypatch.setattr(storage, "_open", lambda address, remote: (full, address))
     with pytest.raises(MachineError, match="No space left"):
         list(fetch_groups([("one", "s3://a/1")], tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("allow", "allowed", "refused"),
+    [
+        (None, ["https://a.org/b.wav", "file:///etc/passwd", "zip://a.wav::s3://b/c.zip"], []),
+        ((), [], ["https://a.org/b.wav", "s3://a/b.wav"]),
+        (
+            ("https", "s3", "zip"),
+            ["https://a.org/b.wav", "zip://a.wav::s3://b/c.zip"],
+            [
+                "http://a.org/b.wav",
+                "file:///etc/passwd",
+                "zip://a.wav::file:///c.zip",
+                "zip://a.wav::/c.zip",
+                "zip://a.wav::http://a.org/c.zip",
+                "local:///etc/passwd",
+                "simplecache::s3://a/b.wav",
+            ],
+        ),
+        (
+            ("https://a.org", "s3://calls/"),
+            ["https://a.org/b.wav", "https://A.org:8443/b.wav?c=d", "s3://calls/a.wav"],
+            [
+                "https://b.org/b.wav",
+                "https://a.org.b.org/b.wav",
+                "https://a.org@b.org/b.wav",
+                "https://b.org\\@a.org/b.wav",
+                "https://[a.org/b.wav",
+                "http://a.org/b.wav",
+                "s3://other/a.wav",
+            ],
+        ),
+    ],
+)
+def test_which_addresses_may_be_read(allow: tuple[str, ...] | None, allowed: list[str], refused: list[str]) -> None:
+    remote = RemoteOptions(allow)
+    assert [address for address in [*allowed, *refused] if remote.allows(address)] == allowed
+
+
+def test_an_address_that_may_not_be_read_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"secret")
+    address, remote = f"file://{tmp_path}/a.wav", RemoteOptions(("https",))
+    sentence = r"a\.wav may not be read: remote\.allow=\[https\]"
+    with pytest.raises(UserError, match=sentence):
+        find_inputs(address, remote=remote)
+    (tmp_path / "a.lst").write_text(address)  # of a list it is the failure of its line
+    ((item, error),) = next(fetch_groups([(0, find_inputs(tmp_path / "a.lst")[0].source)], tmp_path, remote=remote))
+    assert isinstance(error, AudioError) and "may not be read" in str(error) and item == 0
+
+
+@pytest.mark.integration
+def test_a_redirect_to_an_address_that_may_not_be_read_is_not_followed(web: str, tmp_path: Path) -> None:
+    elsewhere = web.replace("127.0.0.1", "localhost")
+    here = RemoteOptions(("http://127.0.0.1",))
+    whole = fetch(f"{web}/three.wav", tmp_path / "a", here).read_bytes()
+    assert fetch(f"{web}/to/{web}/three.wav", tmp_path / "a", here).read_bytes() == whole
+    assert fetch(f"{web}/to/{elsewhere}/three.wav", tmp_path / "a").read_bytes() == whole
+    (tmp_path / "a").unlink()
+    for address in (f"{web}/to/{elsewhere}/three.wav", f"{web}/to/{web}/to/{elsewhere}/three.wav"):
+        with pytest.raises(AudioError, match=r"http://localhost.*may not be read: remote\.allow"):
+            fetch(address, tmp_path / "a", here)
     assert list(tmp_path.iterdir()) == []
