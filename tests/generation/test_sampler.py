@@ -6,46 +6,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from helpers.generators import make, plain_log_probs, scores, shaped
+from helpers.generators import make, plain_log_probs, shaped
+from helpers.sampling import ADAPTIVE, UNKNOWN, V, outputs_of, sequence
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
 
 from speechrnn.generation import fixed_batches
-from speechrnn.generation.adaptive_sampling import AdaptiveSampler
-from speechrnn.generation.categorical import MASKED, Buffers, Categorical
-from speechrnn.generation.detokenizer import Detokenizer
 from speechrnn.generation.logits_processors import compute_logits
 from speechrnn.generation.options import GenerationOptions
-from speechrnn.generation.prompt_encoder import PromptEncoder
-from speechrnn.generation.results import Prompt
 from speechrnn.generation.sampler import Sampler
 from speechrnn.generation.sequence import TokenSequence, next_uniforms
 from speechrnn.nn.language import LanguageModel
-from speechrnn.text.tokenizers import WordTokenizer
-
-V = 300
-TOKENIZER = WordTokenizer(["<blank>", "<unk>", *map(str, range(V - 2))])
-UNKNOWN = 1
-ADAPTIVE: dict[str, Any] = {"softmax": "adaptive", "cutoffs": (10, 60, 150)}
-
-
-def sequence(options: GenerationOptions, number: int = 0) -> TokenSequence:
-    _, bad_words = PromptEncoder(TOKENIZER).adapt_options(options)
-    prompt = Prompt(0, str(number), (5,), options, bad_words)
-    return TokenSequence.start(prompt, Detokenizer(TOKENIZER), number)
-
-
-def outputs_of(model: LanguageModel, rows: int, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        states = torch.randn(rows, model.state_size, generator=generator)
-        return model.step(states, torch.randint(model.vocabulary, (rows,), generator=generator))[0].contiguous()
 
 
 @lru_cache
@@ -55,6 +30,7 @@ def model_of(softmax: str, vocabulary: int) -> LanguageModel:
 
 
 models = st.builds(model_of, st.sampled_from(["full", "adaptive", "mixture"]), st.sampled_from([40, 256, 700, 2500]))
+
 any_options = st.builds(
     GenerationOptions,
     do_sample=st.booleans(),
@@ -106,38 +82,6 @@ def unlikely(tokens: Sequence[int], probabilities: np.ndarray) -> float:
     return float((square - freedom) / math.sqrt(2 * freedom))
 
 
-@given(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 1), st.sampled_from([1, 7, 256, 520, 5000]))
-def test_a_draw_is_where_the_cumulative_sum_passes_the_number(
-    seed: int, never: float, number: float, columns: int
-) -> None:
-    generator = np.random.default_rng(seed)
-    table = torch.from_numpy(generator.standard_normal((3, columns)) * 20 + 50).float()
-    table[torch.from_numpy(generator.random((3, columns)) < never)] = MASKED
-    table[:, columns // 2] = 1.0
-    uniform = min(number, 1 - 2**-48)
-    found = Categorical.from_scores(table, Buffers(table)).draw(np.full(3, uniform))
-    for column, one in zip(found.tolist(), table.double(), strict=True):
-        until = one.softmax(0).cumsum(0)
-        assert one[column] > MASKED
-        assert until[column] >= uniform - 1e-5 and until[column] - one.softmax(0)[column] <= uniform + 1e-5
-
-
-@pytest.mark.parametrize("columns", [1, 255, 256, 2048, 2049, 9000])
-def test_weights_are_probabilities_up_to_a_factor(columns: int) -> None:
-    values = scores(5, columns) + 3
-    values[1, :-1] = MASKED
-    weights = Categorical.from_scores(values, Buffers(values))
-    assert weights.blocks.shape == (5, -(-columns // 256))
-    torch.testing.assert_close(weights.log_sum, values.double().logsumexp(1))
-    values[:, columns // 3] = MASKED
-    values[:, 0] = 0.0
-    weights = Categorical.from_scores(values, Buffers(values))
-    last = columns - 1
-    values[:, last] = MASKED
-    if last:
-        torch.testing.assert_close(weights.update_masked(last).log_sum, values.double().logsumexp(1))
-
-
 @pytest.mark.parametrize("softmax", ["full", "adaptive"])
 @pytest.mark.parametrize(
     "options",
@@ -166,29 +110,6 @@ def test_tokens_are_drawn_by_their_probability(softmax: str, options: Generation
     expected[expected < 1e-200] = 0
     assert unlikely(tokens, expected) < 4
     np.testing.assert_allclose(log_probs, model_log_probs[tokens], atol=2e-5)
-
-
-def test_clusters_are_not_looked_into_without_need(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = make(V, **ADAPTIVE)
-    sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
-    looked: list[int] = []
-    inside = AdaptiveSampler.cluster_scores
-
-    def counting(self: AdaptiveSampler, fitted: Tensor, rows: int, cluster: int) -> Tensor:
-        looked.append(rows)
-        return inside(self, fitted, rows, cluster)
-
-    monkeypatch.setattr(AdaptiveSampler, "cluster_scores", counting)
-    outputs = outputs_of(model, 200)
-    plain = [sequence(GenerationOptions(), number) for number in range(200)]
-    tokens, _ = sampler.choose(outputs, plain)
-    assert sum(looked) == sum(token >= 10 for token in tokens)
-    looked.clear()
-    sampler.choose(outputs, [sequence(GenerationOptions(temperature=0.7), number) for number in range(200)])
-    assert sum(looked) < 400
-    looked.clear()
-    sampler.choose(outputs, [sequence(GenerationOptions(top_k=4), number) for number in range(200)])
-    assert not looked
 
 
 @pytest.mark.parametrize("softmax", ["full", "adaptive", "mixture"])
