@@ -103,3 +103,18 @@ def test_the_import_reader_sees_lazy_and_type_only_imports(tmp_path: Path) -> No
         "speechrnn.nn.softmax",
         "speechrnn.audio.io",
     ]
+
+
+def test_the_tests_of_a_module_are_found_under_its_name() -> None:
+    """The tests of speechrnn/FOLDER/MODULE.py are in tests/FOLDER/test_MODULE.py."""
+    modules = [path.relative_to(PACKAGE) for path in files() if path.name != "__init__.py"]
+    without = [
+        module.as_posix()
+        for module in modules
+        if not (ROOT / "tests" / module.parent / f"test_{module.name}").is_file()
+    ]
+    assert len(without) <= WITHOUT_TESTS_OF_THEIR_NAME, "\n".join(without)
+
+
+# Modules whose tests stand elsewhere, as in tests/recipes: this number only falls.
+WITHOUT_TESTS_OF_THEIR_NAME = 45

@@ -113,5 +113,5 @@ def test_word_times_survive_resampling_and_trimming(sampling_rate: int) -> None:
 
 
 def test_a_sentence_without_sound_is_named() -> None:
-    with pytest.raises(UserError, match=re.escape("nothing to hear in the sentence '...'")):
+    with pytest.raises(UserError, match=re.escape("sentence '...' has no sound")):
         record(replace(DRAW, text="..."), 16000)

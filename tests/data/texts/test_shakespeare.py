@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
-from speechrnn.data.texts import text_options, text_parts
+from speechrnn.data.texts import shakespeare, text_options, text_parts
 from speechrnn.data.texts.prepare import prepare_text
+from speechrnn.data.texts.reader import Line
 from speechrnn.data.tokens import TokenFile
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import TokenizerOptions
@@ -79,3 +80,9 @@ class TestShakespeare:
         lines = read(tmp_path, "shakespeare", documents=True, split="end")
         assert lines["train"][:6] == ["|ANNA:", "Yes.", "", "|BOB:", "No.", ""]
         assert lines["train"][-1].endswith("+")
+
+
+def test_a_cut_at_a_lines_very_end_leaves_its_end_to_the_other_part(write: Write) -> None:
+    path = write("input.txt", "a" * 95 + "\n" + "b" * 3 + "\n")
+    assert list(shakespeare._half(path, "strict", True)) == [Line("a" * 95, ended=False)]
+    assert list(shakespeare._half(path, "strict", False)) == [Line(""), Line("bbb")]

@@ -1,4 +1,4 @@
-"""Where each text's parts come from: published counts, splits, documents, and a root that does not hold it."""
+"""A root that does not hold the text says what was looked for, and where."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ import pytest
 from helpers.texts import Write, read
 
 from speechrnn.core.errors import UserError
-from speechrnn.data.texts import shakespeare
-from speechrnn.data.texts.reader import Line
 
 
 @pytest.mark.parametrize(
@@ -37,9 +35,3 @@ def test_a_root_without_the_text_says_what_was_looked_for(
         assert message.endswith(", or fetch it with text.download=true." if download else "point text.root at it.")
     with pytest.raises(UserError, match=f"The text {name} needs text.root"):
         read(None, name)
-
-
-def test_a_cut_at_a_lines_very_end_leaves_its_end_to_the_other_part(write: Write) -> None:
-    path = write("input.txt", "a" * 95 + "\n" + "b" * 3 + "\n")
-    assert list(shakespeare._half(path, "strict", True)) == [Line("a" * 95, ended=False)]
-    assert list(shakespeare._half(path, "strict", False)) == [Line(""), Line("bbb")]
