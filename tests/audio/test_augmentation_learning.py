@@ -15,6 +15,8 @@ from speechrnn.audio.features import FeatureOptions
 from speechrnn.data.dataset import pad
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss
 
+pytestmark = pytest.mark.integration  # trains models
+
 RATE = 8000
 TONES = (500, 900, 1500, 2400)  # Hz, of the labels 1 to 4
 NO_MASKS = SpecAugmentOptions(frequency_masks=0, time_masks=0)

@@ -13,6 +13,8 @@ import pytest
 from speechrnn import TextPredictor
 from speechrnn.cli import main as cli
 
+pytestmark = pytest.mark.integration  # trains models
+
 ROOT = Path(__file__).parents[2]
 SMALL = [
     *("language.units=16", "language.embedding=8", "trainer.epochs=2", "trainer.min_steps=0", "trainer.batch_size=4"),
@@ -100,7 +102,6 @@ def test_bad_input_gets_a_sentence(
     assert sentence in said and "Traceback" not in said
 
 
-@pytest.mark.integration
 @pytest.mark.slow
 def test_the_awd_recipe_runs_an_epoch_at_reduced_size(shared: Path, tmp_path: Path) -> None:
     overrides = ["experiment=awd_wikitext2", f"text.root={shared / 'wikitext-2'}", "trainer.accelerator=cpu"]

@@ -27,6 +27,8 @@ from speechrnn.jobs.transcription_record import TranscriptionRecord
 from speechrnn.transcription import pipeline, reader
 from speechrnn.transcription.transcript import Transcript
 
+pytestmark = pytest.mark.integration  # runs whole commands, some in processes of their own
+
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests" / "cases"
 QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -119,7 +121,6 @@ KILLER = """if True:
 """
 
 
-@pytest.mark.integration
 def test_killed_at_any_moment_each_transcript_is_there_once_and_whole(
     run: Run, model: Path, many: Path, tmp_path: Path, undisturbed: dict[str, bytes]
 ) -> None:
@@ -164,7 +165,6 @@ def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, signal.Signals]]
     return waiting
 
 
-@pytest.mark.integration
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interruption_ends_what_is_begun_and_says_how_to_go_on(
     run: Run,
@@ -191,7 +191,6 @@ def test_an_interruption_ends_what_is_begun_and_says_how_to_go_on(
     assert written(output) == undisturbed
 
 
-@pytest.mark.integration
 def test_a_second_interruption_does_not_wait(
     run: Run, many: Path, tmp_path: Path, signals: list[tuple[int, signal.Signals]]
 ) -> None:
@@ -262,7 +261,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
-@pytest.mark.integration
 def test_a_disk_that_fills_up_stops_the_job_until_there_is_room(run: Run, tmp_path: Path, small_disk: Path) -> None:
     few = record(tmp_path / "few", 40)
     assert run(f"inputs={few}", f"output={tmp_path}/whole")[0] == 0
@@ -444,7 +442,6 @@ def test_a_changed_recording_is_transcribed_again(run: Run, few: Path, tmp_path:
     assert len((tmp_path / "out" / "hypotheses.jsonl").read_text().splitlines()) == 3
 
 
-@pytest.mark.integration
 def test_addresses_and_one_that_fails_half_way(run: Run, few: Path, tmp_path: Path) -> None:
     shutil.copy(few / "0" / "0001.wav", few / "0" / "half.wav")
     names = ["0000.wav", "half.wav", "0003.wav"]
@@ -466,7 +463,6 @@ def test_addresses_and_one_that_fails_half_way(run: Run, few: Path, tmp_path: Pa
     }
 
 
-@pytest.mark.integration
 def test_a_bucket_gives_what_its_folder_does(run: Run, few: Path, tmp_path: Path) -> None:
     with servers.bucket(few) as bucket:
         assert run(f"inputs='{bucket}/here'", f"output={tmp_path}/out", "formats=[txt]")[0] == 0

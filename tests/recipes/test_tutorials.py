@@ -13,6 +13,8 @@ from helpers.html_page import Page
 
 from speechrnn.cli import main as cli
 
+pytestmark = pytest.mark.integration  # trains models
+
 Start = Callable[..., tuple[int, str, str]]
 
 # Enough to draw every picture, not to learn anything.

@@ -63,6 +63,7 @@ def train(cuts: tuple[CutSet, CutSet], folder: Path, **trainer: object) -> tuple
     return model.state_dict(), summary
 
 
+@pytest.mark.integration
 def test_it_learns(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
     """Down to the labels' own entropy a network falls without listening; below it, it has heard the tones."""
     _, summary = train(cuts, tmp_path, epochs=80, learning_rate=0.02)

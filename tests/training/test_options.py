@@ -76,6 +76,11 @@ LANGUAGE: list[dict[str, Any]] = [
 ]
 
 
+def quick_without(cases: list[dict[str, Any]]) -> list[Any]:
+    """The training without any option in the quick tests, all others with the slower ones."""
+    return [pytest.param(case, marks=[pytest.mark.integration] if case else []) for case in cases]
+
+
 def split(options: dict[str, Any], *records: Any) -> list[Any]:
     """Put each option into the record that has it; every option must be in one."""
     changed = []
@@ -87,7 +92,7 @@ def split(options: dict[str, Any], *records: Any) -> list[Any]:
     return changed
 
 
-@pytest.mark.parametrize("options", LANGUAGE, ids=str)
+@pytest.mark.parametrize("options", quick_without(LANGUAGE), ids=str)
 def test_a_language_model_learns_with_each_option(options: dict[str, Any], tmp_path: Path) -> None:
     """Better than the frequencies of single characters, which a model without a memory learns."""
     language, trainer = split(options, SMALL, QUICK)
@@ -142,7 +147,7 @@ ACOUSTIC: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("options", ACOUSTIC, ids=str)
+@pytest.mark.parametrize("options", quick_without(ACOUSTIC), ids=str)
 def test_an_acoustic_model_learns_with_each_option(
     options: dict[str, Any], cuts: tuple[CutSet, CutSet], tmp_path: Path
 ) -> None:

@@ -54,6 +54,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return make_small_model(run, SMALL, 1)
 
 
+@pytest.mark.integration
 def test_cells_follow_signals(trained: Path) -> None:
     with repeatable(1):
         analysis = analyse_gates(trained, options())
