@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import Utterance
-from speechrnn.data.corpora.download import Archive
 from speechrnn.data.corpora.layout import audio_files, locate, read_lines
+from speechrnn.data.download import Archive
 
 LAYOUT = (
     "etc/an4_train.fileids, etc/an4_train.transcription, the same for an4_test, and the audio that they name under wav/"

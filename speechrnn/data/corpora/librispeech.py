@@ -9,8 +9,8 @@ from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import SPLITS, Utterance
-from speechrnn.data.corpora.download import Archive
 from speechrnn.data.corpora.layout import audio_files, existing_root, files_below, read_lines, wrong_root
+from speechrnn.data.download import Archive
 
 LAYOUT = "folders train-*, dev-* and test-* (there or in LibriSpeech/) with SPEAKER/CHAPTER/*.trans.txt and .flac files"
 

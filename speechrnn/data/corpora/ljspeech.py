@@ -9,8 +9,8 @@ from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import Utterance
-from speechrnn.data.corpora.download import Archive
 from speechrnn.data.corpora.layout import audio_files, locate, read_lines
+from speechrnn.data.download import Archive
 
 LAYOUT = "metadata.csv and a folder wavs/"
 FOLDER = "LJSpeech-1.1"

@@ -24,8 +24,8 @@ from speechrnn.core.files import atomic_write
 from speechrnn.core.plural import count
 from speechrnn.data.corpora import SPLITS, CorpusOptions, Utterance, corpus_module
 from speechrnn.data.corpora.check import MISSING_AUDIO, NO_TRANSCRIPT, Accepted, Rejected, Stamp, check, escape, stamp
-from speechrnn.data.corpora.download import fetch
 from speechrnn.data.corpora.holdout import hold_out
+from speechrnn.data.download import fetch_archives
 from speechrnn.data.sources import clear
 from speechrnn.text.normalisation import NormalisationOptions
 
@@ -156,7 +156,7 @@ def _download(module: ModuleType, options: CorpusOptions) -> None:
     if options.root is None:
         raise UserError(f"corpus.download=true needs corpus.root, the folder to put {options.name} into.")
     keys = {key: value for key, value in options.own.items() if key in inspect.signature(missing).parameters}
-    fetch(missing(options.root, **keys), options.root)
+    fetch_archives(missing(options.root, **keys), options.root)
 
 
 def _hold_out_dev(accepted: dict[str, list[Accepted]], fraction: float) -> str:

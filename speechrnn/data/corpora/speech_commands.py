@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from speechrnn.data.corpora import Utterance
-from speechrnn.data.corpora.download import Archive
 from speechrnn.data.corpora.layout import audio_files, locate, read_lines
+from speechrnn.data.download import Archive
 
 LAYOUT = "validation_list.txt, testing_list.txt and a folder of .wav files for each word"
 MARKERS = ("validation_list.txt", "testing_list.txt")

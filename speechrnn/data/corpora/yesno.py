@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from speechrnn.data.corpora import Utterance
-from speechrnn.data.corpora.download import Archive
 from speechrnn.data.corpora.layout import audio_files, existing_root, wrong_root
+from speechrnn.data.download import Archive
 
 if TYPE_CHECKING:
     import numpy as np

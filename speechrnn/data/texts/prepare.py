@@ -17,9 +17,9 @@ from typing import Any
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.plural import count
+from speechrnn.data.download import fetch_files
 from speechrnn.data.sources import clear
 from speechrnn.data.texts import SPLITS, Part, TextOptions, text_module, text_parts
-from speechrnn.data.texts.download import fetch
 from speechrnn.data.texts.encode import Encoder, normalised
 from speechrnn.data.tokens import TokenFile, write_tokens
 from speechrnn.text.normalisation import NormalisationOptions
@@ -172,7 +172,7 @@ def _download(options: TextOptions) -> None:
         raise UserError(getattr(module, "HOW_TO_GET", nothing))
     if options.root is None:
         raise UserError(f"text.download=true needs text.root, the folder to put {options.name} into.")
-    fetch(module.missing_files(options.root), options.root)
+    fetch_files(module.missing_files(options.root), options.root)
 
 
 def _sample(texts: Iterable[str], most: int = _SAMPLE) -> Iterator[str]:

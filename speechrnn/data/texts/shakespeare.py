@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from speechrnn.core.errors import UserError
+from speechrnn.data.download import RemoteFile
 from speechrnn.data.texts import Part, TextOptions
-from speechrnn.data.texts.download import RemoteFile
 from speechrnn.data.texts.layout import locate
 from speechrnn.data.texts.reader import Line, by_blank_lines, read_lines
 

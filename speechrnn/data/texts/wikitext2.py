@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from speechrnn.data.download import RemoteFile
 from speechrnn.data.texts import SPLITS, Part, TextOptions
-from speechrnn.data.texts.download import RemoteFile
 from speechrnn.data.texts.layout import locate
 from speechrnn.data.texts.reader import Line, read_lines
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 from helpers.corpora import ReadCuts, Speak, Write
+from helpers.downloads import Server, offer
 
 from speechrnn.audio import load_audio
 from speechrnn.core.errors import UserError
-from speechrnn.data.corpora import CorpusOptions, corpus_options
+from speechrnn.data.corpora import CorpusOptions, corpus_options, yesno
 from speechrnn.data.corpora.prepare import prepare
 from speechrnn.text.normalisation import NormalisationOptions
 
@@ -263,3 +264,19 @@ def test_a_name_that_is_no_utf8_is_left_out_alone(tmp_path: Path, speak: Speak, 
     train = prepared.summary["splits"]["train"]
     assert (train["utterances"], train["rejected"]["reasons"]) == (1, {"unreadable audio": 1})
     assert json.loads((tmp_path / "out/summary.json").read_text()) == prepared.summary
+
+
+@pytest.mark.integration
+def test_download_true_prepares_from_nothing(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speak: Speak
+) -> None:
+    names = ["0_0", "0_1", "1_0", "1_1"]
+    audio = {f"waves_yesno/{n}.wav": speak(tmp_path / "made" / f"{n}.wav").read_bytes() for n in names}
+    archive = offer(server, audio, creates="waves_yesno")
+    monkeypatch.setattr(yesno, "ARCHIVE", archive)
+    options = CorpusOptions("yesno", tmp_path / "root", download=True, dev_fraction=0)
+    first = prepare(options, tmp_path / "out")
+    assert first.summary["splits"]["train"]["words"] == 4
+    again = prepare(options, tmp_path / "out")
+    assert again.reused
+    assert len(server.asked) == 1

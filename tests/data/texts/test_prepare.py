@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.downloads import Server
 
 from speechrnn.core.errors import UserError
-from speechrnn.data.texts import encode, reader, text_options, text_parts
+from speechrnn.data.download import RemoteFile
+from speechrnn.data.texts import encode, reader, shakespeare, text_options, text_parts
 from speechrnn.data.texts.prepare import PreparedText, _sample, prepare_text, tokenize
 from speechrnn.data.tokens import TokenFile
 from speechrnn.text.normalisation import NormalisationOptions
@@ -266,3 +269,40 @@ def test_the_sample_for_subwords_is_spread_over_the_text() -> None:
     assert list(_sample(texts, 100)) == texts[::64]
     assert list(_sample(["a" * 100], 10)) == ["a" * 100]
     assert list(_sample(iter([]), 10)) == []
+
+
+CONTENT = b"First Citizen:\n" * 40
+
+
+@pytest.mark.integration
+def test_a_text_is_fetched_checked_and_read(
+    server: Server, tmp_path: Path, as_it_is: NormalisationOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.files["/input.txt"] = CONTENT
+    file = RemoteFile(f"{server.url}/input.txt", "input.txt", hashlib.sha256(CONTENT).hexdigest())
+    monkeypatch.setattr(shakespeare, "FILE", file)
+    root = tmp_path / "new" / "root"
+    options = text_options({"name": "shakespeare", "root": root, "download": True, "split": "end"})
+    prepared = prepare_text(options, TokenizerOptions("char"), as_it_is, tmp_path / "prepared")
+    assert [path.name for path in root.iterdir()] == ["input.txt"]
+    assert (root / "input.txt").read_bytes() == CONTENT
+    assert prepared.summary["splits"]["train"]["characters"] == len(CONTENT) * 95 // 100
+    # What is there is not fetched again; how it came there does not matter.
+    monkeypatch.setattr(shakespeare, "FILE", RemoteFile(f"{server.url}/gone", "input.txt", "0"))
+    assert prepare_text(options, TokenizerOptions("char"), as_it_is, tmp_path / "prepared").reused
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ptb", r"licensed by the Linguistic Data Consortium and cannot be downloaded .*text\.download=false"),
+        ("file", r"The text file has nothing to download; set text\.download=false"),
+        ("transcripts", r"The text transcripts has nothing to download"),
+    ],
+)
+def test_what_cannot_be_fetched_is_said(
+    name: str, message: str, tmp_path: Path, as_it_is: NormalisationOptions
+) -> None:
+    options = text_options({"name": name, "root": tmp_path, "download": True})
+    with pytest.raises(UserError, match=message):
+        prepare_text(options, TokenizerOptions("char"), as_it_is, tmp_path / "prepared")

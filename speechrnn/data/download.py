@@ -1,6 +1,7 @@
-"""`corpus.download=true`: fetch an archive with a progress bar, check it, unpack it; all or nothing.
+"""Download the files of texts and the archives of corpora, with a progress bar, and check them.
 
-A broken download goes on where it stopped. A corpus folder appears under its final name only when it is complete.
+A broken download goes on where it stopped. A file, and the folder of an archive, appear under their final names only
+when they are complete.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tarfile
 import urllib.error
 import urllib.request
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,16 @@ class Archive:
     files: tuple[str, int] | None = None  # pattern and number of files that the unpacked archive must hold
 
 
-def fetch(archives: Iterable[Archive], root: Path) -> None:
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file that can be fetched."""
+
+    url: str
+    name: str  # in the root
+    sha256: str
+
+
+def fetch_archives(archives: Iterable[Archive], root: Path) -> None:
     """Download, check and unpack each archive whose folder is not in `root` yet.
 
     Raises:
@@ -45,42 +55,70 @@ def fetch(archives: Iterable[Archive], root: Path) -> None:
     for archive in archives:
         if (root / archive.creates).exists():
             continue
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            path = root / Path(archive.url).name
-            download(archive, path)
+        path = root / Path(archive.url).name
+        with _storing(archive.url, root, "corpus"):
+            download(archive.url, archive.sha256, path)
             _unpack(archive, path, root)
             path.unlink()
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise UserError(
-                f"Cannot store {archive.url} in {root}: {reason}; free some space or choose another corpus.root."
-            ) from error
 
 
-def download(archive: Archive, path: Path) -> None:
-    """Return the archive at `path`, whole and checked; its first part waits under the name `path`.part in between."""
-    if path.is_file() and (archive.sha256 is None or _sha256(path) == archive.sha256):
+def fetch_files(files: Iterable[RemoteFile], root: Path) -> None:
+    """Download each file into `root`, and check it.
+
+    Raises:
+        UserError: no network, no such address, a wrong checksum, no room on the disk.
+    """
+    for file in files:
+        with _storing(file.url, root, "text"):
+            download(file.url, file.sha256, root / file.name)
+
+
+@contextlib.contextmanager
+def _storing(url: str, root: Path, group: str) -> Iterator[None]:
+    """Make the folder `root`, the key `root` of the config group, and turn errors of the disk into a UserError."""
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"Cannot store {url} in {root}: {reason}; free some space or choose another {group}.root."
+        ) from error
+
+
+def download(url: str, sha256: str | None, path: Path) -> None:
+    """Download a file to `path` and check it; until it is whole, it has the name `path`.part.
+
+    Args:
+        url: its address.
+        sha256: its checksum; None: not checked.
+        path: where it goes. A file that is there already and has the checksum is taken.
+
+    Raises:
+        UserError: no network, no such address, a wrong checksum.
+        OSError: the file cannot be written.
+    """
+    if path.is_file() and (sha256 is None or _sha256(path) == sha256):
         return
     part = path.with_name(path.name + ".part")
     try:
-        _receive(archive.url, part)
+        _receive(url, part)
     except urllib.error.HTTPError as error:
         raise UserError(
-            f"Cannot download {archive.url}: the server answers {error.code} {error.reason}; "
+            f"Cannot download {url}: the server answers {error.code} {error.reason}; "
             f"fetch it by hand and put it at {path}."
         ) from error
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as error:
         raise UserError(
-            f"Cannot download {archive.url}: {getattr(error, 'reason', None) or error}; what has arrived is kept, so "
+            f"Cannot download {url}: {getattr(error, 'reason', None) or error}; what has arrived is kept, so "
             f"run the same command again to go on, or fetch it by hand and put it at {path}."
         ) from error
     found = _sha256(part)
-    if archive.sha256 is not None and found != archive.sha256:
+    if sha256 is not None and found != sha256:
         part.unlink()
         raise UserError(
-            f"{archive.url} has the SHA-256 checksum {found}, not {archive.sha256}: it is damaged or has been changed "
-            "and was removed; run the same command again, or fetch the corpus by hand."
+            f"{url} has the SHA-256 checksum {found}, not {sha256}: it is damaged or has been changed "
+            f"and was removed; run the same command again, or fetch it by hand and put it at {path}."
         )
     part.replace(path)
 
