@@ -6,6 +6,9 @@ on --threads threads: alone, and beside one or two processes that keep a core bu
 (nice 0 against nice 3). Each side runs in processes of its own, in turn with the other, since the OpenMP library reads
 its settings when it is loaded.
 
+With --quick, all work is small, ends after 0.3 s a turn, and runs beside one busy process only. Ratios are medians over
+pairs of turns, since whatever else runs on the machine falls on both turns of a pair.
+
 Ours is the setting of `import speechrnn`: waiting threads of libgomp sleep after a bounded number of turns. The peer is
 libgomp's own default, 300,000 turns. `idle_NAME` says what the bound costs on an idle machine, so no other program may
 run beside it; `slowdown_NAME_...` compares ours beside busy processes (ours) and alone (peer); 0.4: 2.5 times as long.
@@ -14,33 +17,37 @@ run beside it; `slowdown_NAME_...` compares ours beside busy processes (ours) an
 from __future__ import annotations
 
 import os
+import signal
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from timing import machine, parser, result
+from timing import line, machine, parser, result
 
 SETTINGS = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT")
 DEFAULT_SPINCOUNT = "300000"  # libgomp's own
 LOWER_PRIORITY = 3
 SYMBOLS = 29
+QUICK_LIMIT = 0.3  # seconds of a turn with --quick
 NAMES = ("training", "search", "transcription")
 
 
-def make_work(name: str, seconds: float) -> Callable[[], object]:
-    """Return a function that does a piece of work once."""
+def make_work(name: str, seconds: float, quick: bool) -> Callable[[], object]:
+    """Return a function that does a piece of work once, or a small one of its kind."""
     import torch
+
+    units, layers, frames, rows = (64, 1, 20, 8) if quick else (256, 3, 200, 16)
 
     torch.manual_seed(0)
     if name == "training":
         from speechrnn.nn.recurrent import RecurrentOptions, RecurrentStack
 
-        stack = RecurrentStack(256, RecurrentOptions(layers=3, units=256))
-        inputs, lengths = torch.randn(200, 16, 256), torch.full((16,), 200)
+        stack = RecurrentStack(units, RecurrentOptions(layers=layers, units=units))
+        inputs, lengths = torch.randn(frames, rows, units), torch.full((rows,), frames)
 
         def train() -> None:
             stack.zero_grad()
@@ -53,10 +60,11 @@ def make_work(name: str, seconds: float) -> Callable[[], object]:
         from speechrnn.decoding.scorers.neural import NeuralModel
         from speechrnn.nn.language import LanguageModel, LanguageOptions
 
-        model = LanguageModel(SYMBOLS, LanguageOptions(layers=1, units=256, embedding=256)).eval()
+        model = LanguageModel(SYMBOLS, LanguageOptions(layers=1, units=units, embedding=units)).eval()
         scorers = [WeightedScorer(LabelScorer(NeuralModel(model), torch.arange(SYMBOLS)), 0.5, "language")]
-        log_probs, frames = torch.randn(8, 100, SYMBOLS).log_softmax(2), torch.full((8,), 100)
-        return lambda: beam_search(log_probs, frames, scorers, BeamOptions(beam_size=8))
+        log_probs = torch.randn(rows // 2, frames // 2, SYMBOLS).log_softmax(2)
+        counts = torch.full((rows // 2,), frames // 2)
+        return lambda: beam_search(log_probs, counts, scorers, BeamOptions(beam_size=8))
     import tempfile
 
     import numpy as np
@@ -67,33 +75,53 @@ def make_work(name: str, seconds: float) -> Callable[[], object]:
     folder = tempfile.mkdtemp()
     save_untrained(Path(folder))
     transcriber = Transcriber.load(folder, device="cpu", engine="torch", threads=torch.get_num_threads())
+    assert transcriber.detector is not None  # loads it
     samples = np.random.default_rng(0).normal(0.0, 0.1, int(seconds * transcriber.sampling_rate)).astype(np.float32)
     return lambda: transcriber((samples, transcriber.sampling_rate))
 
 
-def work(threads: int, seconds: float) -> None:
-    """Do the work that each line of the standard input names, and print the seconds that it took."""
+class LimitError(BaseException):  # so that nothing takes it for an error of its own
+    """End a turn that takes longer than the limit."""
+
+
+def work(threads: int, seconds: float, quick: bool) -> None:
+    """Do the work that each line of the standard input names, and print the seconds that it took.
+
+    With `quick`, a turn ends after `QUICK_LIMIT` seconds: beside other programs, threads that spin may need minutes.
+    """
     import torch
 
-    torch.set_num_threads(threads)
     known: dict[str, Callable[[], object]] = {}
-    for line in sys.stdin:
-        name = line.strip()
-        if name not in known:
-            known[name] = make_work(name, seconds)
-            known[name]()  # warms up
+
+    def end(*_: object) -> None:
+        raise LimitError
+
+    def turn(name: str) -> float:
         began = time.perf_counter()
-        known[name]()
-        print(time.perf_counter() - began, flush=True)
+        if quick and name != "transcription":  # whose threads compute with one core each
+            signal.setitimer(signal.ITIMER_REAL, QUICK_LIMIT)
+        with suppress(LimitError):
+            known[name]()
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        return time.perf_counter() - began
+
+    signal.signal(signal.SIGALRM, end)
+    torch.set_num_threads(threads)
+    for request in sys.stdin:
+        name = request.strip()
+        if name not in known:
+            known[name] = make_work(name, seconds, quick)
+            turn(name)  # warms up
+        print(turn(name), flush=True)
 
 
 class Worker:
     """A process that does work on request."""
 
-    def __init__(self, threads: int, seconds: float, settings: dict[str, str], niceness: int) -> None:
+    def __init__(self, threads: int, seconds: float, quick: bool, settings: dict[str, str], niceness: int) -> None:
         """Start it with OpenMP settings of its own."""
         environment = {key: value for key, value in os.environ.items() if key not in SETTINGS} | settings
-        command = [sys.executable, __file__, "--worker", str(threads), str(seconds), str(niceness)]
+        command = [sys.executable, __file__, "--worker", str(threads), str(seconds), str(niceness), str(int(quick))]
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -125,6 +153,12 @@ def busy(number: int) -> Iterator[None]:
             process.wait()
 
 
+def compared(name: str, ours: list[float], peer: list[float]) -> str:
+    """Return the line of a result whose ratio is the median over pairs of turns."""
+    ratio = statistics.median(there / here for here, there in zip(ours, peer, strict=True))
+    return line(name, ratio, statistics.median(ours), statistics.median(peer), "s")
+
+
 def measure(threads: int, seconds: float, repeats: int, quick: bool) -> list[str]:
     """Run all work in all conditions; return the result lines."""
     conditions = {"equal_1": (1, 0)}
@@ -134,29 +168,27 @@ def measure(threads: int, seconds: float, repeats: int, quick: bool) -> list[str
     lines = []
     with ExitStack() as stack:
         workers = {
-            (side, niceness): stack.enter_context(Worker(threads, seconds, settings, niceness))
+            (side, niceness): stack.enter_context(Worker(threads, seconds, quick, settings, niceness))
             for side, settings in sides.items()
             for niceness in {0, *(niceness for _, niceness in conditions.values())}
         }
 
-        def medians(name: str, niceness: int) -> tuple[float, float]:
-            times: dict[str, list[float]] = {side: [] for side in sides}
-            for _ in range(repeats):
-                for side, found in times.items():
-                    found.append(workers[side, niceness].run(name))
-            return statistics.median(times["ours"]), statistics.median(times["peer"])
+        def turns(name: str, niceness: int) -> tuple[list[float], list[float]]:
+            """Return the seconds of our side's turns, and of the peer's."""
+            pairs = [[workers[side, niceness].run(name) for side in sides] for _ in range(repeats)]
+            return [ours for ours, _ in pairs], [peer for _, peer in pairs]
 
         for name in NAMES:
-            for worker in workers.values():
+            for worker in [] if quick else workers.values():
                 worker.run(name)
-            idle, idle_peer = medians(name, 0)
-            lines.append(result(f"idle_{name}", idle, idle_peer, "s"))
+            idle, idle_peer = turns(name, 0)
+            lines.append(compared(f"idle_{name}", idle, idle_peer))
             for condition, (number, niceness) in conditions.items():
                 with busy(number):
-                    ours, peer = medians(name, niceness)
+                    ours, peer = turns(name, niceness)
                 lines += [
-                    result(f"slowdown_{name}_{condition}", ours, idle, "s"),
-                    result(f"busy_{name}_{condition}", ours, peer, "s"),
+                    result(f"slowdown_{name}_{condition}", statistics.median(ours), statistics.median(idle), "s"),
+                    compared(f"busy_{name}_{condition}", ours, peer),
                 ]
     return lines
 
@@ -167,13 +199,13 @@ def main() -> None:
         os.nice(int(sys.argv[4]))
         import speechrnn  # noqa: F401  # which sets how threads wait, before torch is loaded
 
-        work(int(sys.argv[2]), float(sys.argv[3]))
+        work(int(sys.argv[2]), float(sys.argv[3]), sys.argv[5] == "1")
         return
     options = parser(__doc__, repeats=5)
     options.add_argument("--seconds", type=float, default=60.0, help="audio of the transcription, seconds")
     given = options.parse_args()
     print(machine(given.threads))
-    seconds, repeats = (5.0, 1) if given.quick else (given.seconds, given.repeats)
+    seconds, repeats = (2.0, 3) if given.quick else (given.seconds, given.repeats)
     print("\n".join(measure(given.threads, seconds, repeats, given.quick)))
 
 

@@ -1,4 +1,4 @@
-"""Claim: `speechrnn transcribe` needs no more memory for hours than for minutes, nor for 10,000 files than for 10.
+"""Claim: `speechrnn transcribe` needs no more memory for hours than for minutes, for 10,000 files or calls than for 10.
 
 Whole processes run from their start to their end on one file of 1 minute, 1 hour and 5 hours, made of AN4 test
 recordings with pauses of half a second to two between them, and on 10 to 10,000 files, which are links to one short
@@ -7,6 +7,9 @@ recording in folders of a hundred. Printed for each is the peak resident memory 
 `peak_length` and `peak_files` hold the largest against the smallest (MiB): about 1 is flat. `time_length` and
 `time_files` hold what each further hour (or file) costs between the two largest against what it costs between the
 smallest and the second largest, in seconds: about 1 is linear; loading the model is in neither.
+
+`calls` holds a `Transcriber` that is called 10,000 times in one process (of --calls, the largest against the smallest):
+resident memory (MiB), open files and threads, the last two in lines of the table.
 
 Without --model, an untrained one of the AN4 experiment's shape does the same work on the same sound.
 """
@@ -31,6 +34,8 @@ LENGTHS = (60.0, 3600.0, 5 * 3600.0)  # seconds
 FILES = (10, 100, 1000, 10_000)
 QUICK_LENGTHS = (30.0, 300.0, 900.0)
 QUICK_FILES = (10, 50, 150)
+CALLS = (100, 1000, 10_000)
+QUICK_CALLS = (20, 50, 100)
 PER_FOLDER = 100
 
 
@@ -111,6 +116,48 @@ def series(
     return costs
 
 
+class Held(NamedTuple):
+    """What a process holds: resident memory in MiB, open files and threads."""
+
+    memory: float
+    files: int
+    threads: int
+
+
+def held() -> Held:
+    """Return what this process holds now, by Linux's /proc."""
+    import torch
+
+    torch.get_num_threads()
+    fields = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":" in line)
+    memory = int(fields["VmRSS"].split()[0]) / 1024
+    return Held(memory, len(list(Path("/proc/self/fd").iterdir())), int(fields["Threads"]))
+
+
+def call_often(model: Path, clip: Path, counts: Sequence[int], threads: int) -> list[Held]:
+    """Call a transcriber, and return what the process holds after each of so many calls."""
+    from speechrnn import Transcriber
+
+    transcriber = Transcriber.load(model, device="cpu", threads=threads)
+    found, done = [], 0
+    for count in sorted(counts):
+        for _ in range(count - done):
+            transcriber(clip)
+        done = count
+        found.append(held())
+    return found
+
+
+def print_calls(model: Path, clip: Path, counts: Sequence[int], threads: int) -> None:
+    """Run `call_often` and print its table and result."""
+    found = call_often(model, clip, counts, threads)
+    for count, now in zip(sorted(counts), found, strict=True):
+        print(
+            f"{count:>10} calls    {now.memory:8.0f} MiB {now.files:5} open files {now.threads:5} threads", flush=True
+        )
+    print(result("calls", found[-1].memory, found[0].memory, "MiB"), flush=True)
+
+
 def lines(name: str, costs: Sequence[Cost], per: float, unit: str) -> list[str]:
     """The two results of a series; `per` is the size that times are given for, `unit` its name."""
     smallest, second, largest = costs[0], costs[-2], costs[-1]
@@ -130,8 +177,10 @@ def main() -> None:
     options.add_argument("--keys", nargs="*", default=[], metavar="KEY=VALUE", help="further keys of transcribe")
     options.add_argument("--lengths", type=float, nargs="+", help="seconds of the one file, three or more")
     options.add_argument("--files", type=int, nargs="+", help="numbers of files, three or more")
+    options.add_argument("--calls", type=int, nargs="+", help="numbers of calls in one process")
     given = options.parse_args()
     lengths = given.lengths or (QUICK_LENGTHS if given.quick else LENGTHS)
+    calls = given.calls or (QUICK_CALLS if given.quick else CALLS)
     counts = given.files or (QUICK_FILES if given.quick else FILES)
     if min(len(lengths), len(counts)) < 3:
         options.error("--lengths and --files need three sizes each")
@@ -143,6 +192,8 @@ def main() -> None:
         if given.model is None:
             apart(partial(save_untrained, model))
         apart(partial(shortest_file, folder / "clip.wav", given.root))
+        if Path("/proc/self/status").exists():
+            apart(partial(print_calls, model, folder / "clip.wav", calls, given.threads))
 
         def joined(seconds: float) -> Path:
             apart(partial(save_joined, folder / "long.flac", given.root, seconds))

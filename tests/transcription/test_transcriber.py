@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import threading
@@ -487,6 +488,28 @@ def test_torchs_own_threads_are_as_many_as_before() -> None:
     before = torch.get_num_threads()
     speller(threads=2)((played("ABC"), RATE))
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="counts by /proc")
+def test_a_transcriber_that_is_called_often_holds_no_more(tmp_path: Path) -> None:
+    """A short version of benchmarks/memory.py: threads, open files and memory are flat."""
+
+    def status(name: str) -> int:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith(f"{name}:")).split()[1])
+
+    transcriber = speller(ALL, threads=2)
+    save_audio(tmp_path / "a.wav", played("ABC"), RATE)
+    sources: list[Path | tuple[np.ndarray, int]] = [tmp_path / "a.wav", (played("A" * 100), RATE)]
+    held = []
+    for _ in range(2):
+        for number in range(100):
+            assert transcriber(sources[number % 2]).text
+        gc.collect()
+        held.append((status("Threads"), len(list(Path("/proc/self/fd").iterdir())), status("VmRSS")))
+    (threads, files, memory), (more_threads, more_files, more_memory) = held
+    assert more_threads <= threads and more_files <= files
+    assert more_memory - memory < 15_000  # KiB; a call's samples and emissions alone are 1,000
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_halved() -> None:
