@@ -59,14 +59,14 @@ class LanguageModelOptions:
     trainer: LanguageTrainerOptions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TextPredictionOptions(LanguageModelOptions):
     """The keys of conf/text_prediction.yaml, but for the text and the run's folder.
 
     >>> options = options_from(config, TextPredictionOptions)  # config: of conf/text_prediction.yaml  # doctest: +SKIP
     """
 
-    ngram: NgramOptions
+    ngram: NgramOptions = field(default_factory=NgramOptions)  # the demo makes none
     score: ScoreOptions
     adaptation: AdaptationOptions
     sample: SampleOptions
