@@ -96,6 +96,7 @@ def offered() -> list[tuple[str, str, str]]:
     ]
 
 
+@pytest.mark.integration  # some hundred configurations are composed
 @pytest.mark.parametrize(("recipe", "key", "option"), offered())
 def test_every_value_that_the_help_offers_is_accepted(recipe: str, key: str, option: str) -> None:
     assert f"    {option}" in help.page(RECIPES[recipe])
@@ -151,6 +152,7 @@ def documented_commands() -> list[str]:
     return sorted(set(commands))
 
 
+@pytest.mark.integration  # some hundred configurations are composed
 @pytest.mark.parametrize("command", documented_commands())
 def test_documented_commands_are_right(command: str) -> None:
     _, recipe, *given = shlex.split(command)

@@ -211,6 +211,7 @@ def test_what_breaks_off_gives_its_pieces_first() -> None:
             next(cut)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("detector", [Oracle(), None])
 def test_five_hours_cost_no_memory(detector: Oracle | None) -> None:
     """18,000 s at 1,000 Hz, with pauses for the oracle and one endless stretch without it."""

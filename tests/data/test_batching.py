@@ -128,6 +128,7 @@ def test_padding_is_small() -> None:
     assert sum(padded(batch, durations) for batch in plan) < 1.05 * durations.sum()
 
 
+@pytest.mark.integration
 def test_a_million_utterances_cost_little_memory() -> None:
     durations = np.random.default_rng(0).uniform(1, 20, 1_000_000)
     tracemalloc.start()

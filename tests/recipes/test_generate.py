@@ -114,7 +114,6 @@ def test_a_finished_job_is_left_alone_and_other_keys_are_told(run: Run, tmp_path
     assert (tmp_path / "o.jsonl").read_bytes() == before
 
 
-@pytest.mark.integration
 def test_a_killed_job_ends_with_the_same_bytes(run: Run, model: Path, tmp_path: Path) -> None:
     letters = "abcdefgh"
     prompts = [f"{first}{second}{third}" for first in letters for second in letters for third in letters]
@@ -164,7 +163,6 @@ def test_one_prompt_is_printed(run: Run, model: Path) -> None:
     assert (status, out, err) == (0, f"a bad{result.completions[0].text}\n", "")
 
 
-@pytest.mark.integration
 def test_a_stream_comes_as_it_is_written(model: Path, tmp_path: Path) -> None:
     (tmp_path / "p.txt").write_text("a bad\n")
     arguments = [f"model={model}", "device=cpu", f"prompts={tmp_path}/p.txt", "stream=true", "ignore_eos=true"]

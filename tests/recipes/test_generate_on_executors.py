@@ -16,8 +16,6 @@ from helpers.ray_cluster import cluster
 
 from speechrnn.nn.language import save_language
 
-pytestmark = pytest.mark.integration
-
 ROOT = Path(__file__).parents[2]
 PROMPTS = 400
 

@@ -10,8 +10,6 @@ from textwrap import dedent
 
 import pytest
 
-pytestmark = pytest.mark.integration
-
 RECIPE = '''
     """A job."""
 

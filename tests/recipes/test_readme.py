@@ -18,8 +18,6 @@ from nbclient import NotebookClient
 from speechrnn.cli import help
 from speechrnn.cli import main as cli
 
-pytestmark = pytest.mark.integration
-
 ROOT = Path(__file__).parents[2]
 
 # Keys that make a command short, by recipe. Nothing else is added to what the README prints.

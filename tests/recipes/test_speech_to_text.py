@@ -10,8 +10,6 @@ from helpers.corpora import SMALL, write_corpus
 
 from speechrnn.cli import main as cli
 
-pytestmark = pytest.mark.integration  # trains models
-
 
 def run(*arguments: str) -> int:
     """The exit status of the command."""

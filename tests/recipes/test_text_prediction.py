@@ -13,8 +13,6 @@ import pytest
 from speechrnn import TextPredictor
 from speechrnn.cli import main as cli
 
-pytestmark = pytest.mark.integration  # trains models
-
 ROOT = Path(__file__).parents[2]
 SMALL = [
     *("language.units=16", "language.embedding=8", "trainer.epochs=2", "trainer.min_steps=0", "trainer.batch_size=4"),

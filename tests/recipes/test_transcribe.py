@@ -192,7 +192,6 @@ def test_in_a_terminal_there_is_a_bar(
     assert "3/3 files" in shown and "3.0 s of audio" in shown and "times real time" in shown
 
 
-@pytest.mark.integration
 def test_the_script_itself_does_the_same_and_imports_nothing_heavy(
     model: Path, recordings: Path, tmp_path: Path
 ) -> None:

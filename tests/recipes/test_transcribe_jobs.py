@@ -27,8 +27,6 @@ from speechrnn.jobs.transcription_record import TranscriptionRecord
 from speechrnn.transcription import pipeline, reader
 from speechrnn.transcription.transcript import Transcript
 
-pytestmark = pytest.mark.integration  # runs whole commands, some in processes of their own
-
 ROOT = Path(__file__).parents[2]
 CASES = ROOT / "tests" / "cases"
 QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}

@@ -14,8 +14,6 @@ import pytest
 from helpers.acoustic_models import ALONE, record, save_listener, written
 from helpers.ray_cluster import cluster
 
-pytestmark = pytest.mark.integration
-
 ROOT = Path(__file__).parents[2]
 FILES = 150
 

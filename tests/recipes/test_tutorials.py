@@ -13,8 +13,6 @@ from helpers.html_page import Page
 
 from speechrnn.cli import main as cli
 
-pytestmark = pytest.mark.integration  # trains models
-
 Start = Callable[..., tuple[int, str, str]]
 
 # Enough to draw every picture, not to learn anything.

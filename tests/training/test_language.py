@@ -55,6 +55,7 @@ def train(
     return model.state_dict(), summary
 
 
+@pytest.mark.integration
 def test_it_learns_what_only_a_memory_of_the_last_line_tells(tmp_path: Path) -> None:
     quick = LanguageOptions(
         layers=1, units=24, embedding=12, tied=False, input_dropout=0.0, output_dropout=0.0, weight_drop=0.0

@@ -312,6 +312,7 @@ def test_the_shortest_audio_there_can_be(kind: str, subsampling: str) -> None:
     assert all(0 <= word.start < word.end <= alone.duration for word in alone.words)
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("kind", "subsampling"), [("log_mel", "convolution"), ("mfcc", "stack")])
 def test_the_same_words_at_batch_sizes_1_8_and_32_on_all_of_an4s_test_files(
     shared: Path, kind: str, subsampling: str

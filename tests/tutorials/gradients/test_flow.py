@@ -85,6 +85,7 @@ def recalled() -> dict[tuple[str, int], RecallResult]:
     return {(item.cell, item.delay): item for item in results}
 
 
+@pytest.mark.integration
 def test_an_lstm_recalls_over_a_delay_that_a_plain_rnn_does_not_bridge(
     recalled: dict[tuple[str, int], RecallResult],
 ) -> None:
