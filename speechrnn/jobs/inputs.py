@@ -47,12 +47,14 @@ class Input:
         source: a path or an address, as it was given or found; "-" for a recording from standard input.
         place: the file that holds it, where that is not `source`.
         error: one sentence, why it cannot be transcribed at all; None: that shows when it is read.
+        channel: index of the channel to read; None: their mix.
     """
 
     id: str
     source: str
     place: str | None = None
     error: str | None = None
+    channel: int | None = None
 
     @property
     def remote(self) -> bool:

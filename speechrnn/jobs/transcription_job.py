@@ -8,10 +8,11 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from speechrnn.core.failures import raise_if_fatal
 from speechrnn.core.progress import Bar, in_words
+from speechrnn.jobs.channels import assign_channels
 from speechrnn.jobs.executors import Executor, ExecutorOptions, Lost, device_type, make_executor
 from speechrnn.jobs.fingerprint import fingerprint
 from speechrnn.jobs.inputs import Input
@@ -65,6 +66,7 @@ class TranscriptionJobOptions:
         overwrite: forget what was done.
         executor: where the work is done.
         remote: which addresses may be read.
+        channels: which channels of a recording are transcribed.
     """
 
     model: Path
@@ -76,6 +78,7 @@ class TranscriptionJobOptions:
     overwrite: bool = field(metadata=NO_EFFECT)
     executor: ExecutorOptions = field(metadata=NO_EFFECT)
     remote: RemoteOptions = field(metadata=NO_EFFECT)
+    channels: int | Literal["mix", "split"] = field(default="mix", metadata={"min": 0})
 
 
 @dataclass
@@ -126,6 +129,7 @@ def run_transcription_job(
     """
     writers = find_writers(job.formats, job.subtitles)
     made_with = job_fingerprint(job, options)
+    inputs = assign_channels(inputs, job.channels)
     executor = make_executor(job.executor, options.device)
     worker = TranscriptionWorker(job.model, replace(options, threads=job.executor.worker_threads), job.remote)
     with TranscriptionRecord(job.output, made_with, job.overwrite) as record:

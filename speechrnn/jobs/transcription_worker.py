@@ -11,6 +11,7 @@ from speechrnn.jobs.inputs import FileState, Input
 from speechrnn.jobs.storage import EVERYWHERE, RemoteOptions, fetch_groups
 from speechrnn.jobs.temporary import temporary_folder
 from speechrnn.transcription.options import TranscriptionOptions
+from speechrnn.transcription.reader import Channel
 from speechrnn.transcription.transcriber import Transcriber
 from speechrnn.transcription.transcript import Failure, Transcript
 
@@ -83,10 +84,11 @@ def _transcribe(transcriber: Transcriber, places: Iterable[tuple[Input, Path]]) 
     """Yield the outcomes of inputs that lie in files."""
     in_progress: dict[str, tuple[Input, FileState | None]] = {}
 
-    def paths() -> Iterator[str]:
+    def paths() -> Iterator[str | Channel]:
         for item, path in places:
-            in_progress[str(path)] = item, item.file_state()  # before the reading, so that no change escapes
-            yield str(path)
+            source = str(path) if item.channel is None else Channel(path, item.channel)
+            in_progress[str(source)] = item, item.file_state()  # before the reading, so that no change escapes
+            yield source
 
     for result in transcriber.transcribe(paths()):
         item, file_state = in_progress.pop(result.audio)
@@ -101,4 +103,4 @@ def _rename(item: Input, result: Transcript | Failure, file_state: FileState | N
     if isinstance(result, Failure):
         return replace(result, audio=item.source, reason=result.reason.replace(result.audio, item.source))
     incomplete = result.incomplete and result.incomplete.replace(result.audio, item.source)
-    return replace(result, audio=item.source, incomplete=incomplete)
+    return replace(result, audio=item.source, incomplete=incomplete, channel=item.channel)

@@ -19,6 +19,7 @@ def row(id: str, transcript: Transcript, reference: str | None = None) -> dict[s
     return {
         "id": id,
         "audio": transcript.audio,
+        **({} if transcript.channel is None else {"channel": transcript.channel}),
         "duration": transcript.duration,
         **({} if reference is None else {"reference": reference}),
         "hypothesis": transcript.text,

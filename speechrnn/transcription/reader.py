@@ -24,8 +24,28 @@ CLIP_BATCH_SECONDS = 240.0  # audio of short clips that goes through the speech 
 Samples = np.ndarray | torch.Tensor
 """Samples (samples,), (channels, samples) or (samples, channels)."""
 
-Source = str | Path | tuple[Samples, int]
-"""A file, or samples with their rate in Hz."""
+
+@dataclass(frozen=True)
+class Channel:
+    """Name a channel of a recording.
+
+    >>> str(Channel("talk.wav", 1))
+    'talk.wav, channel 1'
+
+    Attributes:
+        path: of the recording.
+        index: of the channel, from 0.
+    """
+
+    path: str | Path
+    index: int
+
+    def __str__(self) -> str:
+        return f"{self.path}, channel {self.index}"
+
+
+Source = str | Path | Channel | tuple[Samples, int]
+"""A file, a channel of one, or samples with their rate in Hz."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +240,10 @@ class Reader:
 
     def _open(self, source: Source) -> Iterator[np.ndarray]:
         """Yield blocks, the first of which is all of a short clip."""
+        if isinstance(source, Channel):
+            window, index = self.options.window, source.index
+            yield from audio_blocks(source.path, window, self.sampling_rate, channel=index, strict=False)
+            return
         if not isinstance(source, tuple):
             yield from audio_blocks(source, self.options.window, self.sampling_rate, strict=False)
             return

@@ -78,6 +78,7 @@ class Transcript:
         model: the model directory.
         decoding: "greedy" or "beam".
         incomplete: why this is not of the whole recording, one sentence; None: it is.
+        channel: index of the channel that was transcribed; None: their mix.
     """
 
     audio: str
@@ -89,6 +90,7 @@ class Transcript:
     model: str
     decoding: str
     incomplete: str | None = None
+    channel: int | None = None
 
     @property
     def words(self) -> tuple[Word, ...]:

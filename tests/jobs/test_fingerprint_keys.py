@@ -75,7 +75,7 @@ OTHER = {
     "output": "elsewhere",
     "inputs": ["b.wav"],
 }
-CHOICES = {"decoding.name": ("greedy", "beam"), "executor.name": ("local", "ray")}
+CHOICES = {"channels": ("mix", "split"), "decoding.name": ("greedy", "beam"), "executor.name": ("local", "ray")}
 FILES = {"model", "language_model", "decoding.ngram", "decoding.lexicon", "decoding.rescoring_model", "prompts"}
 
 CASES = [

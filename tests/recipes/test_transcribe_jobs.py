@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from helpers import servers
 from helpers.acoustic_models import ALONE, RATE, record, save_listener, written
 
@@ -366,6 +367,31 @@ def test_an_unexpected_error_is_one_line_and_its_traceback_is_in_the_log(
     log = (tmp_path / "out" / "job.log").read_text()
     assert f"{few}/0/0001.wav\nTraceback" in log and 'raise AssertionError("times go backwards")' in log
     assert run(*command, "retry_failed=true")[0] == 0
+
+
+def test_channels_have_transcripts_of_their_own(run: Run, tmp_path: Path) -> None:
+    sound = np.random.default_rng(0).normal(0.0, 0.1, (2, RATE)).astype(np.float32)
+    (tmp_path / "calls").mkdir()
+    soundfile.write(tmp_path / "calls" / "talk.wav", sound.T, RATE, "FLOAT")
+    for number in range(2):
+        soundfile.write(tmp_path / f"{number}.wav", sound[number], RATE, "FLOAT")
+        run(f"inputs={tmp_path}/{number}.wav", f"output={tmp_path}/alone", "formats=[txt]")
+    command = (f"inputs={tmp_path}/calls", f"output={tmp_path}/out", "formats=[txt,json]", "channels=split")
+    assert run(*command)[0] == 0
+    there, alone = written(tmp_path / "out"), written(tmp_path / "alone")
+    for number in range(2):
+        assert there[f"talk.channel{number}.txt"] == alone[f"{number}.txt"]
+        transcript = json.loads(there[f"talk.channel{number}.json"])
+        assert transcript["channel"] == number and transcript["audio"] == f"{tmp_path}/calls/talk.wav"
+    rows = [json.loads(line) for line in there["hypotheses.jsonl"].splitlines()]
+    assert [(row["id"], row["channel"]) for row in rows] == [("talk.channel0", 0), ("talk.channel1", 1)]
+    assert "nothing to do" in run(*command)[1]
+    one = (f"inputs={tmp_path}/calls", f"output={tmp_path}/one", "formats=[txt]")
+    assert run(*one, "channels=1")[0] == 0 and written(tmp_path / "one")["talk.txt"] == alone["1.txt"]
+    status, _, err = run(f"inputs={tmp_path}/calls", f"output={tmp_path}/two", "channels=7")
+    assert status == 1 and "has no channel 7" in err
+    status, _, err = run(f"inputs={tmp_path}/calls", f"output={tmp_path}/two", "channels=left")
+    assert status == 2 and "channels=left is wrong" in err
 
 
 def test_links_in_the_output_that_lead_out_are_not_followed(run: Run, few: Path, tmp_path: Path) -> None:
