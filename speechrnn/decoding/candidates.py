@@ -1,4 +1,4 @@
-"""Which hypotheses are tried with which labels in a frame."""
+"""The pairs of hypothesis and label that a search tries in a frame."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class Frame(NamedTuple):
         labels: (active, labels + 1) which ones these are, and 0 after the last.
         ranks: (active, symbols) where each symbol stands there, times `Frames.stride`; those that don't, the blank
             among them, stand after the last.
-        after_blank: (active, 1) whether frames were left out before it that said blank; None: nowhere.
+        after_blank: (active, 1) whether blank frames were left out before it; None: nowhere.
         tried: labels worth trying in any of the utterances.
     """
 
@@ -65,7 +65,7 @@ class Frames:
         """See `BeamOptions`; `labels`: how many of a frame can matter.
 
         Args:
-            after_blank: (batch,) whether frames that said blank were left out before the first one; None: nowhere.
+            after_blank: (batch,) whether blank frames were left out before the first one; None: nowhere.
 
         Raises:
             UserError: NaN or +inf among the log-probabilities of an utterance.
@@ -98,7 +98,7 @@ class Frames:
         self.stride = stride
 
     def trailing_blanks(self) -> Tensor:
-        """Return (batch,) whether frames that said blank were left out behind an utterance's last frame.
+        """Return (batch,) whether blank frames were left out behind an utterance's last frame.
 
         In the order of the batch; where no frame is left, those before it count.
         """

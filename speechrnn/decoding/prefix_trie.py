@@ -1,4 +1,4 @@
-"""The label sequences that a search stands on, as the numbers of nodes."""
+"""The label sequences of a search, as the numbers of nodes."""
 
 from __future__ import annotations
 

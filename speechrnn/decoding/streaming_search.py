@@ -29,7 +29,7 @@ class SearchState:
         phrases: hot words of the stream.
         beam: its hypotheses, a batch of 1.
         offset: log-probability that all hypotheses have in common.
-        after_blank: whether frames that said blank were left out since the last one that was not.
+        after_blank: whether blank frames were left out since the last one that was not blank.
         stable: node of the longest prefix that all hypotheses were found to share.
         stable_tokens: its labels.
     """

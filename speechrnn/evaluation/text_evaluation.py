@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import read_json
@@ -27,14 +26,12 @@ from speechrnn.evaluation.adaptation import AdaptationOptions, CacheOptions, Dyn
 from speechrnn.evaluation.perplexity import LineScore, Reader, TextScore, score_lines, token_log_probs
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import LanguageModel, load_language
-from speechrnn.text.normalisation import NormalisationOptions
-
-AS_IT_STANDS = NormalisationOptions("keep", "none", "keep", straight_quotes=False, collapse_spaces=False)
+from speechrnn.text.normalisation import model_normalisation
 
 
 @dataclass(frozen=True)
 class TextFiles:
-    """Return the paths and patterns of the text."""
+    """The files of a text, by paths and patterns."""
 
     files: str | tuple[str, ...]
     errors: Literal["strict", "replace"] = "strict"
@@ -43,7 +40,7 @@ class TextFiles:
 
 @dataclass(frozen=True)
 class TextEvaluation:
-    """Which model reads which text, and how; conf/evaluate.yaml explains the keys."""
+    """Options of an evaluation of a language model on a text; conf/evaluate.yaml explains the keys."""
 
     model: Path
     text: TextFiles
@@ -68,7 +65,7 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
     options = replace(options, model=find_model_directory(options.model, "language"))
     model, tokenizer = load_language(options.model)
     model = model.to(find_device(options.device))
-    normalisation = training_normalisation(options.model)
+    normalisation = model_normalisation(read_json(options.model / DESCRIPTION))
     part = part_of(options.text)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test.tokens"
@@ -101,12 +98,6 @@ def part_of(text: TextFiles) -> Part:
         return by_blank_lines(read) if text.documents and not several else read
 
     return Part(files, lines)
-
-
-def training_normalisation(folder: Path) -> NormalisationOptions:
-    """Return the normalisation of a model's training text, by its directory; none where it does not say."""
-    training = read_json(folder / DESCRIPTION).get("training") or {}
-    return build(NormalisationOptions, training.get("normalisation") or asdict(AS_IT_STANDS), "normalisation")
 
 
 def read(

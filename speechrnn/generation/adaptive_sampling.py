@@ -33,7 +33,7 @@ from speechrnn.nn.softmax import AdaptiveSoftmax
 
 
 class AdaptiveSampler:
-    """Chooses tokens for rows of `GenerationOptions.adaptive_sampling`: greedy, or a draw from all tokens."""
+    """A sampler for rows of `GenerationOptions.adaptive_sampling`: greedy, or a draw from all tokens."""
 
     def __init__(self, batches: FixedBatches, softmax: AdaptiveSoftmax, unknown: int | None) -> None:
         """Prepare the tables. `unknown`: a frequent token that is never chosen."""

@@ -135,7 +135,7 @@ class BeamSearch:
 
 
 class BeamSearchEngine:
-    """Searches for the most probable texts.
+    """An engine that searches for the most probable texts.
 
     Attributes:
         generated: tokens so far, those of discarded beams included.

@@ -11,7 +11,7 @@ NEWLINE = "\n"
 
 
 class Detokenizer:
-    """Turns tokens into text as they are generated, line ends included.
+    """A detokenizer of tokens as they are generated, line ends included.
 
     >>> from speechrnn.text.tokenizers import WordTokenizer
     >>> detokenizer = Detokenizer(WordTokenizer(["<blank>", "<unk>", "sharks", "feed"]))

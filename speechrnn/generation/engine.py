@@ -42,7 +42,7 @@ class SequenceGroup:
 
 
 class SamplingEngine:
-    """Generates texts by drawing tokens, or by taking the most probable ones.
+    """An engine that draws tokens, or takes the most probable ones.
 
     Attributes:
         generated: tokens so far.

@@ -28,7 +28,7 @@ SIZES = {"cpu": (128, 64, 32, 16), "cuda": (1024, 256, 64)}  # rows of a batch
 
 
 class FixedBatches:
-    """Runs a model on any number of rows in batches of fixed sizes.
+    """A model that runs on any number of rows in batches of fixed sizes.
 
     Attributes:
         sizes: rows of a batch, the largest first; the model gives the same bits at all of them.

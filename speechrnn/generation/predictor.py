@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 
 class TextPredictor:
-    """Completes prompts with a language model.
+    """A language model that completes prompts.
 
     The text for a prompt and a seed does not depend on the batch size, the order or the other prompts.
 

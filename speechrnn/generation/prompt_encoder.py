@@ -15,7 +15,7 @@ from speechrnn.text.tokenizers import Tokenizer
 
 
 class PromptEncoder:
-    """Normalises and tokenizes prompts, bad words and stop strings.
+    """The normalisation and tokenization of prompts, bad words and stop strings.
 
     >>> from speechrnn.text.tokenizers import CharTokenizer
     >>> encoder = PromptEncoder(CharTokenizer.build([], " ABC"), NormalisationOptions())

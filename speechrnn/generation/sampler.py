@@ -20,7 +20,7 @@ CPU_ROWS = 64  # rows of a softmax, of which a CPU's cache shall hold a chunk
 
 
 class Sampler:
-    """Chooses tokens by the options of each sequence."""
+    """A sampler that chooses tokens by the options of each sequence."""
 
     def __init__(self, batches: FixedBatches, unknown: int | None) -> None:
         """Hold `unknown`, the token that is never chosen."""

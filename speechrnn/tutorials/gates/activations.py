@@ -11,12 +11,14 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.jsonio import read_json
 from speechrnn.data.texts.encode import normalised
 from speechrnn.data.texts.reader import Line, read_lines
 from speechrnn.data.tokens import TokenFile
 from speechrnn.evaluation.surprisal import surface_form
-from speechrnn.evaluation.text_evaluation import training_normalisation
+from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
+from speechrnn.text.normalisation import model_normalisation
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.tutorials.gates.cell import LstmCell, Step
 
@@ -70,7 +72,7 @@ def encode_sentence(text: str, tokenizer: Tokenizer, model: Path) -> list[int]:
     Raises:
         UserError: characters that the model does not know, or no text.
     """
-    lines = normalised(map(Line, text.split("\n")), training_normalisation(model))
+    lines = normalised(map(Line, text.split("\n")), model_normalisation(read_json(model / DESCRIPTION)))
     tokens = encode(tokenizer, (line.text for line in lines))
     if not any(tokens):
         raise UserError("sentence is empty: give some text, as in sentence='Sharks feed on fish.'")
@@ -88,7 +90,7 @@ def held_out_tokens(model: Path, file: Path | None, tokenizer: Tokenizer, most: 
         UserError: there is no such file, or none beside the model.
     """
     if file is not None:
-        lines = normalised(read_lines(file), training_normalisation(model))
+        lines = normalised(read_lines(file), model_normalisation(read_json(model / DESCRIPTION)))
         return list(islice((index for line in lines for index in encode(tokenizer, [line.text])), most))
     folder = model.resolve().parent / "prepared" / "text"
     for split in ("valid", "test"):
