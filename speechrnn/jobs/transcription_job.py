@@ -77,7 +77,7 @@ class TranscriptionJobOptions:
     retry_failed: bool = field(metadata=NO_EFFECT)
     overwrite: bool = field(metadata=NO_EFFECT)
     executor: ExecutorOptions = field(metadata=NO_EFFECT)
-    remote: RemoteOptions = field(metadata=NO_EFFECT)
+    remote: RemoteOptions = field(default=RemoteOptions(), metadata=NO_EFFECT)
     channels: int | Literal["mix", "split"] = field(default="mix", metadata={"min": 0})
 
 

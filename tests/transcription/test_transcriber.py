@@ -166,6 +166,7 @@ def test_what_a_transcript_says() -> None:
         "model": "scripted",
         "decoding": "greedy",
         "incomplete": None,
+        "channel": None,
     }
 
 
