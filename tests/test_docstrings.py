@@ -85,5 +85,18 @@ def test_no_docstring_begins_with_a_question_word() -> None:
     assert len(found) <= ALLOWED, "\n".join(found)
 
 
+def test_docstrings_of_functions_are_in_the_imperative() -> None:
+    """'Write a file.' and not 'Writes a file.'"""
+    third_person = re.compile(r"(?!Pass |Process |Guess |Discuss )[A-Z][a-z]+s ")
+    found = []
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                text = ast.get_docstring(node) or ""
+                if third_person.match(text):
+                    found.append(f"{path.relative_to(ROOT)}:{node.lineno} {text.splitlines()[0]}")
+    assert found == []
+
+
 # Those that are still there: this number only falls.
 ALLOWED = 0

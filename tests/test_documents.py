@@ -157,8 +157,8 @@ def documented_commands() -> list[str]:
 def test_documented_commands_are_right(command: str) -> None:
     _, recipe, *given = shlex.split(command)
     if "--multirun" in given:  # its first job; the launcher is Hydra's to know
-        given = [one for one in given if not one.startswith(("--multirun", "hydra"))]
-        given = [re.sub(r"=([^\[{',]+),.*", r"=\1", one) for one in given]
+        given = [argument for argument in given if not argument.startswith(("--multirun", "hydra"))]
+        given = [re.sub(r"=([^\[{',]+),.*", r"=\1", argument) for argument in given]
     if given != ["--help"]:
         compose(recipe, given)
     assert recipe in RECIPES

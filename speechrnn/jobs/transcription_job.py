@@ -52,6 +52,7 @@ class TranscriptionJobOptions:
     ...     retry_failed=False,
     ...     overwrite=False,
     ...     executor=ExecutorOptions(),
+    ...     remote=RemoteOptions(),
     ... )
     >>> job.formats
     ('txt', 'srt')

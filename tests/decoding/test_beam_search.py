@@ -257,9 +257,9 @@ def test_an_utterance_does_not_depend_on_its_batch(scored: bool) -> None:
             assert [hypothesis.tokens for hypothesis in hypotheses] == [
                 hypothesis.tokens for hypothesis in together[number]
             ]
-            for one, other in zip(hypotheses, together[number], strict=True):
-                assert one.score == pytest.approx(other.score, abs=1e-5)
-                assert one.parts == pytest.approx(other.parts, abs=1e-5)
+            for candidate, other in zip(hypotheses, together[number], strict=True):
+                assert candidate.score == pytest.approx(other.score, abs=1e-5)
+                assert candidate.parts == pytest.approx(other.parts, abs=1e-5)
 
 
 def ordered(log_probs: torch.Tensor, options: BeamOptions) -> Frames:
@@ -364,10 +364,12 @@ def test_memory_is_bounded(scored: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     if small_one.cache is not None:
         assert small_one.cache.size <= 1000
     assert [[hypothesis.tokens for hypothesis in row] for row in found] == [
-        [one.tokens for one in row] for row in expected
+        [candidate.tokens for candidate in row] for row in expected
     ]
     for row, other in zip(found, expected, strict=True):
-        assert [one.score for one in row] == pytest.approx([one.score for one in other], abs=1e-3)
+        assert [candidate.score for candidate in row] == pytest.approx(
+            [candidate.score for candidate in other], abs=1e-3
+        )
 
 
 @pytest.mark.parametrize("scored", [False, True])

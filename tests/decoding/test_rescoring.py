@@ -29,10 +29,10 @@ def hypothesis(*tokens: int, score: float = 0.0) -> Hypothesis:
 def test_each_reading_is_scored_whole_and_the_best_comes_first() -> None:
     first = [hypothesis(1, 2, 2, score=3.0), hypothesis(2, 1, score=1.0), hypothesis(score=0.5)]
     second = [hypothesis(2, score=-5.0)]
-    (one, other) = rescore([first, second], WeightedScorer(favours(2), 0.5, "rescoring"))
-    assert [found.tokens for found in one] == [(1, 2, 2), (2, 1), ()]
-    assert [found.score for found in one] == pytest.approx([3.0 + 6.0, 1.0 + 0.5, 0.5])
-    assert one[0].parts == {"language": -1.0, "rescoring": 12.0} and one[0].acoustic == 3.0
+    (candidate, other) = rescore([first, second], WeightedScorer(favours(2), 0.5, "rescoring"))
+    assert [found.tokens for found in candidate] == [(1, 2, 2), (2, 1), ()]
+    assert [found.score for found in candidate] == pytest.approx([3.0 + 6.0, 1.0 + 0.5, 0.5])
+    assert candidate[0].parts == {"language": -1.0, "rescoring": 12.0} and candidate[0].acoustic == 3.0
     assert other[0].score == pytest.approx(-5.0 + 5.5)
     ranked = rescore(
         [[hypothesis(1, score=4.0), hypothesis(2, score=0.0)]], WeightedScorer(favours(2), 1.0, "rescoring")
@@ -44,7 +44,7 @@ def test_what_is_forbidden_is_dropped_at_any_weight() -> None:
     found = rescore(
         [[hypothesis(3, score=9.0), hypothesis(1)]], WeightedScorer(favours(2, forbidden=3), 0.0, "rescoring")
     )[0]
-    assert [(one.tokens, one.score) for one in found] == [((1,), 0.0)]
+    assert [(candidate.tokens, candidate.score) for candidate in found] == [((1,), 0.0)]
 
 
 def test_where_all_are_forbidden_the_search_decides() -> None:
@@ -71,4 +71,6 @@ def test_rows_do_not_depend_on_their_batch() -> None:
     long, short = [hypothesis(1, 2, 1)], [hypothesis(2), hypothesis()]
     together = rescore([long, short], WeightedScorer(scorer, 1.0, "rescoring"))
     assert scorer.asked == [2, 1, 1]  # what has ended is asked no more
-    assert together == [rescore([one], WeightedScorer(favours(1), 1.0, "rescoring"))[0] for one in (long, short)]
+    assert together == [
+        rescore([candidate], WeightedScorer(favours(1), 1.0, "rescoring"))[0] for candidate in (long, short)
+    ]

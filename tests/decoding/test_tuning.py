@@ -40,8 +40,8 @@ def test_the_weights_with_the_fewest_errors_are_found(decoder: BeamDecoder) -> N
     assert tuned.weights.ngram_weight == 0.6  # 0 leaves errors in, 30 makes new ones
     assert tuned.weights.language_weight is None  # there is none, so that its weight is not tuned
     assert tuned.figures["wer"] == 0 and tuned.figures["utterances"] == 3
-    texts = [one.texts[0] for one in decode(decoder, EMISSIONS)]
-    assert texts == [one.texts[0] for emission in EMISSIONS for one in decode(decoder, [emission])]
+    texts = [decoded.texts[0] for decoded in decode(decoder, EMISSIONS)]
+    assert texts == [decoded.texts[0] for emission in EMISSIONS for decoded in decode(decoder, [emission])]
 
 
 def test_what_the_options_say_stays(decoder: BeamDecoder) -> None:

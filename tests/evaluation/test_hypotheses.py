@@ -18,7 +18,7 @@ EXPECTED = {"a/one": "GO HOME", "two": "NO"}
 
 
 def lines(*rows: object) -> str:
-    return "".join(json.dumps(one) + "\n" for one in rows)
+    return "".join(json.dumps(entry) + "\n" for entry in rows)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ def test_rows_are_read_back(tmp_path: Path) -> None:
 
 def test_matching_by_the_whole_id_goes_before_its_last_part() -> None:
     matched = match({"x/a": "1", "y/a": "2", "z/b": "3", "c": "4"}, {"y/a": "two", "a": "?", "b": "three", "q/d": "?"})
-    assert [(one["id"], one["reference"], one["hypothesis"]) for one in matched.rows] == [
+    assert [(entry["id"], entry["reference"], entry["hypothesis"]) for entry in matched.rows] == [
         ("y/a", "2", "two"),
         ("z/b", "3", "three"),
     ]

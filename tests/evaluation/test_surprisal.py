@@ -34,13 +34,13 @@ def test_surprises_are_what_the_model_expects_step_by_step() -> None:
     assert apart[4].logprob == pytest.approx(float(step_by_step(model, ids[4:])[0, ids[4]]), rel=1e-4)
     found = token_surprisals(model.train(), token_file(ids), most=10)
     assert model.training
-    assert [one.token for one in found] == ids[:10]
-    for one, row in zip(found, expected, strict=False):
-        assert one.logprob == pytest.approx(float(row[one.token]), rel=1e-4)
-        assert one.bits == pytest.approx(-float(row[one.token]) / math.log(2), rel=1e-4)
+    assert [scored.token for scored in found] == ids[:10]
+    for scored, row in zip(found, expected, strict=False):
+        assert scored.logprob == pytest.approx(float(row[scored.token]), rel=1e-4)
+        assert scored.bits == pytest.approx(-float(row[scored.token]) / math.log(2), rel=1e-4)
         best = row.argsort(descending=True)[:EXPECTED].tolist()
-        assert [token for token, _ in one.expected] == best
-        assert [chance for _, chance in one.expected] == pytest.approx(
+        assert [token for token, _ in scored.expected] == best
+        assert [chance for _, chance in scored.expected] == pytest.approx(
             [math.exp(row[token]) for token in best], rel=1e-4
         )
 
@@ -48,8 +48,8 @@ def test_surprises_are_what_the_model_expects_step_by_step() -> None:
 def test_more_tokens_than_a_window_and_a_vocabulary_of_two() -> None:
     ids = np.random.default_rng(0).integers(0, 2, 600).tolist()
     found = token_surprisals(toy_model(2, softmax="full"), token_file(ids), most=1000)
-    assert [one.token for one in found] == ids
-    assert all(sum(chance for _, chance in one.expected) == pytest.approx(1, abs=1e-5) for one in found)
+    assert [scored.token for scored in found] == ids
+    assert all(sum(chance for _, chance in scored.expected) == pytest.approx(1, abs=1e-5) for scored in found)
 
 
 @pytest.mark.parametrize("tokenizer", tokenizers(), ids=lambda tokenizer: tokenizer.kind)
@@ -74,7 +74,7 @@ def test_a_passage_begins_with_a_line(characters: int) -> None:
     tokenizer = tokenizers()[0]
     found = [TokenSurprisal(int(token), -1.0, ()) for token in encoded(TEXT, tokenizer).tokens]
     chosen = select_passage(found, tokenizer, characters)
-    shown = "".join(surface_form(tokenizer, one.token) for one in found[chosen])
+    shown = "".join(surface_form(tokenizer, scored.token) for scored in found[chosen])
     assert len(shown) == min(characters, len(TEXT))
     assert TEXT.index(shown) == 0 or TEXT[TEXT.index(shown) - 1] == "\n"
     assert chosen.start <= len(found) // 2

@@ -54,6 +54,6 @@ def test_equals_eager_over_many_steps_at_any_batch(name: str) -> None:
 
 def test_metadata_says_how_to_use_it() -> None:
     model = LanguageModel(len(TOKENIZER), LanguageOptions(units=10, embedding=8)).eval()
-    metadata = {one.key: one.value for one in language_graph(model, TOKENIZER).metadata_props}
+    metadata = {entry.key: entry.value for entry in language_graph(model, TOKENIZER).metadata_props}
     assert metadata["kind"] == "language" and json.loads(metadata["alphabet"]) == TOKENIZER.symbols
     assert int(metadata["state_size"]) == model.state_size

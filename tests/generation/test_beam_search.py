@@ -39,7 +39,7 @@ def by_the_book(
 
     def end(score: float, tokens: tuple[int, ...]) -> None:
         ended.append((score / len(tokens) ** penalty, tokens))
-        ended.sort(key=lambda one: -one[0])
+        ended.sort(key=lambda completion: -completion[0])
         del ended[width:]
 
     for length in range(1, options.max_new_tokens + 1):
@@ -50,7 +50,7 @@ def by_the_book(
                 np.log(probabilities(model, history)).tolist(), history, len(tokens), GenerationOptions(**keep(options))
             )
             following += [(total + math.log(q), (*tokens, token)) for token, q in enumerate(p) if q > 0]
-        following.sort(key=lambda one: -one[0])
+        following.sort(key=lambda completion: -completion[0])
         beams = []
         for place, (total, tokens) in enumerate(following[: 2 * width]):
             if tokens[-1] == 0:
@@ -92,12 +92,13 @@ def test_beams_are_those_of_transformers(options: dict[str, int]) -> None:
         (result,) = OURS.complete([prompt])
         expected = by_the_book(MODEL, prompt.tokens, prompt.options)[: prompt.options.num_return_sequences]
         found = [
-            tuple(OURS.detokenizer.symbols.index(token.token) for token in one.tokens) for one in result.completions
+            tuple(OURS.detokenizer.symbols.index(token.token) for token in completion.tokens)
+            for completion in result.completions
         ]
         assert found == [tokens for _, tokens in expected]
-        for one, tokens in zip(result.completions, found, strict=True):
-            assert one.logprob == pytest.approx(score(tokens, prompt.tokens), abs=1e-3)
-            assert one.finish_reason == ("eos" if tokens[-1] == 0 else "length")
+        for completion, tokens in zip(result.completions, found, strict=True):
+            assert completion.logprob == pytest.approx(score(tokens, prompt.tokens), abs=1e-3)
+            assert completion.finish_reason == ("eos" if tokens[-1] == 0 else "length")
 
 
 def test_enough_beams_find_the_most_probable_text_of_all() -> None:
@@ -136,10 +137,12 @@ def test_stop_strings_end_beams() -> None:
     (free,) = OURS.generate(["a"], num_beams=3, min_new_tokens=10, max_new_tokens=10)
     stop = free.completions[0].text[3:5]
     (result,) = OURS.generate(["a"], num_beams=3, min_new_tokens=10, max_new_tokens=10, stop_strings=[stop])
-    reasons = {one.finish_reason for one in result.completions}
+    reasons = {completion.finish_reason for completion in result.completions}
     assert reasons <= {"stop", "length"}
-    assert all(one.text.endswith(stop) for one in result.completions if one.finish_reason == "stop")
-    assert all(stop not in one.text for one in result.completions if one.finish_reason == "length")
+    assert all(
+        completion.text.endswith(stop) for completion in result.completions if completion.finish_reason == "stop"
+    )
+    assert all(stop not in completion.text for completion in result.completions if completion.finish_reason == "length")
 
 
 def test_wider_beams_are_not_worse() -> None:

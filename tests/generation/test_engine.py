@@ -42,7 +42,7 @@ def test_a_failing_processor_fails_its_prompt_alone(beams: int, monkeypatch: pyt
     monkeypatch.setattr(module, "constrain", failing)
     found = complete(beams)
     assert "OverflowError: too large" in str(found[2].error)
-    assert [result for result in found if result.id != "cab"] == [one for one in expected if one.id != "cab"]
+    assert [result for result in found if result.id != "cab"] == [entry for entry in expected if entry.id != "cab"]
 
 
 @ENGINES
@@ -59,8 +59,8 @@ def test_a_failing_detokenizer_fails_its_prompt_alone(beams: int, monkeypatch: p
     monkeypatch.setattr(Detokenizer, "decode_token", failing)
     found = complete(beams)
     assert [result.error is not None for result in found].count(True) == 1
-    assert [one for one in found if one.error is None] == [
-        one for one, other in zip(expected, found, strict=True) if other.error is None
+    assert [entry for entry in found if entry.error is None] == [
+        entry for entry, other in zip(expected, found, strict=True) if other.error is None
     ]
 
 

@@ -179,12 +179,12 @@ def test_stop_strings_end_a_text_and_stand_in_it() -> None:
     free = ours.generate(["a"], **common)[0].completions
     stopped = ours.generate(["a"], stop_strings=["ab", "cad", "h"], **common)[0].completions
     seen = set()
-    for one, other in zip(stopped, free, strict=True):
+    for made, other in zip(stopped, free, strict=True):
         ends = [other.text.find(stop) + len(stop) for stop in ("ab", "cad", "h") if stop in other.text]
-        assert one.text == other.text[: min(ends, default=30)]
-        assert len(one.tokens) == len(one.text)
-        assert one.finish_reason == ("stop" if ends else "length")
-        seen.add(one.finish_reason)
+        assert made.text == other.text[: min(ends, default=30)]
+        assert len(made.tokens) == len(made.text)
+        assert made.finish_reason == ("stop" if ends else "length")
+        seen.add(made.finish_reason)
     assert seen == {"stop", "length"}
 
 
@@ -202,7 +202,7 @@ def test_a_stop_string_may_go_over_tokens_and_lines() -> None:
 def test_bad_words_are_not_written() -> None:
     ours = predictor("char")
     texts = ours.generate(["a"], num_return_sequences=30, min_new_tokens=40, bad_words=["ab", "h", "zebra"])
-    assert all("ab" not in "a" + one.text and "h" not in one.text for one in texts[0].completions)
+    assert all("ab" not in "a" + made.text and "h" not in made.text for made in texts[0].completions)
 
 
 def test_a_row_to_which_nothing_is_left_ends() -> None:
@@ -365,7 +365,7 @@ def test_a_model_of_running_text_goes_on_after_a_line_end(tmp_path: Path) -> Non
         texts = [result.completions[0] for result in ours.generate(["A", "B", "C", "A:"], max_new_tokens=60)]
         assert {text.finish_reason for text in texts} == ({"length"} if goes_on else {"eos"})
         assert any("\n" in text.text for text in texts) is goes_on
-        assert all("\n" not in one.completions[0].text for one in ours.generate(["A", "B"], ignore_eos=False))
+        assert all("\n" not in made.completions[0].text for made in ours.generate(["A", "B"], ignore_eos=False))
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ def test_they_are_uniform_and_independent_over_steps_streams_and_numbers() -> No
     counts, _ = np.histogram(table, bins=64, range=(0, 1))
     expected = table.size / 64
     assert ((counts - expected) ** 2 / expected).sum() < 110  # chi-square of 63: above 110 once in 5,000 such tables
-    for one, other in ((table[:-1], table[1:]), (table[:, :-1], table[:, 1:])):
-        assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.02
+    for numbers, other in ((table[:-1], table[1:]), (table[:, :-1], table[:, 1:])):
+        assert abs(np.corrcoef(numbers.ravel(), other.ravel())[0, 1]) < 0.02
 
 
 def test_a_number_does_not_depend_on_its_neighbours() -> None:

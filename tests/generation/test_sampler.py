@@ -99,11 +99,11 @@ def unlikely(tokens: Sequence[int], probabilities: np.ndarray) -> float:
 def test_tokens_are_drawn_by_their_probability(softmax: str, options: GenerationOptions) -> None:
     model = make(V, sharpness=15.0, **(ADAPTIVE if softmax == "adaptive" else {}))
     sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
-    one = outputs_of(model, 1)
+    column = outputs_of(model, 1)
     rows = [sequence(options, number) for number in range(8000)]
-    tokens, log_probs = sampler.choose(one.expand(len(rows), -1), rows)
+    tokens, log_probs = sampler.choose(column.expand(len(rows), -1), rows)
     with torch.no_grad():
-        model_log_probs = model.log_probs(one)[0].double()
+        model_log_probs = model.log_probs(column)[0].double()
     raw = model_log_probs.exp().numpy().copy()
     raw[1] = 0.0  # <unk>
     expected = shaped(np.log(np.maximum(raw, 1e-300)).tolist(), [], 0, options)
@@ -150,7 +150,8 @@ def test_a_row_finds_the_same_in_any_company(softmax: str) -> None:
     assert len({token for token, _ in together}) > 20
     back = list(zip(*sampler.choose(outputs.flip(0), rows[::-1]), strict=True))[::-1]
     alone = [
-        tuple(one[0] for one in sampler.choose(outputs[number : number + 1], [rows[number]])) for number in range(100)
+        tuple(column[0] for column in sampler.choose(outputs[number : number + 1], [rows[number]]))
+        for number in range(100)
     ]
     assert back == together == alone
 

@@ -51,8 +51,8 @@ def descendants(process: int) -> list[int]:
         with contextlib.suppress(OSError):
             parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
     found = [process]
-    for one in found:
-        found += [child for child, parent in parents.items() if parent == one]
+    for entry in found:
+        found += [child for child, parent in parents.items() if parent == entry]
     return found[1:]
 
 

@@ -44,7 +44,7 @@ def test_results_stand_in_the_partial_file_until_all_are_there(tmp_path: Path) -
             assert not path.exists()
             add(RESULTS[1])
         assert output.finished and not output.partial.exists()
-    assert [json.loads(line) for line in path.read_text().splitlines()] == [one.to_json() for one in RESULTS[:2]]
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [entry.to_json() for entry in RESULTS[:2]]
     assert run(path, RESULTS) == ResultCount(2, 1)
 
 

@@ -23,7 +23,7 @@ def recordings(tmp_path: Path) -> Path:
 
 
 def ids(*inputs: object) -> list[str]:
-    return [one.id for one in find_inputs([str(name) for name in inputs])]
+    return [recording.id for recording in find_inputs([str(name) for name in inputs])]
 
 
 def test_ids_are_paths_from_the_folder_the_wildcard_or_the_file(recordings: Path) -> None:
@@ -102,13 +102,13 @@ def test_an_impossible_name_is_one_sentence(name: str) -> None:
 
 
 def test_a_file_state_tells_a_changed_file(recordings: Path) -> None:
-    (one,) = find_inputs(recordings / "wav" / "two.wav")
-    before = one.file_state()
-    assert before == one.file_state() and before is not None and before[0] == 44 + 2 * 1600
-    save_audio(one.source, np.zeros(3200, np.float32), 16000)
-    assert one.file_state() != before
-    Path(one.source).unlink()
-    assert one.file_state() is None
+    (recording,) = find_inputs(recordings / "wav" / "two.wav")
+    before = recording.file_state()
+    assert before == recording.file_state() and before is not None and before[0] == 44 + 2 * 1600
+    save_audio(recording.source, np.zeros(3200, np.float32), 16000)
+    assert recording.file_state() != before
+    Path(recording.source).unlink()
+    assert recording.file_state() is None
 
 
 @pytest.mark.parametrize("form", ["@{}/names.txt", "{}/names.lst", "{}/names.LIST", "{}/names.m3u"])
@@ -136,13 +136,17 @@ def test_a_list_may_name_addresses(tmp_path: Path) -> None:
 
 
 def test_an_address_on_the_web_is_one_recording() -> None:
-    (one,) = find_inputs("https://one.org/talks/a%20b.mp3?key=1/2")
-    assert one == Input("a b", "https://one.org/talks/a%20b.mp3?key=1/2") and one.remote and one.file_state() is None
+    (recording,) = find_inputs("https://one.org/talks/a%20b.mp3?key=1/2")
+    assert (
+        recording == Input("a b", "https://one.org/talks/a%20b.mp3?key=1/2")
+        and recording.remote
+        and recording.file_state() is None
+    )
 
 
 def test_standard_input_brings_names(recordings: Path) -> None:
     text = f"{recordings}/wav/f/one.wav\n{recordings}/wav/two.wav\n".encode()
-    assert [one.id for one in find_inputs("-", stdin=io.BytesIO(text))] == ["f/one", "two"]
+    assert [recording.id for recording in find_inputs("-", stdin=io.BytesIO(text))] == ["f/one", "two"]
     for shift in range(4):  # so that a character lies across the border of what is looked at first
         many = "x" * shift + "".join(f"\n{recordings}/wav/f/one.wav\n/nowhere/üüüü/{n}.wav" for n in range(500))
         assert len(find_inputs("-", stdin=io.BytesIO(many.encode()))) == 501 + (shift > 0)
@@ -152,15 +156,15 @@ def test_standard_input_brings_a_recording(recordings: Path) -> None:
     sphere = recordings / "four.sph"
     soundfile.write(sphere, np.zeros(16000, np.int16), 16000, format="NIST")
     for path in (recordings / "wav" / "two.wav", recordings / "wav" / "m" / "one.flac", sphere):
-        (one,) = find_inputs("-", recordings, io.BytesIO(path.read_bytes()))
-        assert (one.id, one.source, one.remote) == ("stdin", "-", False)
-        assert one.place is not None and Path(one.place).read_bytes() == path.read_bytes()
+        (recording,) = find_inputs("-", recordings, io.BytesIO(path.read_bytes()))
+        assert (recording.id, recording.source, recording.remote) == ("stdin", "-", False)
+        assert recording.place is not None and Path(recording.place).read_bytes() == path.read_bytes()
 
 
 def test_a_recording_that_begins_like_a_text_is_a_recording(tmp_path: Path) -> None:
     content = b"ID3" + b"x" * 5000 + b"\xff\xfb\x90"
-    (one,) = find_inputs("-", tmp_path, io.BytesIO(content))
-    assert one.place is not None and Path(one.place).read_bytes() == content
+    (recording,) = find_inputs("-", tmp_path, io.BytesIO(content))
+    assert recording.place is not None and Path(recording.place).read_bytes() == content
 
 
 @pytest.mark.parametrize(

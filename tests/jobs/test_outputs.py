@@ -34,8 +34,8 @@ def transcript(name: str, text: str = "GO") -> Transcript:
 def inputs(tmp_path: Path) -> list[Input]:
     (tmp_path / "rec" / "a").mkdir(parents=True)
     found = [Input(f"a/{number}", str(tmp_path / "rec" / "a" / f"{number}.wav")) for number in range(4)]
-    for one in found:
-        Path(one.source).touch()
+    for recording in found:
+        Path(recording.source).touch()
     return found
 
 
@@ -47,12 +47,12 @@ def run(
         outputs = Outputs(folder, find_writers(formats.split(",")))
         left = outputs.prepare(record, inputs, overwrite, retry_failed=False)
         todo = random.Random(len(left)).sample(left, len(left))[:stop_after]
-        for one in todo:
-            outputs.write(one.id, transcript(one.source, "" if one.id == "a/2" else "GO"))
-            record.record(one, DONE, file_state=one.file_state())
+        for recording in todo:
+            outputs.write(recording.id, transcript(recording.source, "" if recording.id == "a/2" else "GO"))
+            record.record(recording, DONE, file_state=recording.file_state())
         if stop_after is None:
             outputs.finish(record)
-    return sorted(one.id for one in todo)
+    return sorted(recording.id for recording in todo)
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -78,7 +78,7 @@ def test_a_job_in_two_parts_is_the_job_in_one(tmp_path: Path, inputs: list[Input
     assert theirs.pop("a/.3.txt.17.tmp", b"half") == b"half" if left != ["a/3"] else "a/.3.txt.17.tmp" not in theirs
     assert theirs == files(tmp_path / "one")
     rows = [json.loads(line) for line in theirs["hypotheses.jsonl"].splitlines()]
-    assert [row["id"] for row in rows] == [one.id for one in inputs]
+    assert [row["id"] for row in rows] == [recording.id for recording in inputs]
 
 
 def test_new_inputs_come_after_the_old_ones(tmp_path: Path, inputs: list[Input]) -> None:
@@ -117,7 +117,7 @@ def test_what_is_not_the_jobs_own_is_spared(tmp_path: Path, inputs: list[Input])
     with pytest.raises(UserError, match=r"a/3\.txt is there already and not from this job; choose another output, or"):
         run(tmp_path / "out", inputs)
     assert files(tmp_path / "out") == {"a/3.txt": b"mine"}
-    assert run(tmp_path / "out", inputs, overwrite=True) == [one.id for one in inputs]
+    assert run(tmp_path / "out", inputs, overwrite=True) == [recording.id for recording in inputs]
     assert files(tmp_path / "out")["a/3.txt"] == b"GO\n"
 
 
@@ -127,8 +127,8 @@ def test_references_beside_recordings_are_never_overwritten(tmp_path: Path, inpu
         with pytest.raises(UserError, match=r"rec/a/3\.txt lies beside its recording and would be overwritten"):
             run(tmp_path / "rec", inputs, overwrite=overwrite)
     assert (tmp_path / "rec" / "a" / "3.txt").read_text() == "GO HOME"
-    assert run(tmp_path / "rec", inputs, formats="json,srt") == [one.id for one in inputs]
-    assert run(tmp_path / "rec", inputs, formats="json,srt", overwrite=True) == [one.id for one in inputs]
+    assert run(tmp_path / "rec", inputs, formats="json,srt") == [recording.id for recording in inputs]
+    assert run(tmp_path / "rec", inputs, formats="json,srt", overwrite=True) == [recording.id for recording in inputs]
 
 
 def test_the_hypotheses_of_somebody_else_are_spared(tmp_path: Path, inputs: list[Input]) -> None:

@@ -112,10 +112,10 @@ def test_folders_globs_and_files_of_a_bucket(bucket: str, recordings: Path) -> N
         "/h*/**/*.wav": ["here/a/one", "here/half", "here/three"],
         "/here/a/one.wav": ["one"],
     }.items():
-        assert [one.id for one in find_inputs(f"{bucket}{address}")] == ids, address
-    (one,) = find_inputs(f"{bucket}/here/a/one.wav")
-    assert one.remote and one.source == f"{bucket}/here/a/one.wav"
-    with local_copy(one.source) as path:
+        assert [recording.id for recording in find_inputs(f"{bucket}{address}")] == ids, address
+    (recording,) = find_inputs(f"{bucket}/here/a/one.wav")
+    assert recording.remote and recording.source == f"{bucket}/here/a/one.wav"
+    with local_copy(recording.source) as path:
         assert path.read_bytes() == (recordings / "a" / "one.wav").read_bytes()
 
 
@@ -174,8 +174,8 @@ def test_whatever_a_storage_does_is_the_failure_of_that_address(
 
     monkeypatch.setattr(storage, "_open", lambda address, remote: (Broken(good if "good" in address else act), address))
     addresses = [("one", "s3://good/1"), ("two", "s3://bad/2"), ("three", "s3://good/3")]
-    ((one, two, three),) = fetch_groups(addresses, tmp_path)
-    assert isinstance(one[1], Path) and isinstance(three[1], Path)
+    ((recording, two, three),) = fetch_groups(addresses, tmp_path)
+    assert isinstance(recording[1], Path) and isinstance(three[1], Path)
     assert isinstance(two[1], AudioError) and words in str(two[1])
     assert list(tmp_path.iterdir()) == []
 

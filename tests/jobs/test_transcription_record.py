@@ -30,7 +30,7 @@ def inputs(tmp_path: Path) -> list[Input]:
 def begin(folder: Path, inputs: Sequence[Input], **keys: Any) -> str:
     """The ids that a new process finds left."""
     with TranscriptionRecord(folder, MADE_WITH) as record:
-        return "".join(one.id for one in record.begin(inputs, **keys))
+        return "".join(entry.id for entry in record.begin(inputs, **keys))
 
 
 def lines(folder: Path) -> list[dict[str, object]]:
@@ -50,7 +50,7 @@ def test_what_is_written(tmp_path: Path, inputs: list[Input]) -> None:
     half_done(tmp_path / "out", inputs)
     first, *states = lines(tmp_path / "out")
     assert first == {"journal": FORMAT, "job": "transcribe", "made_with": MADE_WITH}
-    assert [(one["id"], one["status"]) for one in states[:5]] == [(name, "left") for name in "abcde"]
+    assert [(entry["id"], entry["status"]) for entry in states[:5]] == [(name, "left") for name in "abcde"]
     size, modified = inputs[1].file_state() or (0, 0.0)
     assert states[6] == {
         "id": "b",
@@ -86,19 +86,19 @@ def test_new_and_changed_files_are_left_and_removed_ones_are_not(tmp_path: Path,
 
 
 def test_a_failure_of_what_was_missing_is_tried_when_it_is_there(tmp_path: Path) -> None:
-    one = Input("a", str(tmp_path / "a.wav"))
+    entry = Input("a", str(tmp_path / "a.wav"))
     with TranscriptionRecord(tmp_path / "out", MADE_WITH) as record:
-        record.begin([one])
-        record.record(one, FAILED, "It does not exist.", one.file_state())
-    assert begin(tmp_path / "out", [one]) == ""
+        record.begin([entry])
+        record.record(entry, FAILED, "It does not exist.", entry.file_state())
+    assert begin(tmp_path / "out", [entry]) == ""
     (tmp_path / "a.wav").touch()
-    assert begin(tmp_path / "out", [one]) == "a"
+    assert begin(tmp_path / "out", [entry]) == "a"
 
 
 def test_what_has_lost_its_output_is_left(tmp_path: Path, inputs: list[Input]) -> None:
     half_done(tmp_path / "out", inputs)
     with TranscriptionRecord(tmp_path / "out", MADE_WITH) as record:
-        assert [one.id for one in record.begin(inputs, intact=lambda id: id != "a")] == ["a", "d", "e"]
+        assert [entry.id for entry in record.begin(inputs, intact=lambda id: id != "a")] == ["a", "d", "e"]
 
 
 def test_an_id_does_not_change_its_file(tmp_path: Path, inputs: list[Input], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,11 +201,11 @@ def test_a_record_cut_anywhere_goes_on_and_ends_the_same(
     with TranscriptionRecord(folder, MADE_WITH) as record:
         left = record.begin(inputs)
         assert path.read_bytes().startswith(whole)
-        assert {one.id for one in left} == set("abcde") - done
-        for one in left:
-            record.record(one, DONE)
+        assert {entry.id for entry in left} == set("abcde") - done
+        for entry in left:
+            record.record(entry, DONE)
     assert begin(folder, inputs) == ""
-    assert {one["id"] for one in lines(folder)[1:]} == set("abcde")
+    assert {entry["id"] for entry in lines(folder)[1:]} == set("abcde")
 
 
 def test_a_full_disk_leaves_whole_lines(tmp_path: Path, inputs: list[Input], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,8 +29,8 @@ def test_blocks_give_the_cross_entropy_and_its_gradients(vocabulary: int, monkey
     assert type(found.grad_fn).__name__ == "BlockedLogProbsBackward"
     of_found = torch.autograd.grad((found * weights).sum(), parts)
     of_expected = torch.autograd.grad((expected * weights).sum(), parts)
-    for one, other in zip(of_found, of_expected, strict=True):
-        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
+    for own, other in zip(of_found, of_expected, strict=True):
+        torch.testing.assert_close(own, other, atol=1e-5, rtol=1e-5)
 
 
 def test_a_small_vocabulary_needs_no_blocks() -> None:

@@ -149,7 +149,7 @@ def test_ten_thousand_prompts_are_ten_thousand_lines(run: Run, tmp_path: Path) -
     )
     assert status == 0 and out.startswith("10,000 prompts, ")
     assert [(row["id"], row["prompt"]) for row in rows(tmp_path / "o.jsonl")] == [
-        tuple(one.values()) for one in prompts
+        tuple(entry.values()) for entry in prompts
     ]
 
 

@@ -71,7 +71,7 @@ def test_ctrl_c_ends_a_job_that_can_be_gone_on_with(job: Path, tmp_path: Path, e
     start = command(job, executor, *(["executor.workers=1", "executor.chunk=4"] if executor == "processes" else []))
     start += [f"output={output}", "batch_size=4"]
     with subprocess.Popen(
-        [one for one in start if not one.startswith("output=") or one == f"output={output}"],
+        [override for override in start if not override.startswith("output=") or override == f"output={output}"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -90,7 +90,7 @@ def test_ctrl_c_ends_a_job_that_can_be_gone_on_with(job: Path, tmp_path: Path, e
 def test_a_cluster_writes_the_same_bytes_when_a_node_is_killed(job: Path, tmp_path: Path) -> None:
     with cluster(tmp_path) as (address, node, token):
         keys = [f"executor.address={address}", "executor.chunk=4", "batch_size=4"]
-        start = [one for one in command(job, "ray", *keys) if one != "batch_size=64"]
+        start = [override for override in command(job, "ray", *keys) if override != "batch_size=64"]
         environment = {**os.environ, **token}
         with subprocess.Popen(
             start, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -115,7 +115,7 @@ def test_a_language_model_is_trained_weighed_and_asked(trained: tuple[Path, list
         *("prediction.trainer.epochs=1", "prediction.trainer.min_steps=0", "prediction.trainer.accelerator=cpu"),
         *("tuning.weights=[0.5]", "tuning.rewards=[0.0,1.0]"),
     ]
-    fused = [one.replace(str(folder), str(folder.parent / "fused")) for one in fused]
+    fused = [override.replace(str(folder), str(folder.parent / "fused")) for override in fused]
     folder = folder.parent / "fused"
     assert run(*fused) == 0
     for name in ("language/model.safetensors", "ngram.arpa", "acoustic/decoding.json", "report.html"):

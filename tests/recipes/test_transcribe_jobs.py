@@ -63,7 +63,7 @@ def states(folder: Path) -> list[dict[str, Any]]:
 
 
 def done(folder: Path) -> int:
-    return sum(one["status"] == "done" for one in states(folder))
+    return sum(entry["status"] == "done" for entry in states(folder))
 
 
 def start(*overrides: str) -> subprocess.Popen[str]:
@@ -137,7 +137,7 @@ def test_killed_at_any_moment_each_transcript_is_there_once_and_whole(
     status, out, err = run(*command)
     assert (status, err) == (0, "") and (before in (0, 300) or f"({before} were there already)" in out)
     assert written(output) == undisturbed
-    ends = Counter(one["id"] for one in states(output) if one["status"] != "left")
+    ends = Counter(entry["id"] for entry in states(output) if entry["status"] != "left")
     assert len(ends) == 300 and set(ends.values()) == {1}
     assert run(*command)[:2] == (0, f"{output} is finished: nothing to do; overwrite=true would make it anew.\n")
     assert written(output) == undisturbed
@@ -386,8 +386,8 @@ def test_channels_have_transcripts_of_their_own(run: Run, tmp_path: Path) -> Non
     rows = [json.loads(line) for line in there["hypotheses.jsonl"].splitlines()]
     assert [(row["id"], row["channel"]) for row in rows] == [("talk.channel0", 0), ("talk.channel1", 1)]
     assert "nothing to do" in run(*command)[1]
-    one = (f"inputs={tmp_path}/calls", f"output={tmp_path}/one", "formats=[txt]")
-    assert run(*one, "channels=1")[0] == 0 and written(tmp_path / "one")["talk.txt"] == alone["1.txt"]
+    entry = (f"inputs={tmp_path}/calls", f"output={tmp_path}/one", "formats=[txt]")
+    assert run(*entry, "channels=1")[0] == 0 and written(tmp_path / "one")["talk.txt"] == alone["1.txt"]
     status, _, err = run(f"inputs={tmp_path}/calls", f"output={tmp_path}/two", "channels=7")
     assert status == 1 and "has no channel 7" in err
     status, _, err = run(f"inputs={tmp_path}/calls", f"output={tmp_path}/two", "channels=left")
@@ -471,7 +471,9 @@ def test_addresses_and_one_that_fails_half_way(run: Run, few: Path, tmp_path: Pa
     names = ["0000.wav", "half.wav", "0003.wav"]
     with servers.website(few) as web:
         address = f"{web}/0"
-        (tmp_path / "names.lst").write_text("\n".join([*(f"{address}/{one}" for one in names), f"{few}/0/0002.wav"]))
+        (tmp_path / "names.lst").write_text(
+            "\n".join([*(f"{address}/{entry}" for entry in names), f"{few}/0/0002.wav"])
+        )
         status, out, err = run(f"inputs={tmp_path}/names.lst", f"output={tmp_path}/out", "formats=[json]")
     assert status == 1 and out.startswith("3 files, ")
     assert f"  {address}/half.wav " in err and str(tmp_path / "out") not in err
@@ -480,7 +482,7 @@ def test_addresses_and_one_that_fails_half_way(run: Run, few: Path, tmp_path: Pa
         for name, content in written(tmp_path / "out").items()
         if name.endswith("json")
     }
-    assert {name: one["audio"] for name, one in found.items()} == {
+    assert {name: entry["audio"] for name, entry in found.items()} == {
         "0000.json": f"{address}/0000.wav",
         "0003.json": f"{address}/0003.wav",
         "0002.json": f"{few}/0/0002.wav",
@@ -493,7 +495,7 @@ def test_a_bucket_gives_what_its_folder_does(run: Run, few: Path, tmp_path: Path
     assert run(f"inputs={few}", f"output={tmp_path}/local", "formats=[txt]")[0] == 0
     found, local = written(tmp_path / "out"), written(tmp_path / "local")
     texts = [f"0/{number:04}.txt" for number in range(4)]
-    assert [found[one] for one in texts] == [local[one] for one in texts]
+    assert [found[entry] for entry in texts] == [local[entry] for entry in texts]
 
 
 def test_standard_input(run: Run, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

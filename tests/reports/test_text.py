@@ -145,15 +145,15 @@ def test_tints_each_token_by_what_it_was_worth(run: Path, page: Page) -> None:
     shown = tokens(page)
     assert "".join(text for _, _, text in shown).replace("↵", "") == VALID
     limits = (1, 2, 4, 6, 9, 12)
-    for one, (shade, title, _) in zip(found, shown, strict=True):
-        assert shade == f"b{sum(one.bits >= limit for limit in limits)}"
-        assert title.startswith(f"{one.bits:.1f} bits, ")
-        best, chance = one.expected[0]
+    for scored, (shade, title, _) in zip(found, shown, strict=True):
+        assert shade == f"b{sum(scored.bits >= limit for limit in limits)}"
+        assert title.startswith(f"{scored.bits:.1f} bits, ")
+        best, chance = scored.expected[0]
         symbol = {"<blank>": "↵", " ": "␣"}.get(tokenizer.symbols[best], tokenizer.symbols[best])
         assert f"Expected: {symbol} {100 * chance:.1f}\u00a0% · " in title
     assert len({shade for shade, _, _ in shown}) > 2
     assert [len(re.findall(f'class="b{shade}">', page.source)) for shade in range(7)] == [1] * 7  # the legend
-    assert f"the average is {sum(one.bits for one in found) / len(found):.1f}" in page.text("p")
+    assert f"the average is {sum(scored.bits for scored in found) / len(found):.1f}" in page.text("p")
 
 
 def test_lists_the_most_surprising_tokens(run: Path, page: Page) -> None:
@@ -162,7 +162,7 @@ def test_lists_the_most_surprising_tokens(run: Path, page: Page) -> None:
     rows = table(page, "Expected")
     assert len(rows) == 15
     assert [row[1] for row in rows] == [
-        f"{bits:.1f}" for bits in sorted((one.bits for one in found), reverse=True)[:15]
+        f"{bits:.1f}" for bits in sorted((scored.bits for scored in found), reverse=True)[:15]
     ]
     place = max(range(len(found)), key=lambda place: found[place].bits)
     before = VALID[:place].replace("\n", "↵")

@@ -67,9 +67,9 @@ def test_hears_what_the_model_hears_at_any_padding(
     for number, (length, count) in enumerate(zip(lengths.tolist(), frames.tolist(), strict=True)):
         alone, (of_alone,) = engine(waveforms[number : number + 1, :length], lengths[number : number + 1])
         assert of_alone == count and alone.shape == (1, count, 5)
-        for one in (found[number, :count], alone[0]):
-            assert one.exp().sum(1) == pytest.approx(torch.ones(count), abs=1e-4)
-            assert float((one.exp() - expected[number, :count].exp()).abs().max()) < TOLERANCES[name]
+        for output in (found[number, :count], alone[0]):
+            assert output.exp().sum(1) == pytest.approx(torch.ones(count), abs=1e-4)
+            assert float((output.exp() - expected[number, :count].exp()).abs().max()) < TOLERANCES[name]
         if name == "onnx int8":
             assert torch.equal(found[number, :count], alone[0])
     assert expected[0].exp().std(0).max() > 0.1

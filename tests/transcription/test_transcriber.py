@@ -108,7 +108,9 @@ def played(text: str) -> np.ndarray:
     time = np.arange(round(0.09 * RATE)) / RATE
     tones = dict(zip("ABC ", Tones.hertz, strict=True))
     letters = [np.sin(2 * np.pi * tones[letter] * time) * 0.5 for letter in text]
-    return np.concatenate([part for one in letters for part in (one, np.zeros(round(0.06 * RATE)))]).astype(np.float32)
+    return np.concatenate([part for item in letters for part in (item, np.zeros(round(0.06 * RATE)))]).astype(
+        np.float32
+    )
 
 
 def spoken(words: int, seed: int) -> str:
@@ -359,7 +361,7 @@ def test_recordings_joined_with_pauses_are_the_words_of_each_alone() -> None:
     texts = [spoken(int(chance.integers(1, 25)), number) for number in range(75)]
     pauses = chance.uniform(0.6, 3.0, len(texts))
     alone = [speller()((played(text), RATE)) for text in texts]
-    assert [one.text for one in alone] == texts
+    assert [item.text for item in alone] == texts
     parts, starts = list[np.ndarray](), list[float]()
     for text, seconds in zip(texts, pauses, strict=True):
         starts.append(sum(map(len, parts)) / RATE)
@@ -368,8 +370,8 @@ def test_recordings_joined_with_pauses_are_the_words_of_each_alone() -> None:
     assert joined.duration > 600
     assert joined.text == " ".join(texts)
     assert [segment.text for segment in joined.segments] == texts
-    for segment, start, one in zip(joined.segments, starts, alone, strict=True):
-        for word, other in zip(segment.words, one.words, strict=True):
+    for segment, start, item in zip(joined.segments, starts, alone, strict=True):
+        for word, other in zip(segment.words, item.words, strict=True):
             assert word.start == pytest.approx(start + other.start, abs=0.031)
             assert word.end == pytest.approx(start + other.end, abs=0.031)
 

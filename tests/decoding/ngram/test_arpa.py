@@ -46,8 +46,8 @@ def test_what_is_written_is_read_again(tmp_path: Path, name: str) -> None:
     again = read_arpa(tmp_path / name)
     assert again.names == ngrams.names
     assert all(map(torch.equal, again.words, ngrams.words))
-    for one, other in zip(again.log_probs + again.backoffs, ngrams.log_probs + ngrams.backoffs, strict=True):
-        torch.testing.assert_close(one, other)
+    for own, other in zip(again.log_probs + again.backoffs, ngrams.log_probs + ngrams.backoffs, strict=True):
+        torch.testing.assert_close(own, other)
     first = (tmp_path / name).read_bytes()
     write_arpa(tmp_path / name, again)
     assert (tmp_path / name).read_bytes() == first

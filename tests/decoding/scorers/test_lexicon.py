@@ -80,7 +80,7 @@ def test_a_subword_leads_where_its_letters_lead() -> None:
     index = {piece: label for label, piece in enumerate(SUBWORDS.symbols)}
     for piece, label in index.items():
         word = piece.removeprefix("▁")
-        if piece.startswith("▁") and word and any(one.startswith(word) for one in WORDS):
+        if piece.startswith("▁") and word and any(entry.startswith(word) for entry in WORDS):
             assert walk(tree, [label]) == walk(tree, [index[letter] for letter in word])
     assert walk(tree, [index["c"], index["e"]]) == -1
 

@@ -35,13 +35,13 @@ def test_each_item_has_its_result_from_one_of_the_workers(ordered: bool) -> None
 
 def test_a_killed_worker_is_replaced_and_only_what_kills_each_time_is_lost(tmp_path: Path) -> None:
     once = Squares(0.002, deadly=(20, 140), folder=tmp_path)
-    assert [one[0] for one in make_executor(TWO, "cpu").run(once, range(200), ordered=True)] == [*range(200)]
+    assert [result[0] for result in make_executor(TWO, "cpu").run(once, range(200), ordered=True)] == [*range(200)]
     found = list(make_executor(TWO, "cpu").run(Squares(0.002, deadly=(77,)), range(150), ordered=True))
     lost = found.pop(77)
     assert lost == Lost(
         77, "Its worker was ended by SIGKILL, most likely because memory ran out, 3 times; it was given up."
     )
-    assert [one[0] for one in found] == [number for number in range(150) if number != 77]
+    assert [result[0] for result in found] == [number for number in range(150) if number != 77]
 
 
 def test_what_a_worker_refuses_comes_home_as_it_was_said() -> None:
@@ -58,7 +58,7 @@ def test_items_may_be_without_end_and_a_run_may_be_left(tmp_path: Path) -> None:
     results = make_executor(TWO, "cpu").run(Squares(), itertools.count(), ordered=True)
     assert isinstance(results, Iterator)
     seen = [*itertools.islice(results, 2000)]
-    assert [one[0] for one in seen] == [*range(2000)]
+    assert [result[0] for result in seen] == [*range(2000)]
     results.close()  # type: ignore[attr-defined]
     for process in {process for _, _, process in seen}:
         with pytest.raises(ProcessLookupError):
@@ -68,8 +68,8 @@ def test_items_may_be_without_end_and_a_run_may_be_left(tmp_path: Path) -> None:
 def test_stop_lets_what_is_at_work_come() -> None:
     executor = make_executor(TWO, "cpu")
     found = []
-    for one in executor.run(Squares(0.001), itertools.count(), ordered=True):
-        found.append(one[0])
+    for result in executor.run(Squares(0.001), itertools.count(), ordered=True):
+        found.append(result[0])
         if len(found) == 50:
             executor.stop()
     assert found == [*range(len(found))] and 50 <= len(found) < 500
@@ -79,8 +79,8 @@ def test_each_worker_has_its_own_threads_and_gpu() -> None:
     executor = ProcessExecutor(3, threads=2, chunk=1)
     executor.gpus = ["4", "7"]
     environments = [executor.environment(number) for number in range(3)]
-    assert [one["CUDA_VISIBLE_DEVICES"] for one in environments] == ["4", "7", "4"]
-    assert {one["OMP_NUM_THREADS"] for one in environments} == {"2"}
+    assert [result["CUDA_VISIBLE_DEVICES"] for result in environments] == ["4", "7", "4"]
+    assert {result["OMP_NUM_THREADS"] for result in environments} == {"2"}
     before = dict(os.environ)
     (found,) = make_executor(ExecutorOptions("processes", workers=1, threads=3), "cpu").run(Settings(), ["x"])
     assert found["OMP_NUM_THREADS"] == "3" and dict(os.environ) == before

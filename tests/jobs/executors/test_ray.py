@@ -30,9 +30,9 @@ def test_a_cluster_of_ones_own(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
         found = list(executor.run(Squares(0.002, deadly=(77,)), range(150), ordered=True))
         lost = found.pop(77)
         assert isinstance(lost, Lost) and lost.item == 77 and "died, 3 times" in lost.reason
-        assert [one[0] for one in found] == [number for number in range(150) if number != 77]
+        assert [result[0] for result in found] == [number for number in range(150) if number != 77]
         endless = executor.run(Squares(reverse=True), itertools.count())
-        assert len({one[0] for one in itertools.islice(endless, 500)}) == 500
+        assert len({result[0] for result in itertools.islice(endless, 500)}) == 500
         endless.close()  # type: ignore[attr-defined]
         with pytest.raises(UserError, match=rf"^There is no model\. \(This is what node {socket.gethostname()} "):
             next(executor.run(Squares(refuse="There is no model."), range(9)))

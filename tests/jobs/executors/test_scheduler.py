@@ -38,9 +38,9 @@ def test_each_item_has_one_result_whoever_dies(
         else:
             scheduler.done(chunk.place, [-item for item in chunk.items], chance.choice([0.0, 1.0, 20.0]))
         found += scheduler.ready()
-    lost = [one.item for one in found if isinstance(one, Lost)]
+    lost = [result.item for result in found if isinstance(result, Lost)]
     assert sorted(lost) == sorted(deadly & {*range(count)})
-    numbers = [one.item if isinstance(one, Lost) else -one for one in found]  # type: ignore[operator]
+    numbers = [result.item if isinstance(result, Lost) else -result for result in found]  # type: ignore[operator]
     assert (numbers if ordered else sorted(numbers)) == [*range(count)]
 
 
@@ -77,5 +77,5 @@ def test_an_item_takes_no_more_than_three_workers_with_it() -> None:
             scheduler.died(chunk.place, "It fell")
         else:
             scheduler.done(chunk.place, [*chunk.items], 1.0)
-    assert given.count("a") <= 3 and sum("a" in one for one in given) == 3
+    assert given.count("a") <= 3 and sum("a" in result for result in given) == 3
     assert {*scheduler.ready()} == {Lost("a", "It fell, 3 times; it was given up."), "b"}

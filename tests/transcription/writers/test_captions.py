@@ -40,10 +40,14 @@ def test_vtt(tmp_path: Path) -> None:
 
 def test_subtitles_are_laid_out_as_the_options_say(tmp_path: Path) -> None:
     options = SubtitleOptions(line_length=2, lines=1)
-    assert [one.content for one in srt.parse(written("srt", SPOKEN, tmp_path, options).read_text())] == [
-        *("dž", "ja", "hello")
+    assert [
+        shown_caption.content for shown_caption in srt.parse(written("srt", SPOKEN, tmp_path, options).read_text())
+    ] == [*("dž", "ja", "hello")]
+    assert [shown_caption.text for shown_caption in shown(written("vtt", SPOKEN, tmp_path, options))] == [
+        "dž",
+        "ja",
+        "hello",
     ]
-    assert [one.text for one in shown(written("vtt", SPOKEN, tmp_path, options))] == ["dž", "ja", "hello"]
 
 
 @on_files
@@ -52,11 +56,15 @@ def test_subtitles_give_back_every_word(tmp_path: Path, texts: list[str]) -> Non
     transcript = one_segment(texts)
     right = [part for text in texts for part in expected(text).split()]
     read = list(srt.parse(written("srt", transcript, tmp_path).read_text(encoding="utf-8")))
-    assert [part for one in read for part in one.content.split()] == right
-    assert all(one.start < one.end for one in read)
-    assert all(one.end <= following.start for one, following in itertools.pairwise(read))
+    assert [part for shown_caption in read for part in shown_caption.content.split()] == right
+    assert all(shown_caption.start < shown_caption.end for shown_caption in read)
+    assert all(shown_caption.end <= following.start for shown_caption, following in itertools.pairwise(read))
     captions = shown(written("vtt", transcript, tmp_path))
-    assert [part for one in captions for part in html.unescape(one.text).split()] == right
-    assert [(one.start_time.in_milliseconds(), one.end_time.in_milliseconds()) for one in captions] == [
-        (round(one.start.total_seconds() * 1000), round(one.end.total_seconds() * 1000)) for one in read
+    assert [part for shown_caption in captions for part in html.unescape(shown_caption.text).split()] == right
+    assert [
+        (shown_caption.start_time.in_milliseconds(), shown_caption.end_time.in_milliseconds())
+        for shown_caption in captions
+    ] == [
+        (round(shown_caption.start.total_seconds() * 1000), round(shown_caption.end.total_seconds() * 1000))
+        for shown_caption in read
     ]

@@ -26,7 +26,9 @@ def transcript(*segments: list[tuple[str, float, float]], duration: float | None
         spoken = tuple(Word(text, start, end, 0.5) for text, start, end in words)
         made.append(Segment(words[0][1], words[-1][2], " ".join(word.word for word in spoken), 0.5, spoken))
     seconds = duration or (made[-1].end if made else 1.0)
-    return Transcript("a.wav", seconds, " ".join(one.text for one in made), 0.5, tuple(made), (), "model", "greedy")
+    return Transcript(
+        "a.wav", seconds, " ".join(caption.text for caption in made), 0.5, tuple(made), (), "model", "greedy"
+    )
 
 
 def spoken(text: str, start: float = 0.0, each: float = 0.2) -> list[tuple[str, float, float]]:
@@ -39,7 +41,9 @@ def spoken(text: str, start: float = 0.0, each: float = 0.2) -> list[tuple[str, 
 
 def seen(text: str) -> str:
     """What a reader could see of it, in order: no blanks, no control characters."""
-    return "".join(one for one in text if not one.isspace() and unicodedata.category(one) not in ("Cc", "Cs"))
+    return "".join(
+        caption for caption in text if not caption.isspace() and unicodedata.category(caption) not in ("Cc", "Cs")
+    )
 
 
 def test_lines_are_as_few_as_possible_and_alike() -> None:
@@ -52,7 +56,10 @@ def test_lines_are_as_few_as_possible_and_alike() -> None:
 
 def test_captions_are_alike_too() -> None:
     shown = list(captions(transcript(spoken("aaaa bbbb cccc dddd eeee ffff")), USUAL))
-    assert [one.lines for one in shown] == [("aaaa", "bbbb cccc"), ("dddd", "eeee ffff")]  # not four words and two
+    assert [caption.lines for caption in shown] == [
+        ("aaaa", "bbbb cccc"),
+        ("dddd", "eeee ffff"),
+    ]  # not four words and two
 
 
 def test_a_caption_ends_with_its_segment_and_at_a_pause() -> None:
@@ -67,26 +74,33 @@ def test_what_does_not_fit_is_cut_after_a_sentence_or_a_short_pause(text: str) -
     before, bar, after = text.partition("|")
     words = spoken(before) + spoken(after, 1.0) if bar else spoken(text)
     shown = list(captions(transcript(words), USUAL))
-    assert [" ".join(one.lines).rstrip(".").split()[-1].rstrip(".") for one in shown] == ["bbbb", "eeee"]
+    assert [" ".join(caption.lines).rstrip(".").split()[-1].rstrip(".") for caption in shown] == ["bbbb", "eeee"]
 
 
 def test_an_overlong_word_stands_alone_and_whole() -> None:
     long = "x" * 25
     shown = list(captions(transcript(spoken(f"a {long} b c")), USUAL))
-    lines = [line for one in shown for line in one.lines]
+    lines = [line for caption in shown for line in caption.lines]
     assert lines == ["a", long, "b c"]
 
 
 def test_no_caption_is_shown_longer_than_the_longest() -> None:
     options = replace(USUAL, longest=1.0)
-    assert [one.lines for one in captions(transcript(spoken("a b c d", each=0.5)), options)] == [("a b",), ("c d",)]
+    assert [caption.lines for caption in captions(transcript(spoken("a b c d", each=0.5)), options)] == [
+        ("a b",),
+        ("c d",),
+    ]
     assert list(captions(transcript([("hmmm", 0.0, 9.0)]), options)) == [Caption(0, 1000, ("hmmm",))]
 
 
 def test_a_short_caption_stays_where_there_is_room() -> None:
     options = replace(USUAL, shortest=1.0)
     said = transcript([("a", 0.0, 0.1)], [("b", 0.6, 0.7)], [("c", 3.0, 3.1)], duration=3.5)
-    assert [(one.start, one.end) for one in captions(said, options)] == [(0, 600), (600, 1600), (3000, 3500)]
+    assert [(caption.start, caption.end) for caption in captions(said, options)] == [
+        (0, 600),
+        (600, 1600),
+        (3000, 3500),
+    ]
 
 
 def test_words_that_are_not_to_be_seen_make_no_caption() -> None:
@@ -95,7 +109,7 @@ def test_words_that_are_not_to_be_seen_make_no_caption() -> None:
 
 def test_times_that_rounding_lets_vanish_or_overlap_are_moved() -> None:
     said = transcript([("a", 0.1, 0.1001)], [("b", 0.1002, 0.1003)], [("c", 0.05, 0.09)])
-    assert [(one.start, one.end) for one in captions(said, USUAL)] == [(100, 101), (101, 102), (102, 103)]
+    assert [(caption.start, caption.end) for caption in captions(said, USUAL)] == [(100, 101), (101, 102), (102, 103)]
 
 
 def test_options_that_contradict_each_other_are_one_sentence() -> None:
@@ -104,7 +118,7 @@ def test_options_that_contradict_each_other_are_one_sentence() -> None:
     with pytest.raises(UserError, match=r"^subtitles\.lines=0 is wrong: it must be at least 1"):
         build(SubtitleOptions, {"lines": 0}, "subtitles")
     endless = build(SubtitleOptions, {"longest": 1e9, "pause": 1e9}, "subtitles")
-    assert [one.end for one in captions(transcript(spoken("a b", 0.0, 60.0)), endless)] == [120_000]
+    assert [caption.end for caption in captions(transcript(spoken("a b", 0.0, 60.0)), endless)] == [120_000]
 
 
 texts = st.one_of(st.text(max_size=12), st.sampled_from(["-->", "e\u0301", "שלום", "👩‍👩‍👧", "\ud800", "a\nb", "word"]))
@@ -138,27 +152,27 @@ def test_captions_keep_every_word_and_every_limit(
     options = SubtitleOptions(length, lines, longest, short * longest, pause)
     shown = list(captions(said, options))
 
-    assert seen("".join(line for one in shown for line in one.lines)) == seen(
+    assert seen("".join(line for caption in shown for line in caption.lines)) == seen(
         "".join(word.word.replace("\ud800", "\ufffd") for word in said.words)
     )
     allowed = {seen(word.word.replace("\ud800", "\ufffd")) for word in said.words}
-    for one in shown:
-        assert 0 <= one.start < one.end
-        assert one.end - one.start <= 1000 * longest + 1e-5
-        assert 1 <= len(one.lines) <= lines
-        for line in one.lines:
+    for caption in shown:
+        assert 0 <= caption.start < caption.end
+        assert caption.end - caption.start <= 1000 * longest + 1e-5
+        assert 1 <= len(caption.lines) <= lines
+        for line in caption.lines:
             assert line.strip() and len(line.splitlines()) == 1
             assert len(line) <= length or seen(line) in allowed
-    assert all(one.end <= following.start for one, following in itertools.pairwise(shown))
+    assert all(caption.end <= following.start for caption, following in itertools.pairwise(shown))
 
 
 def test_a_caption_never_holds_words_of_two_segments() -> None:
     shown = list(captions(transcript(spoken("a b"), spoken("c d", 0.4), spoken("e", 0.8)), USUAL))
-    assert [one.lines for one in shown] == [("a b",), ("c d",), ("e",)]
+    assert [caption.lines for caption in shown] == [("a b",), ("c d",), ("e",)]
 
 
 def test_limits_that_allow_anything_do_not_make_it_slow() -> None:
     words = spoken("a " * 10_000, each=0.01)  # a quadratic layout would look at 50 million stretches
     huge = SubtitleOptions(line_length=10**6, lines=10**6, longest=1e9, shortest=0.0, pause=1e9)
     shown = list(captions(transcript(words), huge))
-    assert sum(len(line.split()) for one in shown for line in one.lines) == 10_000
+    assert sum(len(line.split()) for caption in shown for line in caption.lines) == 10_000

@@ -58,4 +58,4 @@ def test_textgrids_tile_the_recording_and_give_back_every_word(tmp_path: Path, t
         edges = [(entry.start, entry.end) for entry in tier.entries]
         assert edges[0][0] == 0.0 and edges[-1][1] == pytest.approx(transcript.duration)
         assert all(start < end for start, end in edges)
-        assert all(one[1] == following[0] for one, following in itertools.pairwise(edges))
+        assert all(edge[1] == following[0] for edge, following in itertools.pairwise(edges))
