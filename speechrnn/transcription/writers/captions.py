@@ -13,13 +13,19 @@ class SrtWriter:
 
     suffix = ".srt"
 
-    def __init__(self, options: SubtitleOptions) -> None:
+    def __init__(self, options: SubtitleOptions, first: int = 1) -> None:
+        """
+        Args:
+            options: layout.
+            first: number of the first caption.
+        """
         self.options = options
+        self.first = first
 
     def format(self, transcript: TranscriptFields, recording: str) -> str:
         """See Writer."""
         parts = []
-        for number, caption in enumerate(captions(transcript, self.options), 1):
+        for number, caption in enumerate(captions(transcript, self.options), self.first):
             times = f"{_clock(caption.start, ',')} --> {_clock(caption.end, ',')}"
             parts.append("\n".join((str(number), times, *caption.lines)) + "\n\n")
         return "".join(parts)
