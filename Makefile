@@ -35,6 +35,7 @@ bench: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14))' \
 	  || { echo "$(PYTHON) is not Python 3.10 to 3.13: name one that is, as in make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@if [ -L $(VENV) ]; then echo "$(VENV) is a symbolic link, and installing would change what it leads to: remove the link"; exit 1; fi
 	@rm -f $@
 	@$(VENV)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
 	@echo "Installing into $(VENV): about 6 GB, some minutes (log: $(VENV)/pip.log)"
