@@ -5,13 +5,18 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 EXTRAS := dev,docs,demo,vad,export,cluster,remote,sweep,peers
 
-.PHONY: demo test lint docs bench .venv
+.PHONY: demo test lint docs bench fuzz .venv
 
 demo: $(STAMP)
 	$(VENV)/bin/speechrnn demo
 
 test: $(STAMP)
 	$(VENV)/bin/python -m pytest
+
+# Damaged files of every kind that the program reads, COUNT of each: a new seed each time, which is printed.
+COUNT ?= 2000
+fuzz: $(STAMP)
+	PYTHONPATH=tests $(VENV)/bin/python -m fuzz --count $(COUNT)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .

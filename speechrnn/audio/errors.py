@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from speechrnn.core.errors import UserError
+from speechrnn.core.errors import UserError, one_line
 
 
 class AudioError(UserError):
@@ -33,4 +33,4 @@ class TruncatedAudioError(AudioError):
         self.sentence, self.seconds = sentence, seconds
 
     def __str__(self) -> str:
-        return self.sentence
+        return one_line(self.sentence)

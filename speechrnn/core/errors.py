@@ -1,5 +1,9 @@
 """The one exception that users see."""
 
+LONGEST_MESSAGE = 1000  # characters; a value from a file may have millions
+_END = 200  # characters of a longer message that are kept at its end, where it says what to do
+_JOINERS = "\u200c\u200d"  # invisible, but a part of how Persian and Hindi are spelt
+
 
 class UserError(Exception):
     """Bad input, described in one plain sentence that names the file or key and says what to do.
@@ -7,8 +11,30 @@ class UserError(Exception):
     The command line prints it without a traceback and exits with status 2. Anything else that
     escapes is a bug of ours and keeps its traceback.
 
+    Names and values from files are shown as they are, but for control characters, line ends, and bytes that are no
+    text: these would change a terminal, or end in an error of their own.
+
     >>> raise UserError("talks/ holds no audio; give a folder with recordings.")
     Traceback (most recent call last):
     ...
     speechrnn.core.errors.UserError: talks/ holds no audio; give a folder with recordings.
+    >>> print(UserError("a\\nb.wav does not exist."))
+    a\\nb.wav does not exist.
     """
+
+    def __str__(self) -> str:
+        """Return the sentence, on one line."""
+        return one_line(super().__str__())
+
+
+def one_line(text: str) -> str:
+    """Return a message without control characters, and shortened in the middle where it is very long.
+
+    >>> one_line("bell \\a")
+    'bell \\\\x07'
+    """
+    if len(text) > LONGEST_MESSAGE:
+        text = f"{text[: LONGEST_MESSAGE - _END]} ... {text[-_END:]}"
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() or letter in _JOINERS else repr(letter)[1:-1] for letter in text)

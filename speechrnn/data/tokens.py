@@ -7,10 +7,10 @@ one long row of indices, which is mapped into memory and never read whole.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -59,20 +59,22 @@ class TokenFile:
                 if not header.startswith(_MAGIC):
                     raise ValueError("it does not begin as a token file does")
                 fields = json.loads(header[len(_MAGIC) :])
-                tokens, documents, width = fields["tokens"], fields["documents"], fields["bytes"]
+                tokens, documents, width, characters = _sizes(fields)
                 file.seek(_HEADER + tokens * width)
                 starts = np.frombuffer(file.read(), "<i8")
                 if len(starts) != documents:
                     raise ValueError("it is cut short")
+                if documents and not (starts.min() >= 0 and starts.max() <= tokens and (np.diff(starts) > 0).all()):
+                    raise ValueError("its documents begin outside the text")
             shape, dtype = (tokens,), f"<u{width}"
             mapped = np.memmap(path, dtype, "r", _HEADER, shape) if tokens else np.zeros(shape, dtype)
         except OSError as error:
             raise UserError(f"Cannot read the token file {path}: {error.strerror or error}.") from error
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 f"The token file {path} is damaged ({error}); remove it and prepare the text anew."
             ) from error
-        return cls(mapped, starts, fields["characters"])
+        return cls(mapped, starts, characters)
 
     def __len__(self) -> int:
         """Return the number of tokens, line ends included."""
@@ -86,6 +88,14 @@ class TokenFile:
             start = end + 1
         if start < len(self):  # the text ends within a line
             yield self.tokens[start:].tolist()
+
+
+def _sizes(fields: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Return tokens, documents, bytes a token and characters of a header. ValueError where one is no such number."""
+    sizes = fields["tokens"], fields["documents"], fields["bytes"], fields["characters"]
+    if not all(type(size) is int and 0 <= size < 2**60 for size in sizes) or sizes[2] not in (2, 4):
+        raise ValueError("a size in its header is wrong")
+    return sizes
 
 
 def write_tokens(path: str | Path, blocks: Iterable[Block], vocabulary: int) -> TokenFile:

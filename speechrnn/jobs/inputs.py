@@ -67,7 +67,7 @@ class Input:
             return None
         try:
             state = os.stat(self.place or self.source)  # noqa: PTH116 (many thousands, each only asked for this)
-        except OSError:
+        except (OSError, ValueError):  # ValueError: NUL in the name
             return None
         return state.st_size, state.st_mtime
 

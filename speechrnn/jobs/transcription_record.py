@@ -39,7 +39,8 @@ class InputState:
     def from_entry(cls, entry: Mapping[str, Any]) -> InputState:
         """Read an entry of the journal; one with missing or wrong fields counts as left."""
         size, modified, reason = entry.get("size"), entry.get("modified"), entry.get("reason")
-        known = isinstance(size, int) and isinstance(modified, (int, float))
+        # Larger numbers, of a damaged line, fit into no float.
+        known = isinstance(size, int) and isinstance(modified, (int, float)) and abs(modified) < 2**63
         status = entry.get("status")
         return cls(
             input=str(entry.get("input")),

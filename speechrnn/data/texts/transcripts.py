@@ -64,7 +64,9 @@ def _lines(path: Path, errors: str, documents: bool) -> Iterator[Line]:
         try:
             segments = json.loads(line.text)["supervisions"]
             texts = [segment["text"] for segment in segments]
-        except (ValueError, KeyError, TypeError) as error:
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError("a text is no text")
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{path}, line {number} is no cut with a transcript ({error}); prepare the corpus anew."
             ) from error
