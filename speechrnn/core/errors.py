@@ -33,8 +33,12 @@ def one_line(text: str) -> str:
     >>> one_line("bell \\a")
     'bell \\\\x07'
     """
-    if len(text) > LONGEST_MESSAGE:
-        text = f"{text[: LONGEST_MESSAGE - _END]} ... {text[-_END:]}"
+    text = _shortened(text)
     if text.isprintable():
         return text
-    return "".join(letter if letter.isprintable() or letter in _JOINERS else repr(letter)[1:-1] for letter in text)
+    escaped = (letter if letter.isprintable() or letter in _JOINERS else repr(letter)[1:-1] for letter in text)
+    return _shortened("".join(escaped))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - _END]} ... {text[-_END:]}"

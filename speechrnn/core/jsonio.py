@@ -29,6 +29,8 @@ def parse_json(text: str | bytes) -> Any:
     ValueError: NaN is no JSON number
     """
     try:
+        # Of bytes, json takes some for UTF-16.
+        text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
         return json.loads(text, parse_constant=_refuse_constant, parse_float=_finite_float)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None

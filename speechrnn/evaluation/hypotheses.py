@@ -109,7 +109,10 @@ def _records(rows: Iterable[tuple[str, Mapping[str, Any]]], names: Sequence[str]
     for where, row in rows:
         id = _first(row, _IDS)
         if id is None and (path := _first(row, _PATHS)) is not None:
-            id = PurePosixPath(str(path)).with_suffix("").as_posix()
+            name = PurePosixPath(str(path))
+            if not name.name:
+                raise UserError(f"{where}: {str(path)[:60]!r} is no name of a recording; correct it, or add an 'id'.")
+            id = name.with_suffix("").as_posix()
         text = _first(row, names)
         for value, wanted in ((id, _IDS[0]), (text, names[0])):
             if value is None:

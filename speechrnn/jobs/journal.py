@@ -233,7 +233,7 @@ def json_line(entry: Mapping[str, Any]) -> bytes:
 def parse_object(line: bytes) -> dict[str, Any] | None:
     """Return the JSON object of a line; None where the line is damaged."""
     try:
-        value = json.loads(line)
+        value = json.loads(line.decode())  # of bytes, json takes some for UTF-16
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None

@@ -227,6 +227,9 @@ class SubwordTokenizer:
         self.symbols = [self._processor.id_to_piece(index) for index in range(self._processor.get_piece_size())]
         if self.symbols[:1] != [BLANK] or self._processor.unk_id() != 1:
             raise UserError("The sentencepiece model was not made by speechrnn: its first piece must be the blank.")
+        if any(self._processor.is_byte(index) for index in range(len(self.symbols))):
+            raise UserError("The sentencepiece model was not made by speechrnn: it has pieces that are bytes.")
+        self._processor.decode([1])  # how <unk> is written need not be UTF-8: UnicodeDecodeError
         self.symbols[1] = UNKNOWN
         self._characters = {" "} | {piece for piece in self.symbols if len(piece) == 1 and piece != "▁"}
 

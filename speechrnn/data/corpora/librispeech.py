@@ -96,8 +96,10 @@ def _part(folder: Path) -> list[Utterance]:
     for path in files_below(folder):
         if not path.name.endswith(".trans.txt"):
             continue
-        for _, line in read_lines(path):
+        for number, line in read_lines(path):
             name, _, text = line.strip().partition(" ")
+            if "/" in name:
+                raise UserError(f"{path}, line {number}: {name[:60]!r} is no id of an utterance; correct the line.")
             expected = path.parent / f"{name}.flac"
             file = audio.pop(expected.relative_to(folder).with_suffix("").as_posix(), expected)
             found.append(Utterance(name, file, text, speaker=name.split("-")[0]))

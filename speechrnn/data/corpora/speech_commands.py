@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import Utterance
 from speechrnn.data.corpora.layout import audio_files, locate, read_lines
 from speechrnn.data.download import Archive
@@ -43,11 +44,19 @@ def utterances(root: Path | None) -> dict[str, list[Utterance]]:
     splits = {}
     for split, list_name in (("dev", "validation_list.txt"), ("test", "testing_list.txt")):
         # with_suffix, because a list may name files that were kept under another suffix
-        names = [Path(line.strip()) for _, line in read_lines(base / list_name)]
+        lines = ((number, Path(line.strip())) for number, line in read_lines(base / list_name))
+        names = [_checked(name, f"{base / list_name}, line {number}") for number, name in lines]
         splits[split] = [
             _utterance(n.with_suffix("").as_posix(), audio.pop(n.with_suffix("").as_posix(), base / n)) for n in names
         ]
     return {"train": [_utterance(name, path) for name, path in audio.items()], **splits}
+
+
+def _checked(name: Path, where: str) -> Path:
+    """Return a name of a list if it is one of a file below the corpus."""
+    if not name.name or name.is_absolute() or ".." in name.parts:
+        raise UserError(f"{where}: {str(name)[:60]!r} is no file below the corpus; correct the line.")
+    return name
 
 
 def _utterance(name: str, path: Path) -> Utterance:

@@ -117,8 +117,11 @@ def _blocks(path: Path) -> Iterator[bytes]:
                 yield block
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the name and text.root.") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError) as error:
-        raise UserError(f"{path} is a damaged archive ({error}); make it or fetch it anew.") from error
+    # MemoryError: a damaged header of .xz asks for gigabytes.
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, MemoryError) as error:
+        raise UserError(
+            f"{path} is a damaged archive ({str(error) or 'it needs too much memory'}); make it or fetch it anew."
+        ) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
 

@@ -66,6 +66,7 @@ def _lines(path: Path, errors: str, documents: bool) -> Iterator[Line]:
             texts = [segment["text"] for segment in segments]
             if not all(isinstance(text, str) for text in texts):
                 raise ValueError("a text is no text")
+            "".join(texts).encode()  # JSON can spell half of a surrogate pair, which no file can hold
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UserError(
                 f"{path}, line {number} is no cut with a transcript ({error}); prepare the corpus anew."

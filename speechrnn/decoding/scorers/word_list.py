@@ -102,4 +102,4 @@ def _word_of(line: str, where: str) -> str | None:
             f"{where} holds several words ({line.strip()[:60]!r}); give one word a line, or a tab behind the word."
         )
     # Only a dictionary has variants: a word list may hold what ends in a number in brackets.
-    return _VARIANT.sub("", fields[0]) if tab or len(fields) > 1 else fields[0]
+    return (_VARIANT.sub("", fields[0]) or fields[0]) if tab or len(fields) > 1 else fields[0]
