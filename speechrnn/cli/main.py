@@ -59,6 +59,8 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
             return _complain("The recipe comes first, as in `speechrnn RECIPE key=value`; `speechrnn` lists them.")
         near = nearest(name, found)
         hint = f"did you mean {near[0]}?" if near else f"the recipes are {', '.join(found)}."
+        if not near and Path(name).exists():
+            hint = f"to transcribe a file, type `speechrnn transcribe {name}`."
         return _complain(f"No recipe {name}; {hint}")
     if "--help" in rest or "-h" in rest:
         return _show(help.page(found[name]))
@@ -189,7 +191,8 @@ def _read(name: str, arguments: list[str], conf: Path, early: bool = False) -> t
     from speechrnn.cli import overrides
 
     flags, given = _split(arguments, name)
-    given = overrides.spell_out(overrides.repair(given), name, conf)
+    given = overrides.repair(overrides.name_inputs(given, name, conf))
+    given = overrides.spell_out(given, name, conf)
     # A page in a folder of the user's own is for Hydra to find.
     if not any(word.startswith(("--config-dir", "-cd", "hydra.searchpath")) for word in [*flags, *given]):
         overrides.check(given, name, conf, multirun=not {*MULTIRUN}.isdisjoint(flags))
@@ -213,7 +216,7 @@ def _split(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
     parser.error = refuse  # type: ignore[method-assign]
     known, rest = parser.parse_known_args(arguments)
     for argument in rest:
-        if argument.startswith("-"):
+        if argument.startswith("-") and argument != "-":  # a dash alone is standard input
             key, _, value = argument.lstrip("-").partition("=")
             key = key.replace("-", "_")
             raise UserError(f"No option {argument}: keys have no dashes before them, as in {key}={value or 'VALUE'}.")

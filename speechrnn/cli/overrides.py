@@ -40,6 +40,45 @@ def repair(arguments: Sequence[str]) -> list[str]:
     return repaired
 
 
+def name_inputs(arguments: Sequence[str], recipe: str, conf: Path) -> list[str]:
+    """Return the arguments with those that are no KEY=VALUE gathered in `inputs=[...]`, for a recipe with that key.
+
+    A path with a "=" in it is an input where what stands before is no key: `./a=b.wav`, `https://host/talk.mp3?take=2`.
+
+    Raises:
+        UserError: inputs are given in both ways.
+
+    >>> from speechrnn.cli.help import root
+    >>> name_inputs(["talk 1.mp3", "device=cpu", "calls/"], "transcribe", root() / "conf")
+    ['device=cpu', "inputs=['talk 1.mp3','calls/']"]
+    """
+    import yaml
+
+    keys = yaml.safe_load((conf / f"{recipe}.yaml").read_text(encoding="utf-8")) or {}
+    inputs = [argument for argument in arguments if "inputs" in keys and _is_input(argument, keys)]
+    if not inputs:
+        return list(arguments)
+    rest = [argument for argument in arguments if not _is_input(argument, keys)]
+    given = next((argument for argument in rest if argument.startswith("inputs=")), None)
+    if given is not None and given.startswith("inputs=[") and not given.endswith("]"):
+        return list(arguments)  # a list with a space in it, which `repair` explains
+    if given is not None:
+        raise UserError(f"Inputs are given twice, as {inputs[0]} and by inputs=: name them all in one way.")
+    from hydra.core.override_parser.types import Quote, QuotedString
+
+    items = (QuotedString(text=item, quote=Quote.single).with_quotes() for item in inputs)
+    return [*rest, f"inputs=[{','.join(items)}]"]
+
+
+def _is_input(argument: str, keys: Mapping[str, Any]) -> bool:
+    """Return whether an argument names an input of a recipe with these top-level keys."""
+    key, equals, _ = argument.partition("=")
+    name = key.strip().lstrip("+~").partition(".")[0]
+    if not equals:
+        return not (key.startswith("~") and name in keys)
+    return name not in keys and (not KEY.fullmatch(key) or ("/" in key and Path(argument).exists()))
+
+
 def spell_out(overrides: Sequence[str], recipe: str, conf: Path) -> list[str]:
     """Return the same overrides with Hydra's full names of keys.
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from speechrnn.core.errors import UserError
 from speechrnn.core.failures import raise_if_fatal
 from speechrnn.core.progress import Bar, in_words
 from speechrnn.jobs.channels import assign_channels
@@ -31,6 +32,7 @@ from speechrnn.jobs.transcription_record import (
 )
 from speechrnn.jobs.transcription_worker import Outcome, TranscriptionWorker
 from speechrnn.nn.checkpoint import load_model
+from speechrnn.transcription.bundle import resolve_models
 from speechrnn.transcription.options import NO_EFFECT, TranscriptionOptions
 from speechrnn.transcription.transcript import Failure
 from speechrnn.transcription.writers import SubtitleOptions, find_writers
@@ -58,9 +60,9 @@ class TranscriptionJobOptions:
     ('txt', 'srt')
 
     Attributes:
-        model: directory of the acoustic model.
+        model: the acoustic model, a name or a directory; `with_directories` puts the directory there.
         inputs: files, folders, globs, addresses, lists, or "-".
-        output: folder of the transcripts.
+        output: folder of the transcripts; None: they are printed, see `run_printing_job`.
         formats: which files to write, see `find_writers`.
         subtitles: layout of srt and vtt.
         retry_failed: try failed and incomplete inputs again.
@@ -72,7 +74,7 @@ class TranscriptionJobOptions:
 
     model: Path
     inputs: str | tuple[str, ...] = field(metadata=NO_EFFECT)  # each has a state of its own
-    output: Path = field(metadata=NO_EFFECT)
+    output: Path | None = field(metadata=NO_EFFECT)
     formats: tuple[str, ...]
     subtitles: SubtitleOptions
     retry_failed: bool = field(metadata=NO_EFFECT)
@@ -128,23 +130,39 @@ def run_transcription_job(
     Raises:
         UserError: the output belongs to another job, or nothing can be written.
     """
+    output = job.output
+    if output is None:
+        raise UserError("A job needs a folder for its transcripts: give output=DIR.")
     writers = find_writers(job.formats, job.subtitles)
     made_with = job_fingerprint(job, options)
     inputs = assign_channels(inputs, job.channels)
     executor = make_executor(job.executor, options.device)
     worker = TranscriptionWorker(job.model, replace(options, threads=job.executor.worker_threads), job.remote)
-    with TranscriptionRecord(job.output, made_with, job.overwrite) as record:
-        outputs = Outputs(job.output, writers)
+    with TranscriptionRecord(output, made_with, job.overwrite) as record:
+        outputs = Outputs(output, writers)
         left = outputs.prepare(record, inputs, job.overwrite, job.retry_failed)
         began = time.monotonic()
-        log = JobLog(job.output / LOG)
+        log = JobLog(output / LOG)
         progress = transcribe(executor, worker, record, outputs=outputs, log=log, left=left, total=len(inputs))
         outputs.finish(record)
     elapsed = time.monotonic() - began
-    summary = summarise(job.output, record.states, inputs, left=len(left), progress=progress, elapsed=elapsed)
+    summary = summarise(output, record.states, inputs, left=len(left), progress=progress, elapsed=elapsed)
     if log.written:
         print(f"The tracebacks of unexpected errors are in {log.path}.", file=sys.stderr)
     return summary
+
+
+def with_directories(
+    job: TranscriptionJobOptions, options: TranscriptionOptions
+) -> tuple[TranscriptionJobOptions, TranscriptionOptions]:
+    """Return the settings with the directories of all models, which fingerprints and workers need.
+
+    Raises:
+        UserError: there is no model of that name, or none in that directory.
+    """
+    model, options = resolve_models(job.model, options)
+    check_models(model, options)
+    return replace(job, model=model), options
 
 
 def check_models(model: Path, options: TranscriptionOptions) -> None:

@@ -13,7 +13,7 @@ from speechrnn.jobs.temporary import temporary_folder
 from speechrnn.transcription.options import TranscriptionOptions
 from speechrnn.transcription.reader import Channel
 from speechrnn.transcription.transcriber import Transcriber
-from speechrnn.transcription.transcript import Failure, Transcript
+from speechrnn.transcription.transcript import Failure, Segment, Transcript
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,13 @@ class TranscriptionWorker:
         model: directory of the acoustic model.
         options: all settings.
         remote: which addresses may be read.
+        ordered: yield outcomes in the order of the inputs.
     """
 
     model: Path
     options: TranscriptionOptions
     remote: RemoteOptions = EVERYWHERE
+    ordered: bool = False
 
     def __call__(self) -> Callable[[Iterable[Input]], Iterator[Outcome]]:
         """Load the transcriber.
@@ -57,40 +59,66 @@ class TranscriptionWorker:
             UserError: see `Transcriber.load`.
         """
         transcriber = Transcriber.from_options(self.model, self.options)
-        return lambda inputs: outcomes(transcriber, inputs, self.remote)
+        return lambda inputs: outcomes(transcriber, inputs, self.remote, ordered=self.ordered)
 
 
 def outcomes(
-    transcriber: Transcriber, inputs: Iterable[Input], remote_options: RemoteOptions = EVERYWHERE
+    transcriber: Transcriber,
+    inputs: Iterable[Input],
+    remote_options: RemoteOptions = EVERYWHERE,
+    *,
+    ordered: bool = False,
+    on_segment: Callable[[Input, Segment], None] | None = None,
 ) -> Iterator[Outcome]:
-    """Yield one outcome for each input, as it is ready; inputs at addresses are fetched in groups."""
+    """Yield one outcome for each input; inputs at addresses are fetched in groups.
+
+    Args:
+        transcriber: does the work.
+        inputs: what to transcribe.
+        remote_options: which addresses may be read.
+        ordered: yield outcomes in the order of the inputs; else as they are ready.
+        on_segment: called with an input and each of its segments, as soon as it is decoded.
+    """
     for (remote, refused), run in groupby(inputs, lambda item: (item.remote, item.error is not None)):
         if refused:
             yield from (Outcome(item, Failure(item.source, item.error or ""), None) for item in run)
             continue
         if not remote:
-            yield from _transcribe(transcriber, ((item, Path(item.place or item.source)) for item in run))
+            places = ((item, Path(item.place or item.source)) for item in run)
+            yield from _transcribe(transcriber, places, ordered, on_segment)
             continue
         with temporary_folder() as folder:
             for group in fetch_groups(((item, item.source) for item in run), folder, remote=remote_options):
                 fetched = [(item, path) for item, path in group if isinstance(path, Path)]
+                results = _transcribe(transcriber, fetched, ordered, on_segment)
                 for item, error in group:
                     if isinstance(error, Exception):
                         yield Outcome(item, Failure.of(item.source, error), None)
-                yield from _transcribe(transcriber, fetched)
+                    elif ordered:
+                        yield next(results)
+                yield from results
 
 
-def _transcribe(transcriber: Transcriber, places: Iterable[tuple[Input, Path]]) -> Iterator[Outcome]:
-    """Yield the outcomes of inputs that lie in files."""
+def _transcribe(
+    transcriber: Transcriber,
+    places: Iterable[tuple[Input, Path]],
+    ordered: bool,
+    on_segment: Callable[[Input, Segment], None] | None,
+) -> Iterator[Outcome]:
+    """Yield the outcomes of inputs that lie in files; see `outcomes`."""
     in_progress: dict[str, tuple[Input, FileState | None]] = {}
+    items: list[Input] = []  # by the number of the source, where segments are asked for
 
     def paths() -> Iterator[str | Channel]:
         for item, path in places:
             source = str(path) if item.channel is None else Channel(path, item.channel)
             in_progress[str(source)] = item, item.file_state()  # before the reading, so that no change escapes
+            if on_segment is not None:
+                items.append(item)
             yield source
 
-    for result in transcriber.transcribe(paths()):
+    announce = None if on_segment is None else lambda number, segment: on_segment(items[number], segment)
+    for result in transcriber.transcribe(paths(), ordered=ordered, on_segment=announce):
         item, file_state = in_progress.pop(result.audio)
         yield Outcome(item, _rename(item, result, file_state), file_state, transcriber.engine.name)
 

@@ -21,6 +21,7 @@ OwnerT = TypeVar("OwnerT")
 
 # Fields with this metadata cannot change what a transcript says; a job may go on with another value.
 NO_EFFECT = {"affects_output": False}
+AUTO = "auto"  # language_model: that of the bundle
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,10 @@ class TranscriptionOptions:
 
     Attributes:
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
-        decoding: "greedy", "beam", or all options of a search.
-        language_model: directory of a language model for the beam search; None: none.
+        decoding: "greedy", "beam", or all options of a search; None: the beam search for a bundle with language models
+            (`english`), else greedy.
+        language_model: a language model for the beam search, by name or directory; "auto": what the bundle has, an
+            n-gram model included; None: none.
         engine: what runs the network, see `make_engine`.
         segmentation: how long recordings are cut.
         threads: batches that are computed at the same time, each on one core; None: as many as there are cores.
@@ -45,8 +48,8 @@ class TranscriptionOptions:
     """
 
     device: str = "auto"
-    decoding: DecodingOptions | Literal["greedy", "beam"] = field(default_factory=DecodingOptions)
-    language_model: Path | str | None = None
+    decoding: DecodingOptions | Literal["greedy", "beam"] | None = None
+    language_model: Path | str | None = AUTO
     engine: EngineName = "auto"
     segmentation: SegmentationOptions = field(default_factory=SegmentationOptions)
     threads: int | None = field(default=None, metadata={"min": 1, **NO_EFFECT})
@@ -55,7 +58,7 @@ class TranscriptionOptions:
     batch_seconds: float = field(default=240.0, metadata={"min": 0.1, **NO_EFFECT})
 
     def __post_init__(self) -> None:
-        if self.language_model is not None:
+        if self.language_model not in (None, AUTO):
             if not str(self.language_model):
                 raise ValueError("language_model= is empty: give a directory, or null.")
             object.__setattr__(self, "language_model", Path(self.language_model).expanduser())
@@ -64,9 +67,9 @@ class TranscriptionOptions:
 
     @property
     def search(self) -> DecodingOptions:
-        """Return the decoding options, also where `decoding` was given by name."""
-        assert isinstance(self.decoding, DecodingOptions)
-        return self.decoding
+        """Return the decoding options, also where `decoding` was given by name; the defaults where it was not given."""
+        assert not isinstance(self.decoding, str)
+        return self.decoding or DecodingOptions()
 
 
 def keywords_of(

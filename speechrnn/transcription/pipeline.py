@@ -8,6 +8,7 @@ segments and decoded on the same threads.
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -34,7 +35,7 @@ from speechrnn.transcription.reader import (
     UnreadableRecording,
 )
 from speechrnn.transcription.recognizer import Recognizer
-from speechrnn.transcription.transcript import DecodedSegment, Failure, Transcript, assemble
+from speechrnn.transcription.transcript import DecodedSegment, Failure, Segment, Transcript, assemble, assemble_segments
 
 POOL_SECONDS = 600.0  # audio among which windows of similar length are sought
 IDLE_SHARE = 0.25  # share of the pool that is enough while a thread has nothing else to do
@@ -98,6 +99,7 @@ class RecordingState:
         windows: how many have gone into `assembler`.
         segments: how many have come out of it.
         decoded: results by segment number.
+        announced: how many of them `on_segment` was called with.
         end: known when all of it has been read.
     """
 
@@ -107,6 +109,7 @@ class RecordingState:
     windows: int = 0
     segments: int = 0
     decoded: dict[int, DecodedSegment] = field(default_factory=dict)
+    announced: int = 0
     end: EndOfRecording | None = None
 
     def add(
@@ -131,7 +134,13 @@ class Pipeline:
     """Transcribe many sources once, with reader threads and a pool of computing threads."""
 
     def __init__(
-        self, recognizer: Recognizer, sources: Iterable[Source], batch_seconds: float, threads: int, ordered: bool
+        self,
+        recognizer: Recognizer,
+        sources: Iterable[Source],
+        batch_seconds: float,
+        threads: int,
+        ordered: bool,
+        on_segment: Callable[[int, Segment], None] | None = None,
     ) -> None:
         """
         Args:
@@ -140,12 +149,14 @@ class Pipeline:
             batch_seconds: most audio in a batch, padding included.
             threads: batches that are computed at the same time.
             ordered: yield results in the order of the sources.
+            on_segment: see `Transcriber.transcribe`.
         """
         self._recognizer = recognizer
         self._batch_seconds = batch_seconds
         self._rate = recognizer.sampling_rate
         self._threads = threads
         self._ordered = ordered
+        self._on_segment = on_segment
         self._pool_seconds = max(POOL_SECONDS, threads * batch_seconds)
         self._budget = AudioBudget(2 * self._pool_seconds)
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
@@ -285,8 +296,17 @@ class Pipeline:
                 yield self._fail_with(pending.recording, result.error, self._segment_seconds(pending.segment))
                 continue
             decoded = DecodedSegment(pending.segment.start, result)
-            self._states[pending.recording].decoded[pending.number] = decoded
+            state = self._states[pending.recording]
+            state.decoded[pending.number] = decoded
+            self._announce(pending.recording, state)
             yield from self._finish(pending.recording)
+
+    def _announce(self, recording: int, state: RecordingState) -> None:
+        """Call `on_segment` with the segments that are decoded and whose predecessors are, too."""
+        while self._on_segment is not None and state.announced in state.decoded:
+            for segment in assemble_segments([state.decoded[state.announced]], math.inf):
+                self._on_segment(recording, segment)
+            state.announced += 1
 
     def _finish(self, recording: int) -> Iterator[tuple[int, Transcript | Failure]]:
         state = self._states[recording]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import cast, overload
@@ -23,6 +23,7 @@ from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.decoding.tuned_weights import read_tuned
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
 from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.transcription.bundle import model_name, resolve_models
 from speechrnn.transcription.endpoint import EndpointOptions
 from speechrnn.transcription.options import TranscriptionOptions, keywords_of
 from speechrnn.transcription.pipeline import Pipeline
@@ -38,9 +39,9 @@ __all__ = ["Alternative", "Failure", "Segment", "Source", "Transcriber", "Transc
 class Transcriber:
     """Transcribe recordings with an acoustic model.
 
-    >>> transcriber = Transcriber.load("outputs/demo/acoustic")  # doctest: +SKIP
+    >>> transcriber = Transcriber.load("english")  # doctest: +SKIP
     >>> transcriber("talk.wav").text  # doctest: +SKIP
-    'TWO DRAGONS CARRY NINE RED STONES'
+    'IT WAS A BRIGHT COLD DAY IN APRIL'
 
     Attributes:
         sampling_rate: Hz, of the model; sound at another rate is resampled.
@@ -91,24 +92,25 @@ class Transcriber:
     @classmethod
     @keywords_of(TranscriptionOptions)
     def load(cls, folder: str | Path, options: TranscriptionOptions) -> Transcriber:
-        """Load a model directory.
+        """Load a model by its name or directory.
 
-        The settings are given as keywords: `load(folder, device="cpu", decoding="beam", language_model=DIR)`; they are
-        the fields of `TranscriptionOptions`.
+        The settings are given as keywords: `load("english", device="cpu", decoding="greedy")`; they are the fields of
+        `TranscriptionOptions`.
 
         Args:
-            folder: directory of an acoustic model.
+            folder: a name such as "english", the directory of an acoustic model, or the folder of a run.
             options: made of the keywords.
 
         Raises:
-            UserError: the directory is not that of an acoustic model, the device does not exist, the language model
+            UserError: there is no such acoustic model, the device does not exist, the language model
                 does not fit the acoustic model, or the engine is not installed.
         """
         return cls.from_options(folder, options)
 
     @classmethod
     def from_options(cls, folder: str | Path, options: TranscriptionOptions) -> Transcriber:
-        """Load a model directory; see `load`."""
+        """Load a model; see `load`."""
+        folder, options = resolve_models(folder, options)
         model, tokenizer = load_acoustic(folder)
         device = find_device(options.device)
         decoder = make_decoder(
@@ -122,10 +124,10 @@ class Transcriber:
         return cls(
             model,
             tokenizer,
-            str(folder),
+            model_name(folder),
             device=options.device,
             decoder=decoder,
-            engine=make_engine(model, Path(folder), options.engine, device=device, precision=options.precision),
+            engine=make_engine(model, folder, options.engine, device=device, precision=options.precision),
             segmentation=options.segmentation,
             threads=options.threads,
             batch_seconds=options.batch_seconds,
@@ -181,6 +183,7 @@ class Transcriber:
         batch_seconds: float | None = None,
         ordered: bool = False,
         sampling_rate: int | None = None,
+        on_segment: Callable[[int, Segment], None] | None = None,
     ) -> Iterator[Transcript | Failure]:
         """Transcribe recordings of any number and length in constant memory.
 
@@ -190,6 +193,8 @@ class Transcriber:
                 the transcriber was made.
             ordered: yield results in the order of the sources; those that are ready before an earlier one wait.
             sampling_rate: Hz, of samples that are given without a rate.
+            on_segment: called with the number of the source, from 0, and each segment in which words were found, as
+                soon as it is decoded; those of a recording in order, before its result.
 
         Yields:
             One result for each source; unless `ordered`, as soon as it is ready. A file that breaks off is transcribed
@@ -205,7 +210,9 @@ class Transcriber:
         if isinstance(sources, (str, Path)):
             sources = [sources]
         with_rates = (with_rate(source, sampling_rate) for source in sources)
-        pipeline = Pipeline(self.recognizer(), with_rates, batch_seconds, threads=self.threads, ordered=ordered)
+        pipeline = Pipeline(
+            self.recognizer(), with_rates, batch_seconds, threads=self.threads, ordered=ordered, on_segment=on_segment
+        )
         yield from pipeline.run()
 
     def stream(

@@ -180,32 +180,43 @@ def assemble(
         incomplete: why this is not of the whole recording; None: it is.
     """
     duration = round(seconds, 3)
-    shifted = [
-        replace(word, start=word.start + segment.start, end=word.end + segment.start)
-        for segment in decoded
-        for word in segment.result.words
-    ]
-    words = fit_words(shifted, duration)
-    alternatives = [_alternatives(segment.result) for segment in decoded]
-    segments = []
-    first = 0
-    for segment, compared in zip(decoded, alternatives, strict=True):
-        own = words[first : first + len(segment.result.words)]
-        first += len(own)
-        if own:
-            text = " ".join(word.word for word in own)
-            segments.append(Segment(own[0].start, own[-1].end, text, _mean_confidence(own), own, compared))
+    segments = assemble_segments(decoded, duration)
+    words = [word for segment in segments for word in segment.words]
     return Transcript(
         audio=audio,
         duration=duration,
         text=" ".join(segment.text for segment in segments),
         confidence=_mean_confidence(words) if words else _silence_confidence(decoded),
         segments=tuple(segments),
-        alternatives=alternatives[0] if len(decoded) == 1 else (),
+        alternatives=_alternatives(decoded[0].result) if len(decoded) == 1 else (),
         model=model,
         decoding=decoding,
         incomplete=incomplete,
     )
+
+
+def assemble_segments(decoded: Sequence[DecodedSegment], duration: float) -> list[Segment]:
+    """Return the segments in which words were found, with times that count from the start of the recording.
+
+    Args:
+        decoded: segments of a recording, in order.
+        duration: of the recording, seconds; no word ends later.
+    """
+    shifted = [
+        replace(word, start=word.start + segment.start, end=word.end + segment.start)
+        for segment in decoded
+        for word in segment.result.words
+    ]
+    words = fit_words(shifted, duration)
+    segments, first = [], 0
+    for segment in decoded:
+        own = words[first : first + len(segment.result.words)]
+        first += len(own)
+        if own:
+            text = " ".join(word.word for word in own)
+            compared = _alternatives(segment.result)
+            segments.append(Segment(own[0].start, own[-1].end, text, _mean_confidence(own), own, compared))
+    return segments
 
 
 def fit_words(words: Sequence[Word], duration: float) -> tuple[Word, ...]:

@@ -13,6 +13,11 @@ from speechrnn.cli import overrides
 from speechrnn.core.errors import UserError
 
 
+def test_arguments_without_a_key_are_inputs(speechrnn: Command) -> None:
+    result = speechrnn("toy", "my talk.wav", "corpus.root=x", "calls/", "./a=b.wav", "https://host/a.mp3?take=2", "-")
+    assert result.config["inputs"] == ["my talk.wav", "calls/", "./a=b.wav", "https://host/a.mp3?take=2", "-"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -42,9 +47,8 @@ from speechrnn.core.errors import UserError
         (["toy", "+seed=1"], "seed exists already: write seed=1, without the plus sign."),
         (["toy", "~seed"], "~seed would remove a key that the recipe reads"),
         (["toy", "corpus.root=x", "seed=${nothing}"], "seed cannot be resolved"),
-        (["toy", "talk.wav"], "talk.wav stands alone, but every argument is KEY=VALUE"),
         (["toy", "inputs = x"], "is not KEY=VALUE"),
-        (["toy", "my talk.wav"], "is not KEY=VALUE"),
+        (["toy", "talk.wav", "inputs=[a.wav]"], "Inputs are given twice"),
         (["toy", "seed.=1"], "seed.=1 cannot be read"),
         (["toy", "inputs=[a", "b.wav]"], "The list in inputs=[a is not closed: quote it as a whole"),
         (["toy", "output='a"], "a bracket or quotation mark is not closed"),

@@ -1,0 +1,109 @@
+"""Transcribe inputs without an output folder: what is found is printed, and nothing is written or remembered."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from typing import cast
+
+from speechrnn.core.errors import UserError
+from speechrnn.core.progress import in_words
+from speechrnn.jobs.channels import assign_channels
+from speechrnn.jobs.executors import Lost, MakeWorker, Worker, make_executor
+from speechrnn.jobs.inputs import Input
+from speechrnn.jobs.transcript_printer import TranscriptPrinter
+from speechrnn.jobs.transcription_job import (
+    FAILURES_SHOWN,
+    Progress,
+    Summary,
+    TranscriptionJobOptions,
+    lost_outcome,
+)
+from speechrnn.jobs.transcription_worker import Outcome, TranscriptionWorker, outcomes
+from speechrnn.transcription.options import TranscriptionOptions
+from speechrnn.transcription.transcriber import Transcriber
+from speechrnn.transcription.transcript import Failure
+from speechrnn.transcription.writers import Writer, find_writers
+
+PLAIN = ("txt", "json")  # the formats of a job that names none
+
+
+def run_printing_job(job: TranscriptionJobOptions, options: TranscriptionOptions, inputs: Sequence[Input]) -> Summary:
+    """Transcribe the inputs in their order, print their words, and say on standard error how it went.
+
+    In this process, words are printed as soon as they are found; other executors give whole recordings.
+
+    Args:
+        job: formats and executor.
+        options: settings of the transcriber.
+        inputs: all of them.
+
+    Raises:
+        UserError: several formats, which need a folder; see `Transcriber.load`.
+    """
+    inputs = assign_channels(inputs, job.channels)
+    printer = TranscriptPrinter(inputs, _writer(job))
+    executor = make_executor(job.executor, options.device)
+    worker = TranscriptionWorker(
+        job.model, replace(options, threads=job.executor.worker_threads), job.remote, ordered=True
+    )
+
+    def make_local_worker() -> Worker:
+        transcriber = Transcriber.from_options(worker.model, worker.options)
+        return lambda items: outcomes(transcriber, items, job.remote, ordered=True, on_segment=printer.add)
+
+    make_worker: MakeWorker = make_local_worker if job.executor.name == "local" else worker
+    results = cast("Generator[Outcome | Lost, None, None]", executor.run(make_worker, inputs, ordered=True))
+    progress, reasons = Progress(), list[str]()
+    began = time.monotonic()
+    try:
+        with contextlib.closing(results):
+            for result in results:
+                outcome = lost_outcome(result) if isinstance(result, Lost) else result
+                if isinstance(outcome.result, Failure):
+                    reasons.append(outcome.result.reason)
+                    printer.finish(outcome.input, None)
+                    continue
+                printer.finish(outcome.input, outcome.result)
+                progress.files += 1
+                progress.seconds += outcome.result.duration
+                progress.engines.add(outcome.engine)
+                if outcome.result.incomplete is not None:
+                    reasons.append(outcome.result.incomplete)
+    except KeyboardInterrupt:
+        print("\nspeechrnn: interrupted.", file=sys.stderr)
+        return Summary(done=False, interrupted=True)
+    except BrokenPipeError:  # `speechrnn transcribe talk.mp3 | head`; the interpreter would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Summary(done=True, interrupted=False)
+    _summarise(progress, reasons, len(inputs), elapsed=time.monotonic() - began)
+    return Summary(done=not reasons, interrupted=False)
+
+
+def _writer(job: TranscriptionJobOptions) -> Writer | None:
+    """Return the writer of the one format that is asked for; None for words as they are found."""
+    if set(job.formats) == set(PLAIN) or tuple(job.formats) == ("txt",):
+        return None
+    writers = find_writers(job.formats, job.subtitles)
+    if len(writers) > 1:
+        raise UserError(f"formats=[{','.join(job.formats)}] are several files: add output=DIR, or name one format.")
+    return writers[0]
+
+
+def _summarise(progress: Progress, reasons: Sequence[str], total: int, elapsed: float) -> None:
+    """Print on standard error how many recordings were transcribed, and which were not, or only in part."""
+    engines = f" by {' and '.join(sorted(filter(None, progress.engines)))}" if any(progress.engines) else ""
+    print(
+        f"{progress.files:,} {'file' if progress.files == 1 else 'files'}, {in_words(progress.seconds)} of audio in "
+        f"{in_words(elapsed)}{engines} ({progress.seconds / elapsed:.0f} times real time)",
+        file=sys.stderr,
+    )
+    if reasons:
+        print(f"{len(reasons):,} of {total:,} could not be transcribed, or only in part:", file=sys.stderr)
+        print("\n".join(f"  {reason}" for reason in reasons[:FAILURES_SHOWN]), file=sys.stderr)
+        if len(reasons) > FAILURES_SHOWN:
+            print(f"  ... and {len(reasons) - FAILURES_SHOWN:,} more", file=sys.stderr)
