@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
         ("speechrnn text_prediction text=p", ["text=ptb "]),
         ("speechrnn text_prediction text=ptb text.ro", ["text.root="]),
         ("speechrnn speech_to_text acoustic.uni", ["acoustic.units="]),
-        ("speechrnn speech_to_text experiment=an4_", ["experiment=an4_fused "]),
+        ("speechrnn speech_to_text experiment=an4_f", ["experiment=an4_fused "]),
         ("speechrnn speech_to_text prediction.tokenizer=w", ["prediction.tokenizer=word "]),
         ("speechrnn generate stream=", ["stream=false ", "stream=true "]),
         ("speechrnn generate model=mod", ["model=models/"]),
