@@ -147,3 +147,15 @@ def test_documents_by_blank_lines() -> None:
     assert starts(
         list(by_blank_lines([Line("a ", ended=False), Line("b"), Line(""), Line(" ", ended=False), Line("c")]))
     ) == ["a "]
+
+
+def test_an_archive_that_asks_for_gigabytes_is_a_damaged_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt.xz"
+    path.write_bytes(lzma.compress(b"whole"))
+
+    def read(self: lzma.LZMAFile, size: int = -1) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(lzma.LZMAFile, "read", read)
+    with pytest.raises(UserError, match=r"a.txt.xz is a damaged archive"):
+        list(read_lines(path))
