@@ -49,8 +49,8 @@ def find_model(name_or_path: str | Path) -> Path:
         return path
     if name in SHIPPED:
         raise UserError(
-            f"The model {name} is not part of this installation ({PRETRAINED / name} is missing): install speechrnn "
-            "again with its model files, or give the directory of another model."
+            f"The model {name} is not part of this installation ({PRETRAINED / name} is missing): install one "
+            "that has it, or give the directory of a model, as in model=outputs/demo/acoustic after speechrnn demo."
         )
     names = model_names()
     there = f"known names: {', '.join(names)}" if names else "no model has a name on this machine"
