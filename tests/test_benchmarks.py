@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
@@ -21,6 +22,7 @@ SCRIPTS = [
     "cluster",
     "decoding",
     "engine",
+    "english",
     "generation",
     "language",
     "memory",
@@ -112,7 +114,7 @@ def test_recurrent_compares_what_agrees(
     assert "cannot be compared" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["memory", "training", "transcribe"])
+@pytest.mark.parametrize("name", ["english", "memory", "training", "transcribe"])
 def test_a_missing_corpus_is_one_sentence(
     name: str, module: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -141,6 +143,8 @@ def test_packed_is_undone(module: Load) -> None:
 def test_quick_ends_with_results(name: str, shared: Path) -> None:
     if name == "word_times":
         pytest.skip("it reads what the demo leaves")
+    if name == "english":
+        pytest.skip("it needs the English model")
     if name == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the peer of sphinx.py: pip install pocketsphinx")
     on_an4 = ("decoding", "memory", "sphinx", "startup", "training", "transcribe")
@@ -180,3 +184,16 @@ def test_time_is_linear_when_each_further_hour_costs_the_same(module: Load) -> N
     time_line, peak_line = map(RESULT.match, memory.lines("length", costs, 3600.0, "hour"))
     assert time_line and (time_line["ratio"], time_line["ours"]) == ("1", "10")
     assert peak_line and (peak_line["ratio"], peak_line["ours"], peak_line["peer"]) == ("0.8", "500", "400")
+
+
+def test_noise_has_the_ratio_that_it_is_asked_for(module: Load) -> None:
+    generator = np.random.default_rng(0)
+    speech, noise = generator.standard_normal(8000), generator.standard_normal(3000)
+    noisy = module("english").with_noise(speech, [noise], decibels=10.0, number=0)
+    assert 10 * np.log10(np.mean(speech**2) / np.mean((noisy - speech) ** 2)) == pytest.approx(10.0, abs=0.01)
+
+
+def test_a_telephone_has_nothing_above_its_band(module: Load) -> None:
+    wave = 0.1 * np.random.default_rng(0).standard_normal(16000).astype(np.float32)
+    power = np.abs(np.fft.rfft(module("english").over_telephone(wave))) ** 2  # bins of 1 Hz
+    assert power[4200:].sum() < 0.001 * power[300:3400].sum()
