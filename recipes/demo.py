@@ -109,8 +109,11 @@ def show(run: Run, transcripts: dict[str, Transcript]) -> None:
     console.print(rates)
     # Plain lines: a table would cut paths in two, which could then not be copied.
     for name, path in (
-        *(("report", run.report), ("model", run.acoustic), ("transcripts", run.folder / "transcripts")),
-        *(("numbers", run.metrics), ("speech", run.folder / "speech")),
+        ("report", run.report),
+        ("model", run.acoustic),
+        ("transcripts", run.folder / "transcripts"),
+        ("numbers", run.metrics),
+        ("speech", run.folder / "speech"),
     ):
         print(f"{name:<11}  {shorten(path)}")
 

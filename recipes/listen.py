@@ -14,7 +14,6 @@ from speechrnn.audio.errors import AudioError
 from speechrnn.audio.live import open_live
 from speechrnn.cli.main import FAILED, OK, recipe
 from speechrnn.core.config import options_from
-from speechrnn.core.model_names import find_model_directory
 from speechrnn.jobs.interruption import Interruption
 from speechrnn.jobs.listening import Listening, ListenOptions, make_display
 from speechrnn.jobs.live_output import open_outputs
@@ -27,7 +26,7 @@ def main(config: DictConfig) -> int:
     """Print events, and write transcripts that are whole at any moment."""
     options = options_from(config, ListenOptions)
     streaming = options_from(config, StreamingOptions)
-    recognizer = StreamingRecognizer.from_options(find_model_directory(options.model, "acoustic"), streaming)
+    recognizer = StreamingRecognizer.from_options(options.model, streaming)
     source = open_live(
         options.input,
         recognizer.sampling_rate,

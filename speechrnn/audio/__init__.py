@@ -13,16 +13,15 @@ if TYPE_CHECKING:
     from speechrnn.audio.errors import AudioError, TruncatedAudioError
     from speechrnn.audio.features import FeatureOptions, FrontEnd
     from speechrnn.audio.io import (
-        AUDIO_SUFFIXES,
         MIN_SECONDS,
         AudioInfo,
         audio_blocks,
         audio_info,
-        find_audio,
         is_silent,
         load_audio,
         save_audio,
     )
+    from speechrnn.audio.paths import AUDIO_SUFFIXES, find_audio
     from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
     from speechrnn.audio.vad import SpeechDetector, build_detector
 else:
@@ -32,16 +31,15 @@ else:
         "errors": ("AudioError", "TruncatedAudioError"),
         "features": ("FeatureOptions", "FrontEnd"),
         "io": (
-            "AUDIO_SUFFIXES",
             "MIN_SECONDS",
             "AudioInfo",
             "audio_blocks",
             "audio_info",
-            "find_audio",
             "is_silent",
             "load_audio",
             "save_audio",
         ),
+        "paths": ("AUDIO_SUFFIXES", "find_audio"),
         "segmentation": ("SegmentationOptions", "Window", "cut_windows", "detect_speech"),
         "vad": ("SpeechDetector", "build_detector"),
     }

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torchaudio.functional import add_noise, fftconvolve
 
-from speechrnn.audio.io import find_audio, load_audio
+from speechrnn.audio.io import load_audio
+from speechrnn.audio.paths import find_audio
 from speechrnn.core.errors import UserError
 
 QUIET_SECONDS = 0.05  # short enough to lie between two words

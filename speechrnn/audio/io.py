@@ -1,4 +1,4 @@
-"""Reading of recordings as mono float32 samples at a sampling rate, writing, and search for files.
+"""Reading of recordings as mono float32 samples at a sampling rate, and writing.
 
 wav, flac, ogg, opus, mp3, SPHERE and their kin are read by libsndfile; m4a, mp4, webm and whatever else it cannot
 open go to FFmpeg (PyAV). The content decides, never the suffix. A file that holds less than its header states raises
@@ -7,11 +7,9 @@ open go to FFmpeg (PyAV). The content decides, never the suffix. A file that hol
 
 from __future__ import annotations
 
-import glob
 import logging
 import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -23,18 +21,15 @@ import soxr
 from speechrnn.audio.backends import open_audio
 from speechrnn.audio.errors import AudioError, TruncatedAudioError
 from speechrnn.audio.reader import BLOCK_SAMPLES, AudioReader, truncation_error
-from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 
 __all__ = [
-    "AUDIO_SUFFIXES",
     "MIN_SECONDS",
     "AudioError",
     "AudioInfo",
     "TruncatedAudioError",
     "audio_blocks",
     "audio_info",
-    "find_audio",
     "is_silent",
     "load_audio",
     "save_audio",
@@ -42,14 +37,6 @@ __all__ = [
 
 logger = logging.getLogger("speechrnn")
 
-# fmt: off
-AUDIO_SUFFIXES = frozenset([
-    ".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".flac", ".mp3",
-    ".ogg", ".oga", ".opus", ".spx", ".sph", ".nist", ".wv1", ".wv2",
-    ".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mka", ".mkv", ".aac", ".ac3", ".amr", ".wma",
-    ".avi", ".ts", ".mts", ".flv", ".wmv", ".mpg", ".mpeg", ".mp2",
-])
-# fmt: on
 MIN_SECONDS = 0.01  # less is not even one analysis window
 SILENCE = 2.0**-13  # of full scale (-78 dB): four steps of a 16-bit sample
 
@@ -237,44 +224,6 @@ def save_audio(path: str | Path, samples: np.ndarray, sampling_rate: int) -> Non
         soundfile.write(file, samples, sampling_rate, format=formats[path.suffix.lower()], subtype="PCM_16")
 
 
-def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Find audio files in files, folders (searched through, links followed) and globs; sorted, each once.
-
-    A file named outright is taken whatever its suffix; folders and globs give those with a suffix in `AUDIO_SUFFIXES`,
-    without hidden ones.
-
-    >>> import tempfile
-    >>> folder = Path(tempfile.mkdtemp())
-    >>> for name in ("b.wav", "a.mp3", "notes.txt"):
-    ...     (folder / name).touch()
-    >>> [path.name for path in find_audio(folder)]
-    ['a.mp3', 'b.wav']
-
-    Raises:
-        UserError: an input does not exist, cannot be searched or holds no audio.
-    """
-    found: dict[str, Path] = {}
-    for name in [inputs] if isinstance(inputs, str | Path) else inputs:
-        path = Path(name).expanduser()
-        if path.is_dir():
-            files = _walk(path)
-        elif path.exists() or not glob.has_magic(str(path)):
-            if not path.exists():
-                raise UserError(f"{name} does not exist; check the path or give a file, a folder or a glob.")
-            files = [path]
-        else:
-            matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 (absolute ones too)
-            if not matches:
-                raise UserError(f"Nothing matches {name}; check the pattern.")
-            files = [file for match in matches for file in (_walk(match) if match.is_dir() else [match])]
-            files = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES]
-        if not files:
-            raise UserError(f"{name} holds no audio; files count by suffix there: {' '.join(sorted(AUDIO_SUFFIXES))}.")
-        for file in files:
-            found.setdefault(os.path.abspath(file), file)  # noqa: PTH100 (two links are two recordings)
-    return sorted(found.values())
-
-
 def is_silent(samples: np.ndarray) -> bool:
     """Return whether the range of samples (samples,) is at most `SILENCE`.
 
@@ -396,19 +345,3 @@ def _beyond(path: Path, start: float, length: float) -> AudioError:
     return AudioError(
         f"{path} ends at {length:.2f} s, before the clip that starts at {start:.2f} s; correct the start."
     )
-
-
-def _walk(folder: Path) -> list[Path]:
-    """Find files with an audio suffix under `folder`; a link back up is followed once."""
-
-    def stop(error: OSError) -> None:
-        raise UserError(f"{error.filename} cannot be searched: {error.strerror}; make it readable.") from error
-
-    files: list[Path] = []
-    seen: set[Path] = set()
-    for root, folders, names in os.walk(folder, followlinks=True, onerror=stop):
-        here = Path(root)
-        seen.add(here.resolve())
-        folders[:] = [name for name in sorted(folders) if name[0] != "." and (here / name).resolve() not in seen]
-        files += [here / name for name in names if name[0] != "." and Path(name).suffix.lower() in AUDIO_SUFFIXES]
-    return files

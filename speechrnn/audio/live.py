@@ -137,7 +137,9 @@ class RawPipe:
                         logger.warning(
                             "The sound from the pipe is at full scale all the time, as noise is: check format=%s "
                             "rate=%d channels=%d against what is sent.",
-                            *(self.format, self.sampling_rate, self.channels),
+                            self.format,
+                            self.sampling_rate,
+                            self.channels,
                         )
                 yield samples
             more = self._read(max(size, round(self.packet * self.sampling_rate) * size))
@@ -208,7 +210,9 @@ class RawPipe:
         if told != (rate, self.format, channels):
             logger.warning(
                 "The pipe brings a WAV of rate=%d format=%s channels=%d; its header is believed.",
-                *(rate, self.format, channels),
+                rate,
+                self.format,
+                channels,
             )
 
 

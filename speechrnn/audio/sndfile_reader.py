@@ -16,9 +16,24 @@ _FLAC_PROBE = 1 << 12  # samples that are decoded at opening to see whether the 
 _MAX_PAGE = 1 << 16  # bytes, more than a page of Ogg can have
 # In other codings (GSM 06.10, G.721, G.723, NMS and XI DPCM) libsndfile cannot seek, though it may claim that it can.
 _SEEKABLE = (
-    *("PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW"),
-    *("VORBIS", "OPUS", "MPEG_LAYER_I", "MPEG_LAYER_II", "MPEG_LAYER_III"),
-    *("ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32"),
+    "PCM_S8",
+    "PCM_U8",
+    "PCM_16",
+    "PCM_24",
+    "PCM_32",
+    "FLOAT",
+    "DOUBLE",
+    "ULAW",
+    "ALAW",
+    "VORBIS",
+    "OPUS",
+    "MPEG_LAYER_I",
+    "MPEG_LAYER_II",
+    "MPEG_LAYER_III",
+    "ALAC_16",
+    "ALAC_20",
+    "ALAC_24",
+    "ALAC_32",
 )
 
 

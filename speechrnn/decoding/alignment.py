@@ -12,7 +12,7 @@ from torch import Tensor
 from torchaudio.functional import forced_align
 
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.nn.acoustic import BLANK
+from speechrnn.nn.ctc import BLANK
 from speechrnn.text.tokenizers import Tokenizer
 
 

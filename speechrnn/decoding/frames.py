@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.nn.acoustic import BLANK
+from speechrnn.nn.ctc import BLANK
 
 CHUNK = 2**22  # log-probabilities that are put in order together
 

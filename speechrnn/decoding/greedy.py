@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from speechrnn.decoding.hypothesis import Hypothesis
-from speechrnn.nn.acoustic import BLANK
+from speechrnn.nn.ctc import BLANK
 
 
 def greedy(log_probs: Tensor, frames: Tensor) -> list[Hypothesis]:

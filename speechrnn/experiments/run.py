@@ -21,8 +21,14 @@ if TYPE_CHECKING:
     from omegaconf import DictConfig
 
 RESULTS = (
-    *("acoustic", "language", "checkpoints"),
-    *("metrics.json", "hypotheses.jsonl", "samples.jsonl", "report.html", "ngram.arpa"),
+    "acoustic",
+    "language",
+    "checkpoints",
+    "metrics.json",
+    "hypotheses.jsonl",
+    "samples.jsonl",
+    "report.html",
+    "ngram.arpa",
 )
 OURS = (*RESULTS, "prepared", "events", "run.log")
 HEADER = "# speechrnn: the configuration of this run. "  # tells a run's config.yaml from anyone else's

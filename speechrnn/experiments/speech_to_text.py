@@ -31,8 +31,9 @@ from speechrnn.nn.acoustic import AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.reports.speech import write_report
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import TokenizerOptions, build_tokenizer
-from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, select_encodable, train_acoustic
+from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, train_acoustic
 from speechrnn.training.fabric import make_fabric
+from speechrnn.training.selection import select_encodable
 from speechrnn.transcription.hypotheses import write_rows
 from speechrnn.transcription.transcriber import Transcriber
 

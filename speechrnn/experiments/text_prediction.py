@@ -193,7 +193,11 @@ class TextPrediction:
         for name, row in rows.items():
             logger.info(
                 "%s, %s: perplexity %.2f, %.4f nats a token, %.4f bits a character, %s tokens",
-                *(split, name, row["perplexity"], row["nats_per_token"], row["bits_per_character"]),
+                split,
+                name,
+                row["perplexity"],
+                row["nats_per_token"],
+                row["bits_per_character"],
                 f"{row['tokens']:,}",
             )
 

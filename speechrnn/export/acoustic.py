@@ -81,16 +81,16 @@ def add_subsampling(
     graph: Graph, module: StackFrames | ConvolutionalSubsampling, features: str, frames: str
 ) -> tuple[str, str]:
     """Add the subsampling: (batch, frames, dims), (batch,) -> (batch, frames / stride, other dims), (batch,)."""
-    stride, one = graph.integers(module.stride), graph.integers(1)
+    stride, unit = graph.integers(module.stride), graph.integers(1)
     if isinstance(module, StackFrames):
         spare = graph.integers(module.stride - 1)
         groups = graph("Div", graph("Add", graph.size(features, 1), spare), stride)
         filled = graph("Pad", features, graph.integers(0, 0, 0, 0, module.stride - 1, 0))
-        whole = graph("Slice", filled, graph.integers(0), graph("Mul", groups, stride), one)
+        whole = graph("Slice", filled, graph.integers(0), graph("Mul", groups, stride), unit)
         outputs = graph("Reshape", whole, graph.integers(0, -1, module.dimensions))
         return outputs, graph("Div", graph("Add", frames, spare), stride)
-    outputs = add_convolution(graph, module.first, graph("Unsqueeze", features, one))
-    frames = graph("Add", graph("Div", graph("Sub", frames, one), stride), one)
+    outputs = add_convolution(graph, module.first, graph("Unsqueeze", features, unit))
+    frames = graph("Add", graph("Div", graph("Sub", frames, unit), stride), unit)
     inside = graph.mask(frames, graph.size(outputs, 2))
     outputs = graph("Mul", outputs, graph("Unsqueeze", inside, graph.integers(1, 3)))
     outputs = graph("Transpose", add_convolution(graph, module.second, outputs), perm=[0, 2, 1, 3])

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from speechrnn.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, load_acoustic, save_acoustic
+    from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
     from speechrnn.nn.checkpoint import load_model, save_model
+    from speechrnn.nn.ctc import ctc_loss
     from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
     from speechrnn.nn.recurrent import RecurrentLayer, RecurrentOptions, RecurrentStack
 
@@ -33,8 +34,9 @@ __all__ = [
 ]
 
 _MODULES = {
-    "acoustic": ("AcousticModel", "AcousticOptions", "ctc_loss", "load_acoustic", "save_acoustic"),
+    "acoustic": ("AcousticModel", "AcousticOptions", "load_acoustic", "save_acoustic"),
     "checkpoint": ("load_model", "save_model"),
+    "ctc": ("ctc_loss",),
     "language": ("LanguageModel", "LanguageOptions", "load_language", "save_language"),
     "recurrent": ("RecurrentLayer", "RecurrentOptions", "RecurrentStack"),
 }

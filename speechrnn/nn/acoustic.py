@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -27,9 +26,6 @@ from speechrnn.nn.checkpoint import (
 )
 from speechrnn.nn.recurrent import Blocks, RecurrentOptions, RecurrentStack
 from speechrnn.text.tokenizers import Tokenizer
-
-IMPOSSIBLE = -1e4  # log-probability; finite, since minus infinity has no gradient
-BLANK = 0  # index of CTC's blank in every alphabet
 
 
 @dataclass(frozen=True)
@@ -225,52 +221,6 @@ def head_log_probs(head: nn.Linear, outputs: Tensor) -> Tensor:
     return cast(Tensor, head(outputs).transpose(0, 1).float().log_softmax(2))
 
 
-def ctc_loss(
-    log_probs: Tensor, frames: Tensor, labels: Tensor, label_lengths: Tensor, spoken: Tensor | None = None
-) -> Tensor:
-    """Return the mean over the batch of each utterance's negative log-likelihood in nats a label.
-
-    CTC leaves it to the network at which frame it writes a label, and a bidirectional network may write the first word
-    at the first frame, before it is spoken. Where training has added silence around the speech, the place of the speech
-    is known: outside it, only paths of blanks count.
-
-    >>> log_probs = torch.full((1, 2, 3), 1 / 3).log()
-    >>> round(ctc_loss(log_probs, torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1])).item(), 3)  # 3 of 9 paths
-    1.099
-
-    Args:
-        log_probs: (batch, frames, symbols).
-        frames: (batch,) valid frames.
-        labels: (batch, labels) padded, or (all labels of the batch,) one utterance after the other.
-        label_lengths: (batch,) labels of each utterance.
-        spoken: (batch, 2), the number of frames until the speech begins and until it ends; None: labels may stand
-            anywhere.
-
-    Source:
-        Graves et al. 2006, equation 8.
-    """
-    pauses = torch.zeros_like(frames, dtype=log_probs.dtype)
-    if spoken is not None:
-        position = torch.arange(log_probs.shape[1], device=log_probs.device)
-        # One frame of tolerance on both sides: rounding may place the speech a frame earlier or later.
-        inside = (position >= spoken[:, :1] - 1) & (position <= spoken[:, 1:])
-        pauses = -log_probs[:, :, BLANK].masked_fill(inside | (position >= frames[:, None]), 0.0).sum(1)
-        blank = torch.full_like(log_probs[0, 0], IMPOSSIBLE)
-        blank[BLANK] = 0.0
-        log_probs = torch.where(inside[:, :, None], log_probs, blank)
-    losses = F.ctc_loss(log_probs.transpose(0, 1), labels, frames, label_lengths, BLANK, reduction="none")
-    return ((losses + pauses) / label_lengths.clamp_min(1)).mean()
-
-
-def required_frames(labels: list[int]) -> int:
-    """Return the least number of frames that CTC needs for labels: one each, and a blank between equal neighbours.
-
-    >>> required_frames([1, 2, 2])
-    4
-    """
-    return len(labels) + sum(first == second for first, second in pairwise(labels))
-
-
 def save_acoustic(folder: str | Path, model: AcousticModel, tokenizer: Tokenizer, training: dict[str, Any]) -> None:
     """Write an acoustic model directory.
 
@@ -312,18 +262,21 @@ def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
     features = load_options(FeatureOptions, description, "features", folder)
     options = load_options(AcousticOptions, description, "acoustic", folder)
     dimensions = features.coefficients * (1 + features.deltas) if features.kind == "mfcc" else features.bins
+    intermediate = description.get("intermediate_symbols", 0)  # models made before have no such head
+    if not isinstance(intermediate, int) or isinstance(intermediate, bool) or intermediate < 0:
+        raise damaged(Path(folder) / DESCRIPTION, "intermediate_symbols is not a number of symbols")
     sizes = {
         "the alphabet": (len(tokenizer), "head.weight", 0),
         "the features": (dimensions, "front_end.normalise.mean", 0),
         "acoustic.units": (options.units, "input.weight", 0),
     }
+    if intermediate:
+        sizes["intermediate_symbols"] = (intermediate, "intermediate_head.weight", 0)
     if options.subsampling == "convolution":
         sizes["acoustic.channels"] = (options.channels, "subsampling.first.weight", 0)
     check_sizes(weights, sizes, (options.layers, "recurrent.layers.{}.network.weight_hh_l0"), folder)
     try:
-        model = AcousticModel(
-            len(tokenizer), features, options, intermediate_symbols=int(description.get("intermediate_symbols", 0))
-        )
+        model = AcousticModel(len(tokenizer), features, options, intermediate_symbols=intermediate)
     except Exception as error:  # torchaudio raises many kinds for values that no front end has
         raise damaged(Path(folder) / DESCRIPTION, str(error).rstrip(".")) from error
     load_weights(model, weights, folder)

@@ -15,7 +15,8 @@ from speechrnn.audio.features import FeatureOptions, LogMel
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.alignment import align_words
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.nn.acoustic import BLANK, AcousticModel, required_frames
+from speechrnn.nn.acoustic import AcousticModel
+from speechrnn.nn.ctc import BLANK, required_frames
 from speechrnn.reports.plots import INK, figure_style, style_axes, svg
 from speechrnn.text.tokenizers import Tokenizer
 

@@ -13,18 +13,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions
-from speechrnn.audio.features import ChannelOptions, FeatureOptions, frame_mask
+from speechrnn.audio.features import ChannelOptions, FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import Batch, PlannedBatches, Utterances, examples, loader
 from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_tokenizer
 from speechrnn.decoding.greedy import greedy
 from speechrnn.evaluation.metrics import character_errors, word_errors
-from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss, required_frames
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
+from speechrnn.nn.ctc import consistency_loss, ctc_loss
 from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import Tokenizer
-from speechrnn.text.unknown_symbols import count_unknown_symbols, describe_unknown
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.loop import Loop
+from speechrnn.training.selection import check_pronunciations, select_long_enough
 
 if TYPE_CHECKING:
     from lhotse import CutSet
@@ -68,15 +69,6 @@ class AcousticSettings:
     waveform: WaveformOptions
     trainer: AcousticTrainerOptions
     channel: ChannelOptions = field(default_factory=ChannelOptions)
-
-
-@dataclass(frozen=True)
-class TooShort:
-    """An utterance that has fewer frames than CTC needs for its labels."""
-
-    id: str
-    frames: int
-    needed: int
 
 
 class AcousticTask:
@@ -282,75 +274,6 @@ class AcousticTask:
             "dev_wer": word_sum / max(word_count, 1),
             "dev_cer": character_sum / max(character_count, 1),
         }
-
-
-def consistency_loss(log_probs: Tensor, frames: Tensor, label_lengths: Tensor) -> Tensor:
-    """Return the divergence of each view's distributions from the other view's, in nats a label.
-
-    The gradient goes through the first argument of each pair only: each view is drawn to the other as it is.
-
-    >>> log_probs = torch.tensor([[[0.5, 0.5]], [[0.5, 0.5]]]).log()
-    >>> consistency_loss(log_probs, torch.tensor([1, 1]), torch.tensor([1, 1])).item()
-    0.0
-
-    Args:
-        log_probs: (2 * batch, frames, symbols), one view after the other.
-        frames: (2 * batch,) valid frames.
-        label_lengths: (2 * batch,).
-
-    Source:
-        Yao et al. 2025, "CR-CTC: consistency regularization on CTC", equation 3.
-    """
-    first, second = log_probs.detach().chunk(2)
-    targets = torch.cat([second, first])
-    divergence = (targets.exp() * (targets - log_probs)).sum(2)  # (2 * batch, frames)
-    divergence = (divergence * frame_mask(frames, divergence.shape[1])).sum(1)
-    return (divergence / label_lengths.clamp_min(1)).mean()
-
-
-def check_pronunciations(pronunciations: Pronunciations, cuts: CutSet, path: Path) -> None:
-    """Log how many utterances have a word without a pronunciation.
-
-    Raises:
-        UserError: all of them have.
-    """
-    missing = sum(pronunciations.encode(cut.supervisions[0].text) is None for cut in cuts)
-    if missing == len(cuts):
-        raise UserError(
-            f"Each training transcript has a word that {path} does not pronounce; leave out trainer.pronunciations."
-        )
-    if missing:
-        logger.info("%d of %d utterances have a word without a pronunciation in %s.", missing, len(cuts), path)
-
-
-def select_encodable(cuts: CutSet, tokenizer: Tokenizer) -> CutSet:
-    """Return the cuts whose text the tokenizer can encode, and log the unknown characters with their utterances."""
-    report = count_unknown_symbols(tokenizer, ((cut.id, cut.supervisions[0].text) for cut in cuts))
-    if not report:
-        return cuts
-    encodable = cuts.filter(lambda cut: not tokenizer.count_unknown(cut.supervisions[0].text)).to_eager()
-    logger.warning("%s Left out %d utterances.", describe_unknown(report), len(cuts) - len(encodable))
-    return encodable
-
-
-def select_long_enough(
-    cuts: CutSet, model: AcousticModel, tokenizer: Tokenizer, fastest: float
-) -> tuple[CutSet, list[TooShort]]:
-    """Split cuts by whether their frames suffice for their labels when played `fastest` times as fast.
-
-    Returns:
-        the cuts that are long enough, and a record of each of the others.
-    """
-    rate = model.front_end.options.sampling_rate
-    left_out = []
-    for cut in cuts:
-        samples = torch.tensor(int(cut.duration * rate / fastest))
-        frames = int(model.frames(samples))
-        needed = required_frames(tokenizer.encode(cut.supervisions[0].text))
-        if frames < needed:
-            left_out.append(TooShort(cut.id, frames, needed))
-    short = {utterance.id for utterance in left_out}
-    return cuts.filter(lambda cut: cut.id not in short).to_eager(), left_out
 
 
 def train_acoustic(

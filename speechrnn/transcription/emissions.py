@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.nn.acoustic import BLANK
+from speechrnn.nn.ctc import BLANK
 
 LONGEST = 300.0  # seconds of a segment that are decoded together; longer ones are cut at a pause
 CERTAIN_BLANK = 0.99  # probability from which a frame counts as blank when a place to cut is sought

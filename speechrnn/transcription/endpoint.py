@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from speechrnn.nn.acoustic import BLANK
+from speechrnn.nn.ctc import BLANK
 from speechrnn.text.tokenizers import Tokenizer
 
 SHORTEST_PAUSE = 0.15  # seconds without a label that end a segment however long it is

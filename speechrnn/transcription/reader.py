@@ -306,7 +306,7 @@ def to_mono(samples: Samples) -> np.ndarray:
         samples: float or integer, (samples,), (channels, samples) or (samples, channels); the longer axis is time.
 
     Returns:
-        float32 (samples,), full scale 1.0, the mean of the channels.
+        float32 (samples,), full scale 1.0, the mean of the channels; NaN and infinite samples stay.
 
     Raises:
         AudioError: they are no sound.
@@ -324,10 +324,7 @@ def to_mono(samples: Samples) -> np.ndarray:
         array = array / -float(np.iinfo(array.dtype).min)
     if array.ndim == 2:
         array = array.mean(int(np.argmin(array.shape)))
-    array = array.astype(np.float32)
-    if not np.isfinite(array).all():
-        raise AudioError("The samples hold NaN or infinite values; repair what made them.")
-    return array
+    return array.astype(np.float32)
 
 
 def resampled(samples: Samples, rate: int, sampling_rate: int) -> np.ndarray:
@@ -344,6 +341,8 @@ def resampled(samples: Samples, rate: int, sampling_rate: int) -> np.ndarray:
     if rate == UNKNOWN_RATE:
         raise AudioError("Samples need their rate: give sampling_rate=HZ, such as 16000, or pairs (samples, HZ).")
     mono = to_mono(samples)
+    if not np.isfinite(mono).all():
+        raise AudioError("The samples hold NaN or infinite values; repair what made them.")
     if rate <= 0:
         raise AudioError(f"Samples at {rate} Hz hold no sound; check the sampling rate.")
     if len(mono) < MIN_SECONDS * rate:

@@ -1,14 +1,21 @@
-"""The parts of a loaded transcriber that the pipeline needs."""
+"""The parts of a recogniser: as they are loaded, and as the pipeline needs them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.audio.vad import SpeechDetector
-from speechrnn.decoding.decoder import Decoder
+from speechrnn.core.device import find_device
+from speechrnn.decoding.decoder import Decoder, make_decoder
+from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.tuned_weights import read_tuned
+from speechrnn.nn.acoustic import AcousticModel, load_acoustic
+from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.transcription.runtime import Engine
 
 
@@ -37,3 +44,37 @@ class Recognizer:
     device: torch.device
     segmentation: SegmentationOptions
     detector: SpeechDetector | None
+
+
+class LoadedModel(NamedTuple):
+    """An acoustic model with its decoder, on a device."""
+
+    network: AcousticModel
+    tokenizer: Tokenizer
+    decoder: Decoder
+    device: torch.device
+
+
+def load_recognizer(acoustic: Path, decoding: DecodingOptions, language_model: Path | None, device: str) -> LoadedModel:
+    """Load an acoustic model, and the decoder with the weights that were tuned for it.
+
+    Args:
+        acoustic: directory of the acoustic model.
+        decoding: options of the search.
+        language_model: directory of the language model; None: none.
+        device: see `find_device`.
+
+    Raises:
+        UserError: no acoustic model, no such device, or a language model that does not fit the acoustic model.
+    """
+    network, tokenizer = load_acoustic(acoustic)
+    found = find_device(device)
+    decoder = make_decoder(
+        decoding,
+        language_model,
+        tokenizer,
+        seconds_per_frame=network.seconds_per_frame,
+        tuned=read_tuned(acoustic),
+        device=found,
+    )
+    return LoadedModel(network.to(found), tokenizer, decoder, found)

@@ -16,18 +16,19 @@ from torch import Tensor
 from speechrnn.audio.errors import AudioError
 from speechrnn.audio.io import MIN_SECONDS, SILENCE
 from speechrnn.audio.streaming import StreamingResampler
-from speechrnn.core.device import find_device
-from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_decoder
+from speechrnn.core.model_names import find_model_directory
+from speechrnn.decoding.decoder import Decoder, GreedyDecoder
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.decoding.streaming import DecodingState, StreamingDecoder, make_streaming_decoder
-from speechrnn.decoding.tuned_weights import read_tuned
-from speechrnn.nn.acoustic import AcousticModel, load_acoustic
+from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.nn.streaming import StreamingNetwork
 from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.transcription.bundle import model_name
 from speechrnn.transcription.endpoint import Endpointer, EndpointOptions, SilenceGate
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.options import keywords_of
-from speechrnn.transcription.reader import Samples
+from speechrnn.transcription.reader import Samples, to_mono
+from speechrnn.transcription.recognizer import load_recognizer
 from speechrnn.transcription.streaming_options import StreamingOptions, blocks_for
 
 logger = logging.getLogger("speechrnn")
@@ -108,20 +109,13 @@ class StreamingRecognizer:
     @classmethod
     def from_options(cls, folder: str | Path, options: StreamingOptions) -> StreamingRecognizer:
         """Load a model directory; see `load`."""
-        model, tokenizer = load_acoustic(folder)
-        device = find_device(options.device)
-        decoder = make_decoder(
-            options.search,
-            options.language_model,
-            tokenizer,
-            seconds_per_frame=model.seconds_per_frame,
-            tuned=read_tuned(folder),
-            device=device,
-        )
+        acoustic = find_model_directory(folder, "acoustic")
+        language = options.language_model and find_model_directory(options.language_model, "language")
+        model, tokenizer, decoder, _ = load_recognizer(acoustic, options.search, language or None, options.device)
         return cls(
-            model.to(device),
+            model,
             tokenizer,
-            str(folder),
+            model_name(acoustic),
             decoder=decoder,
             latency=options.latency,
             endpoint=options.endpoint,
@@ -355,14 +349,7 @@ class Streamer:
 
     def _clean(self, packet: Samples) -> np.ndarray:
         """Convert samples of any kind to finite float32 (samples,), full scale 1.0."""
-        array = packet.detach().cpu().numpy() if isinstance(packet, torch.Tensor) else np.asarray(packet)
-        if array.ndim not in (1, 2) or array.dtype.kind not in "fi":
-            raise AudioError("A packet must be a float or integer array of samples, (samples,) or with channels.")
-        if array.dtype.kind == "i":
-            array = array / -float(np.iinfo(array.dtype).min)
-        if array.ndim == 2:
-            array = array.mean(int(np.argmin(array.shape)))
-        array = array.astype(np.float32)
+        array = to_mono(packet)
         if not np.isfinite(array).all():
             self._warn("NaN", "The stream holds NaN or infinite samples; they count as silence.")
             array = np.where(np.isfinite(array), array, np.float32(0.0))

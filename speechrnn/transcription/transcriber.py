@@ -18,17 +18,16 @@ from speechrnn.audio.vad import SpeechDetector, build_detector
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import pad
-from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_decoder
+from speechrnn.decoding.decoder import Decoder, GreedyDecoder
 from speechrnn.decoding.hypothesis import DecodingResult
-from speechrnn.decoding.tuned_weights import read_tuned
-from speechrnn.nn.acoustic import AcousticModel, load_acoustic
+from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.transcription.bundle import model_name, resolve_models
 from speechrnn.transcription.endpoint import EndpointOptions
 from speechrnn.transcription.options import TranscriptionOptions, keywords_of
 from speechrnn.transcription.pipeline import Pipeline
 from speechrnn.transcription.reader import Samples, Source, with_rate
-from speechrnn.transcription.recognizer import Recognizer
+from speechrnn.transcription.recognizer import Recognizer, load_recognizer
 from speechrnn.transcription.runtime import Engine, make_engine
 from speechrnn.transcription.streamer import Streamer, StreamingRecognizer
 from speechrnn.transcription.transcript import Alternative, DecodedSegment, Failure, Segment, Transcript, assemble
@@ -111,16 +110,8 @@ class Transcriber:
     def from_options(cls, folder: str | Path, options: TranscriptionOptions) -> Transcriber:
         """Load a model; see `load`."""
         folder, options = resolve_models(folder, options)
-        model, tokenizer = load_acoustic(folder)
-        device = find_device(options.device)
-        decoder = make_decoder(
-            options.search,
-            options.language_model,
-            tokenizer,
-            seconds_per_frame=model.seconds_per_frame,
-            tuned=read_tuned(folder),
-            device=device,
-        )
+        language = None if options.language_model is None else Path(options.language_model)
+        model, tokenizer, decoder, device = load_recognizer(folder, options.search, language, options.device)
         return cls(
             model,
             tokenizer,

@@ -13,7 +13,8 @@ import torch
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions, change_speed
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.data.dataset import pad
-from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, ctc_loss
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
+from speechrnn.nn.ctc import ctc_loss
 
 pytestmark = pytest.mark.integration  # trains models
 

@@ -173,7 +173,10 @@ def test_a_container_that_breaks_off_is_reported(tmp_path: Path, name: str, code
     [
         *(("WAV", coding) for coding in ("GSM610", "NMS_ADPCM_16", "NMS_ADPCM_24", "NMS_ADPCM_32", "G721_32")),
         *(("AU", coding) for coding in ("G721_32", "G723_24", "G723_40")),
-        *(("AIFF", "GSM610"), ("W64", "GSM610"), ("XI", "DPCM_8"), ("XI", "DPCM_16")),
+        ("AIFF", "GSM610"),
+        ("W64", "GSM610"),
+        ("XI", "DPCM_8"),
+        ("XI", "DPCM_16"),
     ],
 )
 @pytest.mark.parametrize("sampling_rate", [None, 16000])

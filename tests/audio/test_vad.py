@@ -159,11 +159,11 @@ def test_energy_gets_used_to_a_fan() -> None:
 def test_energy_hears_nothing_in_silence() -> None:
     dither = np.random.default_rng(0).choice([-1, 0, 1], RATE).astype(np.float32) / 32768
     dither[RATE // 2 :] = 0
-    silence, offset, dithered, empty, one = EnergyDetector()(
+    silence, offset, dithered, empty, short = EnergyDetector()(
         [np.zeros(RATE, np.float32), np.full(RATE, 0.3, np.float32), dither, dither[:0], dither[:1]], RATE
     )
-    assert max(silence.max(), offset.max(), dithered.max(), one.max()) < 0.2
-    assert len(empty) == 0 and len(one) == 1
+    assert max(silence.max(), offset.max(), dithered.max(), short.max()) < 0.2
+    assert len(empty) == 0 and len(short) == 1
 
 
 def test_energy_hears_real_speech(shared: Path) -> None:

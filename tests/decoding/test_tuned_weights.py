@@ -53,10 +53,10 @@ def test_each_language_model_has_its_entry(tmp_path: Path) -> None:
 
 
 def test_a_combination_that_was_not_tuned_has_the_language_models_weights(tmp_path: Path) -> None:
-    one = model(tmp_path / "one", "1")
+    language = model(tmp_path / "one", "1")
     (tmp_path / "letters.arpa").write_text("3")
-    tuned = {system_key(BEAM, one): TunedDecoding(Weights(0.25, None, 1.0))}
-    found = find_tuned(tuned, DecodingOptions(name="beam", ngram=tmp_path / "letters.arpa"), one)
+    tuned = {system_key(BEAM, language): TunedDecoding(Weights(0.25, None, 1.0))}
+    found = find_tuned(tuned, DecodingOptions(name="beam", ngram=tmp_path / "letters.arpa"), language)
     assert found.weights == Weights(0.25, None, 1.0)
 
 

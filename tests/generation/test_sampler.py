@@ -114,7 +114,7 @@ def test_tokens_are_drawn_by_their_probability(softmax: str, options: Generation
 
 @pytest.mark.parametrize("softmax", ["full", "adaptive", "mixture"])
 def test_greedy_rows_take_the_most_probable_token(softmax: str) -> None:
-    model = make(V, **({**ADAPTIVE, "softmax": softmax}))
+    model = make(V, **{**ADAPTIVE, "softmax": softmax})
     sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
     outputs = outputs_of(model, 100)
     with torch.no_grad():
@@ -133,7 +133,7 @@ def test_greedy_rows_take_the_most_probable_token(softmax: str) -> None:
 
 @pytest.mark.parametrize("softmax", ["full", "adaptive", "mixture"])
 def test_a_row_finds_the_same_in_any_company(softmax: str) -> None:
-    model = make(V, **({**ADAPTIVE, "softmax": softmax}))
+    model = make(V, **{**ADAPTIVE, "softmax": softmax})
     sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
     kinds = [
         GenerationOptions(),

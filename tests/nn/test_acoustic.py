@@ -1,9 +1,9 @@
-"""The acoustic model: shapes, independence of the batch, and its loss."""
+"""The acoustic model: shapes, and independence of the batch; its training options and its directory."""
 
 from __future__ import annotations
 
-import itertools
-import math
+import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,14 +12,16 @@ from hypothesis import strategies as st
 
 from speechrnn.audio.augmentation import SpecAugmentOptions
 from speechrnn.audio.features import FeatureOptions
+from speechrnn.core.errors import UserError
 from speechrnn.nn.acoustic import (
     AcousticModel,
     AcousticOptions,
     ConvolutionalSubsampling,
     StackFrames,
-    ctc_loss,
-    required_frames,
+    load_acoustic,
+    save_acoustic,
 )
+from speechrnn.text.tokenizers import CharTokenizer
 
 
 def small(subsampling: str, stride: int = 3) -> AcousticModel:
@@ -82,54 +84,45 @@ def test_masks_only_in_training() -> None:
     assert not torch.equal(model(waveforms, lengths)[0], model(waveforms, lengths)[0])
 
 
-def brute_force(log_probs: torch.Tensor, labels: list[int]) -> float:
-    """Log of the summed probability of every path that reads as the labels."""
-    frames, symbols = log_probs.shape
-    total = 0.0
-    for path in itertools.product(range(symbols), repeat=frames):
-        joined = [symbol for symbol, _ in itertools.groupby(path)]
-        if [symbol for symbol in joined if symbol != 0] == labels:
-            total += math.exp(sum(float(log_probs[frame, symbol]) for frame, symbol in enumerate(path)))
-    return math.log(total)
-
-
-def test_loss_sums_all_paths() -> None:
+def test_drawn_blocks_have_a_latency_in_the_range() -> None:
+    options = AcousticOptions(layers=3, units=4, channels=2, streaming=0.5, latency=(0.2, 1.5))
+    model = AcousticModel(5, FeatureOptions(bins=10), options)
     torch.manual_seed(0)
-    log_probs = torch.randn(2, 5, 3).log_softmax(2)
-    labels = [[1, 1], [2, 1, 2]]
-    loss = ctc_loss(log_probs, torch.tensor([5, 4]), torch.tensor([1, 1, 2, 1, 2]), torch.tensor([2, 3]))
-    expected = -(brute_force(log_probs[0], labels[0]) / 2 + brute_force(log_probs[1, :4], labels[1]) / 3) / 2
-    assert loss.item() == pytest.approx(expected, abs=1e-5)
+    drawn = [model.draw_blocks() for _ in range(400)]
+    blocks = [block for block in drawn if block is not None]
+    assert 150 < len(blocks) < 250
+    seconds = [block.latency(3) * model.seconds_per_frame for block in blocks]
+    assert 0.18 <= min(seconds) < 0.25 and 1.4 < max(seconds) <= 1.52
+    assert all(block.size >= 1 for block in blocks)
+    assert {block.right for block in blocks} >= {0, 1, 5}
 
 
-def test_around_the_speech_only_blanks_count() -> None:
-    """Frames 0, 1 and 6 are pauses when two frames pass before the speech and five until its end, one to spare each."""
+def test_an_intermediate_head_travels_with_the_model(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    logits = torch.randn(1, 7, 3, requires_grad=True)
-    log_probs = logits.log_softmax(2)
-    arguments = (torch.tensor([7]), torch.tensor([1, 2]), torch.tensor([2]))
-    loss = ctc_loss(log_probs, *arguments, spoken=torch.tensor([[3, 5]]))
-    blanks = float(log_probs.detach()[0, [0, 1, 6], 0].sum())
-    assert loss.item() == pytest.approx(-(brute_force(log_probs[0, 2:6].detach(), [1, 2]) + blanks) / 2, abs=1e-5)
-    (gradient,) = torch.autograd.grad(loss, logits)
-    # as for any negative log-likelihood: probability minus what should have been, over the number of labels
-    expected = (log_probs[0, 0].detach().exp() - torch.tensor([1.0, 0.0, 0.0])) / 2
-    torch.testing.assert_close(gradient[0, 0], expected)
+    tokenizer = CharTokenizer.build(["abc"])
+    options = AcousticOptions(layers=2, units=8, channels=2, intermediate_layer=1)
+    model = AcousticModel(len(tokenizer), FeatureOptions(bins=10), options, intermediate_symbols=7).eval()
+    save_acoustic(tmp_path, model, tokenizer, {})
+    loaded, _ = load_acoustic(tmp_path)
+    wave, length = torch.randn(1, 8000), torch.tensor([8000])
+    for ours, theirs in zip(
+        loaded.training_outputs(wave, length, 1), model.training_outputs(wave, length, 1), strict=True
+    ):
+        assert ours is not None and theirs is not None
+        torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
 
 
-def test_speech_from_end_to_end_changes_nothing() -> None:
-    torch.manual_seed(0)
-    log_probs = torch.randn(2, 5, 3).log_softmax(2)
-    arguments = (log_probs, torch.tensor([5, 4]), torch.tensor([1, 1, 2]), torch.tensor([2, 1]))
-    assert torch.equal(ctc_loss(*arguments), ctc_loss(*arguments, spoken=torch.tensor([[1, 5], [1, 4]])))
-
-
-@given(st.lists(st.integers(1, 3), min_size=1, max_size=4))
-def test_required_frames_is_the_least_with_a_finite_loss(labels: list[int]) -> None:
-    needed = required_frames(labels)
-    for frames, finite in ((needed, True), (needed - 1, False)):
-        if frames < 1:
-            continue
-        log_probs = torch.zeros(1, frames, 4).log_softmax(2)
-        loss = ctc_loss(log_probs, torch.tensor([frames]), torch.tensor(labels), torch.tensor([len(labels)]))
-        assert bool(torch.isfinite(loss)) is finite
+@pytest.mark.parametrize("symbols", [0, 6, -1, 10**9, "seven", None, [7], True])
+def test_a_wrong_size_of_the_intermediate_head_is_refused(tmp_path: Path, symbols: object) -> None:
+    tokenizer = CharTokenizer.build(["abc"])
+    options = AcousticOptions(layers=2, units=8, channels=2, intermediate_layer=1)
+    save_acoustic(
+        tmp_path,
+        AcousticModel(len(tokenizer), FeatureOptions(bins=10), options, intermediate_symbols=7),
+        tokenizer,
+        {},
+    )
+    description = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**description, "intermediate_symbols": symbols}))
+    with pytest.raises(UserError, match=r"model\.(json|safetensors)"):
+        load_acoustic(tmp_path)

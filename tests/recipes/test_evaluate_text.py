@@ -110,7 +110,7 @@ def test_adapting_models_have_rows_of_their_own(run: Run, characters: Path, tmp_
 
 def test_several_files_are_one_text_or_several_documents(run: Run, characters: Path, tmp_path: Path) -> None:
     parts = ["sharks\n", "tuna on sea\nsharks\n"]
-    one = write_text(tmp_path / "parts/a.txt", parts[0])
+    plain = write_text(tmp_path / "parts/a.txt", parts[0])
     with gzip.open(tmp_path / "parts/b.txt.gz", "wt") as file:
         file.write(parts[1])
     model, tokenizer = load_language(characters)
@@ -119,7 +119,7 @@ def test_several_files_are_one_text_or_several_documents(run: Run, characters: P
     assert whole != pytest.approx(apart, rel=1e-4)
     output = tmp_path / "figures.json"
     for key, expected in (("text.documents=false", whole), ("text.documents=true", apart)):
-        for text in (f"text=[{one},{tmp_path}/parts/b.txt.gz]", f"text={tmp_path}/parts/*"):
+        for text in (f"text=[{plain},{tmp_path}/parts/b.txt.gz]", f"text={tmp_path}/parts/*"):
             status, _, err = run(f"model={characters}", text, key, f"output={output}")
             assert (status, err) == (0, "")
             figures = json.loads(output.read_text())

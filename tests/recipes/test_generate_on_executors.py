@@ -70,7 +70,8 @@ def test_processes_write_the_same_bytes_also_after_a_kill(job: Path) -> None:
 @pytest.mark.parametrize("executor", ["local", "processes"])
 def test_ctrl_c_ends_a_job_that_can_be_gone_on_with(job: Path, tmp_path: Path, executor: str) -> None:
     output = tmp_path / "o.jsonl"
-    start = command(job, executor, *(["executor.workers=1", "executor.chunk=4"] if executor == "processes" else []))
+    keys = ["executor.workers=1", "executor.chunk=4"] if executor == "processes" else []
+    start = command(job, executor, *keys)
     start += [f"output={output}", "batch_size=4"]
     with subprocess.Popen(
         [override for override in start if not override.startswith("output=") or override == f"output={output}"],

@@ -110,10 +110,19 @@ def test_a_language_model_is_trained_weighed_and_asked(trained: tuple[Path, list
     folder, arguments = trained
     kept = (folder / "acoustic" / "model.safetensors").read_bytes()
     fused = [
-        *(*arguments, "decoding=beam", "decoding.beam_size=4", "ngram_order=3", "corpus.dev_fraction=0.2"),
-        *("prediction.language.layers=1", "prediction.language.units=8", "prediction.language.embedding=8"),
-        *("prediction.trainer.epochs=1", "prediction.trainer.min_steps=0", "prediction.trainer.accelerator=cpu"),
-        *("tuning.weights=[0.5]", "tuning.rewards=[0.0,1.0]"),
+        *arguments,
+        "decoding=beam",
+        "decoding.beam_size=4",
+        "ngram_order=3",
+        "corpus.dev_fraction=0.2",
+        "prediction.language.layers=1",
+        "prediction.language.units=8",
+        "prediction.language.embedding=8",
+        "prediction.trainer.epochs=1",
+        "prediction.trainer.min_steps=0",
+        "prediction.trainer.accelerator=cpu",
+        "tuning.weights=[0.5]",
+        "tuning.rewards=[0.0,1.0]",
     ]
     fused = [override.replace(str(folder), str(folder.parent / "fused")) for override in fused]
     folder = folder.parent / "fused"

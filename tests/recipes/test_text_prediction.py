@@ -15,7 +15,11 @@ from speechrnn.cli import main as cli
 
 ROOT = Path(__file__).parents[2]
 SMALL = [
-    *("language.units=16", "language.embedding=8", "trainer.epochs=2", "trainer.min_steps=0", "trainer.batch_size=4"),
+    "language.units=16",
+    "language.embedding=8",
+    "trainer.epochs=2",
+    "trainer.min_steps=0",
+    "trainer.batch_size=4",
     *(
         "trainer.bptt=8",
         "trainer.accelerator=cpu",
@@ -49,8 +53,15 @@ def test_a_text_becomes_a_model_numbers_samples_and_a_report(text: Path, tokeniz
     folder = text / "outputs" / "text_prediction" / "first"
     names = {path.name for path in folder.iterdir()}
     assert names >= {
-        *("config.yaml", "prepared", "checkpoints", "language", "metrics.json", "samples.jsonl", "report.html"),
-        *("run.log", "events"),
+        "config.yaml",
+        "prepared",
+        "checkpoints",
+        "language",
+        "metrics.json",
+        "samples.jsonl",
+        "report.html",
+        "run.log",
+        "events",
     }
     metrics = json.loads((folder / "metrics.json").read_text())
     language = metrics["language"]

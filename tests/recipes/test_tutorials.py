@@ -20,8 +20,16 @@ SMALL = {
     "food_chain": ["steps=5", "units=4"],
     "study_timetable": ["steps=3", "rows=4", "days=6", "holiday=4"],
     "gradients": [
-        *("units=4", "flow.distance=6", "flow.depths=[1,2]", "flow.scales=[0.5,2]", "flow.forget_biases=[0,4]"),
-        *("clipping.steps=12", "clipping.delay=3", "recall.delays=[2,3]", "recall.steps=4", "recall.letters=3"),
+        "units=4",
+        "flow.distance=6",
+        "flow.depths=[1,2]",
+        "flow.scales=[0.5,2]",
+        "flow.forget_biases=[0,4]",
+        "clipping.steps=12",
+        "clipping.delay=3",
+        "recall.delays=[2,3]",
+        "recall.steps=4",
+        "recall.letters=3",
     ],
     "gates": [
         "small.characters=5000",

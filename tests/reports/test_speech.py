@@ -283,8 +283,14 @@ def test_empty_references_and_hypotheses(tmp_path: Path) -> None:
 
 
 EVERYTHING = [
-    *("Summary", "Learning", "Errors", "Utterances with most errors"),
-    *("Spectrogram, symbols and alignment", "Corpus", "Time", "Configuration"),
+    "Summary",
+    "Learning",
+    "Errors",
+    "Utterances with most errors",
+    "Spectrogram, symbols and alignment",
+    "Corpus",
+    "Time",
+    "Configuration",
 ]
 
 

@@ -106,7 +106,11 @@ def test_shows_the_numbers_of_the_run(run: Path, page: Page) -> None:
     assert page.text("title") == "my run" and "text file, tokenizer char" in page.text("p")
     assert page.text("dd").split("\n") == ["5.75", "2.524", "1.23 M", "1.7\u00a0min", "4,321"]
     assert page.text("small").split("\n") == [
-        *("test text, 1.749 nats a token", "1,000 characters", f"{size:.1f} MB", "2 epochs", "tokens a second"),
+        "test text, 1.749 nats a token",
+        "1,000 characters",
+        f"{size:.1f} MB",
+        "2 epochs",
+        "tokens a second",
     ]
     assert table(page, "Constants") == [
         ["The model", "5.75", "2.5236", ""],

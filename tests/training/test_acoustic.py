@@ -27,9 +27,6 @@ from speechrnn.training.acoustic import (
     AcousticSettings,
     AcousticTask,
     AcousticTrainerOptions,
-    consistency_loss,
-    select_encodable,
-    select_long_enough,
     train_acoustic,
 )
 from speechrnn.training.fabric import make_fabric
@@ -135,9 +132,18 @@ def test_two_processes_train_one_model(tmp_path: Path, dev_fraction: float) -> N
     """Two CPU processes over gloo, by the command that a user types; they agree on the best, also without dev."""
     corpus = write_corpus(tmp_path / "corpus", 40)
     command = [
-        *(sys.executable, str(ROOT / "recipes" / "speech_to_text.py"), "corpus=folder", f"corpus.root={corpus}"),
-        *(f"output={tmp_path / 'run'}", f"features.sampling_rate={RATE}", "features.bins=16", "acoustic.layers=1"),
-        *("acoustic.units=16", "acoustic.channels=4", "trainer.epochs=8", "trainer.min_steps=0"),
+        sys.executable,
+        str(ROOT / "recipes" / "speech_to_text.py"),
+        "corpus=folder",
+        f"corpus.root={corpus}",
+        f"output={tmp_path / 'run'}",
+        f"features.sampling_rate={RATE}",
+        "features.bins=16",
+        "acoustic.layers=1",
+        "acoustic.units=16",
+        "acoustic.channels=4",
+        "trainer.epochs=8",
+        "trainer.min_steps=0",
         *(
             f"corpus.dev_fraction={dev_fraction}",
             "trainer.batch_seconds=4",
@@ -184,38 +190,14 @@ def test_a_loss_that_no_speech_can_have_names_its_utterances(
     assert caplog.text.count("nats a label") == 10
 
 
-def test_utterances_with_too_few_frames_are_listed_and_left_out(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
-    options = settings()
-    task = AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)
-    assert task.left_out == []
-    first = next(iter(cuts[0]))
-    crammed = first.truncate(duration=0.2)
-    crammed.supervisions[0].text = "AABBCCDDAABBCCDD"
-    kept, left_out = select_long_enough(
-        CutSet.from_cuts([first, crammed.with_id("crammed")]), task.model, TOKENIZER, 1.05
-    )
-    assert [cut.id for cut in kept] == [first.id]
-    assert [(short.id, short.needed) for short in left_out] == [("crammed", 24)]
-    assert left_out[0].frames < 24
-
-
-def test_unknown_characters_are_reported_and_left_out(
-    cuts: tuple[CutSet, CutSet], caplog: pytest.LogCaptureFixture
-) -> None:
-    tokenizer = CharTokenizer.build([], "ABC")
-    kept = select_encodable(cuts[0], tokenizer)
-    lost = [cut for cut in cuts[0] if "D" in cut.supervisions[0].text]
-    assert len(kept) == len(cuts[0]) - len(lost) < len(cuts[0])
-    count = sum(cut.supervisions[0].text.count("D") for cut in lost)
-    assert f"'D' (U+0044 LATIN CAPITAL LETTER D) {count}×" in caplog.text
-    assert lost[0].id in caplog.text
-
-
 def test_training_statistics_are_those_of_the_training_set(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
     plain = settings()
     options = AcousticSettings(
         FeatureOptions(sampling_rate=RATE, bins=16, normalisation="training"),
-        *(plain.acoustic, plain.masks, plain.waveform, plain.trainer),
+        plain.acoustic,
+        plain.masks,
+        plain.waveform,
+        plain.trainer,
     )
     task = AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)
     front_end = task.model.front_end
@@ -226,23 +208,6 @@ def test_training_statistics_are_those_of_the_training_set(cuts: tuple[CutSet, C
     frames = torch.cat(rows).double()
     torch.testing.assert_close(front_end.normalise.mean.double(), frames.mean(0), atol=1e-3, rtol=0)
     torch.testing.assert_close(front_end.normalise.deviation.double(), frames.std(0), atol=1e-2, rtol=0)
-
-
-def test_consistency_is_the_divergence_of_the_two_views() -> None:
-    """Equation 3 of CR-CTC, frame by frame, without the frames of the padding."""
-    torch.manual_seed(0)
-    log_probs = torch.randn(4, 5, 3).log_softmax(2).requires_grad_()
-    frames, labels = torch.tensor([5, 3, 5, 3]), torch.tensor([2, 1, 2, 1])
-    loss = consistency_loss(log_probs, frames, labels)
-    expected = 0.0
-    for row, other in ((0, 2), (1, 3), (2, 0), (3, 1)):
-        for frame in range(int(frames[row])):
-            p, q = log_probs[other, frame].detach().exp(), log_probs[row, frame]
-            expected += float((p * (p.log() - q)).sum()) / int(labels[row]) / 4
-    assert loss.item() == pytest.approx(expected, rel=1e-5)
-    loss.backward()
-    assert log_probs.grad is not None
-    assert not log_probs.grad[1, 3:].any()
 
 
 def test_an_intermediate_layer_beyond_the_last_is_refused(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:

@@ -243,10 +243,21 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     """Two CPU processes over gloo, by the command that a user types."""
     (tmp_path / "train.txt").write_text("\n".join(LINES * 40), encoding="utf-8")
     command = [
-        *(sys.executable, str(ROOT / "recipes" / "text_prediction.py"), "text=file", "text.train=[train.txt]"),
-        *("output=run", "language.units=16", "language.embedding=8", "trainer.epochs=3", "trainer.min_steps=0"),
-        *("trainer.batch_size=4", "trainer.bptt=8", "trainer.accelerator=cpu", "trainer.devices=2"),
-        *("trainer.strategy=ddp", "stages=[prepare,train]"),
+        sys.executable,
+        str(ROOT / "recipes" / "text_prediction.py"),
+        "text=file",
+        "text.train=[train.txt]",
+        "output=run",
+        "language.units=16",
+        "language.embedding=8",
+        "trainer.epochs=3",
+        "trainer.min_steps=0",
+        "trainer.batch_size=4",
+        "trainer.bptt=8",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        "trainer.strategy=ddp",
+        "stages=[prepare,train]",
     ]
     environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "LOCAL_RANK")}
     ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=300)

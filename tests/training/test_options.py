@@ -174,7 +174,13 @@ def test_an_acoustic_model_learns_with_each_option(
 def test_every_option_of_a_training_is_tried() -> None:
     """Options of devices and of processes, and those that other tests are about, are named here."""
     elsewhere = {
-        *("accelerator", "devices", "num_nodes", "strategy", "workers", "checkpoint_steps", "nonfinite_patience"),
+        "accelerator",
+        "devices",
+        "num_nodes",
+        "strategy",
+        "workers",
+        "checkpoint_steps",
+        "nonfinite_patience",
         "nonmonotone",
     }
     tried = {key for options in (*LANGUAGE, *ACOUSTIC) for key in options} | elsewhere

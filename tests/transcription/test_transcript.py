@@ -55,11 +55,11 @@ def test_where_nobody_speaks_that_is_sure() -> None:
 
 
 def test_readings_of_one_stretch_are_the_transcripts_and_of_several_their_segments() -> None:
-    one = DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, 0.9), parts={"lm": -2.0}))
-    two = DecodedSegment(5.0, decoded(Word("B", 0.5, 0.8, 0.9), parts={"lm": -3.0}))
-    alone = assemble("a.wav", 9.0, [one], model="model", decoding="beam")
+    first = DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, 0.9), parts={"lm": -2.0}))
+    second = DecodedSegment(5.0, decoded(Word("B", 0.5, 0.8, 0.9), parts={"lm": -3.0}))
+    alone = assemble("a.wav", 9.0, [first], model="model", decoding="beam")
     assert [(reading.text, reading.parts) for reading in alone.alternatives] == [("A", {"lm": -2.0})]
-    both = assemble("a.wav", 9.0, [one, two], model="model", decoding="beam")
+    both = assemble("a.wav", 9.0, [first, second], model="model", decoding="beam")
     assert both.alternatives == ()
     assert [[reading.text for reading in segment.alternatives] for segment in both.segments] == [["A"], ["B"]]
     # also where the reading that was preferred is that nothing was said

@@ -69,11 +69,11 @@ def test_beginning_anew_forgets_and_works_in_and_out_of_inference_mode() -> None
     numbered = NeuralModel(toy_model(7))
     with torch.inference_mode():
         first = numbered.begin()
-        one = numbered.extend(torch.tensor([first]), torch.tensor([4]))
-        expected = numbered.log_probs(one)
+        states = numbered.extend(torch.tensor([first]), torch.tensor([4]))
+        expected = numbered.log_probs(states)
     assert numbered.begin() == first
     again = numbered.extend(torch.tensor([first]), torch.tensor([4]))
-    assert again.tolist() == one.tolist()
+    assert again.tolist() == states.tolist()
     torch.testing.assert_close(numbered.log_probs(again), expected)
     assert not numbered.log_probs(again).requires_grad
 

@@ -18,8 +18,13 @@ def test_textgrid(tmp_path: Path) -> None:
     grid = textgrid.openTextgrid(str(written("textgrid", SPOKEN, tmp_path)), includeEmptyIntervals=True)
     assert grid.tierNames == ("words", "segments")
     assert [tuple(entry) for entry in grid.getTier("words").entries] == [
-        *((0.0, 0.1, ""), (0.1, 0.42, "dž"), (0.42, 0.5, ""), (0.5, 0.7, "ja"), (0.7, 3671.0, "")),
-        *((3671.0, 3671.25, "hello"), (3671.25, 3672.5, "")),
+        (0.0, 0.1, ""),
+        (0.1, 0.42, "dž"),
+        (0.42, 0.5, ""),
+        (0.5, 0.7, "ja"),
+        (0.7, 3671.0, ""),
+        (3671.0, 3671.25, "hello"),
+        (3671.25, 3672.5, ""),
     ]
     assert [entry.label for entry in grid.getTier("segments").entries] == ["", "dž ja", "", "hello", ""]
     empty = textgrid.openTextgrid(str(written("textgrid", SILENT, tmp_path)), includeEmptyIntervals=True)
@@ -33,8 +38,14 @@ def test_textgrid_is_praats_own_long_format(tmp_path: Path) -> None:
     )
     lines = written("textgrid", quoted, tmp_path).read_text().splitlines()
     assert lines[:8] == [
-        *('File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0 ", "xmax = 1.0 "),
-        *("tiers? <exists> ", "size = 2 ", "item []: "),
+        'File type = "ooTextFile"',
+        'Object class = "TextGrid"',
+        "",
+        "xmin = 0 ",
+        "xmax = 1.0 ",
+        "tiers? <exists> ",
+        "size = 2 ",
+        "item []: ",
     ]
     assert lines[-1] == '            text = """" '
     assert lines[14:] == [

@@ -1,0 +1,84 @@
+"""Losses of connectionist temporal classification (CTC, Graves et al. 2006)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from speechrnn.audio.features import frame_mask
+
+IMPOSSIBLE = -1e4  # log-probability; finite, since minus infinity has no gradient
+BLANK = 0  # index of CTC's blank in every alphabet
+
+
+def ctc_loss(
+    log_probs: Tensor, frames: Tensor, labels: Tensor, label_lengths: Tensor, spoken: Tensor | None = None
+) -> Tensor:
+    """Return the mean over the batch of each utterance's negative log-likelihood in nats a label.
+
+    CTC leaves it to the network at which frame it writes a label, and a bidirectional network may write the first word
+    at the first frame, before it is spoken. Where training has added silence around the speech, the place of the speech
+    is known: outside it, only paths of blanks count.
+
+    >>> log_probs = torch.full((1, 2, 3), 1 / 3).log()
+    >>> round(ctc_loss(log_probs, torch.tensor([2]), torch.tensor([[1]]), torch.tensor([1])).item(), 3)  # 3 of 9 paths
+    1.099
+
+    Args:
+        log_probs: (batch, frames, symbols).
+        frames: (batch,) valid frames.
+        labels: (batch, labels) padded, or (all labels of the batch,) one utterance after the other.
+        label_lengths: (batch,) labels of each utterance.
+        spoken: (batch, 2), the number of frames until the speech begins and until it ends; None: labels may stand
+            anywhere.
+
+    Source:
+        Graves et al. 2006, equation 8.
+    """
+    pauses = torch.zeros_like(frames, dtype=log_probs.dtype)
+    if spoken is not None:
+        position = torch.arange(log_probs.shape[1], device=log_probs.device)
+        # One frame of tolerance on both sides: rounding may place the speech a frame earlier or later.
+        inside = (position >= spoken[:, :1] - 1) & (position <= spoken[:, 1:])
+        pauses = -log_probs[:, :, BLANK].masked_fill(inside | (position >= frames[:, None]), 0.0).sum(1)
+        blank = torch.full_like(log_probs[0, 0], IMPOSSIBLE)
+        blank[BLANK] = 0.0
+        log_probs = torch.where(inside[:, :, None], log_probs, blank)
+    losses = F.ctc_loss(log_probs.transpose(0, 1), labels, frames, label_lengths, BLANK, reduction="none")
+    return ((losses + pauses) / label_lengths.clamp_min(1)).mean()
+
+
+def required_frames(labels: list[int]) -> int:
+    """Return the least number of frames that CTC needs for labels: one each, and a blank between equal neighbours.
+
+    >>> required_frames([1, 2, 2])
+    4
+    """
+    return len(labels) + sum(first == second for first, second in pairwise(labels))
+
+
+def consistency_loss(log_probs: Tensor, frames: Tensor, label_lengths: Tensor) -> Tensor:
+    """Return the divergence of each view's distributions from the other view's, in nats a label.
+
+    The gradient goes through the first argument of each pair only: each view is drawn to the other as it is.
+
+    >>> log_probs = torch.tensor([[[0.5, 0.5]], [[0.5, 0.5]]]).log()
+    >>> consistency_loss(log_probs, torch.tensor([1, 1]), torch.tensor([1, 1])).item()
+    0.0
+
+    Args:
+        log_probs: (2 * batch, frames, symbols), one view after the other.
+        frames: (2 * batch,) valid frames.
+        label_lengths: (2 * batch,).
+
+    Source:
+        Yao et al. 2025, "CR-CTC: consistency regularization on CTC", equation 3.
+    """
+    first, second = log_probs.detach().chunk(2)
+    targets = torch.cat([second, first])
+    divergence = (targets.exp() * (targets - log_probs)).sum(2)  # (2 * batch, frames)
+    divergence = (divergence * frame_mask(frames, divergence.shape[1])).sum(1)
+    return (divergence / label_lengths.clamp_min(1)).mean()

@@ -1,0 +1,51 @@
+"""The search for audio files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from speechrnn.audio.paths import find_audio
+from speechrnn.core.errors import UserError
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for name in ("b.wav", "a.FLAC", "notes.txt", "._b.wav", ".git/c.wav", "deep/er/c.m4a", "deep/d[1].ogg", "odd.bin"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    return tmp_path
+
+
+def test_find_searches_folders_files_and_globs(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    everything = [tree / name for name in ("a.FLAC", "b.wav", "deep/d[1].ogg", "deep/er/c.m4a")]
+    assert find_audio([tree]) == find_audio(tree) == find_audio([f"{tree}/**/*", tree, tree / "b.wav"]) == everything
+    assert find_audio(f"{tree}/*") == everything
+    assert find_audio(f"{tree}/*.*") == everything[:2]
+    assert find_audio([tree / "odd.bin", f"{tree}/deep/d[1].ogg"]) == [tree / "deep/d[1].ogg", tree / "odd.bin"]
+    monkeypatch.chdir(tree)
+    assert find_audio(["b.wav", "./b.wav", "deep/../b.wav", tree / "b.wav"]) == [Path("b.wav")]
+    monkeypatch.setenv("HOME", str(tree))
+    assert find_audio("~/b.wav") == [tree / "b.wav"]
+
+
+def test_find_follows_links_but_not_in_circles(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "e.wav").touch()
+    (tree / "deep" / "linked").symlink_to(elsewhere)
+    (tree / "deep" / "up").symlink_to(tree)
+    assert [path.name for path in find_audio(tree)] == ["a.FLAC", "b.wav", "d[1].ogg", "c.m4a", "e.wav"]
+
+
+def test_find_says_what_holds_no_audio(tree: Path) -> None:
+    (tree / "none").mkdir()
+    for name, sentence in [
+        ("gone.wav", "does not exist"),
+        ("none", "holds no audio"),
+        ("*.doc", "Nothing matches"),
+        ("*.txt", "holds no audio"),
+    ]:
+        with pytest.raises(UserError, match=sentence) as caught:
+            find_audio([tree, f"{tree}/{name}"])
+        assert f"{tree}/{name}" in str(caught.value)
