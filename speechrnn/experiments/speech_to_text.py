@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from lhotse import CutSet
 
@@ -27,7 +27,7 @@ from speechrnn.decoding.tuning import tune as search_weights
 from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts, record_errors
 from speechrnn.experiments.run import Run, is_first_process
 from speechrnn.experiments.text_prediction import LanguageModelOptions, train_model
-from speechrnn.nn.acoustic import AcousticOptions, load_acoustic, save_acoustic
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.reports.speech import write_report
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import TokenizerOptions, build_tokenizer
@@ -106,7 +106,7 @@ class SpeechToText:
         return self._corpus
 
     def train(self) -> None:
-        """Train the acoustic model to the end, and write the model directory.
+        """Train the acoustic model to the end; the model directory holds the best so far from the first epoch on.
 
         Every process of a distributed training calls it.
 
@@ -135,9 +135,14 @@ class SpeechToText:
             options.trainer,
             options.augmentation.channel,
         )
-        model, summary = train_acoustic(fabric, settings, tokenizer, training, held_out, run.checkpoints / "acoustic")
-        if fabric.is_global_zero:
+
+        def save(model: AcousticModel, summary: dict[str, Any]) -> None:
             save_acoustic(run.acoustic, model, tokenizer, summary)
+
+        folder = run.checkpoints / "acoustic"
+        model, summary = train_acoustic(fabric, settings, tokenizer, training, held_out, folder, save)
+        if fabric.is_global_zero:
+            save(model, summary)
             figures = {key: value for key, value in summary.items() if key not in ("history", "left_out")}
             epoch = summary["best_epoch"] if options.trainer.keep == "best" else summary["epochs"]
             run.update_metrics("acoustic", figures | summary["history"][epoch - 1])

@@ -20,7 +20,7 @@ from speechrnn.evaluation.adaptation import AdaptationOptions, adapted_figures
 from speechrnn.evaluation.perplexity import score_text
 from speechrnn.experiments.run import Run
 from speechrnn.generation.predictor import TextPredictor
-from speechrnn.nn.language import LanguageOptions, load_language, save_language
+from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
 from speechrnn.reports.text import write_text_report
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import TokenizerOptions
@@ -85,6 +85,12 @@ def train_model(options: LanguageModelOptions, source: TextOptions, run: Run) ->
         prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text)
     fabric.barrier()  # the other processes find what the first has prepared
     text = prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text)
+
+    def save(model: LanguageModel, summary: dict[str, Any]) -> None:
+        # Prompts are normalised as the training text was, and go on after a line end where that text did.
+        summary |= {"normalisation": asdict(options.normalisation), "documents": source.documents}
+        save_language(run.language, model, text.tokenizer, summary)
+
     model, summary = train_language(
         fabric,
         options.language,
@@ -94,11 +100,10 @@ def train_model(options: LanguageModelOptions, source: TextOptions, run: Run) ->
         valid=TokenFile.open(text.valid) if text.valid else None,
         documents=source.documents,
         folder=run.checkpoints / "language",
+        save=save,
     )
     if fabric.is_global_zero:
-        # Prompts are normalised as the training text was, and go on after a line end where that text did.
-        summary |= {"normalisation": asdict(options.normalisation), "documents": source.documents}
-        save_language(run.language, model, text.tokenizer, summary)
+        save(model, summary)
         kept = summary["best_epoch"] if options.trainer.keep == "best" else summary["epochs"]
         figures = {key: value for key, value in summary.items() if key not in ("history", "normalisation", "documents")}
         run.update_metrics("language", {"training": figures | summary["history"][kept - 1]})

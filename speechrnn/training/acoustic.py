@@ -277,7 +277,13 @@ class AcousticTask:
 
 
 def train_acoustic(
-    fabric: Fabric, settings: AcousticSettings, tokenizer: Tokenizer, train: CutSet, dev: CutSet | None, folder: Path
+    fabric: Fabric,
+    settings: AcousticSettings,
+    tokenizer: Tokenizer,
+    train: CutSet,
+    dev: CutSet | None,
+    folder: Path,
+    save: Callable[[AcousticModel, dict[str, Any]], None] | None = None,
 ) -> tuple[AcousticModel, dict[str, Any]]:
     """Train an acoustic model, or resume the training whose checkpoints are in `folder`.
 
@@ -290,6 +296,7 @@ def train_acoustic(
         train: the training part.
         dev: the held-out part; None: there is none.
         folder: folder for checkpoints.
+        save: called with the model and its summary after each epoch whose model would be kept.
 
     Returns:
         the averaged model, and a summary of its training in JSON values.
@@ -309,17 +316,24 @@ def train_acoustic(
         "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
     }
-    loop: Loop[Batch, AcousticModel] = Loop(fabric, task, settings.trainer, folder, fingerprint)
+
+    def summary(model: AcousticModel) -> dict[str, Any]:
+        return {
+            "epochs": loop.state.epoch,
+            "steps": loop.state.step,
+            "best_epoch": loop.state.best_epoch,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "precision": precision(settings.trainer),
+            "utterances": len(task.batches.examples),
+            "left_out": [asdict(short) for short in task.left_out],
+            "seconds": loop.state.seconds,
+            "history": loop.state.history,
+        }
+
+    def publish(model: AcousticModel) -> None:
+        if save is not None:
+            save(model, summary(model))
+
+    loop: Loop[Batch, AcousticModel] = Loop(fabric, task, settings.trainer, folder, fingerprint, publish)
     model = loop.run()
-    summary = {
-        "epochs": loop.state.epoch,
-        "steps": loop.state.step,
-        "best_epoch": loop.state.best_epoch,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "precision": precision(settings.trainer),
-        "utterances": len(task.batches.examples),
-        "left_out": [asdict(short) for short in task.left_out],
-        "seconds": loop.state.seconds,
-        "history": loop.state.history,
-    }
-    return model, summary
+    return model, summary(model)

@@ -6,7 +6,7 @@ The recurrent state goes on from window to window, the gradient does not (Willia
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -192,6 +192,7 @@ def train_language(
     valid: TokenFile | None,
     documents: bool,
     folder: Path,
+    save: Callable[[LanguageModel, dict[str, Any]], None] | None = None,
 ) -> tuple[LanguageModel, dict[str, Any]]:
     """Train a language model, or resume the training whose checkpoints are in `folder`.
 
@@ -208,6 +209,7 @@ def train_language(
         valid: the validation text; None: there is none.
         documents: whether the state is reset where a document begins.
         folder: folder for checkpoints.
+        save: called with the model and its summary after each epoch whose model would be kept.
 
     Returns:
         the averaged model, and a summary of its training in JSON values.
@@ -227,19 +229,26 @@ def train_language(
         "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
     }
-    loop: Loop[TokenBatch, LanguageModel] = Loop(fabric, task, trainer, folder, fingerprint)
+
+    def summary(model: LanguageModel) -> dict[str, Any]:
+        seconds = loop.state.seconds
+        return {
+            "epochs": loop.state.epoch,
+            "steps": loop.state.step,
+            "best_epoch": loop.state.best_epoch,
+            "averaged_since": loop.average.since,
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "precision": precision(trainer),
+            "tokens": len(train),
+            "tokens_per_second": loop.state.amount * fabric.world_size / max(seconds["data"] + seconds["step"], 1e-9),
+            "seconds": seconds,
+            "history": loop.state.history,
+        }
+
+    def publish(model: LanguageModel) -> None:
+        if save is not None:
+            save(model, summary(model))
+
+    loop: Loop[TokenBatch, LanguageModel] = Loop(fabric, task, trainer, folder, fingerprint, publish)
     model = loop.run()
-    seconds = loop.state.seconds
-    summary = {
-        "epochs": loop.state.epoch,
-        "steps": loop.state.step,
-        "best_epoch": loop.state.best_epoch,
-        "averaged_since": loop.average.since,
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "precision": precision(trainer),
-        "tokens": len(train),
-        "tokens_per_second": loop.state.amount * fabric.world_size / max(seconds["data"] + seconds["step"], 1e-9),
-        "seconds": seconds,
-        "history": loop.state.history,
-    }
-    return model, summary
+    return model, summary(model)

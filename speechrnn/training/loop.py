@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -64,6 +64,7 @@ class Loop(Generic[BatchT, ModelT]):
         options: TrainerOptions,
         folder: Path,
         fingerprint: dict[str, Any],
+        publish: Callable[[ModelT], None] | None = None,
     ) -> None:
         """Set up model, average and optimiser.
 
@@ -73,12 +74,14 @@ class Loop(Generic[BatchT, ModelT]):
             options: of the training.
             folder: folder for `last.ckpt`, `best.ckpt` and batches without a finite loss.
             fingerprint: plain values that a checkpoint must have too to be resumed: model, data, options.
+            publish: called in the first process with the averaged model after each epoch whose model would be kept.
         """
         self.fabric = fabric
         self.task = task
         self.options = options
         self.folder = folder
         self.fingerprint = fingerprint
+        self.publish = publish
         self.state = State()
         fabric.to_device(task.model)
         self.average: Average[ModelT] = (
@@ -227,6 +230,9 @@ class Loop(Generic[BatchT, ModelT]):
         if better:
             state.best, state.best_epoch = criterion, state.epoch
             self.save("best.ckpt")
+        # Before the checkpoint of the epoch: a training that is killed in between does the epoch, and this, again.
+        if self.publish is not None and self.fabric.is_global_zero and (better or options.keep == "last"):
+            self.publish(self.average.model)
         criteria = [past.get(self.task.criterion, past["train_loss"]) for past in state.history]
         if self.average.end_epoch(criteria, state.step):
             logger.info(

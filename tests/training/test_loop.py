@@ -414,3 +414,17 @@ def test_the_seed_reaches_the_random_numbers_of_each_step(tmp_path: Path) -> Non
         make_loop(Task(), tmp_path / str(seed), replace(PLAIN, seed=seed)).run().value.detach() for seed in (0, 1, 2)
     ]
     assert len({float(value) for value in values}) == 3
+
+
+@pytest.mark.parametrize(("keep", "published"), [("best", [1, 2]), ("last", [1, 2, 3])])
+def test_each_epoch_whose_model_would_be_kept_is_published(tmp_path: Path, keep: Any, published: list[int]) -> None:
+    loop = make_loop(Task(figures=[0.5, 0.2, 0.9]), tmp_path, replace(PLAIN, keep=keep))
+    epochs, values = [], []
+
+    def publish(model: Number) -> None:
+        epochs.append(loop.state.epoch)
+        values.append(model.value.item())
+
+    loop.publish = publish
+    assert loop.run().value.item() == values[-1]
+    assert epochs == published
