@@ -28,6 +28,7 @@ __all__ = [
     "AudioError",
     "AudioInfo",
     "TruncatedAudioError",
+    "as_floats",
     "audio_blocks",
     "audio_info",
     "is_silent",
@@ -233,6 +234,17 @@ def is_silent(samples: np.ndarray) -> bool:
     True
     """
     return samples.size == 0 or bool(np.ptp(samples) <= SILENCE)
+
+
+def as_floats(samples: np.ndarray) -> np.ndarray:
+    """Convert float or integer samples of any shape to float32 of full scale 1.0.
+
+    >>> as_floats(np.array([16384, -32768], np.int16)).tolist()
+    [0.5, -1.0]
+    """
+    if samples.dtype.kind == "i":
+        return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+    return samples.astype(np.float32, copy=False)
 
 
 def _clip(

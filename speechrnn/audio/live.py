@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from speechrnn.audio.errors import AudioError
-from speechrnn.audio.io import audio_blocks
+from speechrnn.audio.io import as_floats, audio_blocks
 from speechrnn.core.errors import UserError
 
 logger = logging.getLogger("speechrnn")
@@ -205,22 +205,15 @@ class RawPipe:
             raise UserError(
                 f"The pipe brings a WAV of {bits} bits in format {tag}; send 16-bit PCM (`-f s16le` or S16_LE)."
             )
-        told = self.sampling_rate, self.format, self.channels
+        stated = self.sampling_rate, self.format, self.channels
         self.sampling_rate, self.format, self.channels = rate, WAV_FORMATS[tag, bits], channels
-        if told != (rate, self.format, channels):
+        if stated != (rate, self.format, channels):
             logger.warning(
-                "The pipe brings a WAV of rate=%d format=%s channels=%d; its header is believed.",
+                "The pipe brings a WAV of rate=%d format=%s channels=%d; its header is used.",
                 rate,
                 self.format,
                 channels,
             )
-
-
-def as_floats(samples: np.ndarray) -> np.ndarray:
-    """Convert samples to float32 of full scale 1.0; the shape stays."""
-    if samples.dtype.kind == "i":
-        return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
-    return samples.astype(np.float32, copy=False)
 
 
 @dataclass
@@ -259,7 +252,7 @@ class Microphone:
                     samples, lost = stream.read(max(1, round(self.packet * self.sampling_rate)))
                 except sounddevice.PortAudioError as error:
                     raise AudioError(
-                        f"The microphone has vanished ({error}); what was said until then is kept."
+                        f"The microphone has vanished ({error}); the words until then are kept."
                     ) from error
                 if lost and not overflowed:
                     overflowed = True

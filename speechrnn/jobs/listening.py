@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from speechrnn.audio.errors import AudioError
-from speechrnn.audio.live import LiveSource, SampleFormat, as_floats
+from speechrnn.audio.io import as_floats
+from speechrnn.audio.live import LiveSource, SampleFormat
 from speechrnn.jobs.live_output import Display, JsonLinesDisplay, LiveTranscript, TerminalDisplay, TextDisplay
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.streamer import Streamer
@@ -128,7 +129,7 @@ class Listening:
         self._source.close()
 
     def run(self) -> None:
-        """Recognise until the end; what was said before an error is shown and written first.
+        """Recognise until the end; the words before an error are shown and written first.
 
         Raises:
             AudioError, UserError: of the source.
@@ -163,19 +164,19 @@ class Listening:
 
     def _recognise(self) -> BaseException | None:
         """Recognise packets until the end; return why it came early."""
-        heard = time.monotonic()
+        arrived = time.monotonic()
         while True:
             try:
                 packet = self._packets.get(timeout=0.1)
             except queue.Empty:
                 if self._stopped:
                     return None
-                if self._source.live and time.monotonic() - heard > SILENT_DEVICE_SECONDS:
+                if self._source.live and time.monotonic() - arrived > SILENT_DEVICE_SECONDS:
                     return AudioError(
                         f"The {self._source.name} has given no sound for {SILENT_DEVICE_SECONDS:g} s; connect it again."
                     )
                 continue
-            heard = time.monotonic()
+            arrived = time.monotonic()
             packets, end = self._take_waiting(packet)
             if packets:
                 self._accept(np.concatenate(packets))
@@ -231,7 +232,7 @@ class Listening:
         elif not self._slow or again:
             self._slow += 1
             self._streamer.simplify("greedy" if self._when_slow == "greedy" else "larger_blocks")
-            self._began = time.monotonic() - self._recognised  # what was late until now is forgiven
+            self._began = time.monotonic() - self._recognised  # the delay is counted anew from here
 
     def _handle(self, events: Sequence[Event]) -> None:
         for event in events:

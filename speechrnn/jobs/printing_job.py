@@ -11,17 +11,17 @@ from dataclasses import replace
 from typing import cast
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.progress import in_words
+from speechrnn.core.plural import count
 from speechrnn.jobs.channels import assign_channels
 from speechrnn.jobs.executors import Lost, MakeWorker, Worker, make_executor
 from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.transcript_printer import TranscriptPrinter
 from speechrnn.jobs.transcription_job import (
-    FAILURES_SHOWN,
     Progress,
     Summary,
     TranscriptionJobOptions,
     lost_outcome,
+    print_reasons,
 )
 from speechrnn.jobs.transcription_worker import Outcome, TranscriptionWorker, outcomes
 from speechrnn.transcription.options import TranscriptionOptions
@@ -96,14 +96,8 @@ def _writer(job: TranscriptionJobOptions) -> Writer | None:
 
 def _summarise(progress: Progress, reasons: Sequence[str], total: int, elapsed: float) -> None:
     """Print on standard error how many recordings were transcribed, and which were not, or only in part."""
-    engines = f" by {' and '.join(sorted(filter(None, progress.engines)))}" if any(progress.engines) else ""
-    print(
-        f"{progress.files:,} {'file' if progress.files == 1 else 'files'}, {in_words(progress.seconds)} of audio in "
-        f"{in_words(elapsed)}{engines} ({progress.seconds / elapsed:.0f} times real time)",
-        file=sys.stderr,
-    )
+    if progress.files:
+        print(f"{count(progress.files, 'file')}, {progress.format_speed(elapsed)}", file=sys.stderr)
     if reasons:
         print(f"{len(reasons):,} of {total:,} could not be transcribed, or only in part:", file=sys.stderr)
-        print("\n".join(f"  {reason}" for reason in reasons[:FAILURES_SHOWN]), file=sys.stderr)
-        if len(reasons) > FAILURES_SHOWN:
-            print(f"  ... and {len(reasons) - FAILURES_SHOWN:,} more", file=sys.stderr)
+        print_reasons(reasons)

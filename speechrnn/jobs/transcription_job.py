@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.failures import raise_if_fatal
+from speechrnn.core.plural import count
 from speechrnn.core.progress import Bar, in_words
 from speechrnn.jobs.channels import assign_channels
 from speechrnn.jobs.executors import Executor, ExecutorOptions, Lost, device_type, make_executor
@@ -99,6 +100,12 @@ class Progress:
     seconds: float = 0.0
     engines: set[str] = field(default_factory=set)
     interrupted: bool = False
+
+    def format_speed(self, elapsed: float) -> str:
+        """Return the amount of audio and the speed, given the seconds of work."""
+        engines = f" by {' and '.join(sorted(filter(None, self.engines)))}" if any(self.engines) else ""
+        audio, speed = in_words(self.seconds), self.seconds / elapsed
+        return f"{audio} of audio in {in_words(elapsed)}{engines} ({speed:.0f} times real time)"
 
 
 @dataclass(frozen=True)
@@ -239,6 +246,14 @@ def transcribe(
     return progress
 
 
+def print_reasons(reasons: Sequence[str], rest: str = "") -> None:
+    """Print the first reasons on standard error, and how many more there are; `rest` says where these are."""
+    for reason in reasons[:FAILURES_SHOWN]:
+        print(f"  {reason}", file=sys.stderr)
+    if len(reasons) > FAILURES_SHOWN:
+        print(f"  ... and {len(reasons) - FAILURES_SHOWN:,} more{rest}", file=sys.stderr)
+
+
 def lost_outcome(lost: Lost) -> Outcome:
     """Make the outcome of an input at which its workers died."""
     item: Input = lost.item
@@ -301,19 +316,13 @@ def summarise(
         already = f"; {before:,} were tried before" if before else ""
         print(f"No file was transcribed{already}: {output}")
     else:
-        engines = f" by {' and '.join(sorted(progress.engines))}" if progress.engines else ""
         already = f" ({before:,} were there already)" if before else ""
-        print(
-            f"{progress.files:,} {'file' if progress.files == 1 else 'files'}{already}, {in_words(progress.seconds)} "
-            f"of audio in {in_words(elapsed)}{engines} ({progress.seconds / elapsed:.0f} times real time): {output}"
-        )
+        print(f"{count(progress.files, 'file')}{already}, {progress.format_speed(elapsed)}: {output}")
     for status, sentence in ((FAILED, "could not be transcribed"), (INCOMPLETE, "could be transcribed only in part")):
         reasons = sorted(states[item.id].reason or "" for item in inputs if states[item.id].status == status)
         if reasons:
             print(f"{len(reasons):,} of {len(inputs):,} {sentence}; retry_failed=true tries again:", file=sys.stderr)
-            print("\n".join(f"  {reason}" for reason in reasons[:FAILURES_SHOWN]), file=sys.stderr)
-            if len(reasons) > FAILURES_SHOWN:
-                print(f"  ... and {len(reasons) - FAILURES_SHOWN:,} more in {output / JOURNAL}", file=sys.stderr)
+            print_reasons(reasons, f" in {output / JOURNAL}")
     remaining = sum(states[item.id].status == LEFT for item in inputs)
     interrupted = progress.interrupted and remaining > 0
     if interrupted:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from speechrnn.audio import MIN_SECONDS, AudioError, TruncatedAudioError, audio_blocks
+from speechrnn.audio.io import as_floats
 from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
 from speechrnn.audio.vad import SpeechDetector
 from speechrnn.core.failures import raise_if_fatal
@@ -320,11 +321,8 @@ def to_mono(samples: Samples) -> np.ndarray:
             "Samples must be a float or integer array of the shape (samples,), (channels, samples) or "
             "(samples, channels)."
         )
-    if array.dtype.kind == "i":
-        array = array / -float(np.iinfo(array.dtype).min)
-    if array.ndim == 2:
-        array = array.mean(int(np.argmin(array.shape)))
-    return array.astype(np.float32)
+    array = as_floats(array)
+    return array.mean(int(np.argmin(array.shape))) if array.ndim == 2 else array
 
 
 def resampled(samples: Samples, rate: int, sampling_rate: int) -> np.ndarray:
