@@ -32,6 +32,7 @@ SCRIPTS = [
     "recurrent",
     "sphinx",
     "startup",
+    "streaming",
     "training",
     "transcribe",
     "word_times",

@@ -7,13 +7,12 @@ faster; for larger calls the fused kernel is (benchmarks/streaming.py).
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from speechrnn.nn.recurrent import RecurrentLayer
 
-SMALL_CALL = 160  # frames times rows up to which the loop is the faster
+SMALL_CALL = 20  # frames times rows up to which the loop is the faster
 
 
 class PreparedLayer:
@@ -34,16 +33,11 @@ class PreparedLayer:
         suffixes = ["_l0", "_l0_reverse"] if layer.network.bidirectional else ["_l0"]
         for suffix in suffixes:
             inputs, recurrent, bias, recurrent_bias = (
-                parameter.detach().float().cpu().numpy() for parameter in layer.direction_parameters(suffix)
+                parameter.detach().float() for parameter in layer.direction_parameters(suffix)
             )
             if layer.cell != "gru":  # whose new gate multiplies the recurrent part, its bias included
-                bias, recurrent_bias = bias + recurrent_bias, np.zeros_like(bias)
-            self._weights[suffix] = (
-                np.ascontiguousarray(inputs.T),
-                np.ascontiguousarray(recurrent.T),
-                bias,
-                recurrent_bias,
-            )
+                bias, recurrent_bias = bias + recurrent_bias, torch.zeros_like(bias)
+            self._weights[suffix] = inputs.T.contiguous(), recurrent.T.contiguous(), bias, recurrent_bias
 
     def run(self, inputs: Tensor, states: Tensor, reverse: bool = False) -> tuple[Tensor, Tensor]:
         """Run one direction's parameters from the first frame to the last.
@@ -61,66 +55,43 @@ class PreparedLayer:
         if inputs.is_cuda or frames * batch > SMALL_CALL:
             return self.layer.run_kernel(inputs, states, self.layer.direction_parameters(suffix))
         weights, recurrent, bias, recurrent_bias = self._weights[suffix]
-        projected = inputs.reshape(frames * batch, -1).numpy() @ weights
-        projected += bias
-        projected = projected.reshape(frames, batch, -1)
-        outputs = np.empty((frames, batch, self.layer.network.hidden_size), np.float32)
+        projected = torch.addmm(bias, inputs.flatten(0, 1), weights).unflatten(0, (frames, batch))
         loop = {"lstm": _run_lstm, "gru": _run_gru, "rnn_tanh": _run_rnn}[self.layer.cell]
-        end = loop(projected, states.numpy(), recurrent, recurrent_bias, outputs)
-        return torch.from_numpy(outputs), torch.from_numpy(end)
+        return loop(projected, states, recurrent, recurrent_bias)
 
 
-def _sigmoid(values: np.ndarray) -> np.ndarray:
-    """Compute the logistic function in place."""
-    values *= 0.5
-    np.tanh(values, out=values)
-    values *= 0.5
-    values += 0.5
-    return values
+def _run_lstm(projected: Tensor, states: Tensor, recurrent: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Run an LSTM over projected inputs (frames, batch, 4 units); `bias` is part of these."""
+    units = states.shape[1] // 2
+    hidden, cell = states.split(units, 1)
+    outputs = []
+    for frame in projected:
+        gates = torch.addmm(frame, hidden, recurrent)
+        new = gates[:, 2 * units : 3 * units].tanh()
+        start, forget, _, out = gates.sigmoid_().split(units, 1)
+        cell = torch.addcmul(start * new, forget, cell)
+        hidden = out * cell.tanh()
+        outputs.append(hidden)
+    return torch.stack(outputs), torch.cat([hidden, cell], 1)
 
 
-def _run_lstm(
-    projected: np.ndarray, states: np.ndarray, recurrent: np.ndarray, bias: np.ndarray, outputs: np.ndarray
-) -> np.ndarray:
-    """Run an LSTM over projected inputs (frames, batch, 4 units); fill outputs, return the last state."""
-    units = outputs.shape[2]
-    hidden, cell = states[:, :units], states[:, units:].copy()
-    gates, new = np.empty_like(projected[0]), np.empty_like(cell)
-    for frame, output in zip(projected, outputs, strict=True):
-        np.matmul(hidden, recurrent, out=gates)
-        gates += frame
-        np.tanh(gates[:, 2 * units : 3 * units], out=new)
-        _sigmoid(gates)
-        cell *= gates[:, units : 2 * units]
-        new *= gates[:, :units]
-        cell += new
-        np.tanh(cell, out=output)
-        output *= gates[:, 3 * units :]
-        hidden = output
-    return np.concatenate([hidden, cell], 1)
+def _run_gru(projected: Tensor, states: Tensor, recurrent: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Run a GRU over projected inputs (frames, batch, 3 units); `bias` is that of the recurrent part."""
+    units = states.shape[1]
+    hidden, outputs = states, []
+    for frame in projected:
+        from_state = torch.addmm(bias, hidden, recurrent)
+        gates = (from_state[:, : 2 * units] + frame[:, : 2 * units]).sigmoid()
+        new = torch.addcmul(frame[:, 2 * units :], gates[:, :units], from_state[:, 2 * units :]).tanh()
+        hidden = torch.lerp(new, hidden, gates[:, units:])
+        outputs.append(hidden)
+    return torch.stack(outputs), hidden
 
 
-def _run_gru(
-    projected: np.ndarray, states: np.ndarray, recurrent: np.ndarray, bias: np.ndarray, outputs: np.ndarray
-) -> np.ndarray:
-    """Run a GRU over projected inputs (frames, batch, 3 units); fill outputs, return the last state."""
-    units = outputs.shape[2]
-    hidden = states
-    for frame, output in zip(projected, outputs, strict=True):
-        from_state = hidden @ recurrent + bias
-        gates = _sigmoid(from_state[:, : 2 * units] + frame[:, : 2 * units])
-        new = np.tanh(frame[:, 2 * units :] + gates[:, :units] * from_state[:, 2 * units :])
-        np.add(new, gates[:, units:] * (hidden - new), out=output)
-        hidden = output
-    return np.array(hidden)
-
-
-def _run_rnn(
-    projected: np.ndarray, states: np.ndarray, recurrent: np.ndarray, bias: np.ndarray, outputs: np.ndarray
-) -> np.ndarray:
-    """Run a simple network over projected inputs (frames, batch, units); fill outputs, return the last state."""
-    hidden = states
-    for frame, output in zip(projected, outputs, strict=True):
-        np.tanh(hidden @ recurrent + frame, out=output)
-        hidden = output
-    return np.array(hidden)
+def _run_rnn(projected: Tensor, states: Tensor, recurrent: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Run a simple network over projected inputs (frames, batch, units); `bias` is part of these."""
+    hidden, outputs = states, []
+    for frame in projected:
+        hidden = torch.addmm(frame, hidden, recurrent).tanh()
+        outputs.append(hidden)
+    return torch.stack(outputs), hidden

@@ -83,8 +83,8 @@ def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
 def precision(options: TrainerOptions) -> Literal["32-true", "bf16-mixed", "16-mixed"]:
     """Return Fabric's name of the precision: the chosen one, or with "auto" the fastest that loses no accuracy.
 
-    That is float32 on a CPU, even on one with bfloat16 instructions: oneDNN's bfloat16 LSTM gradient is slower than its
-    float32 one (docs/results.md).
+    That is float32 on a CPU: on some processors with bfloat16 instructions oneDNN's bfloat16 LSTM is slower, on others
+    twice as fast (docs/results.md).
     """
     if options.precision == "auto":
         cuda = options.accelerator in ("auto", "cuda") and torch.cuda.is_available()
