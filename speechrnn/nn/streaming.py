@@ -19,8 +19,7 @@ from torch import Tensor
 
 from speechrnn.audio.streaming import StreamingFrontEnd
 from speechrnn.nn.acoustic import AcousticModel, ConvolutionalSubsampling, StackFrames, head_log_probs
-from speechrnn.nn.prepared import PreparedLayer
-from speechrnn.nn.recurrent import Blocks
+from speechrnn.nn.recurrent import Blocks, RecurrentLayer
 
 
 class StreamingStack:
@@ -97,19 +96,19 @@ class StreamingLayer:
         shift: frames by which the layer's blocks end before multiples of their size.
     """
 
-    def __init__(self, layer: PreparedLayer, norm: torch.nn.Module, residual: bool, right: int, shift: int) -> None:
+    def __init__(self, layer: RecurrentLayer, norm: torch.nn.Module, residual: bool, right: int, shift: int) -> None:
         self._layer = layer
         self._norm = norm
         self._residual = residual
-        self.bidirectional = layer.layer.network.bidirectional
+        self.bidirectional = layer.network.bidirectional
         self.right = right
         self.shift = shift
 
     def start(self, device: torch.device) -> list[Tensor]:
         """Return (1, 0, input_size) inputs that wait, and (1, state_size) the forward direction's state."""
-        network = self._layer.layer.network
+        network = self._layer.network
         waiting = torch.zeros(1, 0, network.input_size, device=device)
-        return [waiting, torch.zeros(1, self._layer.layer.state_size, device=device)]
+        return [waiting, torch.zeros(1, self._layer.state_size, device=device)]
 
     def step(
         self, tensors: list[Tensor], inputs: Tensor, size: int, begun: bool, last: bool
@@ -134,15 +133,16 @@ class StreamingLayer:
             if not last and end + self.right > frames:
                 break
             block, ahead = waiting[start:end], waiting[start : end + self.right]
-            result, state = self._layer.run(block, state)
+            result, state = self._layer.run_kernel(block, state, self._layer.direction_parameters("_l0"))
             if self.bidirectional:
                 zeros = torch.zeros_like(state)
-                backward, _ = self._layer.run(ahead.flip(0), zeros, reverse=True)
+                parameters = self._layer.direction_parameters("_l0_reverse")
+                backward, _ = self._layer.run_kernel(ahead.flip(0), zeros, parameters)
                 result = result + backward.flip(0)[: len(block)]
             result = self._norm(result)
             outputs.append(block + result if self._residual else result)
             start, begun = min(end, frames), True
-        units = self._layer.layer.network.hidden_size
+        units = self._layer.network.hidden_size
         joined = torch.cat(outputs) if outputs else waiting.new_zeros(0, waiting.shape[1], units)
         return joined.transpose(0, 1), [waiting[start:].transpose(0, 1), state], begun
 
@@ -213,7 +213,7 @@ class StreamingNetwork:
         right = blocks.right if model.options.bidirectional else 0
         self._layers = [
             StreamingLayer(
-                PreparedLayer(layer),  # type: ignore[arg-type]  # a ModuleList does not know the types of its modules
+                layer,  # type: ignore[arg-type]  # a ModuleList does not know the types of its modules
                 norm,
                 residual=model.options.residual and number > 0,
                 right=right,
