@@ -33,6 +33,7 @@ from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import TokenizerOptions, build_tokenizer
 from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, train_acoustic
 from speechrnn.training.fabric import make_fabric
+from speechrnn.training.initialisation import InitialModel
 from speechrnn.training.selection import select_encodable
 from speechrnn.transcription.hypotheses import write_rows
 from speechrnn.transcription.transcriber import Transcriber
@@ -71,6 +72,7 @@ class SpeechOptions:
     trainer: AcousticTrainerOptions
     normalisation: NormalisationOptions
     decoding: DecodingOptions
+    init_from: str | None
     language_model: Path | None
     extra_text: tuple[Path, ...]
     ngram_order: int = field(metadata={"min": 1})
@@ -123,13 +125,16 @@ class SpeechToText:
             raise UserError(
                 f"The corpus {self.source.name} has no training part; {run.prepared}/summary.json says why."
             )
+        initial = InitialModel.load(options.init_from) if options.init_from is not None else None
         training = CutSet.from_file(corpus.train).to_eager()
         held_out = CutSet.from_file(corpus.dev).to_eager() if corpus.dev else None
         tokenizer = build_tokenizer(options.tokenizer, (cut.supervisions[0].text for cut in training))
+        if initial is not None:
+            tokenizer = initial.choose_tokenizer(tokenizer, (cut.supervisions[0].text for cut in training))
         training, held_out = select_encodable(training, tokenizer), held_out and select_encodable(held_out, tokenizer)
         settings = AcousticSettings(
-            options.features,
-            options.acoustic,
+            initial.features(options.features) if initial else options.features,
+            initial.architecture(options.acoustic) if initial else options.acoustic,
             options.augmentation.masks,
             options.augmentation.waveform,
             options.trainer,
@@ -140,7 +145,7 @@ class SpeechToText:
             save_acoustic(run.acoustic, model, tokenizer, summary)
 
         folder = run.checkpoints / "acoustic"
-        model, summary = train_acoustic(fabric, settings, tokenizer, training, held_out, folder, save)
+        model, summary = train_acoustic(fabric, settings, tokenizer, training, held_out, folder, save, initial)
         if fabric.is_global_zero:
             save(model, summary)
             figures = {key: value for key, value in summary.items() if key not in ("history", "left_out")}

@@ -15,6 +15,8 @@ SIBILANTS = frozenset(["CH", "JH", "S", "SH", "Z", "ZH"])
 class Pronunciations:
     """The first pronunciation of each word, and the phones as a CTC alphabet whose index 0 is the blank.
 
+    The last symbol is a space, between words, so that words can be read from phones as from characters.
+
     >>> pronunciations = Pronunciations({"cat": ("K", "AE", "T")})
     >>> pronunciations.encode("cat")
     [2, 1, 4]
@@ -25,14 +27,14 @@ class Pronunciations:
 
     Attributes:
         words: phones of each word in lower case.
-        symbols: the blank, then the phones in alphabetical order.
+        symbols: the blank, the phones in alphabetical order, the space.
     """
 
     def __init__(self, words: Mapping[str, tuple[str, ...]]) -> None:
         self.words = dict(words)
         phones = {phone for word in self.words.values() for phone in word} | {"S", "Z"}
         phones |= {"IH"} if phones & SIBILANTS - {"S", "Z"} else set()
-        self.symbols = ("<blank>", *sorted(phones))
+        self.symbols = ("<blank>", *sorted(phones), " ")
         self._index = {phone: index for index, phone in enumerate(self.symbols)}
 
     @classmethod
@@ -77,6 +79,7 @@ class Pronunciations:
         """Return the phones of a text as indices of `symbols`; None where a word is unknown."""
         labels: list[int] = []
         for word in text.split():
+            labels += [self._index[" "]] if labels else []
             phones = self.pronounce(word)
             if phones is None:
                 return None

@@ -24,6 +24,7 @@ from speechrnn.nn.ctc import consistency_loss, ctc_loss
 from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
+from speechrnn.training.initialisation import InitialModel
 from speechrnn.training.loop import Loop
 from speechrnn.training.selection import check_pronunciations, select_long_enough
 
@@ -83,9 +84,15 @@ class AcousticTask:
     unit = "seconds of audio"
 
     def __init__(
-        self, fabric: Fabric, settings: AcousticSettings, tokenizer: Tokenizer, train: CutSet, dev: CutSet | None
+        self,
+        fabric: Fabric,
+        settings: AcousticSettings,
+        tokenizer: Tokenizer,
+        train: CutSet,
+        dev: CutSet | None,
+        initial: InitialModel | None = None,
     ) -> None:
-        """Build an untrained model and the batches of the corpus.
+        """Build the model and the batches of the corpus.
 
         Args:
             fabric: from `make_fabric`.
@@ -93,6 +100,7 @@ class AcousticTask:
             tokenizer: the alphabet.
             train: the training part.
             dev: the held-out part; None: there is none.
+            initial: the model whose weights the training begins with; None: random ones.
 
         Raises:
             UserError: no utterance is long enough for its labels.
@@ -141,7 +149,9 @@ class AcousticTask:
         if dev is not None and len(dev) > 0:
             unshuffled = PlannedBatches(examples(dev), trainer.batch_seconds, trainer.seed, shuffle=False, **process)
             self.dev = loader(Utterances(tokenizer, rate, cache_bytes=cache), unshuffled, workers=0)
-        if settings.features.normalisation == "training":
+        if initial is not None:
+            initial.copy_into(self.model, tokenizer)
+        elif settings.features.normalisation == "training":
             self.fit_normalisation()
 
     def fit_normalisation(self) -> None:
@@ -284,6 +294,7 @@ def train_acoustic(
     dev: CutSet | None,
     folder: Path,
     save: Callable[[AcousticModel, dict[str, Any]], None] | None = None,
+    initial: InitialModel | None = None,
 ) -> tuple[AcousticModel, dict[str, Any]]:
     """Train an acoustic model, or resume the training whose checkpoints are in `folder`.
 
@@ -297,6 +308,7 @@ def train_acoustic(
         dev: the held-out part; None: there is none.
         folder: folder for checkpoints.
         save: called with the model and its summary after each epoch whose model would be kept.
+        initial: the model whose weights the training begins with; None: random ones.
 
     Returns:
         the averaged model, and a summary of its training in JSON values.
@@ -304,7 +316,7 @@ def train_acoustic(
     Raises:
         UserError: see `AcousticTask` and `Loop.run`.
     """
-    task = AcousticTask(fabric, settings, tokenizer, train, dev)
+    task = AcousticTask(fabric, settings, tokenizer, train, dev, initial)
     if task.left_out and fabric.is_global_zero:
         first = ", ".join(f"{short.id} ({short.frames} frames, {short.needed} needed)" for short in task.left_out[:5])
         logger.warning("Left out %d utterances too short for their labels: %s.", len(task.left_out), first)
@@ -315,6 +327,7 @@ def train_acoustic(
         "validation data": fingerprint_cuts(dev) if dev is not None else None,
         "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
+        **({"initial weights": initial.digest} if initial is not None else {}),
     }
 
     def summary(model: AcousticModel) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def test_regular_endings_follow_the_last_phone(
 def test_a_text_is_encoded_as_a_whole_or_not_at_all(pronunciations: Pronunciations) -> None:
     labels = pronunciations.encode("cat dog")
     assert labels is not None
-    assert [pronunciations.symbols[label] for label in labels] == ["K", "AE", "T", "D", "AO", "G"]
+    assert [pronunciations.symbols[label] for label in labels] == ["K", "AE", "T", " ", "D", "AO", "G"]
     assert pronunciations.encode("cat zebra") is None
     assert 0 not in labels
 

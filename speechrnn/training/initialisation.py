@@ -1,0 +1,138 @@
+"""Initial weights of a training: those of a trained acoustic model, for fine-tuning."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import nn
+
+from speechrnn.audio.features import FeatureOptions
+from speechrnn.core.errors import UserError
+from speechrnn.core.plural import count
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic
+from speechrnn.text.tokenizers import Tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+logger = logging.getLogger("speechrnn")
+OptionsT = TypeVar("OptionsT", FeatureOptions, AcousticOptions)
+# Keys of `acoustic` that change the training and no weight: they are the new training's.
+FREE = frozenset({"input_dropout", "dropout", "intermediate_layer", "streaming", "latency"})
+
+
+@dataclass(frozen=True)
+class InitialModel:
+    """A trained acoustic model whose weights a training begins with.
+
+    >>> initial = InitialModel.load("english")  # doctest: +SKIP
+    >>> options = initial.features(FeatureOptions())  # doctest: +SKIP
+
+    Attributes:
+        name: as the user gave it.
+        model: the model.
+        tokenizer: its alphabet.
+    """
+
+    name: str
+    model: AcousticModel
+    tokenizer: Tokenizer
+
+    @classmethod
+    def load(cls, name: str | Path) -> InitialModel:
+        """Load a model by name or directory.
+
+        Raises:
+            UserError: see `load_acoustic`.
+        """
+        return cls(str(name), *load_acoustic(name))
+
+    @property
+    def digest(self) -> str:
+        """Return the SHA-256 of the weights, for the checkpoint's fingerprint."""
+        digest = hashlib.sha256()
+        for key, tensor in sorted(self.model.state_dict().items()):
+            digest.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def features(self, wanted: FeatureOptions) -> FeatureOptions:
+        """Return the model's features; `wanted` may differ from them only where it has its default.
+
+        Raises:
+            UserError: a key is set to another value than the model's.
+        """
+        return _adopt(self.name, "features", self.model.front_end.options, wanted, FeatureOptions(), frozenset())
+
+    def architecture(self, wanted: AcousticOptions) -> AcousticOptions:
+        """Return the model's architecture with dropout, intermediate loss and blocks of `wanted`.
+
+        Raises:
+            UserError: a key of the architecture is set to another value than the model's.
+        """
+        return _adopt(self.name, "acoustic", self.model.options, wanted, AcousticOptions(), FREE)
+
+    def choose_tokenizer(self, tokenizer: Tokenizer, texts: Iterable[str]) -> Tokenizer:
+        """Return the model's alphabet if it can write all texts, and otherwise the one built for them."""
+        if not any(self.tokenizer.count_unknown(text) for text in texts):
+            return self.tokenizer
+        return tokenizer
+
+    @torch.no_grad()
+    def copy_into(self, model: AcousticModel, tokenizer: Tokenizer) -> None:
+        """Copy the weights into a model of the same architecture.
+
+        Of another alphabet, the rows of the head of symbols that both have are copied; the others begin at random.
+
+        Args:
+            model: the untrained model.
+            tokenizer: its alphabet.
+        """
+        source, target = self.model.state_dict(), model.state_dict()
+        for key, tensor in source.items():
+            if key in target and not key.startswith(("head.", "intermediate_head.")):
+                target[key].copy_(tensor)
+        if tokenizer.to_json() == self.tokenizer.to_json():
+            shared = len(tokenizer)
+            copy_rows(model.head, self.model.head, range(shared), range(shared))
+            logger.info("Weights are those of %s.", self.name)
+        else:
+            places = {symbol: place for place, symbol in enumerate(self.tokenizer.symbols)}
+            rows = [(place, places[symbol]) for place, symbol in enumerate(tokenizer.symbols) if symbol in places]
+            copy_rows(model.head, self.model.head, *zip(*rows, strict=True))
+            logger.info(
+                "Weights are those of %s, but the alphabet is another: %s of %d in the head of the model are new.",
+                self.name,
+                count(len(tokenizer) - len(rows), "symbol"),
+                len(tokenizer),
+            )
+        middle, trained = model.intermediate_head, self.model.intermediate_head
+        if middle is not None and trained is not None and middle.out_features == trained.out_features:
+            copy_rows(middle, trained, range(middle.out_features), range(middle.out_features))
+
+
+def copy_rows(target: nn.Linear, source: nn.Linear, to: Iterable[int], of: Iterable[int]) -> None:
+    """Copy rows of weight and bias: row `of[i]` of the source becomes row `to[i]` of the target."""
+    places, rows = torch.tensor(list(to)), torch.tensor(list(of))
+    target.weight[places] = source.weight[rows]
+    target.bias[places] = source.bias[rows]
+
+
+def _adopt(
+    name: str, group: str, trained: OptionsT, wanted: OptionsT, default: OptionsT, free: frozenset[str]
+) -> OptionsT:
+    """Return the trained model's options, with the `free` keys of the wanted ones."""
+    values = {}
+    for key in (field.name for field in fields(wanted)):
+        value, mine = getattr(trained, key), getattr(wanted, key)
+        if key in free:
+            values[key] = mine
+        elif mine not in (value, getattr(default, key)):
+            raise UserError(
+                f"{group}.{key} is {mine}, but the model {name} of init_from= has {value}; leave {group}.{key} out."
+            )
+    return replace(trained, **values)

@@ -1,0 +1,77 @@
+"""Fine-tuning: a training that begins with the weights of a trained model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from speechrnn.audio.features import FeatureOptions
+from speechrnn.core.errors import UserError
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
+from speechrnn.text.tokenizers import CharTokenizer
+from speechrnn.training.initialisation import InitialModel
+
+FEATURES = FeatureOptions(bins=20, normalisation="training")
+OPTIONS = AcousticOptions(layers=1, units=8, channels=4)
+TOKENIZER = CharTokenizer.build(["ABCD"])
+
+
+@pytest.fixture(scope="module")
+def initial(tmp_path_factory: pytest.TempPathFactory) -> InitialModel:
+    torch.manual_seed(1)
+    folder = tmp_path_factory.mktemp("model")
+    model = AcousticModel(len(TOKENIZER), FEATURES, OPTIONS)
+    torch.nn.init.normal_(model.front_end.normalise.mean)
+    save_acoustic(folder, model, TOKENIZER, {})
+    return InitialModel.load(folder)
+
+
+def untrained(initial: InitialModel, tokenizer: CharTokenizer) -> AcousticModel:
+    torch.manual_seed(2)
+    return AcousticModel(len(tokenizer), initial.features(FeatureOptions()), initial.architecture(AcousticOptions()))
+
+
+def test_all_weights_and_the_normalisation_are_copied(initial: InitialModel) -> None:
+    model = untrained(initial, TOKENIZER)
+    initial.copy_into(model, TOKENIZER)
+    for name, tensor in initial.model.state_dict().items():
+        assert torch.equal(model.state_dict()[name], tensor), name
+
+
+def test_the_head_of_another_alphabet_keeps_the_rows_of_shared_symbols(initial: InitialModel) -> None:
+    tokenizer = CharTokenizer.build(["XDBA"])
+    model = untrained(initial, tokenizer)
+    before = model.head.weight.clone()
+    initial.copy_into(model, tokenizer)
+    old = initial.model.head.weight
+    for place, symbol in enumerate(tokenizer.symbols):
+        shared = symbol in TOKENIZER.symbols
+        expected = old[TOKENIZER.symbols.index(symbol)] if shared else before[place]
+        assert torch.equal(model.head.weight[place], expected), symbol
+    assert torch.equal(model.input.weight, initial.model.input.weight)
+
+
+def test_the_alphabet_is_the_models_if_it_writes_all_texts(initial: InitialModel) -> None:
+    own = CharTokenizer.build(["AB"])
+    assert initial.choose_tokenizer(own, ["AB", "DA"]) is initial.tokenizer
+    assert initial.choose_tokenizer(own, ["AB", "AX"]) is own
+
+
+def test_features_and_architecture_are_the_models_but_for_keys_of_the_training(initial: InitialModel) -> None:
+    assert initial.features(FeatureOptions()) == FEATURES
+    wanted = initial.architecture(AcousticOptions(dropout=0.7, streaming=0.5))
+    assert wanted == replace(OPTIONS, dropout=0.7, streaming=0.5)
+
+
+@pytest.mark.parametrize("changed", [{"sampling_rate": 8000}, {"bins": 40}, {"kind": "mfcc"}, {"high": 3000.0}])
+def test_other_features_are_refused_by_key(initial: InitialModel, changed: dict[str, object]) -> None:
+    (key,) = changed
+    with pytest.raises(UserError, match=rf"features\.{key} is .*leave features\.{key} out"):
+        initial.features(FeatureOptions(**changed))  # type: ignore[arg-type]
+
+
+def test_another_architecture_is_refused_by_key(initial: InitialModel) -> None:
+    with pytest.raises(UserError, match=r"acoustic\.layers is 5, .* has 1"):
+        initial.architecture(AcousticOptions(layers=5))
