@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,6 +27,7 @@ __all__ = [
     "MIN_SECONDS",
     "AudioError",
     "AudioInfo",
+    "OpenedAudio",
     "TruncatedAudioError",
     "as_floats",
     "audio_blocks",
@@ -69,6 +70,22 @@ class AudioInfo:
     def samples(self) -> int:
         """Return the length of a channel in samples at the recording's own rate."""
         return round(self.duration * self.sampling_rate)
+
+
+@dataclass(frozen=True)
+class OpenedAudio:
+    """Properties of a recording that is read, known when its first block is.
+
+    >>> OpenedAudio(sampling_rate=8000).loud_channel is None
+    True
+
+    Attributes:
+        sampling_rate: its own, in Hz.
+        loud_channel: the channel that is read because the channels cancel each other out; None: what was asked for is.
+    """
+
+    sampling_rate: int
+    loud_channel: int | None = None
 
 
 def audio_info(path: str | Path, strict: bool = True) -> AudioInfo:
@@ -151,6 +168,7 @@ def audio_blocks(
     sampling_rate: int | None = None,
     channel: int | str = "mix",
     strict: bool = True,
+    on_open: Callable[[OpenedAudio], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Read a recording of any length in constant memory.
 
@@ -166,6 +184,8 @@ def audio_blocks(
         sampling_rate: Hz; None keeps the recording's own.
         channel: as for `load_audio`.
         strict: refuse a truncated file at once; if not, yield what can be read of it before the error.
+        on_open: called with the recording's properties before the first block; it takes the place of the logged
+            warning about channels.
 
     Yields:
         float32 (samples,), round(seconds * rate) samples each but for a shorter last one; joined they equal
@@ -184,7 +204,7 @@ def audio_blocks(
         missing = size
         broken = None
         try:
-            for part in _clip(reader, rate, channel, 0.0, None):
+            for part in _clip(reader, rate, channel, 0.0, None, on_open):
                 while len(part):
                     buffered.append(part[:missing])
                     part = part[missing:]
@@ -236,6 +256,21 @@ def is_silent(samples: np.ndarray) -> bool:
     return samples.size == 0 or bool(np.ptp(samples) <= SILENCE)
 
 
+def loud_channel(energies: np.ndarray, mix: float) -> int | None:
+    """Return the channel with the most energy where the mix of all has nearly none; None: take the mix.
+
+    >>> loud_channel(np.array([1.0, 1.1]), mix=0.002)
+    1
+
+    Args:
+        energies: (channels,) sums of squared samples.
+        mix: the same of the mean of the channels.
+    """
+    if not np.isfinite(energies).all() or mix >= _CANCELLED * energies.max():
+        return None
+    return int(energies.argmax())
+
+
 def as_floats(samples: np.ndarray) -> np.ndarray:
     """Convert float or integer samples of any shape to float32 of full scale 1.0.
 
@@ -248,7 +283,12 @@ def as_floats(samples: np.ndarray) -> np.ndarray:
 
 
 def _clip(
-    reader: AudioReader, rate: int, channel: int | str, start: float, duration: float | None
+    reader: AudioReader,
+    rate: int,
+    channel: int | str,
+    start: float,
+    duration: float | None,
+    on_open: Callable[[OpenedAudio], None] | None = None,
 ) -> Iterator[np.ndarray]:
     """Yield one channel of a clip at `rate` Hz in blocks (samples,), at least one; a truncation is raised last."""
     path, source = reader.path, reader.rate
@@ -258,7 +298,13 @@ def _clip(
         raise AudioError(
             f"{path} has no channel {channel}; choose channel=mix or a number from 0 to {reader.channels - 1}."
         )
-    channel = _resolve_channel(reader, channel)
+    opened = OpenedAudio(source, _find_loud_channel(reader, channel))
+    if on_open is not None:
+        on_open(opened)
+    if opened.loud_channel is not None:
+        channel = opened.loud_channel
+        if on_open is None:
+            _warn_of_channels(path, channel)
     first = _round(start * rate) if math.isfinite(start) else -1
     wanted = None if duration is None else _round(duration * rate) if math.isfinite(duration) else 0
     if first < 0 or (wanted is not None and wanted < 1):
@@ -316,20 +362,21 @@ def _loud_channel(path: Path, size: int, changed: int) -> int | None:
             energy += np.square(raw, dtype=np.float64).sum(axis=0)
             mixed += float(np.square(raw.mean(axis=1, dtype=np.float64)).sum())
             missing -= len(raw) if energy.max() - loud > len(raw) * SILENCE**2 else 0
-    if not np.isfinite(energy).all() or mixed >= _CANCELLED * energy.max():
-        return None
-    channel = int(energy.argmax())
-    logger.warning("%s: its channels cancel each other out, so channel %d is read instead of their mix", path, channel)
-    return channel
+    return loud_channel(energy, mixed)
 
 
-def _resolve_channel(reader: AudioReader, channel: int | str) -> int | str:
-    """Return "mix" or the index of a channel that is loud, where "mix" would be nearly silent."""
+def _find_loud_channel(reader: AudioReader, channel: int | str) -> int | None:
+    """Return the index of a channel that is loud, where "mix" is asked for and would be nearly silent."""
     if channel != "mix" or reader.channels == 1:
-        return channel
+        return None
     file = reader.path.stat()
-    loud = _loud_channel(reader.path.absolute(), file.st_size, file.st_mtime_ns)
-    return "mix" if loud is None else loud
+    return _loud_channel(reader.path.absolute(), file.st_size, file.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _warn_of_channels(path: Path, channel: int) -> None:
+    """Log once for each file which channel is read."""
+    logger.warning("%s: its channels cancel each other out, so channel %d is read instead of their mix", path, channel)
 
 
 def _channel(raw: np.ndarray, channel: int | str) -> np.ndarray:

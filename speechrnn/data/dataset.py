@@ -38,6 +38,7 @@ class Example:
     Attributes:
         start, duration: the part of the file, seconds.
         channel: which channel of the file, or "mix".
+        speaker: name of the speaker; None: not known.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Example:
     start: float
     duration: float
     channel: int | str = "mix"
+    speaker: str | None = None
 
     def load(self, sampling_rate: int) -> np.ndarray:
         """Load (samples,) float32 at a rate in Hz. AudioError where the file cannot be read."""
@@ -97,6 +99,7 @@ def examples(cuts: CutSet) -> list[Example]:
             start=cut.start,
             duration=cut.duration,
             channel=cut.channel if isinstance(cut.channel, int) else "mix",
+            speaker=cut.supervisions[0].speaker,
         )
         for cut in cuts
     ]

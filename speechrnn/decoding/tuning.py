@@ -1,7 +1,8 @@
 """Tuning on a held-out part of the training data, never the test part: weights of the models, calibrated confidences.
 
-Calibration is cross-fitted: the dev part is split in two, and the confidences of each half come from weights that were
-tuned on the other half. So no word whose confidence is calibrated had a part in the choice of the weights.
+Calibration is cross-fitted: the dev part is split in two, by speaker where speakers are known, and the confidences of
+each half come from weights that were tuned on the other half. So no word whose confidence is calibrated had a part in
+the choice of the weights, and the calibration error is of voices that the calibration has not seen.
 """
 
 from __future__ import annotations
@@ -31,10 +32,11 @@ logger = logging.getLogger("speechrnn")
 
 
 class Emission(NamedTuple):
-    """An utterance: (frames, symbols) log-probabilities of the acoustic model, and the reference text."""
+    """An utterance: (frames, symbols) log-probabilities of the acoustic model, reference text, speaker if known."""
 
     log_probs: Tensor
     reference: str
+    speaker: str | None = None
 
 
 @dataclass(frozen=True)
@@ -73,21 +75,22 @@ def tune(decoder: Decoder, emissions: Sequence[Emission], options: TuningOptions
         "calibration_error", where each half was calibrated on the other.
     """
     emissions = sorted(emissions, key=lambda emission: len(emission.log_probs))
+    parts = split_halves(emissions)
     if not isinstance(decoder, BeamDecoder):
         tuned, results = Weights(), decode(decoder, emissions)
-        halves = _halves(results, results, emissions)
+        halves = _halves((results, results), emissions, parts)
         start = GREEDY_START
     else:
         start = Calibration()
         grid = _grid(decoder.options, {scorer.name for scorer in decoder.scorers}, options)
         counts = [_error_counts(decode(_weighted(decoder, weights), emissions), emissions) for weights in grid]
-        tuned = _best(grid, counts, slice(None))
+        tuned = _best(grid, counts, range(len(emissions)))
         results = decode(_weighted(decoder, tuned), emissions)
-        cross = (_best(grid, counts, slice(1, None, 2)), _best(grid, counts, slice(0, None, 2)))
-        even, odd = (
+        cross = (_best(grid, counts, parts[1]), _best(grid, counts, parts[0]))
+        first, second = (
             results if weights == tuned else decode(_weighted(decoder, weights), emissions) for weights in cross
         )
-        halves = _halves(even, odd, emissions)
+        halves = _halves((first, second), emissions, parts)
     calibration, error = calibrate(halves, start)
     words, characters = (sum(counts, Errors()) for counts in _error_counts(results, emissions))
     figures = {"wer": words.rate, "cer": characters.rate, "calibration_error": error, "utterances": len(emissions)}
@@ -100,6 +103,37 @@ def tune(decoder: Decoder, emissions: Sequence[Emission], options: TuningOptions
         error,
     )
     return TunedDecoding(tuned, calibration, figures)
+
+
+def split_halves(emissions: Sequence[Emission]) -> tuple[list[int], list[int]]:
+    """Split utterances into two halves, without a speaker in both where there are several speakers.
+
+    >>> rows = [Emission(torch.zeros(1, 2), "A", speaker) for speaker in ("ANN", "BEN", "ANN", "CID")]
+    >>> split_halves(rows)
+    ([0, 2], [1, 3])
+
+    Args:
+        emissions: the utterances; one whose speaker is not known counts as a speaker of its own.
+
+    Returns:
+        the indices of each half. The halves have as many words as each other, as far as that goes.
+    """
+    speakers: dict[str | int, list[int]] = {}
+    for index, emission in enumerate(emissions):
+        speakers.setdefault(index if emission.speaker is None else emission.speaker, []).append(index)
+    if len(speakers) == 1:
+        indices = list(range(len(emissions)))
+        return indices[::2], indices[1::2]
+    sizes = {
+        speaker: sum(len(emissions[index].reference.split()) for index in own) for speaker, own in speakers.items()
+    }
+    halves: tuple[list[int], list[int]] = ([], [])
+    words = [0, 0]
+    for speaker in sorted(speakers, key=lambda name: -sizes[name]):  # the largest first; stable, so always the same
+        smaller = int(words[1] < words[0])
+        halves[smaller].extend(speakers[speaker])
+        words[smaller] += sizes[speaker]
+    return sorted(halves[0]), sorted(halves[1])
 
 
 def decode(decoder: Decoder, emissions: Sequence[Emission]) -> list[DecodingResult]:
@@ -156,27 +190,29 @@ def _error_counts(
     return word_errors(references, texts), character_errors(references, texts)
 
 
-def _best(grid: Sequence[Weights], counts: Sequence[tuple[list[Errors], list[Errors]]], part: slice) -> Weights:
+def _best(grid: Sequence[Weights], counts: Sequence[tuple[list[Errors], list[Errors]]], part: Sequence[int]) -> Weights:
     """Return the weights with the fewest errors on a part of the utterances."""
 
     def rank(number: int) -> tuple[float, ...]:
-        errors = (sum(each.errors for each in column[part]) for column in counts[number])
+        errors = (sum(column[index].errors for index in part) for column in counts[number])
         return (*errors, *_named(grid[number]).values())
 
     return grid[min(range(len(grid)), key=rank)]
 
 
 def _halves(
-    even: Sequence[DecodingResult], odd: Sequence[DecodingResult], emissions: Sequence[Emission]
+    results: tuple[Sequence[DecodingResult], Sequence[DecodingResult]],
+    emissions: Sequence[Emission],
+    parts: tuple[Sequence[int], Sequence[int]],
 ) -> tuple[CalibrationData, CalibrationData]:
-    """Take every second utterance from either decoding of all of them; the words of both halves."""
+    """Return the words of both halves, those of each from its own decoding of all utterances."""
     halves = []
-    for start, results in enumerate((even, odd)):
-        pairs = list(zip(results, emissions, strict=True))[start::2]
+    for decoded, part in zip(results, parts, strict=True):
+        pairs = [(decoded[index], emissions[index].reference) for index in part]
         halves.append(
             CalibrationData(
                 [features for result, _ in pairs for features in result.features],
-                [right for result, emission in pairs for right in correct_words(emission.reference, result.texts[0])],
+                [right for result, reference in pairs for right in correct_words(reference, result.texts[0])],
             )
         )
     return halves[0], halves[1]

@@ -62,13 +62,13 @@ def decode_cuts(
 
 
 def compute_part_emissions(transcriber: Transcriber, cuts: Path, batch_seconds: float) -> list[Emission]:
-    """Return the log-probabilities (frames, labels) and the reference of each utterance of a prepared part."""
+    """Return log-probabilities (frames, labels), reference and speaker of each utterance of a prepared part."""
     emissions = []
     for batch in batch_by_length(examples(CutSet.from_file(cuts)), batch_seconds):
         loaded, waveforms = load_all(batch, lambda example: example.load(transcriber.sampling_rate))
         log_probs, frames = transcriber.compute_emissions(waveforms)
         rows = zip(loaded, log_probs, frames.tolist(), strict=True)
-        emissions += [Emission(row[:count], example.text) for example, row, count in rows]
+        emissions += [Emission(row[:count], example.text, example.speaker) for example, row, count in rows]
     return emissions
 
 

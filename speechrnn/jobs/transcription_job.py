@@ -14,6 +14,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.failures import raise_if_fatal
 from speechrnn.core.plural import count
 from speechrnn.core.progress import Bar, in_words
+from speechrnn.evaluation.hypotheses import HYPOTHESES
 from speechrnn.jobs.channels import assign_channels
 from speechrnn.jobs.executors import Executor, ExecutorOptions, Lost, device_type, make_executor
 from speechrnn.jobs.fingerprint import fingerprint
@@ -36,6 +37,7 @@ from speechrnn.nn.checkpoint import load_model
 from speechrnn.transcription.bundle import resolve_models
 from speechrnn.transcription.options import NO_EFFECT, TranscriptionOptions
 from speechrnn.transcription.transcript import Failure
+from speechrnn.transcription.transcript_warnings import summarise_warnings
 from speechrnn.transcription.writers import SubtitleOptions, find_writers
 
 FAILURES_SHOWN = 20  # the journal has them all
@@ -282,7 +284,8 @@ def record_outcome(outcome: Outcome, record: TranscriptionRecord, outputs: Outpu
         record.record(item, FAILED, result.reason, outcome.file_state)
         return replace(outcome, result=result), FAILED
     status = DONE if result.incomplete is None else INCOMPLETE
-    record.record(item, status, result.incomplete, outcome.file_state)
+    kinds = [warning.kind for warning in result.warnings]
+    record.record(item, status, result.incomplete, outcome.file_state, warnings=kinds)
     return outcome, status
 
 
@@ -323,6 +326,9 @@ def summarise(
         if reasons:
             print(f"{len(reasons):,} of {len(inputs):,} {sentence}; retry_failed=true tries again:", file=sys.stderr)
             print_reasons(reasons, f" in {output / JOURNAL}")
+    warned = [states[item.id].warnings for item in inputs if states[item.id].warnings]
+    if warned:
+        print(summarise_warnings(warned, len(inputs), f"see {output / HYPOTHESES}"), file=sys.stderr)
     remaining = sum(states[item.id].status == LEFT for item in inputs)
     interrupted = progress.interrupted and remaining > 0
     if interrupted:

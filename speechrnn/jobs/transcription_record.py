@@ -1,6 +1,6 @@
 """The record of a transcription job: the state of each input, in `job.jsonl` in the output folder.
 
-Each entry is {"id", "input", "status", "reason", "size", "modified"}; see `speechrnn.jobs.journal`.
+Each entry is {"id", "input", "status", "reason", "size", "modified", "warnings"}; see `speechrnn.jobs.journal`.
 """
 
 from __future__ import annotations
@@ -28,12 +28,14 @@ class InputState:
         status: LEFT, DONE, FAILED or INCOMPLETE.
         reason: a sentence, of an input that has failed or is incomplete.
         file_state: of the file that was read; None where that is not known.
+        warnings: kinds of the transcript's warnings.
     """
 
     input: str
     status: str
     reason: str | None = None
     file_state: FileState | None = None
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def from_entry(cls, entry: Mapping[str, Any]) -> InputState:
@@ -41,12 +43,13 @@ class InputState:
         size, modified, reason = entry.get("size"), entry.get("modified"), entry.get("reason")
         # Larger numbers, of a damaged line, fit into no float.
         known = isinstance(size, int) and isinstance(modified, (int, float)) and abs(modified) < 2**63
-        status = entry.get("status")
+        status, warnings = entry.get("status"), entry.get("warnings")
         return cls(
             input=str(entry.get("input")),
             status=status if status in (DONE, FAILED, INCOMPLETE) else LEFT,
             reason=None if reason is None else str(reason),
             file_state=(size, float(modified)) if known else None,  # type: ignore[arg-type]
+            warnings=tuple(map(str, warnings)) if isinstance(warnings, list) else (),
         )
 
     def to_entry(self, id: str) -> dict[str, Any]:
@@ -59,6 +62,7 @@ class InputState:
             "reason": self.reason,
             "size": size,
             "modified": modified,
+            **({"warnings": list(self.warnings)} if self.warnings else {}),
         }
 
 
@@ -139,7 +143,14 @@ class TranscriptionRecord:
         self.journal.announce(self.states[id].to_entry(id) for id in changed)
         return left
 
-    def record(self, item: Input, status: str, reason: str | None = None, file_state: FileState | None = None) -> None:
+    def record(
+        self,
+        item: Input,
+        status: str,
+        reason: str | None = None,
+        file_state: FileState | None = None,
+        warnings: Iterable[str] = (),
+    ) -> None:
         """Record the result of an input.
 
         Args:
@@ -147,11 +158,12 @@ class TranscriptionRecord:
             status: DONE, FAILED or INCOMPLETE.
             reason: a sentence, unless it is done.
             file_state: of the file that was read.
+            warnings: kinds of the transcript's warnings.
 
         Raises:
             UserError: the journal cannot be written.
         """
-        self.states[item.id] = InputState(item.source, status, reason, file_state)
+        self.states[item.id] = InputState(item.source, status, reason, file_state, tuple(warnings))
         self.journal.record(self.states[item.id].to_entry(item.id))
 
     def _check_same_source(self, item: Input, before: InputState) -> None:

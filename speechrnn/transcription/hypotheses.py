@@ -31,6 +31,7 @@ def row(id: str, transcript: Transcript, reference: str | None = None) -> dict[s
             else {}
         ),
         "decoding": transcript.decoding,
+        **({"warnings": [asdict(warning) for warning in transcript.warnings]} if transcript.warnings else {}),
     }
 
 

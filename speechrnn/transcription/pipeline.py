@@ -279,6 +279,7 @@ class Pipeline:
                 model=self._recognizer.model,
                 decoding=self._recognizer.decoder.name,
                 incomplete=state.end.incomplete,
+                warnings=state.end.warnings,
             )
         except Exception as error:
             yield self._fail_with(recording, error, state.end.seconds)

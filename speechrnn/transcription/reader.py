@@ -12,12 +12,13 @@ import numpy as np
 import torch
 
 from speechrnn.audio import MIN_SECONDS, AudioError, TruncatedAudioError, audio_blocks
-from speechrnn.audio.io import as_floats
+from speechrnn.audio.io import OpenedAudio, as_floats, loud_channel
 from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
 from speechrnn.audio.vad import SpeechDetector
 from speechrnn.core.failures import raise_if_fatal
 from speechrnn.transcription.isolation import ItemError, compute_each
 from speechrnn.transcription.transcript import Failure
+from speechrnn.transcription.transcript_warnings import TranscriptWarning, channels_cancel
 
 UNKNOWN_RATE = -1  # of samples that came without one
 CLIP_BATCH_SECONDS = 240.0  # audio of short clips that goes through the speech detector together
@@ -76,6 +77,7 @@ class EndOfRecording:
         windows: how many windows it has.
         seconds: length of what could be read.
         incomplete: why that was not all of it; None: it was.
+        warnings: what is odd about its sound.
     """
 
     recording: int
@@ -83,6 +85,7 @@ class EndOfRecording:
     windows: int
     seconds: float
     incomplete: str | None
+    warnings: tuple[TranscriptWarning, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,7 @@ class Recording:
         budget: closed when nobody waits for the blocks any longer.
         samples: how many have been read.
         incomplete: why the rest could not be read.
+        warnings: what is odd about its sound.
     """
 
     number: int
@@ -172,6 +176,7 @@ class Recording:
     budget: AudioBudget
     samples: int = 0
     incomplete: str | None = None
+    warnings: list[TranscriptWarning] = field(default_factory=list)
 
     def blocks(self) -> Iterator[np.ndarray]:
         """Yield float32 (samples,) blocks. Raises ClosedError where nobody waits for them."""
@@ -221,7 +226,8 @@ class Reader:
 
     def _read(self, number: int, source: Source) -> None:
         name = f"samples {number}" if isinstance(source, tuple) else str(source)
-        recording = Recording(number, name, self._open(source), self.budget)
+        warnings: list[TranscriptWarning] = []
+        recording = Recording(number, name, self._open(source, warnings), self.budget, warnings=warnings)
         blocks = recording.blocks()
         try:
             first = next(blocks)
@@ -239,16 +245,22 @@ class Reader:
         if self._clip_seconds >= CLIP_BATCH_SECONDS:
             self._put_clips()
 
-    def _open(self, source: Source) -> Iterator[np.ndarray]:
-        """Yield blocks, the first of which is all of a short clip."""
-        if isinstance(source, Channel):
-            window, index = self.options.window, source.index
-            yield from audio_blocks(source.path, window, self.sampling_rate, channel=index, strict=False)
-            return
+    def _open(self, source: Source, warnings: list[TranscriptWarning]) -> Iterator[np.ndarray]:
+        """Yield blocks, the first of which is all of a short clip; add what is odd about the sound to `warnings`."""
+
+        def note(opened: OpenedAudio) -> None:
+            if opened.loud_channel is not None:
+                warnings.append(channels_cancel(opened.loud_channel))
+
         if not isinstance(source, tuple):
-            yield from audio_blocks(source, self.options.window, self.sampling_rate, strict=False)
+            path: str | Path
+            channel: int | str
+            path, channel = (source.path, source.index) if isinstance(source, Channel) else (source, "mix")
+            yield from audio_blocks(
+                path, self.options.window, self.sampling_rate, channel=channel, strict=False, on_open=note
+            )
             return
-        samples = resampled(*source, self.sampling_rate)
+        samples = resampled(*source, self.sampling_rate, warnings)
         size = max(1, round(self.options.window * self.sampling_rate))
         for start in range(0, len(samples), size):
             yield samples[start : start + size]
@@ -278,7 +290,11 @@ class Reader:
             self._put_failure(recording, error)
             return
         seconds = recording.samples / self.sampling_rate
-        self.put(EndOfRecording(recording.number, recording.name, count, seconds, recording.incomplete))
+        self.put(
+            EndOfRecording(
+                recording.number, recording.name, count, seconds, recording.incomplete, tuple(recording.warnings)
+            )
+        )
 
     def _put_failure(self, recording: Recording, error: Exception) -> None:
         """Announce that a recording cannot be read; raise what ends the whole job."""
@@ -300,14 +316,14 @@ def with_rate(source: Source | Samples, sampling_rate: int | None) -> Source:
     return source
 
 
-def to_mono(samples: Samples) -> np.ndarray:
-    """Convert samples of any kind to one channel.
+def to_channels(samples: Samples) -> np.ndarray:
+    """Convert samples of any kind to float32 (channels, samples).
 
     Args:
         samples: float or integer, (samples,), (channels, samples) or (samples, channels); the longer axis is time.
 
     Returns:
-        float32 (samples,), full scale 1.0, the mean of the channels; NaN and infinite samples stay.
+        (channels, samples), full scale 1.0; NaN and infinite samples stay.
 
     Raises:
         AudioError: they are no sound.
@@ -322,29 +338,57 @@ def to_mono(samples: Samples) -> np.ndarray:
             "(samples, channels)."
         )
     array = as_floats(array)
-    return array.mean(int(np.argmin(array.shape))) if array.ndim == 2 else array
+    if array.ndim == 1:
+        return array[None]
+    return array if np.argmin(array.shape) == 0 else array.T
 
 
-def resampled(samples: Samples, rate: int, sampling_rate: int) -> np.ndarray:
+def to_mono(samples: Samples) -> np.ndarray:
+    """Convert samples of any kind to one channel, the mean of all.
+
+    Args:
+        samples: see `to_channels`.
+
+    Returns:
+        float32 (samples,), full scale 1.0; NaN and infinite samples stay.
+
+    Raises:
+        AudioError: they are no sound.
+    """
+    channels = to_channels(samples)
+    return channels[0] if len(channels) == 1 else channels.mean(0)
+
+
+def resampled(
+    samples: Samples, rate: int, sampling_rate: int, warnings: list[TranscriptWarning] | None = None
+) -> np.ndarray:
     """Convert samples of any kind to float32 (samples,) at the sampling rate.
 
     Args:
-        samples: see `to_mono`.
+        samples: see `to_channels`; their mean is taken, or the loudest where they cancel each other out.
         rate: their own, Hz.
         sampling_rate: the wanted one, Hz.
+        warnings: takes what is odd about the sound.
 
     Raises:
         AudioError: they are no sound, or the rate is missing.
     """
     if rate == UNKNOWN_RATE:
         raise AudioError("Samples need their rate: give sampling_rate=HZ, such as 16000, or pairs (samples, HZ).")
-    mono = to_mono(samples)
+    channels = to_channels(samples)
+    mono = channels[0] if len(channels) == 1 else channels.mean(0)
     if not np.isfinite(mono).all():
         raise AudioError("The samples hold NaN or infinite values; repair what made them.")
     if rate <= 0:
         raise AudioError(f"Samples at {rate} Hz hold no sound; check the sampling rate.")
     if len(mono) < MIN_SECONDS * rate:
         raise AudioError(f"{len(mono)} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
+    if len(channels) > 1:
+        loud = loud_channel(np.square(channels).sum(1), float(np.square(mono).sum()))
+        if loud is not None:
+            mono = np.ascontiguousarray(channels[loud])
+            if warnings is not None:
+                warnings.append(channels_cancel(loud))
     if rate == sampling_rate:
         return mono
     import soxr

@@ -11,6 +11,7 @@ from typing import Any
 from speechrnn.audio.errors import AudioError
 from speechrnn.core.failures import describe_error, traceback_of
 from speechrnn.decoding.hypothesis import DecodingResult, Word
+from speechrnn.transcription.transcript_warnings import TranscriptWarning
 from speechrnn.transcription.writers import find_writers
 
 SHORTEST_WORD = 0.005  # seconds; half a frame or less, so that there is always space for it
@@ -79,6 +80,7 @@ class Transcript:
         decoding: "greedy" or "beam".
         incomplete: why this is not of the whole recording, one sentence; None: it is.
         channel: index of the channel that was transcribed; None: their mix.
+        warnings: why its words deserve doubt; mostly none.
     """
 
     audio: str
@@ -91,6 +93,7 @@ class Transcript:
     decoding: str
     incomplete: str | None = None
     channel: int | None = None
+    warnings: tuple[TranscriptWarning, ...] = ()
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -168,6 +171,7 @@ def assemble(
     model: str,
     decoding: str,
     incomplete: str | None = None,
+    warnings: Sequence[TranscriptWarning] = (),
 ) -> Transcript:
     """Make the transcript of a recording from its decoded segments.
 
@@ -178,6 +182,7 @@ def assemble(
         model: name of the model.
         decoding: name of the way of decoding.
         incomplete: why this is not of the whole recording; None: it is.
+        warnings: why its words deserve doubt.
     """
     duration = round(seconds, 3)
     segments = assemble_segments(decoded, duration)
@@ -192,6 +197,7 @@ def assemble(
         model=model,
         decoding=decoding,
         incomplete=incomplete,
+        warnings=tuple(warnings),
     )
 
 

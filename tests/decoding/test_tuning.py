@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ from speechrnn.decoding.decoder import BeamDecoder, GreedyDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions, Weights, reweigh
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
-from speechrnn.decoding.tuning import Emission, TuningOptions, correct_words, decode, tune
+from speechrnn.decoding.tuning import Emission, TuningOptions, correct_words, decode, split_halves, tune
 
 
 @pytest.fixture(scope="module")
@@ -96,28 +97,63 @@ def test_confidences_are_calibrated_on_words_that_did_not_tune_the_weights(
 ) -> None:
     # Each half of the dev part prefers a weight of its own; its words must come from the other half's.
     emissions = sorted(EMISSIONS * 4, key=lambda item: len(item.log_probs))
-    asked: list[tuple[float, int]] = []
+    asked: list[float] = []
     halves = tuning._halves
 
-    def recording(even: list, odd: list, items: list) -> tuple:
-        for number, results in enumerate((even, odd)):
-            asked.append((results[0].hypotheses[0].score, number))
-        return halves(even, odd, items)
+    def recording(results: tuple, items: list, parts: tuple) -> tuple:
+        asked.extend(decoded[0].hypotheses[0].score for decoded in results)
+        return halves(results, items, parts)
 
     best = tuning._best
-    preferred = {(0, None, 2): 0.6, (1, None, 2): 0.0}  # the even, the odd half
+    first, second = split_halves(emissions)
 
-    def choose(grid: list[Weights], counts: list, part: slice) -> Weights:
-        weight = preferred.get((part.start, part.stop, part.step))
-        if weight is None:
+    def choose(grid: list[Weights], counts: list, part: Sequence[int]) -> Weights:
+        if part not in (first, second):
             return best(grid, counts, part)
-        return next(weights for weights in grid if weights.ngram_weight == weight)
+        preferred = 0.6 if part == first else 0.0
+        return next(weights for weights in grid if weights.ngram_weight == preferred)
 
     monkeypatch.setattr(tuning, "_halves", recording)
     monkeypatch.setattr(tuning, "_best", choose)
     tune(decoder, emissions, TuningOptions(weights=(0.0, 0.6), rewards=(0.0,)))
     expected = [
         decode(replace(decoder, scorers=reweigh(decoder.scorers, Weights(None, weight, 0.0))), emissions)[0]
-        for weight in (0.0, 0.6)  # the even half is decoded with what the odd half prefers
+        for weight in (0.0, 0.6)  # the first half is decoded with what the second half prefers
     ]
-    assert [score for score, _ in asked] == [result.hypotheses[0].score for result in expected]
+    assert asked == [result.hypotheses[0].score for result in expected]
+
+
+def test_no_speaker_is_in_both_halves() -> None:
+    speakers = ["ANN", "BEN", "CID", "ANN", "ANN", "BEN", "DOT", "CID", "DOT", "ANN"]
+    emissions = [
+        Emission(item.log_probs, item.reference, speaker)
+        for item, speaker in zip(overconfident(10), speakers, strict=True)
+    ]
+    first, second = split_halves(emissions)
+    assert sorted([*first, *second]) == list(range(10))
+    assert not {speakers[index] for index in first} & {speakers[index] for index in second}
+    assert abs(len(first) - len(second)) <= 2
+
+
+@pytest.mark.parametrize("speaker", [None, "ANN"])
+def test_without_several_speakers_the_halves_are_of_utterances(speaker: str | None) -> None:
+    emissions = [Emission(item.log_probs, item.reference, speaker) for item in overconfident(9)]
+    first, second = split_halves(emissions)
+    assert sorted([*first, *second]) == list(range(9)) and abs(len(first) - len(second)) <= 1
+    assert split_halves([]) == ([], [])
+
+
+def test_the_calibration_error_is_of_speakers_that_the_calibration_has_not_seen() -> None:
+    # One speaker is always misheard, the other never, at the same probabilities: each is unlike the other.
+    emissions = [
+        Emission(emission(text, {0: ("C", 0.93)} if wrong else None, sure=0.95), text, "BEN" if wrong else "ANN")
+        for text, wrong in itertools.product(["THE CAT", "A BED", "THE BAT", "A CAT"] * 5, [False, True])
+    ]
+    known = tune(GreedyDecoder(TOKENIZER, 0.03), emissions, TuningOptions()).figures["calibration_error"]
+    unknown = [replace_speaker(item) for item in emissions]
+    mixed = tune(GreedyDecoder(TOKENIZER, 0.03), unknown, TuningOptions()).figures["calibration_error"]
+    assert known > 0.2 > mixed
+
+
+def replace_speaker(item: Emission) -> Emission:
+    return Emission(item.log_probs, item.reference)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.journal import FORMAT
-from speechrnn.jobs.transcription_record import DONE, FAILED, INCOMPLETE, TranscriptionRecord
+from speechrnn.jobs.transcription_record import DONE, FAILED, INCOMPLETE, InputState, TranscriptionRecord
 
 MADE_WITH = {"model": "sha256:m", "formats": ["txt"], "decoding": {"name": "greedy"}}
 
@@ -252,3 +252,11 @@ def test_a_damaged_line_is_done_again(tmp_path: Path, inputs: list[Input], damag
     assert b'"a"' in lines[6] and b'"done"' in lines[6]
     path.write_bytes(b"".join([*lines[:6], damage, *lines[7:]]))
     assert begin(tmp_path / "out", inputs) == "ade"
+
+
+def test_warnings_are_recorded_and_damaged_ones_are_none(tmp_path: Path) -> None:
+    state = InputState("a.wav", DONE, warnings=("channels_cancel",))
+    assert InputState.from_entry(state.to_entry("a")) == state
+    assert "warnings" not in InputState("a.wav", DONE).to_entry("a")
+    for damaged in (None, 3, "channels_cancel", {"channels_cancel": 1}):
+        assert InputState.from_entry({"input": "a.wav", "status": DONE, "warnings": damaged}).warnings == ()

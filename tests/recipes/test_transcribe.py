@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 from helpers.acoustic_models import save_listener
 
 from speechrnn.audio import save_audio
@@ -210,3 +211,23 @@ def test_the_script_itself_does_the_same_and_imports_nothing_heavy(
     assert (ended.returncode, ended.stderr) == (0, "")
     assert first.startswith("3 files") and last == "[]"
     assert len(written(tmp_path / "out")) == 8
+
+
+def test_a_warning_stands_in_the_files_and_once_at_the_end(
+    run: Run, model: Path, recordings: Path, tmp_path: Path
+) -> None:
+    left = (0.1 * np.random.default_rng(0).standard_normal(RATE)).astype(np.float32)
+    for name in ("phase0", "phase1"):
+        soundfile.write(recordings / f"{name}.wav", np.stack([left, -left], 1), RATE)
+    output = tmp_path / "out"
+    command = f"model={model}", f"inputs=[{recordings}]", f"output={output}", "formats=[json]"
+    for _ in range(2):  # what was transcribed before counts, too
+        status, _, err = run(*command)
+        assert status == 0
+        assert err.count("\n") == 1 and "2 of 5" in err and "channels" in err and "hypotheses.jsonl" in err
+    warned = {name: json.loads((output / f"{name}.json").read_text())["warnings"] for name in ("phase0", "silence")}
+    assert [sorted(warning) for warning in warned["phase0"]] == [["kind", "message"]] and warned["silence"] == []
+    rows = [json.loads(line) for line in (output / "hypotheses.jsonl").read_text().splitlines()]
+    assert [row["id"] for row in rows if "warnings" in row] == ["phase0", "phase1"]
+    status, _, err = run(f"model={model}", f"inputs=[{recordings}]")
+    assert status == 0 and err.count("channels") == 1

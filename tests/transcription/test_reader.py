@@ -1,17 +1,20 @@
-"""An exception that a library raises over one recording is that recording's failure."""
+"""An exception that a library raises over one recording is that recording's failure; odd sound has a warning."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.core.failures import MachineError
 from speechrnn.transcription import reader
-from speechrnn.transcription.reader import AudioBudget, NumberedSources, Reader, UnreadableRecording
+from speechrnn.transcription.reader import AudioBudget, Channel, NumberedSources, Reader, UnreadableRecording
 
 
 def run_reader(error: Exception, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
@@ -53,3 +56,39 @@ def test_a_full_disk_or_a_missing_package_is_no_failure_of_a_recording(
 ) -> None:
     with pytest.raises(MachineError, match=words):
         run_reader(error, monkeypatch)
+
+
+def warnings_of(source: Any) -> list[str]:
+    """Read one recording, which is whole; return the kinds of its warnings."""
+    events: list[Any] = []
+    Reader(
+        sources=NumberedSources(iter([source])),
+        sampling_rate=16000,
+        step=160,
+        options=SegmentationOptions(vad="none"),
+        detector=None,
+        budget=AudioBudget(100.0),
+        put=events.append,
+    ).run()
+    window, end = events
+    assert np.abs(window.window.samples).max() > 0.01  # the louder channel, not the mix
+    return [warning.kind for warning in end.warnings]
+
+
+def test_stereo_out_of_phase_has_a_warning_in_files_and_in_samples(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    left = (0.1 * np.random.default_rng(0).standard_normal(16000)).astype(np.float32)
+    stereo = {"opposite": np.stack([left, -left]), "equal": np.stack([left, left])}
+    found = {}
+    for name, samples in stereo.items():
+        path = str(tmp_path / f"{name}.wav")
+        soundfile.write(path, samples.T, 16000)
+        with caplog.at_level(logging.WARNING, "speechrnn"):
+            found[name] = [
+                warnings_of(source)
+                for source in (path, Channel(path, 0), (samples, 16000), (samples.T, 16000), (left, 16000))
+            ]
+    assert found["opposite"] == [["channels_cancel"], [], ["channels_cancel"], ["channels_cancel"], []]
+    assert found["equal"] == [[]] * 5
+    assert not caplog.records  # a job says it once, for all files
