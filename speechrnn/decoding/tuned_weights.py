@@ -35,12 +35,14 @@ class TunedDecoding:
         calibration: of its confidences; None: not calibrated.
         figures: error rates and calibration error on the dev part.
         system: name of the system, for readers of the file; see `system_name`.
+        confidences: quantiles (`uncertainty.QUANTILES`) of the calibrated confidences on the dev part.
     """
 
     weights: Weights = field(default_factory=Weights)
     calibration: Calibration | None = None
     figures: dict[str, float] = field(default_factory=dict)
     system: str = ""
+    confidences: tuple[float, ...] = ()
 
 
 def system_name(options: DecodingOptions, language_model: str | Path | None) -> str:

@@ -23,6 +23,7 @@ from speechrnn.decoding.decoder import BeamDecoder, Decoder
 from speechrnn.decoding.fusion import LANGUAGE, LENGTH, NGRAM, DecodingOptions, Weights, reweigh
 from speechrnn.decoding.hypothesis import ConfidenceFeatures, DecodingResult
 from speechrnn.decoding.tuned_weights import TunedDecoding
+from speechrnn.decoding.uncertainty import DevStatistics, measure_uncertainty, quantiles
 from speechrnn.evaluation.metrics import HIT, Errors, align, character_errors, word_errors
 
 BATCH_SIZE = 16  # utterances decoded together
@@ -71,8 +72,8 @@ def tune(decoder: Decoder, emissions: Sequence[Emission], options: TuningOptions
         options: the grid.
 
     Returns:
-        the weights, the calibration, and figures on the dev part: "wer", "cer", "utterances", and
-        "calibration_error", where each half was calibrated on the other.
+        the weights, the calibration, the distribution of confidences, and figures on the dev part: "wer", "cer",
+        "utterances", and "calibration_error", where each half was calibrated on the other.
     """
     emissions = sorted(emissions, key=lambda emission: len(emission.log_probs))
     parts = split_halves(emissions)
@@ -102,7 +103,8 @@ def tune(decoder: Decoder, emissions: Sequence[Emission], options: TuningOptions
         100 * characters.rate,
         error,
     )
-    return TunedDecoding(tuned, calibration, figures)
+    confidences = quantiles(calibration(*features) for result in results for features in result.features)
+    return TunedDecoding(tuned, calibration, figures, confidences=confidences)
 
 
 def split_halves(emissions: Sequence[Emission]) -> tuple[list[int], list[int]]:
@@ -134,6 +136,17 @@ def split_halves(emissions: Sequence[Emission]) -> tuple[list[int], list[int]]:
         halves[smaller].extend(speakers[speaker])
         words[smaller] += sizes[speaker]
     return sorted(halves[0]), sorted(halves[1])
+
+
+def describe_dev(emissions: Sequence[Emission]) -> DevStatistics:
+    """Describe how unsure the acoustic model is of the dev part's utterances."""
+    return DevStatistics.of(
+        [
+            uncertainty
+            for emission in emissions
+            for uncertainty in measure_uncertainty(emission.log_probs[None], torch.tensor([len(emission.log_probs)]))
+        ]
+    )
 
 
 def decode(decoder: Decoder, emissions: Sequence[Emission]) -> list[DecodingResult]:

@@ -15,18 +15,20 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.core.plural import count
 from speechrnn.data.dataset import batch_by_length, examples, load_all
+from speechrnn.data.training_facts import TrainingFacts
 from speechrnn.decoding.confidence import expected_calibration_error
 from speechrnn.decoding.decoder import Decoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
+from speechrnn.decoding.model_facts import read_facts, update_facts
 from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, system_key, system_name, write_tuned
-from speechrnn.decoding.tuning import Emission, TuningOptions, correct_words
+from speechrnn.decoding.tuning import Emission, TuningOptions, correct_words, describe_dev
 from speechrnn.decoding.tuning import tune as search_weights
 from speechrnn.evaluation.metrics import score
 from speechrnn.experiments.run import Run
 from speechrnn.transcription.hypotheses import row
 from speechrnn.transcription.transcriber import Transcriber
 
-DEV = "cuts_dev.jsonl.gz"  # in the prepared/ folder of a run
+DEV, TRAIN = "cuts_dev.jsonl.gz", "cuts_train.jsonl.gz"  # in the prepared/ folder of a run
 
 logger = logging.getLogger("speechrnn")
 
@@ -102,7 +104,7 @@ def tune_run(
 ) -> TunedDecoding:
     """Tune one system on the dev part of a run's folder, whatever the run's configuration.
 
-    The result, and the calibration of greedy confidences, are written beside the acoustic model's weights.
+    The result, the calibration of greedy confidences, and facts.json are written beside the acoustic model's weights.
 
     Raises:
         UserError: no dev part there; see `make_decoder`.
@@ -128,6 +130,10 @@ def tune_run(
         wanted.insert(0, (DecodingOptions(), None))
     decoders = [make_decoder(options, folder, *fit) for options, folder in wanted]
     emissions = compute_part_emissions(transcriber, path, batch_seconds)
+    train, training = run / "prepared" / TRAIN, read_facts(model).training
+    if training is None and train.is_file():
+        training = TrainingFacts.of(CutSet.from_file(train))
+    update_facts(model, training, describe_dev(emissions))
     for system, decoder in zip(wanted, decoders, strict=True):
         found[system_key(*system)] = replace(search_weights(decoder, emissions, tuning), system=system_name(*system))
     write_tuned(model, found)

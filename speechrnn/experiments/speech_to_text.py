@@ -17,12 +17,14 @@ from speechrnn.data.corpora import CorpusOptions
 from speechrnn.data.corpora.prepare import Prepared, prepare
 from speechrnn.data.texts import TextOptions, text_options, text_parts
 from speechrnn.data.texts.prepare import normalised
+from speechrnn.data.training_facts import TrainingFacts
 from speechrnn.decoding.decoder import Decoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
+from speechrnn.decoding.model_facts import update_facts
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.decoding.tuned_weights import read_tuned, system_key, system_name, write_tuned
-from speechrnn.decoding.tuning import TuningOptions
+from speechrnn.decoding.tuning import TuningOptions, describe_dev
 from speechrnn.decoding.tuning import tune as search_weights
 from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts, record_errors
 from speechrnn.experiments.run import Run, is_first_process
@@ -148,6 +150,7 @@ class SpeechToText:
         model, summary = train_acoustic(fabric, settings, tokenizer, training, held_out, folder, save, initial)
         if fabric.is_global_zero:
             save(model, summary)
+            update_facts(run.acoustic, self._training_facts(training))
             figures = {key: value for key, value in summary.items() if key not in ("history", "left_out")}
             epoch = summary["best_epoch"] if options.trainer.keep == "best" else summary["epochs"]
             run.update_metrics("acoustic", figures | summary["history"][epoch - 1])
@@ -179,7 +182,8 @@ class SpeechToText:
     def tune(self) -> None:
         """Tune the weights of the language models and the confidences on the dev part.
 
-        The result is written beside the acoustic model's weights. Decoded greedily, there are only confidences.
+        The result is written beside the acoustic model's weights, with facts.json: what the model was trained on, and
+        how unsure it is of the dev part. Decoded greedily, there are only confidences.
 
         Raises:
             UserError: the corpus has no dev part, and a beam search is to be tuned.
@@ -192,6 +196,8 @@ class SpeechToText:
             raise UserError("The corpus has no dev part to tune on; leave tune out of stages=[...].")
         transcriber = self._transcriber()
         emissions = compute_part_emissions(transcriber, corpus.dev, options.decode.batch_seconds)
+        training = self._training_facts(CutSet.from_file(corpus.train)) if corpus.train else None
+        update_facts(run.acoustic, training, describe_dev(emissions))
         found = read_tuned(run.acoustic)
         for (decoding, model), (name, decoder) in zip(self._wanted(), self._systems(transcriber).items(), strict=True):
             logger.info("Tuning the decoding called %s", name)
@@ -229,6 +235,9 @@ class SpeechToText:
     def report(self) -> None:
         """Write report.html."""
         self.run.log(f"Report: {write_report(self.run.folder)}")
+
+    def _training_facts(self, training: CutSet) -> TrainingFacts:
+        return TrainingFacts.of(training, narrow_band=self.options.augmentation.channel.narrow_share > 0)
 
     def _transcriber(self) -> Transcriber:
         return Transcriber.load(self.run.acoustic, self.options.trainer.device, precision="float32")

@@ -22,12 +22,12 @@ from speechrnn.jobs.transcription_job import (
     TranscriptionJobOptions,
     lost_outcome,
     print_reasons,
+    print_warnings,
 )
 from speechrnn.jobs.transcription_worker import Outcome, TranscriptionWorker, outcomes
 from speechrnn.transcription.options import TranscriptionOptions
 from speechrnn.transcription.transcriber import Transcriber
 from speechrnn.transcription.transcript import Failure
-from speechrnn.transcription.transcript_warnings import summarise_warnings
 from speechrnn.transcription.writers import Writer, find_writers
 
 PLAIN = ("txt", "json")  # the formats of a job that names none
@@ -83,7 +83,8 @@ def run_printing_job(job: TranscriptionJobOptions, options: TranscriptionOptions
     except BrokenPipeError:  # `speechrnn transcribe talk.mp3 | head`; the interpreter would complain again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Summary(done=True, interrupted=False)
-    _summarise(progress, reasons, warned, total=len(inputs), elapsed=time.monotonic() - began)
+    _summarise(progress, reasons, len(inputs), elapsed=time.monotonic() - began)
+    print_warnings(warned, transcribed=progress.files, model=job.model)
     return Summary(done=not reasons, interrupted=False)
 
 
@@ -97,14 +98,10 @@ def _writer(job: TranscriptionJobOptions) -> Writer | None:
     return writers[0]
 
 
-def _summarise(
-    progress: Progress, reasons: Sequence[str], warned: Sequence[Sequence[str]], *, total: int, elapsed: float
-) -> None:
+def _summarise(progress: Progress, reasons: Sequence[str], total: int, elapsed: float) -> None:
     """Print on standard error how many recordings were transcribed, and which were not, or only in part."""
     if progress.files:
         print(f"{count(progress.files, 'file')}, {progress.format_speed(elapsed)}", file=sys.stderr)
     if reasons:
         print(f"{len(reasons):,} of {total:,} could not be transcribed, or only in part:", file=sys.stderr)
         print_reasons(reasons)
-    if warned:
-        print(summarise_warnings(warned, total), file=sys.stderr)

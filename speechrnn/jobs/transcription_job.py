@@ -37,7 +37,8 @@ from speechrnn.nn.checkpoint import load_model
 from speechrnn.transcription.bundle import resolve_models
 from speechrnn.transcription.options import NO_EFFECT, TranscriptionOptions
 from speechrnn.transcription.transcript import Failure
-from speechrnn.transcription.transcript_warnings import summarise_warnings
+from speechrnn.transcription.transcript_warnings import UNFAMILIAR, summarise_warnings
+from speechrnn.transcription.unfamiliar import describe_job
 from speechrnn.transcription.writers import SubtitleOptions, find_writers
 
 FAILURES_SHOWN = 20  # the journal has them all
@@ -156,6 +157,13 @@ def run_transcription_job(
         outputs.finish(record)
     elapsed = time.monotonic() - began
     summary = summarise(output, record.states, inputs, left=len(left), progress=progress, elapsed=elapsed)
+    states = [record.states[item.id] for item in inputs]
+    print_warnings(
+        [state.warnings for state in states if state.warnings],
+        transcribed=sum(state.status in (DONE, INCOMPLETE) for state in states),
+        model=job.model,
+        where=f"see {output / HYPOTHESES}",
+    )
     if log.written:
         print(f"The tracebacks of unexpected errors are in {log.path}.", file=sys.stderr)
     return summary
@@ -256,6 +264,23 @@ def print_reasons(reasons: Sequence[str], rest: str = "") -> None:
         print(f"  ... and {len(reasons) - FAILURES_SHOWN:,} more{rest}", file=sys.stderr)
 
 
+def print_warnings(warned: Sequence[Sequence[str]], transcribed: int, model: Path, where: str = "") -> None:
+    """Print on standard error how many recordings have warnings.
+
+    Args:
+        warned: kinds of warnings of each recording that has some.
+        transcribed: recordings with a transcript.
+        model: directory of the acoustic model.
+        where: see `summarise_warnings`.
+    """
+    unfamiliar = describe_job(warned, transcribed, model)
+    if unfamiliar is not None:
+        print(unfamiliar, file=sys.stderr)
+        warned = [others for kinds in warned if (others := [kind for kind in kinds if kind != UNFAMILIAR])]
+    if warned:
+        print(summarise_warnings(warned, transcribed, where), file=sys.stderr)
+
+
 def lost_outcome(lost: Lost) -> Outcome:
     """Make the outcome of an input at which its workers died."""
     item: Input = lost.item
@@ -326,9 +351,6 @@ def summarise(
         if reasons:
             print(f"{len(reasons):,} of {len(inputs):,} {sentence}; retry_failed=true tries again:", file=sys.stderr)
             print_reasons(reasons, f" in {output / JOURNAL}")
-    warned = [states[item.id].warnings for item in inputs if states[item.id].warnings]
-    if warned:
-        print(summarise_warnings(warned, len(inputs), f"see {output / HYPOTHESES}"), file=sys.stderr)
     remaining = sum(states[item.id].status == LEFT for item in inputs)
     interrupted = progress.interrupted and remaining > 0
     if interrupted:

@@ -22,7 +22,7 @@ from torch import Tensor
 from speechrnn.core.failures import raise_if_fatal
 from speechrnn.data.batching import group_by_length
 from speechrnn.data.dataset import pad
-from speechrnn.decoding.hypothesis import DecodingResult
+from speechrnn.decoding.uncertainty import measure_uncertainty
 from speechrnn.transcription.emissions import SegmentAssembler, SpeechSegment
 from speechrnn.transcription.isolation import ItemError, compute_each, is_memory_error
 from speechrnn.transcription.reader import (
@@ -37,6 +37,7 @@ from speechrnn.transcription.reader import (
 from speechrnn.transcription.recognizer import Recognizer
 from speechrnn.transcription.recording_state import RecordingState
 from speechrnn.transcription.transcript import DecodedSegment, Failure, Segment, Transcript, assemble, assemble_segments
+from speechrnn.transcription.unfamiliar import find_unfamiliar, lowest_rate
 
 POOL_SECONDS = 600.0  # audio among which windows of similar length are sought
 IDLE_SHARE = 0.25  # share of the pool that is enough while a thread has nothing else to do
@@ -69,7 +70,7 @@ class DecodedBatch:
     """Hold the decoding results of segments."""
 
     segments: Sequence[PendingSegment]
-    results: Sequence[DecodingResult | ItemError]
+    results: Sequence[DecodedSegment | ItemError]
 
 
 @dataclass(frozen=True)
@@ -178,6 +179,7 @@ class Pipeline:
             detector=self._recognizer.detector,
             budget=self._budget,
             put=self._events.put,
+            lowest_rate=lowest_rate(self._recognizer.facts.training, self._rate),
         )
 
     def _run_reader(self, reader: Reader) -> None:
@@ -254,9 +256,8 @@ class Pipeline:
             if isinstance(result, ItemError):
                 yield self._fail_with(pending.recording, result.error, self._segment_seconds(pending.segment))
                 continue
-            decoded = DecodedSegment(pending.segment.start, result)
             state = self._states[pending.recording]
-            state.decoded[pending.number] = decoded
+            state.decoded[pending.number] = result
             self._announce(pending.recording, state)
             yield from self._finish(pending.recording)
 
@@ -272,14 +273,15 @@ class Pipeline:
         if state.end is None or not state.complete:
             return
         try:
+            decoded = [state.decoded[number] for number in range(state.segments)]
             transcript = assemble(
                 state.audio,
                 state.end.seconds,
-                [state.decoded[number] for number in range(state.segments)],
+                decoded,
                 model=self._recognizer.model,
                 decoding=self._recognizer.decoder.name,
                 incomplete=state.end.incomplete,
-                warnings=state.end.warnings,
+                warnings=[*state.end.warnings, *find_unfamiliar(decoded, self._recognizer.facts)],
             )
         except Exception as error:
             yield self._fail_with(recording, error, state.end.seconds)
@@ -351,15 +353,19 @@ class Pipeline:
 
     def _decode(self, segments: Sequence[PendingSegment]) -> DecodedBatch:
         """Decode segments, those of similar length together."""
-        device = self._recognizer.device
+        device, known = self._recognizer.device, self._recognizer.facts.dev is not None
 
-        def decode(some: Sequence[PendingSegment]) -> list[DecodingResult]:
+        def decode(some: Sequence[PendingSegment]) -> list[DecodedSegment]:
             rows = [pending.segment.log_probs for pending in some]
-            padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-            return self._recognizer.decoder(padded.to(device), torch.tensor([len(row) for row in rows], device=device))
+            padded = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True).to(device)
+            frames = torch.tensor([len(row) for row in rows], device=device)
+            results = self._recognizer.decoder(padded, frames)
+            measured = measure_uncertainty(padded, frames) if known else [None] * len(rows)
+            starts = [pending.segment.start for pending in some]
+            return [DecodedSegment(*row) for row in zip(starts, results, measured, strict=True)]
 
         sizes = {number: float(pending.segment.log_probs.numel()) for number, pending in enumerate(segments)}
-        results: dict[int, DecodingResult | ItemError] = {}
+        results: dict[int, DecodedSegment | ItemError] = {}
         for batch in group_by_length(sizes, DECODING_NUMBERS):
             results |= zip(batch, compute_each(decode, [segments[number] for number in batch]), strict=True)
         return DecodedBatch(segments, [results[number] for number in range(len(segments))])

@@ -11,20 +11,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechrnn.audio import MIN_SECONDS, AudioError, TruncatedAudioError, audio_blocks
-from speechrnn.audio.io import OpenedAudio, as_floats, loud_channel
+from speechrnn.audio import TruncatedAudioError, audio_blocks
+from speechrnn.audio.io import OpenedAudio
 from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
 from speechrnn.audio.vad import SpeechDetector
 from speechrnn.core.failures import raise_if_fatal
 from speechrnn.transcription.isolation import ItemError, compute_each
+from speechrnn.transcription.samples import UNKNOWN_RATE, Samples, resampled
 from speechrnn.transcription.transcript import Failure
-from speechrnn.transcription.transcript_warnings import TranscriptWarning, channels_cancel
+from speechrnn.transcription.transcript_warnings import TranscriptWarning, channels_cancel, narrow_band
 
-UNKNOWN_RATE = -1  # of samples that came without one
+CLOSE_RATE = 0.9  # of a rate; recordings of this rate count as having the same band
 CLIP_BATCH_SECONDS = 240.0  # audio of short clips that goes through the speech detector together
-
-Samples = np.ndarray | torch.Tensor
-"""Samples (samples,), (channels, samples) or (samples, channels)."""
 
 
 @dataclass(frozen=True)
@@ -203,6 +201,7 @@ class Reader:
         detector: finds speech; None: everything counts as speech.
         budget: windows wait for it.
         put: takes each window, end or failure.
+        lowest_rate: Hz; recordings of a clearly lower rate have a warning. None: none has.
     """
 
     sources: NumberedSources
@@ -212,6 +211,7 @@ class Reader:
     detector: SpeechDetector | None
     budget: AudioBudget
     put: Callable[[NumberedWindow | EndOfRecording | UnreadableRecording], None]
+    lowest_rate: int | None = None
     _clips: list[tuple[Recording, np.ndarray]] = field(default_factory=list)
     _clip_seconds: float = 0.0
 
@@ -249,6 +249,8 @@ class Reader:
         """Yield blocks, the first of which is all of a short clip; add what is odd about the sound to `warnings`."""
 
         def note(opened: OpenedAudio) -> None:
+            if self.lowest_rate is not None and opened.sampling_rate < CLOSE_RATE * self.lowest_rate:
+                warnings.append(narrow_band(opened.sampling_rate, self.lowest_rate))
             if opened.loud_channel is not None:
                 warnings.append(channels_cancel(opened.loud_channel))
 
@@ -261,6 +263,7 @@ class Reader:
             )
             return
         samples = resampled(*source, self.sampling_rate, warnings)
+        note(OpenedAudio(source[1]))
         size = max(1, round(self.options.window * self.sampling_rate))
         for start in range(0, len(samples), size):
             yield samples[start : start + size]
@@ -314,83 +317,3 @@ def with_rate(source: Source | Samples, sampling_rate: int | None) -> Source:
     if isinstance(source, (np.ndarray, torch.Tensor)):
         return source, UNKNOWN_RATE if sampling_rate is None else sampling_rate
     return source
-
-
-def to_channels(samples: Samples) -> np.ndarray:
-    """Convert samples of any kind to float32 (channels, samples).
-
-    Args:
-        samples: float or integer, (samples,), (channels, samples) or (samples, channels); the longer axis is time.
-
-    Returns:
-        (channels, samples), full scale 1.0; NaN and infinite samples stay.
-
-    Raises:
-        AudioError: they are no sound.
-    """
-    if isinstance(samples, torch.Tensor):
-        samples = samples.detach().cpu()
-        samples = samples.float().numpy() if samples.is_floating_point() else samples.numpy()
-    array = samples
-    if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.dtype.kind not in "fi":
-        raise AudioError(
-            "Samples must be a float or integer array of the shape (samples,), (channels, samples) or "
-            "(samples, channels)."
-        )
-    array = as_floats(array)
-    if array.ndim == 1:
-        return array[None]
-    return array if np.argmin(array.shape) == 0 else array.T
-
-
-def to_mono(samples: Samples) -> np.ndarray:
-    """Convert samples of any kind to one channel, the mean of all.
-
-    Args:
-        samples: see `to_channels`.
-
-    Returns:
-        float32 (samples,), full scale 1.0; NaN and infinite samples stay.
-
-    Raises:
-        AudioError: they are no sound.
-    """
-    channels = to_channels(samples)
-    return channels[0] if len(channels) == 1 else channels.mean(0)
-
-
-def resampled(
-    samples: Samples, rate: int, sampling_rate: int, warnings: list[TranscriptWarning] | None = None
-) -> np.ndarray:
-    """Convert samples of any kind to float32 (samples,) at the sampling rate.
-
-    Args:
-        samples: see `to_channels`; their mean is taken, or the loudest where they cancel each other out.
-        rate: their own, Hz.
-        sampling_rate: the wanted one, Hz.
-        warnings: takes what is odd about the sound.
-
-    Raises:
-        AudioError: they are no sound, or the rate is missing.
-    """
-    if rate == UNKNOWN_RATE:
-        raise AudioError("Samples need their rate: give sampling_rate=HZ, such as 16000, or pairs (samples, HZ).")
-    channels = to_channels(samples)
-    mono = channels[0] if len(channels) == 1 else channels.mean(0)
-    if not np.isfinite(mono).all():
-        raise AudioError("The samples hold NaN or infinite values; repair what made them.")
-    if rate <= 0:
-        raise AudioError(f"Samples at {rate} Hz hold no sound; check the sampling rate.")
-    if len(mono) < MIN_SECONDS * rate:
-        raise AudioError(f"{len(mono)} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
-    if len(channels) > 1:
-        loud = loud_channel(np.square(channels).sum(1), float(np.square(mono).sum()))
-        if loud is not None:
-            mono = np.ascontiguousarray(channels[loud])
-            if warnings is not None:
-                warnings.append(channels_cancel(loud))
-    if rate == sampling_rate:
-        return mono
-    import soxr
-
-    return soxr.resample(mono, rate, sampling_rate)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from speechrnn.audio.vad import SpeechDetector
 from speechrnn.core.device import find_device
 from speechrnn.decoding.decoder import Decoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.model_facts import ModelFacts
 from speechrnn.decoding.tuned_weights import read_tuned
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
 from speechrnn.text.tokenizers import Tokenizer
@@ -33,6 +34,7 @@ class Recognizer:
         device: on which the network and the decoder compute.
         segmentation: how long recordings are cut into windows.
         detector: finds speech; None: everything counts as speech.
+        facts: about the model; recordings that lie far from them have a warning.
     """
 
     model: str
@@ -44,6 +46,7 @@ class Recognizer:
     device: torch.device
     segmentation: SegmentationOptions
     detector: SpeechDetector | None
+    facts: ModelFacts = field(default_factory=ModelFacts)
 
 
 class LoadedModel(NamedTuple):

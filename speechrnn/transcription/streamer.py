@@ -27,8 +27,8 @@ from speechrnn.transcription.bundle import model_name
 from speechrnn.transcription.endpoint import Endpointer, EndpointOptions, SilenceGate
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.options import keywords_of
-from speechrnn.transcription.reader import Samples, to_mono
 from speechrnn.transcription.recognizer import load_recognizer
+from speechrnn.transcription.samples import Samples, to_mono
 from speechrnn.transcription.streaming_options import StreamingOptions, blocks_for
 
 logger = logging.getLogger("speechrnn")

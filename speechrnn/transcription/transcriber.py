@@ -20,15 +20,17 @@ from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import pad
 from speechrnn.decoding.decoder import Decoder, GreedyDecoder
 from speechrnn.decoding.hypothesis import DecodingResult
+from speechrnn.decoding.model_facts import ModelFacts, read_facts
 from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.transcription.bundle import model_name, resolve_models
 from speechrnn.transcription.endpoint import EndpointOptions
 from speechrnn.transcription.options import TranscriptionOptions, keywords_of
 from speechrnn.transcription.pipeline import Pipeline
-from speechrnn.transcription.reader import Samples, Source, with_rate
+from speechrnn.transcription.reader import Source, with_rate
 from speechrnn.transcription.recognizer import Recognizer, load_recognizer
 from speechrnn.transcription.runtime import Engine, make_engine
+from speechrnn.transcription.samples import Samples
 from speechrnn.transcription.streamer import Streamer, StreamingRecognizer
 from speechrnn.transcription.transcript import Alternative, DecodedSegment, Failure, Segment, Transcript, assemble
 
@@ -46,6 +48,8 @@ class Transcriber:
         sampling_rate: Hz, of the model; sound at another rate is resampled.
         step: samples per frame of emissions.
         threads: batches that are computed at the same time.
+        facts: what the model was trained on, and how unsure it is of its dev part; `facts.training` and `facts.dev` are
+            None where the model's directory does not say.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Transcriber:
         segmentation: SegmentationOptions | None = None,
         threads: int | None = None,
         batch_seconds: float = 240.0,
+        facts: ModelFacts | None = None,
     ) -> None:
         """
         Args:
@@ -72,6 +77,7 @@ class Transcriber:
             segmentation: how recordings are cut; None: the defaults.
             threads: batches that are computed at the same time; None: as many as there are cores.
             batch_seconds: most audio in a batch, padding included.
+            facts: about the model; None: nothing is known.
         """
         if threads is not None and threads < 1:
             raise UserError(f"threads={threads} is wrong: it must be at least 1.")
@@ -87,6 +93,7 @@ class Transcriber:
         self.segmentation = segmentation or SegmentationOptions()
         self.threads = threads or default_threads(self.device)
         self.batch_seconds = batch_seconds
+        self.facts = facts or ModelFacts()
 
     @classmethod
     @keywords_of(TranscriptionOptions)
@@ -122,6 +129,7 @@ class Transcriber:
             segmentation=options.segmentation,
             threads=options.threads,
             batch_seconds=options.batch_seconds,
+            facts=read_facts(folder),
         )
 
     @cached_property
@@ -248,6 +256,7 @@ class Transcriber:
             device=self.device,
             segmentation=self.segmentation,
             detector=self.detector,
+            facts=self.facts,
         )
 
     def decode(self, waveforms: Sequence[np.ndarray]) -> list[Transcript]:

@@ -11,6 +11,7 @@ from typing import Any
 from speechrnn.audio.errors import AudioError
 from speechrnn.core.failures import describe_error, traceback_of
 from speechrnn.decoding.hypothesis import DecodingResult, Word
+from speechrnn.decoding.uncertainty import Uncertainty
 from speechrnn.transcription.transcript_warnings import TranscriptWarning
 from speechrnn.transcription.writers import find_writers
 
@@ -157,10 +158,12 @@ class DecodedSegment:
     Attributes:
         start: of the segment, seconds from the start of the recording; the times in `result` count from there.
         result: words and hypotheses.
+        uncertainty: of its emissions; None: not measured.
     """
 
     start: float
     result: DecodingResult
+    uncertainty: Uncertainty | None = None
 
 
 def assemble(

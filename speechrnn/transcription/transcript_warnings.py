@@ -6,9 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CHANNELS_CANCEL = "channels_cancel"
+from speechrnn.data.training_facts import TrainingFacts
 
-_DESCRIPTIONS = {CHANNELS_CANCEL: "channels that cancel each other out"}
+CHANNELS_CANCEL, NARROW_BAND, UNFAMILIAR = "channels_cancel", "narrow_band", "unfamiliar"
+
+_DESCRIPTIONS = {
+    CHANNELS_CANCEL: "channels that cancel each other out",
+    NARROW_BAND: "a narrower band than the model was trained on",
+    UNFAMILIAR: "sound unlike what the model was trained on",
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,35 @@ def channels_cancel(channel: int) -> TranscriptWarning:
     return TranscriptWarning(
         CHANNELS_CANCEL,
         f"The channels cancel each other out, so channel {channel} was transcribed instead of their mix.",
+    )
+
+
+def narrow_band(rate: int, lowest: int) -> TranscriptWarning:
+    """Return the warning of a recording with a narrower band than the model was trained on.
+
+    Args:
+        rate: sampling rate of the recording, Hz.
+        lowest: the lowest one that the model was trained on, Hz.
+    """
+    return TranscriptWarning(
+        NARROW_BAND,
+        f"The sampling rate is {rate} Hz, and the model was trained on recordings of {lowest} Hz and more: expect more "
+        "errors, and choose a model for telephone speech.",
+    )
+
+
+def unfamiliar(ratio: float, training: TrainingFacts | None) -> TranscriptWarning:
+    """Return the warning of a recording that is unlike the model's training data.
+
+    Args:
+        ratio: how many times as unsure the model is as on its dev part.
+        training: what the model was trained on; None: not known.
+    """
+    facts = f" ({training.describe()})" if training is not None else ""
+    return TranscriptWarning(
+        UNFAMILIAR,
+        f"The sound is unlike what the model was trained on{facts}: the model is {ratio:.1f} times as unsure as on "
+        "speech of that kind, and many words may be wrong.",
     )
 
 

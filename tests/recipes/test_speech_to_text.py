@@ -9,6 +9,7 @@ import pytest
 from helpers.corpora import SMALL, write_corpus
 
 from speechrnn.cli import main as cli
+from speechrnn.transcription.transcriber import Transcriber
 
 
 def run(*arguments: str) -> int:
@@ -45,6 +46,16 @@ def test_everything_of_the_contract_is_there(trained: tuple[Path, list[str]]) ->
     rows = [json.loads(line) for line in (folder / "hypotheses.jsonl").read_text().splitlines()]
     assert len(rows) == 6
     assert all(Path(row["audio"]).with_suffix(".txt").read_text().strip() == row["reference"] for row in rows)
+
+
+def test_the_model_knows_what_it_was_trained_on(trained: tuple[Path, list[str]]) -> None:
+    folder, _ = trained
+    part = json.loads((folder / "prepared" / "summary.json").read_text())["splits"]["train"]
+    facts = Transcriber.load(folder / "acoustic", device="cpu").facts
+    assert facts.training is not None and facts.dev is not None and facts.dev.uncertainty > 0
+    assert (facts.training.utterances, facts.training.words) == (part["utterances"], part["words"])
+    assert facts.training.hours == pytest.approx(part["hours"], abs=1e-4)
+    assert list(facts.training.sampling_rates) == ["16000"] and facts.training.narrow_band is False
 
 
 def test_the_same_command_goes_on_and_finds_all_done(

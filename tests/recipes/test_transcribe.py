@@ -17,6 +17,9 @@ from helpers.acoustic_models import save_listener
 from speechrnn.audio import save_audio
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.cli import main as cli
+from speechrnn.data.training_facts import TrainingFacts
+from speechrnn.decoding.model_facts import update_facts
+from speechrnn.decoding.uncertainty import DevStatistics
 from speechrnn.transcription.transcriber import Transcriber
 
 ROOT = Path(__file__).parents[2]
@@ -231,3 +234,58 @@ def test_a_warning_stands_in_the_files_and_once_at_the_end(
     assert [row["id"] for row in rows if "warnings" in row] == ["phase0", "phase1"]
     status, _, err = run(f"model={model}", f"inputs=[{recordings}]")
     assert status == 0 and err.count("channels") == 1
+
+
+@pytest.fixture
+def sure_model(tmp_path: Path) -> Path:
+    """The small network, which is said to be surer of its dev part than it is of anything."""
+    folder = save_listener(tmp_path / "sure")
+    training = TrainingFacts(1.5, 900, 12, 4000, 60, {"16000": 1.5}, narrow_band=False)
+    update_facts(folder, training, DevStatistics(utterances=60, uncertainty=0.001, deviation=0.01))
+    return folder
+
+
+def chords(seconds: float) -> np.ndarray:
+    """A chord every half second, with a beat."""
+    time = np.arange(round(seconds * RATE)) / RATE
+    beat = time % 0.5
+    chord = (time // 0.5 % 4).astype(int)
+    tones = np.array([[220.0, 277.2, 329.6], [246.9, 311.1, 370.0], [293.7, 370.0, 440.0], [329.6, 415.3, 493.9]])
+    sound = np.sin(2 * np.pi * tones[chord] * time[:, None]).sum(1) * np.exp(-4 * beat)
+    return (0.2 * sound + 0.3 * np.random.default_rng(0).standard_normal(len(time)) * np.exp(-60 * beat)).astype(
+        np.float32
+    )
+
+
+@pytest.mark.parametrize("detector", ["energy", "silero", "none"])
+def test_music_and_noise_alone_give_empty_or_warned_transcripts(
+    run: Run, sure_model: Path, tmp_path: Path, detector: str
+) -> None:
+    if detector == "silero":
+        pytest.importorskip("silero_vad")
+    generator = np.random.default_rng(0)
+    sounds = {
+        "song": chords(5.0),
+        "concert": chords(40.0),  # longer than a window
+        "hiss": 0.1 * generator.standard_normal(5 * RATE),
+        "rain": 0.1 * generator.standard_normal(40 * RATE),
+        "hum": 0.3 * np.sin(2 * np.pi * 50 * np.arange(5 * RATE) / RATE),
+    }
+    for name, sound in sounds.items():
+        (tmp_path / "in").mkdir(exist_ok=True)
+        save_audio(tmp_path / "in" / f"{name}.wav", sound.astype(np.float32), RATE)
+    output = tmp_path / "out"
+    status, _, err = run(
+        f"model={sure_model}", f"inputs=[{tmp_path / 'in'}]", f"output={output}", f"segmentation.vad={detector}"
+    )
+    assert status == 0 and "Traceback" not in err
+    kinds = {}
+    for name in sounds:
+        transcript = json.loads((output / f"{name}.json").read_text())
+        kinds[name] = [warning["kind"] for warning in transcript["warnings"]]
+        assert kinds[name] == (["unfamiliar"] if transcript["text"] else [])
+    warned = sum(map(bool, kinds.values()))
+    assert warned == 5 if detector == "none" else warned <= 5
+    assert err.count("unlike what") == (warned > 1)  # one sentence for the job
+    if warned > 1:
+        assert f"{warned} of 5 files" in err and "1.5 hours" in err and str(sure_model) in err

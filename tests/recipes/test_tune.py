@@ -12,6 +12,7 @@ from helpers.language_models import toy_model
 from speechrnn import Transcriber
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.cli import main as cli
+from speechrnn.decoding.model_facts import read_facts
 from speechrnn.nn.acoustic import load_acoustic
 from speechrnn.nn.language import save_language
 
@@ -46,6 +47,10 @@ def test_what_is_found_lies_with_the_model_and_transcribe_uses_it(
     (entry,) = (entry for entry in found.values() if entry["system"] == "beam")
     assert entry["weights"] == {"language_weight": 0.25, "ngram_weight": None, "length_reward": 1.0}
     assert found["greedy"]["calibration"] is not None
+    assert len(found["greedy"]["confidences"]) == len(entry["confidences"]) == 7
+    facts = read_facts(model)  # of a training without the stage tune, the first half is there already
+    assert facts.training is not None and facts.dev is not None
+    assert facts.dev.utterances == found["greedy"]["figures"]["utterances"]
 
     audio = next((trained / "corpus").rglob("*.wav"))
     output = trained / "out"

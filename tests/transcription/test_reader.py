@@ -58,7 +58,7 @@ def test_a_full_disk_or_a_missing_package_is_no_failure_of_a_recording(
         run_reader(error, monkeypatch)
 
 
-def warnings_of(source: Any) -> list[str]:
+def warnings_of(source: Any, lowest_rate: int | None = None) -> list[str]:
     """Read one recording, which is whole; return the kinds of its warnings."""
     events: list[Any] = []
     Reader(
@@ -69,6 +69,7 @@ def warnings_of(source: Any) -> list[str]:
         detector=None,
         budget=AudioBudget(100.0),
         put=events.append,
+        lowest_rate=lowest_rate,
     ).run()
     window, end = events
     assert np.abs(window.window.samples).max() > 0.01  # the louder channel, not the mix
@@ -92,3 +93,12 @@ def test_stereo_out_of_phase_has_a_warning_in_files_and_in_samples(
     assert found["opposite"] == [["channels_cancel"], [], ["channels_cancel"], ["channels_cancel"], []]
     assert found["equal"] == [[]] * 5
     assert not caplog.records  # a job says it once, for all files
+
+
+@pytest.mark.parametrize(("rate", "kinds"), [(8000, ["narrow_band"]), (16000, []), (15000, []), (44100, [])])
+def test_a_lower_rate_than_the_model_knows_has_a_warning(tmp_path: Path, rate: int, kinds: list[str]) -> None:
+    samples = (0.1 * np.random.default_rng(0).standard_normal(rate)).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", samples, rate)
+    for source in (str(tmp_path / "a.wav"), (samples, rate)):
+        assert warnings_of(source, lowest_rate=16000) == kinds
+        assert warnings_of(source) == []

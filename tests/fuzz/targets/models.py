@@ -13,7 +13,9 @@ import torch
 from fuzz.target import Target, whole
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.model_facts import read_facts
 from speechrnn.decoding.tuned_weights import find_tuned, read_tuned
+from speechrnn.decoding.uncertainty import Uncertainty
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
@@ -116,6 +118,23 @@ def read_decoding(path: Path) -> None:
         assert weight is None or abs(weight) < float("inf")
 
 
+FACTS = (
+    b'{"training": {"hours": 1.5, "utterances": 900, "speakers": 12, "words": 4000, "vocabulary": 60, "sampling_rates":'
+    b' {"16000": 1.5}, "narrow_band": false}, "dev": {"utterances": 60, "uncertainty": 0.32, "deviation": 0.22,'
+    b' "uncertainties": [0.1, 0.2, 0.3, 0.3, 0.4, 0.6, 0.9]}}'
+)
+
+
+def read_model_facts(path: Path) -> None:
+    """Read facts, and use them."""
+    facts = read_facts(path.parent)
+    if facts.training is not None:
+        assert facts.training.describe() and (facts.training.lowest_rate or 0) < 10**8
+    if facts.dev is not None:
+        assert isinstance(facts.dev.is_far(Uncertainty(30.0, 20)), bool)
+        assert facts.dev.ratio(Uncertainty(30.0, 20)) < float("inf")
+
+
 def checkpoint_seeds(folder: Path) -> Mapping[str, bytes]:
     """Return a checkpoint of a training."""
     file = io.BytesIO()
@@ -142,5 +161,6 @@ TARGETS = {
     ),
     "sentencepiece": Target("sentencepiece", lambda folder: {"m.model": _subwords()}, read_sentencepiece, share=1),
     "decoding": Target("decoding", whole({"decoding.json": TUNED}), read_decoding, share=2),
+    "facts": Target("facts", whole({"facts.json": FACTS}), read_model_facts, share=1),
     "checkpoint": Target("checkpoint", checkpoint_seeds, read_training, share=1),
 }

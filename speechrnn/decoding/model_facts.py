@@ -1,0 +1,68 @@
+"""Facts about an acoustic model, beside its weights: what it was trained on, and how unsure it is of its dev part."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from speechrnn.core.config import build
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
+from speechrnn.core.jsonio import parse_json
+from speechrnn.data.training_facts import TrainingFacts
+from speechrnn.decoding.uncertainty import DevStatistics
+
+FILE = "facts.json"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Describe an acoustic model.
+
+    >>> ModelFacts().training is None
+    True
+
+    Attributes:
+        training: what it was trained on; None: not known.
+        dev: the distribution of its uncertainty on the dev part; None: not known.
+    """
+
+    training: TrainingFacts | None = None
+    dev: DevStatistics | None = None
+
+
+def read_facts(folder: str | Path) -> ModelFacts:
+    """Read the facts.json of an acoustic model's directory; nothing is known where there is none.
+
+    >>> read_facts("models/old").dev is None
+    True
+
+    Raises:
+        UserError: the file is damaged.
+    """
+    path = Path(folder) / FILE
+    if not path.is_file():
+        return ModelFacts()
+    try:
+        return build(ModelFacts, parse_json(path.read_bytes()), "")
+    except (OSError, ValueError, AttributeError, TypeError, UserError) as error:
+        raise UserError(
+            f"{path} is damaged ({str(error).rstrip('.')}); remove it, or run `speechrnn tune` again."
+        ) from error
+
+
+def update_facts(folder: str | Path, training: TrainingFacts | None = None, dev: DevStatistics | None = None) -> None:
+    """Write those facts that are given into the facts.json of a model directory; the others stay.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
+    try:
+        facts = read_facts(folder)
+    except UserError:
+        facts = ModelFacts()
+    facts = replace(facts, training=training or facts.training, dev=dev or facts.dev)
+    with atomic_write(Path(folder) / FILE) as file:
+        json.dump(asdict(facts), file, indent=2, allow_nan=False)
+        file.write("\n")

@@ -1,0 +1,95 @@
+"""Samples in arrays and tensors, converted to what a model takes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from speechrnn.audio import MIN_SECONDS, AudioError
+from speechrnn.audio.io import as_floats, loud_channel
+from speechrnn.transcription.transcript_warnings import TranscriptWarning, channels_cancel
+
+UNKNOWN_RATE = -1  # of samples that came without one
+
+Samples = np.ndarray | torch.Tensor
+"""Samples (samples,), (channels, samples) or (samples, channels)."""
+
+
+def to_channels(samples: Samples) -> np.ndarray:
+    """Convert samples of any kind to float32 (channels, samples).
+
+    Args:
+        samples: float or integer, (samples,), (channels, samples) or (samples, channels); the longer axis is time.
+
+    Returns:
+        (channels, samples), full scale 1.0; NaN and infinite samples stay.
+
+    Raises:
+        AudioError: they are no sound.
+    """
+    if isinstance(samples, torch.Tensor):
+        samples = samples.detach().cpu()
+        samples = samples.float().numpy() if samples.is_floating_point() else samples.numpy()
+    array = samples
+    if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.dtype.kind not in "fi":
+        raise AudioError(
+            "Samples must be a float or integer array of the shape (samples,), (channels, samples) or "
+            "(samples, channels)."
+        )
+    array = as_floats(array)
+    if array.ndim == 1:
+        return array[None]
+    return array if np.argmin(array.shape) == 0 else array.T
+
+
+def to_mono(samples: Samples) -> np.ndarray:
+    """Convert samples of any kind to one channel, the mean of all.
+
+    Args:
+        samples: see `to_channels`.
+
+    Returns:
+        float32 (samples,), full scale 1.0; NaN and infinite samples stay.
+
+    Raises:
+        AudioError: they are no sound.
+    """
+    channels = to_channels(samples)
+    return channels[0] if len(channels) == 1 else channels.mean(0)
+
+
+def resampled(
+    samples: Samples, rate: int, sampling_rate: int, warnings: list[TranscriptWarning] | None = None
+) -> np.ndarray:
+    """Convert samples of any kind to float32 (samples,) at the sampling rate.
+
+    Args:
+        samples: see `to_channels`; their mean is taken, or the loudest where they cancel each other out.
+        rate: their own, Hz.
+        sampling_rate: the wanted one, Hz.
+        warnings: takes what is odd about the sound.
+
+    Raises:
+        AudioError: they are no sound, or the rate is missing.
+    """
+    if rate == UNKNOWN_RATE:
+        raise AudioError("Samples need their rate: give sampling_rate=HZ, such as 16000, or pairs (samples, HZ).")
+    channels = to_channels(samples)
+    mono = channels[0] if len(channels) == 1 else channels.mean(0)
+    if not np.isfinite(mono).all():
+        raise AudioError("The samples hold NaN or infinite values; repair what made them.")
+    if rate <= 0:
+        raise AudioError(f"Samples at {rate} Hz hold no sound; check the sampling rate.")
+    if len(mono) < MIN_SECONDS * rate:
+        raise AudioError(f"{len(mono)} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
+    if len(channels) > 1:
+        loud = loud_channel(np.square(channels).sum(1), float(np.square(mono).sum()))
+        if loud is not None:
+            mono = np.ascontiguousarray(channels[loud])
+            if warnings is not None:
+                warnings.append(channels_cancel(loud))
+    if rate == sampling_rate:
+        return mono
+    import soxr
+
+    return soxr.resample(mono, rate, sampling_rate)
