@@ -10,7 +10,7 @@ from typing import Any, Literal
 from lhotse import CutSet
 
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformOptions
-from speechrnn.audio.features import ChannelOptions, FeatureOptions
+from speechrnn.audio.features import ChannelOptions
 from speechrnn.core.errors import UserError
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.data.corpora import CorpusOptions
@@ -29,11 +29,20 @@ from speechrnn.decoding.tuning import tune as search_weights
 from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts, record_errors
 from speechrnn.experiments.run import Run, is_first_process
 from speechrnn.experiments.text_prediction import LanguageModelOptions, train_model
-from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
+from speechrnn.nn.acoustic import AcousticModel, load_acoustic, save_acoustic
 from speechrnn.reports.speech import write_report
 from speechrnn.text.normalisation import NormalisationOptions
-from speechrnn.text.tokenizers import TokenizerOptions, build_tokenizer
-from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, train_acoustic
+from speechrnn.text.tokenizers import CharTokenizer, Tokenizer, TokenizerOptions, build_tokenizer
+from speechrnn.training.acoustic import AcousticSettings, train_acoustic
+from speechrnn.training.defaults import (
+    AutoAcousticOptions,
+    AutoFeatureOptions,
+    AutoTrainerOptions,
+    Choice,
+    Machine,
+    TrainingAudio,
+    choose,
+)
 from speechrnn.training.fabric import make_fabric
 from speechrnn.training.initialisation import InitialModel
 from speechrnn.training.selection import select_encodable
@@ -67,11 +76,11 @@ class SpeechOptions:
     >>> options = options_from(config, SpeechOptions)  # config: of conf/speech_to_text.yaml  # doctest: +SKIP
     """
 
-    features: FeatureOptions
+    features: AutoFeatureOptions
     tokenizer: TokenizerOptions
-    acoustic: AcousticOptions
+    acoustic: AutoAcousticOptions
     augmentation: Augmentation
-    trainer: AcousticTrainerOptions
+    trainer: AutoTrainerOptions
     normalisation: NormalisationOptions
     decoding: DecodingOptions
     init_from: str | None
@@ -134,12 +143,16 @@ class SpeechToText:
         if initial is not None:
             tokenizer = initial.choose_tokenizer(tokenizer, (cut.supervisions[0].text for cut in training))
         training, held_out = select_encodable(training, tokenizer), held_out and select_encodable(held_out, tokenizer)
+        choice = self.choose(training, held_out, tokenizer, fabric.device.type == "cuda", fabric.world_size)
+        if fabric.is_global_zero:
+            for reason in choice.reasons:
+                run.log(reason)
         settings = AcousticSettings(
-            initial.features(options.features) if initial else options.features,
-            initial.architecture(options.acoustic) if initial else options.acoustic,
+            initial.features(choice.features) if initial else choice.features,
+            initial.architecture(choice.acoustic) if initial else choice.acoustic,
             options.augmentation.masks,
             options.augmentation.waveform,
-            options.trainer,
+            choice.trainer,
             options.augmentation.channel,
         )
 
@@ -147,13 +160,37 @@ class SpeechToText:
             save_acoustic(run.acoustic, model, tokenizer, summary)
 
         folder = run.checkpoints / "acoustic"
-        model, summary = train_acoustic(fabric, settings, tokenizer, training, held_out, folder, save, initial)
+        model, summary = train_acoustic(
+            fabric, settings, tokenizer, training, held_out, folder, save, initial, choice.chosen
+        )
         if fabric.is_global_zero:
             save(model, summary)
             update_facts(run.acoustic, self._training_facts(training))
             figures = {key: value for key, value in summary.items() if key not in ("history", "left_out")}
             epoch = summary["best_epoch"] if options.trainer.keep == "best" else summary["epochs"]
             run.update_metrics("acoustic", figures | summary["history"][epoch - 1])
+
+    def choose(self, train: CutSet, dev: CutSet | None, tokenizer: Tokenizer, gpu: bool, processes: int) -> Choice:
+        """Choose a value for each option that is `auto`.
+
+        Args:
+            train, dev: the parts of the corpus.
+            tokenizer: the alphabet.
+            gpu: whether the network is trained on GPUs.
+            processes: of the training, on all machines.
+        """
+        options = self.options
+        return choose(
+            options.features,
+            options.acoustic,
+            options.trainer,
+            audio=TrainingAudio.of(train, dev),
+            machine=Machine.here(gpu, options.trainer.devices),
+            speeds=options.augmentation.waveform.speeds,
+            processes=processes,
+            subwords=not isinstance(tokenizer, CharTokenizer),
+            initial=options.init_from is not None,
+        )
 
     def train_language(self) -> None:
         """Make the language models of the beam search from the training transcripts and the extra text.

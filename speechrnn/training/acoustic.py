@@ -295,6 +295,7 @@ def train_acoustic(
     folder: Path,
     save: Callable[[AcousticModel, dict[str, Any]], None] | None = None,
     initial: InitialModel | None = None,
+    chosen: dict[str, float] | None = None,
 ) -> tuple[AcousticModel, dict[str, Any]]:
     """Train an acoustic model, or resume the training whose checkpoints are in `folder`.
 
@@ -309,6 +310,7 @@ def train_acoustic(
         folder: folder for checkpoints.
         save: called with the model and its summary after each epoch whose model would be kept.
         initial: the model whose weights the training begins with; None: random ones.
+        chosen: keys that were `auto`, with the values that were chosen for this corpus; see `defaults.choose`.
 
     Returns:
         the averaged model, and a summary of its training in JSON values.
@@ -328,6 +330,8 @@ def train_acoustic(
         "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
         **({"initial weights": initial.digest} if initial is not None else {}),
+        # The loop stores the end of the training and its warm-up with its state.
+        **{key: value for key, value in (chosen or {}).items() if key == "trainer.batch_seconds"},
     }
 
     def summary(model: AcousticModel) -> dict[str, Any]:
@@ -339,6 +343,7 @@ def train_acoustic(
             "precision": precision(settings.trainer),
             "utterances": len(task.batches.examples),
             "left_out": [asdict(short) for short in task.left_out],
+            "chosen": chosen or {},
             "seconds": loop.state.seconds,
             "history": loop.state.history,
         }

@@ -8,12 +8,14 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from speechrnn.core.plural import count
 from speechrnn.core.progress import in_words
 
 if TYPE_CHECKING:
     from speechrnn.training.task import State, Task
 
 logger = logging.getLogger("speechrnn")
+ESTIMATE_AFTER = 20.0  # seconds of training, after which the rest is estimated
 
 
 class Progress:
@@ -37,6 +39,9 @@ class Progress:
         self.visible = visible
         self.began = time.monotonic()
         self.done_before = float(state.epoch)
+        self.steps = 0
+        self.first_step = self.began  # when it ended; it takes longer than others
+        self.estimated = False
         self.bar = Bar(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(),
@@ -66,6 +71,27 @@ class Progress:
             loss=self.training_task.format_loss(state.loss_sum / max(state.counted, 1e-9)),
             speed=self.speed(state),
         )
+        self.steps += 1
+        if self.steps == 1:
+            self.first_step = time.monotonic()
+        if not self.estimated:
+            self.estimate(state, size)
+
+    def estimate(self, state: State, size: int) -> None:
+        """Log the time that the whole training will take, once, from the steps of its first seconds."""
+        now = time.monotonic()
+        if now - self.began < ESTIMATE_AFTER:
+            return
+        step = now - self.began if self.steps == 1 else (now - self.first_step) / (self.steps - 1)
+        left = max(round((self.epochs - state.epoch) * size - state.batch), 0)
+        self.estimated = True
+        if self.visible and left:
+            logger.info(
+                "About %s to go: %s of %s, evaluations not counted.",
+                in_words(left * step),
+                count(left, "step"),
+                in_words(step),
+            )
 
     def speed(self, state: State) -> str:
         """Return the amount of training data a second, without evaluations, as text."""

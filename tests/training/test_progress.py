@@ -24,3 +24,40 @@ def test_a_line_for_each_epoch_with_the_time_left(
     state.history.append({"epoch": 2, "step": 9, "dev_wer": 0.25})
     progress.epoch(state, better=True)
     assert "epoch 2/8  dev_wer 0.2500  1,000 tokens/s  2 h 54 min left  (best)" in caplog.text
+
+
+def test_the_time_of_the_training_is_estimated_within_its_first_minute(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 10 epochs of 300 steps: the first step takes 5 s and each other one 2 s; the line comes once."""
+    caplog.set_level("INFO")
+    task: Any = SimpleNamespace(unit="tokens", criterion="dev_wer", format_loss=lambda loss: f"loss {loss}")
+    now = 0.0
+    monkeypatch.setattr("speechrnn.training.progress.time", SimpleNamespace(monotonic=lambda: now))
+    state = State()
+    progress = Progress(10, state, task, visible=True)
+    logged: dict[str, float] = {}
+    for batch in range(1, 40):
+        now += 5.0 if batch == 1 else 2.0
+        state.batch = batch
+        progress.step(state, 300)
+        if caplog.messages and not logged:
+            logged = {"seconds": now, "batch": batch}
+    assert len(caplog.messages) == 1 and logged["seconds"] < 60
+    left = 3000 - logged["batch"]
+    assert f"{left:,} steps of 2.0 s" in caplog.text
+    assert "1 h 40 min to go" in caplog.text
+
+
+def test_a_step_of_more_than_a_minute_is_an_estimate_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO")
+    task: Any = SimpleNamespace(unit="tokens", criterion="dev_wer", format_loss=lambda loss: f"loss {loss}")
+    now = 0.0
+    monkeypatch.setattr("speechrnn.training.progress.time", SimpleNamespace(monotonic=lambda: now))
+    state = State(batch=1)
+    progress = Progress(1, state, task, visible=True)
+    now = 90.0
+    progress.step(state, 3)
+    assert "About 3 min 00 s to go: 2 steps of 1 min 30 s" in caplog.text

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Literal
 
 from speechrnn.data.sources import SourceOptions, source_module, source_options
 
@@ -59,8 +59,8 @@ class Utterance:
 class CorpusOptions(SourceOptions):
     """The keys of the config group `corpus` that all corpora share; `corpus_options` adds the chosen corpus's own."""
 
-    # of the training utterances, where the corpus has no dev part; 0: no dev part
-    dev_fraction: float = field(default=0.1, metadata={"min": 0, "max": 0.9})
+    # of the training utterances, where the corpus has no dev part; 0: no dev part; auto: see `holdout.auto_fraction`
+    dev_fraction: float | Literal["auto"] = field(default="auto", metadata={"min": 0, "max": 0.9})
     min_seconds: float = field(default=0.1, metadata={"min": 0})
     # of training utterances only, so that test sets stay comparable
     max_seconds: float | None = 30.0

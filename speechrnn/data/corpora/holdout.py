@@ -10,6 +10,18 @@ from typing import Literal
 
 FEWEST_WORDS = 20  # with fewer different words the texts are commands or digits, which dev must share with training
 
+MOST_SHARE = 0.1  # of the training utterances
+MOST_SECONDS = 1800.0  # of dev audio
+
+
+def auto_fraction(seconds: float) -> float:
+    """Return the share that is held out of so many seconds of audio: a tenth, and at most half an hour.
+
+    >>> auto_fraction(3600.0), auto_fraction(180_000.0)
+    (0.1, 0.01)
+    """
+    return min(MOST_SHARE, MOST_SECONDS / max(seconds, 1.0))
+
 
 @dataclass(frozen=True)
 class Holdout:

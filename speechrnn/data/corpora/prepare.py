@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.plural import count
 from speechrnn.data.corpora import SPLITS, CorpusOptions, Utterance, corpus_module
 from speechrnn.data.corpora.check import MISSING_AUDIO, NO_TRANSCRIPT, Accepted, Rejected, Stamp, check, escape, stamp
-from speechrnn.data.corpora.holdout import hold_out
+from speechrnn.data.corpora.holdout import auto_fraction, hold_out
 from speechrnn.data.download import fetch_archives
 from speechrnn.data.sources import clear
 from speechrnn.text.normalisation import NormalisationOptions
@@ -159,8 +159,10 @@ def _download(module: ModuleType, options: CorpusOptions) -> None:
     fetch_archives(missing(options.root, **keys), options.root)
 
 
-def _hold_out_dev(accepted: dict[str, list[Accepted]], fraction: float) -> str:
+def _hold_out_dev(accepted: dict[str, list[Accepted]], fraction: float | Literal["auto"]) -> str:
     train = accepted["train"]
+    if fraction == "auto":
+        fraction = auto_fraction(sum(item.duration for item in train))
     chosen = hold_out(
         [item.utterance.id for item in train],
         [item.utterance.speaker for item in train],
