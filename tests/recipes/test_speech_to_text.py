@@ -55,7 +55,7 @@ def test_the_model_knows_what_it_was_trained_on(trained: tuple[Path, list[str]])
     assert facts.training is not None and facts.dev is not None and facts.dev.uncertainty > 0
     assert (facts.training.utterances, facts.training.words) == (part["utterances"], part["words"])
     assert facts.training.hours == pytest.approx(part["hours"], abs=1e-4)
-    assert list(facts.training.sampling_rates) == ["16000"] and facts.training.narrow_band is False
+    assert list(facts.training.sampling_rates) == ["8000"] and facts.training.narrow_band is False
 
 
 def test_the_same_command_goes_on_and_finds_all_done(
