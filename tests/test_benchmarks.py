@@ -35,6 +35,7 @@ SCRIPTS = [
     "streaming",
     "training",
     "transcribe",
+    "unfamiliar",
     "word_times",
 ]
 RESULT = re.compile(r"^(?P<name>\w+): ratio (?P<ratio>\S+) \(ours (?P<ours>\S+), peer (?P<peer>\S+) (?P<unit>.+)\)$")
@@ -128,6 +129,32 @@ def test_a_missing_corpus_is_one_sentence(
     assert "nowhere" in said and "--root" in said
 
 
+def test_unfamiliar_needs_a_run_with_facts(
+    module: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads = str(torch.get_num_threads())
+    for arguments, words in [([], "--demo"), (["--demo", str(tmp_path / "nowhere")], "nowhere")]:
+        monkeypatch.setattr(sys, "argv", ["unfamiliar", "--threads", threads, *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            module("unfamiliar").main()
+        assert stopped.value.code == 2 and words in capsys.readouterr().err
+
+
+def test_a_song_has_the_length_and_the_pitch_that_were_asked_for(module: Load) -> None:
+    unfamiliar = module("unfamiliar")
+    generator = np.random.default_rng(0)
+    spoken = 0.1 * generator.standard_normal(16000)
+    sung = unfamiliar.sing(spoken, generator, base=200.0, stretch=1.5)
+    assert len(sung) == 24000 and np.abs(sung).max() == 1.0
+    power = np.abs(np.fft.rfft(sung * np.hanning(len(sung)))) ** 2
+    frequencies = np.fft.rfftfreq(len(sung), 1 / 16000)
+    between = (frequencies > 20) & (frequencies < 180)  # the melody begins at 200 Hz
+    voice = (frequencies >= 180) & (frequencies < 420)
+    assert power[voice].mean() > 10 * power[between].mean()
+    tune = unfamiliar.chords(32000, generator, root=110.0)
+    assert len(tune) == 32000 and np.abs(tune).max() == 1.0
+
+
 def test_packed_is_undone(module: Load) -> None:
     from speechrnn.nn.recurrent import RecurrentLayer
 
@@ -144,8 +171,8 @@ def test_packed_is_undone(module: Load) -> None:
 def test_quick_ends_with_results(name: str, shared: Path) -> None:
     if name == "word_times":
         pytest.skip("it reads what the demo leaves")
-    if name == "english":
-        pytest.skip("it needs the English model")
+    if name in ("english", "unfamiliar"):
+        pytest.skip("it needs trained models")
     if name == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the peer of sphinx.py: pip install pocketsphinx")
     on_an4 = ("decoding", "memory", "sphinx", "startup", "training", "transcribe")
