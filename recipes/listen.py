@@ -1,11 +1,12 @@
 """Recognise speech while it comes in.
 
 A microphone, a pipe or a file at its own pace is recognised live: partial words appear while somebody speaks, and
-finals when there is a pause. Ctrl-C ends the stream with its last final.
+finals when there is a pause. Ctrl-C ends the stream with its last final, and the exit status is 0.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 
 from omegaconf import DictConfig
@@ -52,6 +53,8 @@ def main(config: DictConfig) -> int:
         except AudioError as error:
             print(f"speechrnn: {error}", file=sys.stderr)
             return FAILED
+        except BrokenPipeError:  # `speechrnn listen | head`; the interpreter would complain again at exit
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return OK
 
 

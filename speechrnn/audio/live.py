@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
-from speechrnn.audio.errors import AudioError
-from speechrnn.audio.io import as_floats, audio_blocks
+from speechrnn.audio.io import audio_blocks
+from speechrnn.audio.microphone import Microphone, import_sounddevice
+from speechrnn.audio.pcm_check import PcmCheck
 from speechrnn.core.errors import UserError
 
 logger = logging.getLogger("speechrnn")
@@ -28,7 +29,6 @@ WAV_FORMATS: dict[tuple[int, int], SampleFormat] = {(1, 8): "u8", (1, 16): "s16"
 CONTAINERS = {b"fLaC": "FLAC", b"OggS": "Ogg", b"ID3": "mp3", b"\x1aE\xdf\xa3": "Matroska", b"FORM": "AIFF"}
 LONGEST_HEADER = 2**16  # bytes before the samples of a WAV
 OPEN_ENDED = 0x7FFF0000  # bytes from which a WAV header's length means that it was not known
-FULL_SCALE = 0.35  # mean absolute sample from which raw PCM is hardly sound: that of noise over the whole range is 0.5
 
 
 class LiveSource(Protocol):
@@ -38,10 +38,12 @@ class LiveSource(Protocol):
         name: of the source, for messages and transcripts.
         sampling_rate: Hz; known when the first packet is there.
         live: whether the sound goes on when nobody reads.
+        pace: seconds of sound that come in a second; 0: as many as are read.
     """
 
     sampling_rate: int
     live: bool
+    pace: float
 
     @property
     def name(self) -> str: ...
@@ -68,6 +70,7 @@ class PacedFile:
         sampling_rate: Hz, to which it is resampled.
         packet: seconds of a packet.
         pace: seconds of sound a second; 0: as fast as it is read.
+        clock: returns seconds.
     """
 
     path: Path
@@ -75,6 +78,7 @@ class PacedFile:
     packet: float
     pace: float = 1.0
     live: bool = False
+    clock: Callable[[], float] = time.monotonic
     _closed: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -84,11 +88,11 @@ class PacedFile:
 
     def packets(self) -> Iterator[np.ndarray]:
         """See `LiveSource`."""
-        begin, samples = time.monotonic(), 0
+        begin, samples = self.clock(), 0
         for block in audio_blocks(self.path, self.packet, self.sampling_rate):
             samples += len(block)
             if self.pace > 0:
-                self._closed.wait(max(0.0, begin + samples / self.sampling_rate / self.pace - time.monotonic()))
+                self._closed.wait(max(0.0, begin + samples / self.sampling_rate / self.pace - self.clock()))
             if self._closed.is_set():
                 return
             yield block
@@ -108,6 +112,7 @@ class RawPipe:
         format: of the samples.
         channels: number of channels.
         packet: most seconds of a packet.
+        clock: returns seconds.
     """
 
     read: Callable[[int], bytes]
@@ -117,31 +122,25 @@ class RawPipe:
     packet: float = 0.1
     name: str = "-"
     live: bool = False
+    pace: float = 1.0
+    clock: Callable[[], float] = time.monotonic
+    _wav: bool = False  # whether there was a header
     _left: int | None = None  # bytes of samples that a WAV's header states
     _closed: bool = False
 
     def packets(self) -> Iterator[np.ndarray]:
         """See `LiveSource`."""
         waiting = self._read_header()
-        checked, loudness = 0, 0.0
+        check = PcmCheck(self.sampling_rate, self.format, self.channels, timed=not self._wav, clock=self.clock)
         while not self._closed:
             size = np.dtype(TYPES[self.format]).itemsize * self.channels
             whole = len(waiting) // size * size
             if whole:
                 samples = self._convert(waiting[:whole])
                 waiting = waiting[whole:]
-                if checked < self.sampling_rate:
-                    checked += len(samples)
-                    loudness += float(np.abs(as_floats(samples)).mean(1).sum())
-                    if checked >= self.sampling_rate and loudness / checked > FULL_SCALE:
-                        logger.warning(
-                            "The sound from the pipe is at full scale all the time, as noise is: check format=%s "
-                            "rate=%d channels=%d against what is sent.",
-                            self.format,
-                            self.sampling_rate,
-                            self.channels,
-                        )
+                check.accept(samples)
                 yield samples
+                check.resume()
             more = self._read(max(size, round(self.packet * self.sampling_rate) * size))
             if not more:
                 break
@@ -178,6 +177,7 @@ class RawPipe:
                     "`ffmpeg -i - -f s16le -ac 1 -ar 16000 -`, or use `speechrnn transcribe inputs=-`."
                 )
             return data
+        self._wav = True
         place = 12
         while len(data) < LONGEST_HEADER and (more := self.read(4096)):
             data += more
@@ -214,75 +214,6 @@ class RawPipe:
                 self.format,
                 channels,
             )
-
-
-@dataclass
-class Microphone:
-    """Record from a microphone by the package sounddevice (PortAudio).
-
-    Attributes:
-        sampling_rate: Hz.
-        packet: seconds of a packet.
-        device: name or number, as sounddevice takes it; None: the system's own choice.
-    """
-
-    sampling_rate: int
-    packet: float
-    device: str | int | None = None
-    name: str = "microphone"
-    live: bool = True
-    _closed: bool = False
-
-    def packets(self) -> Iterator[np.ndarray]:
-        """See `LiveSource`."""
-        sounddevice = import_sounddevice()
-        overflowed = False
-        try:
-            stream = sounddevice.InputStream(
-                samplerate=self.sampling_rate, channels=1, dtype="float32", device=self.device
-            )
-        except (sounddevice.PortAudioError, ValueError) as error:
-            raise UserError(
-                f"The microphone cannot be opened ({error}); choose one by microphone=NAME (`python -m sounddevice` "
-                "lists them), or send sound by a pipe: input=-."
-            ) from error
-        with stream:
-            while not self._closed:
-                try:
-                    samples, lost = stream.read(max(1, round(self.packet * self.sampling_rate)))
-                except sounddevice.PortAudioError as error:
-                    raise AudioError(
-                        f"The microphone has vanished ({error}); the words until then are kept."
-                    ) from error
-                if lost and not overflowed:
-                    overflowed = True
-                    logger.warning("The machine is too slow for the microphone: some sound was lost.")
-                yield samples
-
-    def close(self) -> None:
-        """See `LiveSource`."""
-        self._closed = True
-
-
-def import_sounddevice() -> Any:
-    """Import sounddevice, where there is a microphone to be used.
-
-    Raises:
-        UserError: the package or the PortAudio library is not installed.
-    """
-    try:
-        import sounddevice
-    except ImportError as error:
-        raise UserError(
-            "Listening to a microphone needs the package sounddevice: pip install 'speechrnn[listen]'; or send sound "
-            "by a pipe: arecord -f S16_LE -r 16000 | speechrnn listen input=-"
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f"sounddevice finds no PortAudio library ({error}): install it (libportaudio2), or send sound by a pipe: "
-            "arecord -f S16_LE -r 16000 | speechrnn listen input=-"
-        ) from error
-    return sounddevice
 
 
 def open_live(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import sys
 import threading
@@ -17,7 +18,14 @@ import numpy as np
 from speechrnn.audio.errors import AudioError
 from speechrnn.audio.io import as_floats
 from speechrnn.audio.live import LiveSource, SampleFormat
-from speechrnn.jobs.live_output import Display, JsonLinesDisplay, LiveTranscript, TerminalDisplay, TextDisplay
+from speechrnn.jobs.live_output import (
+    Display,
+    JsonLinesDisplay,
+    LiveTranscript,
+    TerminalDisplay,
+    TextDisplay,
+    messages_above,
+)
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.streamer import Streamer
 from speechrnn.transcription.writers import SubtitleOptions
@@ -79,6 +87,8 @@ def make_display(show: str) -> Display:
     """Return the display of the option `show`: "auto" is the terminal where there is one, else JSON lines."""
     if show == "auto":
         show = "terminal" if sys.stdout.isatty() else "json"
+        if show == "terminal" and os.environ.get("TERM") == "dumb":  # which cannot rewrite a line
+            show = "text"
     if show == "terminal":
         return TerminalDisplay(sys.stdout)
     return TextDisplay(sys.stdout) if show == "text" else JsonLinesDisplay(sys.stdout)
@@ -133,15 +143,17 @@ class Listening:
 
         Raises:
             AudioError, UserError: of the source.
+            BrokenPipeError: nobody reads what is displayed any more.
         """
         threading.Thread(target=self._read, name="live source", daemon=True).start()
         error: BaseException | None = None
-        try:
-            error = self._recognise()
-        finally:
-            self.stop()
-            if self._streamer is not None:
-                self._handle(self._streamer.finish())
+        with messages_above(self._display):
+            try:
+                error = self._recognise()
+            finally:
+                self.stop()
+                if self._streamer is not None:
+                    self._handle(self._streamer.finish())
         if error is not None:
             raise error
 
@@ -212,8 +224,10 @@ class Listening:
 
     @property
     def behind(self) -> float:
-        """Return how far recognition lags: what waits, but no more than is late by the clock."""
-        return min(self._waiting, time.monotonic() - self._began - self._recognised)
+        """Return how far recognition lags: what waits, but no more than is late by the clock of the source's pace."""
+        if self._source.pace == 0:  # nobody waits for the words of a certain moment
+            return 0.0
+        return min(self._waiting, time.monotonic() - self._began - self._recognised / self._source.pace)
 
     def _check_speed(self) -> None:
         """Say so, once, when the machine is too slow, and do what the option says."""
@@ -232,11 +246,11 @@ class Listening:
         elif not self._slow or again:
             self._slow += 1
             self._streamer.simplify("greedy" if self._when_slow == "greedy" else "larger_blocks")
-            self._began = time.monotonic() - self._recognised  # the delay is counted anew from here
+            self._began = time.monotonic() - self._recognised / self._source.pace  # the delay is counted anew from here
 
     def _handle(self, events: Sequence[Event]) -> None:
-        for event in events:
-            self._display.show(event)
+        for event in events:  # files first: they get the last final also where nobody reads the display any more
             if event.kind == "final":
                 for output in self._outputs:
                     output.add(event)
+            self._display.show(event)

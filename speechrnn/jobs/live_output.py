@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
+import logging
+import os
+import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -17,6 +20,7 @@ from speechrnn.transcription.writers import SubtitleOptions
 from speechrnn.transcription.writers.captions import SrtWriter, VttWriter
 
 LIVE_FORMATS = ("srt", "vtt", "json", "txt")
+COLUMNS = 80  # of a terminal that does not know its size
 CLEAR_LINE, DIM, PLAIN = "\r\x1b[K", "\x1b[2m", "\x1b[0m"
 
 
@@ -33,6 +37,11 @@ class TerminalDisplay:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
+    def clear(self) -> None:
+        """Remove the line of the partial words; the next event writes it anew."""
+        self._stream.write(CLEAR_LINE)
+        self._stream.flush()
+
     def show(self, event: Event) -> None:
         """See `Display`."""
         if event.kind == "final":
@@ -41,7 +50,7 @@ class TerminalDisplay:
         else:
             words = [word.word for word in event.words]
             stable, rest = " ".join(words[: event.stable_words]), " ".join(words[event.stable_words :])
-            width = shutil.get_terminal_size().columns - 1
+            width = self._columns() - 1
             room = width - _columns(rest) - 1
             if room < 0:
                 stable, rest = "", _last_columns(rest, width)
@@ -50,6 +59,13 @@ class TerminalDisplay:
             space = " " if stable and rest else ""
             self._stream.write(f"{CLEAR_LINE}{stable}{space}{DIM}{rest}{PLAIN}" if rest else CLEAR_LINE + stable)
         self._stream.flush()
+
+    def _columns(self) -> int:
+        """Return how wide the terminal is now."""
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or COLUMNS
+        except (OSError, ValueError):  # no terminal
+            return COLUMNS
 
 
 class JsonLinesDisplay:
@@ -77,18 +93,54 @@ class TextDisplay:
             self._stream.flush()
 
 
+class _MessageHandler(logging.Handler):
+    """Write messages on standard error, where a terminal shows its partial line."""
+
+    def __init__(self, display: TerminalDisplay) -> None:
+        super().__init__(logging.WARNING)
+        self._display = display
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See `logging.Handler`."""
+        self._display.clear()
+        print(record.getMessage(), file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def messages_above(display: Display) -> Iterator[None]:
+    """Let warnings scroll above the partial line of a terminal; with another display, nothing changes."""
+    if not isinstance(display, TerminalDisplay):
+        yield
+        return
+    logger, handler = logging.getLogger("speechrnn"), _MessageHandler(display)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+
+
 def _columns(text: str) -> int:
     """Return how many columns of a terminal a text takes."""
-    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+    return sum(map(_letter_columns, text))
+
+
+def _letter_columns(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
 def _last_columns(text: str, width: int) -> str:
     """Return the end of a text that fits into so many columns, with an ellipsis where it was cut."""
     if _columns(text) <= width:
         return text
-    while text and _columns(text) > max(0, width - 1):
-        text = text[1:]
-    return "…" + text if width > 0 else ""
+    place, left = len(text), width - 1
+    while place and (left := left - _letter_columns(text[place - 1])) >= 0:
+        place -= 1
+    while place < len(text) and _letter_columns(text[place]) == 0:  # accents whose letter is cut off
+        place += 1
+    return "…" + text[place:] if width > 0 else ""
 
 
 class LiveTranscript:

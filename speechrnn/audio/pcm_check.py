@@ -1,0 +1,118 @@
+"""Whether raw PCM from a pipe is what it was said to be: nothing in it says its rate, format and channels."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from speechrnn.audio.io import as_floats
+
+logger = logging.getLogger("speechrnn")
+
+FULL_SCALE = 0.35  # mean absolute sample from which raw PCM is hardly sound: that of noise over the whole range is 0.5
+UNEVEN = 3.0  # times that samples at even and odd places may differ: within a channel they are neighbours
+RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 192000)  # Hz
+TURN_SECONDS = 4.0  # of which each must bring as many samples as the others
+TURNS = 4  # the first of which does not count: it also brings what has waited in the pipe
+STEADY = 0.04  # largest difference of a turn from a known rate, of 1; a third of it for all turns together
+HELD_SECONDS = 0.05  # that a packet was not taken from the pipe, after which nothing is known about its speed
+
+
+class PcmCheck:
+    """Warn once when samples are hardly of the rate, format and channels that they are said to be.
+
+    >>> check = PcmCheck(16000, "s16", 1)
+    >>> check.accept(np.zeros((1600, 1), np.int16))
+
+    Three signs count. Noise at full scale is another format. Samples of which every second one is much louder than its
+    neighbours are halves of 32 bits, or two channels. Sound that comes at another speed than it lasts, steadily and as
+    a known rate would, is of that rate.
+    """
+
+    def __init__(
+        self,
+        rate: int,
+        format: str,
+        channels: int,
+        *,
+        timed: bool = True,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """
+        Args:
+            rate: Hz.
+            format, channels: as the user calls them.
+            timed: whether the speed at which the samples come says something.
+            clock: returns seconds.
+        """
+        self._rate = rate
+        self._settings = f"format={format} rate={rate} channels={channels}"
+        self._mono = channels == 1
+        self._clock = clock
+        self._left = rate  # samples, of a second that is not silent, whose values are looked at
+        self._loudness = np.zeros(2)  # sums of absolute samples, of those at even and odd places
+        self._place = 0
+        self._timed = timed
+        self._turn_began: float | None = None
+        self._given: float | None = None  # when the last packet was given away
+        self._samples = 0  # of the turn
+        self._turns: list[float] = []  # samples a second
+
+    def accept(self, samples: np.ndarray) -> None:
+        """Look at the next samples (samples, channels), integer or float with full scale 1.0, that the pipe gave."""
+        if self._left > 0 and samples.any():
+            self._check_values(samples)
+        if self._timed:
+            self._check_speed(len(samples))
+        self._given = self._clock()
+
+    def resume(self) -> None:
+        """Note that the samples were taken, and the pipe is read again."""
+        if self._given is not None and self._clock() - self._given > HELD_SECONDS:
+            self._timed = False
+
+    def _check_values(self, samples: np.ndarray) -> None:
+        values = np.nan_to_num(np.abs(as_floats(samples)), nan=1.0, posinf=1.0).clip(max=1.0)
+        self._left -= len(values)
+        for parity in (0, 1):
+            self._loudness[(self._place + parity) % 2] += float(values[parity::2].mean(1).sum())
+        self._place += len(values)
+        if self._left > 0:
+            return
+        if self._loudness.sum() / (self._rate - self._left) > FULL_SCALE:
+            self._warn("The sound from the pipe is at full scale all the time, as noise is")
+        elif self._mono and self._loudness.min() < self._loudness.max() / UNEVEN:
+            self._warn(
+                "Every second sample from the pipe is much louder than the others, as in format=s32 or channels=2"
+            )
+
+    def _check_speed(self, count: int) -> None:
+        now = self._clock()
+        if self._turn_began is None:
+            self._turn_began = now
+        self._samples += count
+        seconds = now - self._turn_began
+        if seconds < TURN_SECONDS:
+            return
+        self._turns.append(self._samples / seconds)
+        self._turn_began, self._samples = now, 0
+        if len(self._turns) == TURNS:
+            self._timed = False
+            self._compare(self._turns[1:])
+
+    def _compare(self, speeds: list[float]) -> None:
+        """Warn when all turns came at the speed of a known rate, which is not the one that was told."""
+        mean = sum(speeds) / len(speeds)
+        rate = min(RATES, key=lambda known: abs(mean / known - 1))
+        steady = abs(mean / rate - 1) < STEADY / 3 and all(abs(speed / rate - 1) < STEADY for speed in speeds)
+        if steady and abs(rate / self._rate - 1) > STEADY:
+            self._warn(
+                f"The pipe brings {mean / self._rate:.2g} s of sound a second, steadily, as it would with rate={rate}"
+                + (" (or other channels)" if rate % self._rate == 0 else "")
+            )
+
+    def _warn(self, sign: str) -> None:
+        logger.warning("%s: check %s against what is sent.", sign, self._settings)
