@@ -6,13 +6,23 @@ import contextlib
 import hashlib
 import itertools
 import os
+import stat
 from collections.abc import Iterator
 from contextvars import ContextVar
 from pathlib import Path
+from types import ModuleType
 from typing import IO, Any
 
 from speechrnn.core.errors import UserError
 
+fcntl: ModuleType | None
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
+TEMPORARY = ".speechrnn.tmp"  # end of the names of temporary files
+NO_LINK = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 LONGEST = 200  # bytes of a name that a temporary name repeats; file systems stop at 255
 
 _synced = ContextVar("synced", default=True)
@@ -24,7 +34,8 @@ def atomic_write(path: str | Path, mode: str = "w", within: Path | None = None) 
     """Open `path` for writing so that a reader only ever sees the old file or the whole new one.
 
     The bytes go to a temporary file in the same folder (a rename is atomic only within a file system), reach the disk,
-    and take the final name last, replacing a symlink of that name. The temporary file is removed whatever happens.
+    and take the final name last, replacing a symlink of that name. The temporary file is removed whatever happens; one
+    that a killed process has left is taken over by the next that writes the same file.
 
     Args:
         path: the final name; its parent folders are made.
@@ -42,26 +53,83 @@ def atomic_write(path: str | Path, mode: str = "w", within: Path | None = None) 
     'whole'
     """
     path = Path(path)
-    temporary = path.with_name(f".{temporary_stem(path.name)}.{os.getpid()}{next(_numbers):06}.tmp")
     try:
         if "\0" in str(path):
             raise OSError("its name holds a NUL character")
         if within is not None:
             check_inside(path, within)
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Never through something that already has the temporary name, as a symlink might.
-        with temporary.open(mode.replace("w", "x"), encoding=None if "b" in mode else "utf-8") as file:
-            yield file
-            file.flush()
-            if _synced.get():
-                os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary, descriptor = _open_temporary(path)
+        with os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8") as file:
+            try:
+                yield file
+                file.flush()
+                if _synced.get():
+                    os.fsync(file.fileno())
+                if fcntl is None:  # on Windows, an open file cannot be renamed
+                    file.close()
+                temporary.replace(path)
+            except BaseException:
+                # Before the file is closed, and with it the lock, after which another process may have taken it over.
+                with contextlib.suppress(OSError):
+                    temporary.unlink(missing_ok=True)
+                raise
     except OSError as error:
         reason = error.strerror or str(error)
         raise UserError(f"Cannot write {path}: {reason}; choose another output folder or free some space.") from error
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            temporary.unlink(missing_ok=True)
+
+
+def _open_temporary(path: Path) -> tuple[Path, int]:
+    """Open the temporary file of a path, empty; return its name and its descriptor.
+
+    Its name is the same each time, so that no killed process leaves more than one. The lock tells whether a living one
+    writes it; then, and where there are no locks, a name is taken that nobody else has.
+    """
+    stem = temporary_stem(path.name)
+    temporary = path.with_name(f".{stem}{TEMPORARY}")
+    while True:
+        # Never through something that has the name already, as a symlink might.
+        try:
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | NO_LINK, 0o666)
+        except OSError:
+            break  # somebody else's, a symlink, or a folder; the name below tells whether nothing can be written
+        there = os.fstat(descriptor)
+        if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1 or not try_lock(descriptor):
+            os.close(descriptor)
+            if there.st_nlink:
+                break
+            continue
+        if is_at(descriptor, temporary):
+            os.truncate(descriptor, 0)
+            return temporary, descriptor
+        os.close(descriptor)  # the process that had it was faster, and renamed it
+    temporary = path.with_name(f".{stem}.{os.getpid()}{next(_numbers):06}{TEMPORARY}")
+    return temporary, os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_LINK, 0o666)
+
+
+def try_lock(descriptor: int) -> bool | None:
+    """Lock an open file or folder for this process, until it is closed.
+
+    Returns:
+        Whether it is locked; False where another process has it, None where the system or the disk knows no locks.
+    """
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def is_at(descriptor: int, path: Path) -> bool:
+    """Return whether a path leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except OSError:
+        return False
 
 
 def check_inside(path: Path, folder: Path) -> None:
@@ -78,7 +146,7 @@ def check_inside(path: Path, folder: Path) -> None:
 
 
 def temporary_stem(name: str) -> str:
-    """Return the part of a temporary file's name, .STEM.NUMBER.tmp, that stands for a file's own name.
+    """Return the part of a temporary file's name, .STEM.speechrnn.tmp, that stands for a file's own name.
 
     It is the name itself, or a shorter one with a digest where the temporary name would be too long.
 

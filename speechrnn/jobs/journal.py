@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.failures import MachineError
+from speechrnn.core.files import is_at, try_lock
 from speechrnn.jobs.fingerprint import check_same
 
 FORMAT = 2  # of the header; journals of another format are refused
@@ -142,7 +143,7 @@ class Journal:
 
     def check_present(self) -> None:
         """Raise UserError where the journal was removed while the job runs."""
-        if not _is_at(self._opened(), self.path):
+        if not is_at(self._opened().fileno(), self.path):
             raise UserError(
                 f"{self.path} was removed while the job ran; give the same command again to start the job afresh."
             )
@@ -299,21 +300,15 @@ def open_locked(path: Path) -> IO[bytes]:
         except BaseException:
             file.close()
             raise
-        if _is_at(file, path):
+        if is_at(file.fileno(), path):
             return file
         file.close()
 
 
 def lock_exclusive(file: IO[bytes], path: Path) -> None:
     """Lock a file for this process; the lock ends with the process. UserError where another process has it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"Another process is writing {path}; wait for it, or end it first.") from None
+    if try_lock(file.fileno()) is False:
+        raise UserError(f"Another process is writing {path}; wait for it, or end it first.")
 
 
 def cannot_write(path: Path, error: OSError) -> MachineError:
@@ -321,11 +316,3 @@ def cannot_write(path: Path, error: OSError) -> MachineError:
     return MachineError(
         f"Cannot write {path}: {error.strerror or error}; give the same command again when that is mended."
     )
-
-
-def _is_at(file: IO[bytes], path: Path) -> bool:
-    """Return whether the path still leads to the open file."""
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except OSError:
-        return False

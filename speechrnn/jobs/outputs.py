@@ -133,8 +133,8 @@ class Outputs:
         for folder, files in names.items():
             own = {temporary_stem(name) for name in files}
             for path in folder.glob(".*.tmp"):
-                whole = re.fullmatch(r"\.(.+)\.\d+\.tmp", path.name)
-                if whole and whole[1] in own:
+                stem = path.name[1:].removesuffix(".tmp").removesuffix(".speechrnn")
+                if stem in own or re.sub(r"\.\d+$", "", stem) in own:
                     path.unlink(missing_ok=True)
 
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from speechrnn.core.files import try_lock
+
 PREFIX = "speechrnn-"
 LOCK = ".lock"
 YOUNG_SECONDS = 60.0  # age below which a folder without a lock may be one that is just being made
@@ -25,7 +27,7 @@ def temporary_folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with (folder / LOCK).open("wb") as lock:
-            _lock(lock.fileno())
+            try_lock(lock.fileno())
             (folder / "files").mkdir()
             yield folder / "files"
 
@@ -42,21 +44,8 @@ def remove_abandoned(parent: Path) -> None:
                     folder.rmdir()
                 continue
             with lock.open("r+b") as file:
-                if _lock(file.fileno()):
+                if try_lock(file.fileno()):
                     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _lock(descriptor: int) -> bool:
-    """Lock a file for this process; return False where another process has it, or where locks are unknown."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
 
 
 def _is_mine(folder: Path) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write, temporary_stem, unsynced
+from speechrnn.core.files import TEMPORARY, atomic_write, temporary_stem, unsynced
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -86,3 +91,46 @@ def test_threads_that_write_one_file_leave_one_whole_file(tmp_path: Path) -> Non
         thread.join()
     assert (tmp_path / "a.txt").read_text() in texts
     assert len(list(tmp_path.iterdir())) == 1
+
+
+DIES = """
+import os, sys
+from speechrnn.core.files import atomic_write
+with atomic_write(sys.argv[1]) as file:
+    file.write("half" * 10_000)
+    file.flush()
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.integration
+def test_what_killed_processes_left_is_gone_when_the_file_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    for _ in range(2):
+        ended = subprocess.run([sys.executable, "-c", DIES, str(path)], capture_output=True)
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+    with atomic_write(path) as file:
+        file.write("whole")
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("a.txt", "whole")]
+
+
+def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
+    with atomic_write(tmp_path / "a.txt") as first:
+        first.write("first")
+        with atomic_write(tmp_path / "a.txt") as second:
+            second.write("second")
+        assert (tmp_path / "a.txt").read_text() == "second"
+    assert [(entry.name, entry.read_text()) for entry in tmp_path.iterdir()] == [("a.txt", "first")]
+
+
+@pytest.mark.parametrize("make", [os.symlink, os.link])
+def test_a_link_with_the_temporary_name_is_not_written_through(
+    tmp_path: Path, make: Callable[[Path, Path], None]
+) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "out").mkdir()
+    make(tmp_path / "mine.txt", tmp_path / "out" / f".a.txt{TEMPORARY}")
+    with atomic_write(tmp_path / "out" / "a.txt") as file:
+        file.write("theirs")
+    assert (tmp_path / "mine.txt").read_text() == "mine"
+    assert (tmp_path / "out" / "a.txt").read_text() == "theirs"
