@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import finite, parse_json, write_json
 from speechrnn.core.plural import count
+from speechrnn.experiments.folder_lock import FolderLock, lock_folder
 from speechrnn.experiments.identity import differences, excluded_keys, run_name
 from speechrnn.experiments.log import start_logging
 
@@ -46,11 +47,18 @@ class Run:
     >>> run = Run("speech_to_text", "first", Path("outputs/speech_to_text/first"))
     >>> run.acoustic.relative_to(run.folder).as_posix()
     'acoustic'
+
+    Attributes:
+        recipe: name of the recipe.
+        name: of the run.
+        folder: with all its files.
+        locks: keep other processes out while the run lives; in all but the first process there are none.
     """
 
     recipe: str
     name: str
     folder: Path
+    locks: list[FolderLock] = field(default_factory=list, compare=False, repr=False)
 
     @classmethod
     def open(cls, recipe: str, config: DictConfig, overrides: Sequence[str] | None = None) -> Run:
@@ -63,8 +71,8 @@ class Run:
             overrides: what the user gave ("acoustic.layers=4"), which names the run; None for the command line's.
 
         Raises:
-            UserError: the folder cannot be written, is not a run's, or holds a checkpoint, model or result of another
-                configuration.
+            UserError: the folder cannot be written, is not a run's, holds a checkpoint, model or result of another
+                configuration, or another process is at work in it.
         """
         from omegaconf import OmegaConf
 
@@ -196,6 +204,7 @@ class Run:
         """Make the folder, or check that the run in it can be resumed; `config` is the configuration as YAML."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self.locks.append(lock_folder(self.folder))
             there = self.config.read_text(encoding="utf-8") if self.config.exists() else None
             foreign = [name for name in OURS if there is None and os.path.lexists(self.folder / name)]
         except (OSError, ValueError) as error:
