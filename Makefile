@@ -5,7 +5,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 EXTRAS := dev,docs,demo,vad,export,cluster,remote,sweep,peers
 
-.PHONY: demo test lint docs bench fuzz .venv
+.PHONY: demo test lint docs bench fuzz chaos .venv
 
 demo: $(STAMP)
 	$(VENV)/bin/speechrnn demo
@@ -17,6 +17,12 @@ test: $(STAMP)
 COUNT ?= 2000
 fuzz: $(STAMP)
 	PYTHONPATH=tests $(VENV)/bin/python -m fuzz --count $(COUNT)
+
+# Small jobs that are killed and otherwise disturbed so many times, given again until they are done, and compared with
+# undisturbed ones: a new seed each time, which is printed.
+DISTURBANCES ?= 200
+chaos: $(STAMP)
+	PYTHONPATH=tests $(VENV)/bin/python -m chaos --count $(DISTURBANCES)
 
 lint: $(STAMP)
 	$(VENV)/bin/ruff format --check .

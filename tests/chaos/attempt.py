@@ -1,0 +1,210 @@
+"""One attempt at a command: a forked process in a session of its own, which can be disturbed and watched.
+
+A new interpreter needs seconds to import torch; a process that is forked from one that has, needs none. What a command
+does before its imports writes nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import runpy
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+LOST_SECONDS = 20.0  # after which a worker must have seen that its job is gone
+CHANGES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate"}
+
+
+def import_everything() -> None:
+    """Import what commands import, so that a forked process need not."""
+    import hydra
+    import lhotse
+    import lightning.fabric
+    import torch
+    import torch.utils.tensorboard
+
+    import speechrnn.cli.main
+    import speechrnn.experiments.speech_to_text
+    import speechrnn.experiments.text_prediction
+    import speechrnn.generation.predictor
+    import speechrnn.jobs.generation_job
+    import speechrnn.jobs.listening
+    import speechrnn.jobs.transcription_job
+    import speechrnn.reports.speech
+    import speechrnn.reports.text
+
+    torch.set_num_threads(1)
+    assert hydra and lhotse and lightning.fabric and speechrnn
+
+
+class Attempt:
+    """A running command.
+
+    Attributes:
+        pid: of the process, which leads a session and a process group of its own.
+        status: of its end: exit status, negative for a signal; None while it runs.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        folder: Path,
+        *,
+        kill_at: int | None = None,
+        feed: Callable[[int], None] | None = None,
+    ) -> None:
+        """
+        Args:
+            command: recipe and overrides.
+            folder: working folder, which also gets the files `out`, `err` and `tmp/`.
+            kill_at: the process kills itself before this operation on files below `folder`, from 1; None: it does not.
+            feed: is called in another process with the descriptor of a pipe that the command reads; None: no input.
+        """
+        (folder / "tmp").mkdir(exist_ok=True)
+        for name in ("out", "err"):
+            (folder / name).write_bytes(b"")
+        self.folder = folder
+        self.status: int | None = None
+        sys.stdout.flush()
+        self.pid = os.fork()
+        if not self.pid:
+            _run(command, folder, kill_at, feed)
+
+    def poll(self) -> int | None:
+        """Return the status, or None while the process runs."""
+        if self.status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+        return self.status
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long at most; return whether the process runs still."""
+        end = time.monotonic() + seconds
+        while self.poll() is None:
+            if time.monotonic() >= end:
+                return True
+            time.sleep(0.001)
+        return False
+
+    def send(self, number: signal.Signals, group: bool = False) -> bool:
+        """Send a signal to the process or its group; return whether it still ran."""
+        if self.poll() is not None:
+            return False
+        try:
+            (os.killpg if group else os.kill)(self.pid, number)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def children(self) -> list[int]:
+        """Return the other processes of the session."""
+        return [pid for pid in processes_of(self.pid) if pid != self.pid]
+
+    def close(self) -> list[str]:
+        """Wait until no process of the session is left; return what is wrong."""
+        end = time.monotonic() + LOST_SECONDS
+        while (left := processes_of(self.pid)) and time.monotonic() < end:
+            time.sleep(0.005)
+        if not left:
+            return []
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return [f"{len(left)} processes outlive their job by {LOST_SECONDS:.0f} s"]
+
+
+def processes_of(session: int) -> list[int]:
+    """Return the processes of a session that are no zombies."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append(int(path.parent.name))
+    return found
+
+
+def _run(command: Sequence[str], folder: Path, kill_at: int | None, feed: Callable[[int], None] | None) -> None:
+    """Become the command; never return."""
+    status = 70
+    try:
+        os.setsid()
+        os.chdir(folder)
+        _redirect(folder, feed)
+        os.environ["TMPDIR"] = str(folder / "tmp")
+        import tempfile
+
+        tempfile.tempdir = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+        if kill_at is not None:
+            _kill_at(kill_at, folder)
+        recipe, *overrides = command
+        script = str(RECIPES / f"{recipe}.py")
+        sys.argv = [script, *overrides]
+        runpy.run_path(script, run_name="__main__")
+        status = 0
+    except SystemExit as ended:
+        status = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except KeyboardInterrupt:  # before the command could prepare for it, which in a process of its own is as short
+        status = 130
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(BaseException):
+            _leave()
+        os._exit(status)
+
+
+def _leave() -> None:
+    """Do what an interpreter does at its end and os._exit does not."""
+    import atexit
+    import threading
+
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread() and not thread.daemon:
+            thread.join()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def _redirect(folder: Path, feed: Callable[[int], None] | None) -> None:
+    """Open the standard streams: an empty or a fed input, and files."""
+    source = os.open(os.devnull, os.O_RDONLY)
+    if feed is not None:
+        source, sink = os.pipe()
+        if not os.fork():
+            os.close(source)
+            with contextlib.suppress(OSError):  # nobody reads any more
+                feed(sink)
+            os._exit(0)
+        os.close(sink)
+    os.dup2(source, 0)
+    for name, number in (("out", 1), ("err", 2)):
+        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
+
+
+def _kill_at(wanted: int, folder: Path) -> None:
+    """Let this process end by SIGKILL before an operation on files."""
+    count, top = 0, str(folder)
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal count
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
+        if not writes and event not in CHANGES:
+            return
+        if isinstance(arguments[0], (str, os.PathLike)) and str(Path.cwd() / arguments[0]).startswith(top):
+            count += 1
+            if count == wanted:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(audit)

@@ -1,0 +1,182 @@
+"""What happens to a running command, as a user, a system that is short of memory, and a power cut would do it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chaos.attempt import Attempt
+
+OPERATIONS = 60  # on files before which a process is killed, at most
+PAUSE_SECONDS = 0.2  # between two signals, at most
+APPENDED = ("job.jsonl", "hypotheses.jsonl.partial", "all.jsonl.partial", "all.jsonl.job.jsonl")
+
+
+@dataclass
+class Plan:
+    """What one attempt meets.
+
+    Attributes:
+        kind: name of the disturbance.
+        moment: when, as a share of the time that an undisturbed run takes.
+        kill_at: operation on files before which the process kills itself; None: no such.
+        seed: of what else is drawn.
+    """
+
+    kind: str
+    moment: float
+    kill_at: int | None
+    seed: int
+
+
+Start = Callable[["int | None"], Attempt]
+
+
+def draw_plan(draw: random.Random, kinds: Sequence[str]) -> Plan:
+    """Draw what the next attempt meets."""
+    kind = draw.choice(kinds)
+    moment = draw.random() ** 0.5 * 0.95 if draw.random() < 0.7 else draw.random() * 0.2
+    kill_at = draw.randrange(1, OPERATIONS) if kind in ("operation", "operations") else None
+    return Plan(kind, moment, kill_at, draw.randrange(2**31))
+
+
+def kinds_for(workers: bool, resumes: bool) -> list[str]:
+    """Return the disturbances that a job can meet."""
+    kinds = ["kill", "kill", "operation", "operation", "operations", "twice", "SIGTERM", "SIGINT", "two SIGINT", "stop"]
+    if resumes:
+        kinds += ["power", "both"]
+    if workers:
+        kinds += ["worker", "worker", "driver"]
+    return kinds
+
+
+def apply(plan: Plan, attempt: Attempt, seconds: float, start: Start, output: Path) -> tuple[int, list[str]]:
+    """Disturb an attempt as planned, and wait for its end.
+
+    Args:
+        plan: what to do.
+        attempt: the running command.
+        seconds: that an undisturbed run takes.
+        start: starts the same command again; it may kill itself at an operation.
+        output: of the command.
+
+    Returns:
+        How often it was disturbed, and what is wrong.
+    """
+    draw = random.Random(plan.seed)
+    attempt.wait(plan.moment * seconds if plan.kill_at is None else LONGEST)
+    if plan.kill_at is not None:
+        count = int(attempt.status == -signal.SIGKILL)
+        if plan.kind == "operations":  # again, soon after it has begun
+            again = start(draw.randrange(1, 12))
+            again.wait(LONGEST)
+            count += int(again.status == -signal.SIGKILL)
+        return count, []
+    return _DISTURBANCES[plan.kind](attempt, draw, start, output)
+
+
+LONGEST = 120.0  # seconds that a command may take
+
+
+def _kill(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
+    count = attempt.send(signal.SIGKILL, group=True)
+    attempt.wait(LONGEST)
+    return int(count), []
+
+
+def _twice(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
+    """Kill it, and what goes on at once, too."""
+    count, _ = _kill(attempt, draw, start, output)
+    again = start(None)
+    again.wait(draw.random() * PAUSE_SECONDS)
+    more, _ = _kill(again, draw, start, output)
+    return count + more, []
+
+
+def _signal(number: signal.Signals, times: int = 1) -> Callable[..., tuple[int, list[str]]]:
+    """Return a disturbance that asks the process to end."""
+
+    def send(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
+        count = 0
+        for _ in range(times):
+            count += attempt.send(number)
+            attempt.wait(draw.random() * PAUSE_SECONDS)
+        if attempt.wait(LONGEST):
+            attempt.send(signal.SIGKILL, group=True)
+            attempt.wait(LONGEST)
+            return count, [f"{number.name} does not end it"]
+        return count, []
+
+    return send
+
+
+def _stop(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
+    """Stop the group as Ctrl-Z does, and let it go on; or kill it while it stands."""
+    count = attempt.send(signal.SIGSTOP, group=True)
+    attempt.wait(draw.random() * PAUSE_SECONDS)
+    if draw.random() < 0.5:
+        return _kill(attempt, draw, start, output)
+    attempt.send(signal.SIGCONT, group=True)
+    attempt.wait(LONGEST)
+    return int(count), []
+
+
+def _power(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
+    """Kill it; of what was written last, zeros or a torn line are left."""
+    count, _ = _kill(attempt, draw, start, output)
+    for name in APPENDED:
+        path = output / name
+        if path.is_file() and (size := path.stat().st_size) > 1500:  # the header is on the disk before the work begins
+            lost = draw.randrange(min(600, size - 1400))
+            with path.open("r+b") as file:
+                file.truncate(size - lost)
+                if draw.random() < 0.5:
+                    file.truncate(size)  # zeros
+    return count, []
+
+
+def _both(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
+    """Give the same command while it runs: one of the two does the work, the other says so."""
+    running = attempt.poll() is None
+    again = start(None)
+    attempt.wait(LONGEST)
+    again.wait(LONGEST)
+    return int(running), []
+
+
+def _worker(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
+    """Kill a worker process; another one does its work."""
+    children = attempt.children()
+    if not children or attempt.poll() is not None:
+        return 0, []
+    try:
+        os.kill(draw.choice(children), signal.SIGKILL)
+    except ProcessLookupError:
+        return 0, []
+    attempt.wait(LONGEST)
+    return 1, []
+
+
+def _driver(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
+    """Kill the process that has the workers; they end by themselves."""
+    count = attempt.send(signal.SIGKILL)
+    attempt.wait(LONGEST)
+    return int(count), []
+
+
+_DISTURBANCES: dict[str, Callable[..., tuple[int, list[str]]]] = {
+    "kill": _kill,
+    "twice": _twice,
+    "SIGTERM": _signal(signal.SIGTERM),
+    "SIGINT": _signal(signal.SIGINT),
+    "two SIGINT": _signal(signal.SIGINT, 2),
+    "stop": _stop,
+    "power": _power,
+    "both": _both,
+    "worker": _worker,
+    "driver": _driver,
+}
