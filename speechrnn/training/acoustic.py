@@ -138,7 +138,8 @@ class AcousticTask:
             )
         rate = settings.features.sampling_rate
         process = {"rank": fabric.global_rank, "world_size": fabric.world_size}
-        self.batches = PlannedBatches(examples(train), trainer.batch_seconds, trainer.seed, shuffle=True, **process)
+        share = trainer.batch_seconds / fabric.world_size  # the key is of all processes together
+        self.batches = PlannedBatches(examples(train), share, trainer.seed, shuffle=True, **process)
         cache = int(trainer.cache_gigabytes * (1 << 30))
         augment = WaveformAugment(settings.waveform, rate)
         self.slowest = min(settings.waveform.speeds)
@@ -147,7 +148,7 @@ class AcousticTask:
         self.train = loader(self.utterances, self.batches, trainer.workers)
         self.dev = None
         if dev is not None and len(dev) > 0:
-            unshuffled = PlannedBatches(examples(dev), trainer.batch_seconds, trainer.seed, shuffle=False, **process)
+            unshuffled = PlannedBatches(examples(dev), share, trainer.seed, shuffle=False, **process)
             self.dev = loader(Utterances(tokenizer, rate, cache_bytes=cache), unshuffled, workers=0)
         if initial is not None:
             initial.copy_into(self.model, tokenizer)
@@ -322,6 +323,15 @@ def train_acoustic(
     if task.left_out and fabric.is_global_zero:
         first = ", ".join(f"{short.id} ({short.frames} frames, {short.needed} needed)" for short in task.left_out[:5])
         logger.warning("Left out %d utterances too short for their labels: %s.", len(task.left_out), first)
+    if fabric.world_size > 1 and fabric.is_global_zero:
+        logger.info(
+            "%d processes share each step: trainer.batch_seconds=%g is that of all together, %.4g each, and "
+            "trainer.learning_rate=%g is the rate of their mean gradient.",
+            fabric.world_size,
+            settings.trainer.batch_seconds,
+            settings.trainer.batch_seconds / fabric.world_size,
+            settings.trainer.learning_rate,
+        )
     fingerprint = {
         **{f"features.{key}": value for key, value in asdict(settings.features).items()},
         **{f"acoustic.{key}": value for key, value in asdict(settings.acoustic).items()},

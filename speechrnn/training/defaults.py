@@ -211,7 +211,7 @@ def choose(
     hours = audio.hours
     epochs = _value(trainer, "epochs", min(EPOCHS[0], max(1, round(EPOCHS[1] * max(hours, 1e-3) ** -0.25))))
     batch_seconds = _value(trainer, "batch_seconds", max(BATCH_SECONDS, 5.0 * round(BATCH_SECONDS / 5.0 * hours**0.4)))
-    batches = len(plan_batches(audio.durations, batch_seconds, trainer.seed, 0, processes)) // processes
+    batches = len(plan_batches(audio.durations, batch_seconds / processes, trainer.seed, 0, processes)) // processes
     planned = max(epochs, math.ceil(trainer.min_steps / max(batches, 1)))
     steps = planned * batches
     warmup = _value(trainer, "warmup", min(WARMUP[0], WARMUP[1] / max(steps, 1)))

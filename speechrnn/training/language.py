@@ -47,7 +47,8 @@ class LanguageTask:
     """A text and a language model, as the training loop needs them; see `task.Task`.
 
     Attributes:
-        carried: (batch, state_size) recurrent state of each row.
+        rows: of text that this process reads side by side.
+        carried: (rows, state_size) recurrent state of each row.
     """
 
     criterion = "valid_perplexity"
@@ -74,15 +75,24 @@ class LanguageTask:
             train: the training text.
             valid: the validation text; None: there is none.
             documents: whether the state is reset where a document begins.
+
+        Raises:
+            UserError: the processes cannot share the rows of a batch equally.
         """
         self.fabric = fabric
         self.options = trainer
         torch.manual_seed(trainer.seed)
         self.model = LanguageModel(vocabulary, language)
         rank, world_size = fabric.global_rank, fabric.world_size
+        self.rows, left = divmod(trainer.batch_size, world_size)  # the key is of all processes together
+        if left:
+            raise UserError(
+                f"trainer.batch_size={trainer.batch_size} rows cannot be shared by {world_size} processes; give a "
+                f"multiple of {world_size}."
+            )
         self.train = BpttBatches(
             train,
-            trainer.batch_size,
+            self.rows,
             trainer.bptt,
             seed=trainer.seed,
             random_length=trainer.random_bptt,
@@ -94,7 +104,7 @@ class LanguageTask:
         if valid is not None and len(valid):
             rows = max(1, min(VALID_ROWS, len(valid) // trainer.bptt))
             self.valid = BpttBatches(valid, rows, trainer.bptt, documents=documents, rank=rank, world_size=world_size)
-        self.carried = self.model.start(trainer.batch_size).to(fabric.device)
+        self.carried = self.model.start(self.rows).to(fabric.device)
         self.memory_keys = f"trainer.batch_size (now {trainer.batch_size}) or trainer.bptt (now {trainer.bptt})"
 
     def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[TokenBatch]]:
@@ -104,8 +114,8 @@ class LanguageTask:
     def largest_batch(self) -> TokenBatch:
         """Return a batch of random tokens in the longest window."""
         length = self.options.bptt + (20 if self.options.random_bptt else 0)  # four standard deviations
-        tokens = torch.randint(self.model.vocabulary, (length, self.options.batch_size))
-        return TokenBatch(tokens, tokens, torch.ones(self.options.batch_size, dtype=torch.bool))
+        tokens = torch.randint(self.model.vocabulary, (length, self.rows))
+        return TokenBatch(tokens, tokens, torch.ones(self.rows, dtype=torch.bool))
 
     def loss(self, model: nn.Module, batch: TokenBatch) -> Tensor:
         """Return nats a token, plus AWD-LSTM's penalties on the last layer (Merity et al. 2017).

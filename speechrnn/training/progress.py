@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from speechrnn.core.plural import count
 from speechrnn.core.progress import in_words
 
@@ -37,6 +39,8 @@ class Progress:
         self.epochs = epochs
         self.training_task = task
         self.visible = visible
+        distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
+        self.processes = torch.distributed.get_world_size() if distributed else 1
         self.began = time.monotonic()
         self.done_before = float(state.epoch)
         self.steps = 0
@@ -94,9 +98,9 @@ class Progress:
             )
 
     def speed(self, state: State) -> str:
-        """Return the amount of training data a second, without evaluations, as text."""
+        """Return the amount of training data a second of all processes, without evaluations, as text."""
         seconds = state.seconds["data"] + state.seconds["step"]
-        return f"{state.amount / max(seconds, 1e-9):,.0f} {self.training_task.unit}/s"
+        return f"{self.processes * state.amount / max(seconds, 1e-9):,.0f} {self.training_task.unit}/s"
 
     def epoch(self, state: State, better: bool) -> None:
         """Log the figures of an epoch; `better` marks the best one so far."""

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -160,6 +162,7 @@ def test_two_processes_train_one_model(tmp_path: Path, dev_fraction: float) -> N
     assert metrics["acoustic"]["epochs"] == 8
     assert metrics["decode"]["greedy"]["utterances"] == 10
     assert ended.stderr.count("epoch 8/8") == 1  # one process talks
+    assert "batch_seconds=4 is that of all together, 2 each" in ended.stderr
 
 
 def test_a_training_does_not_go_on_with_another_corpus(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
@@ -225,3 +228,17 @@ def test_a_dictionary_without_the_words_of_the_transcripts_is_refused(
     options = replace(plain, acoustic=replace(plain.acoustic, intermediate_layer=1))
     with pytest.raises(UserError, match=r"other\.dict"):
         AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4])
+def test_processes_share_a_batch(cuts: tuple[CutSet, CutSet], processes: int) -> None:
+    """A step reads as much audio, whatever number of processes takes it."""
+    options = settings(batch_seconds=8.0)
+    seconds = 0.0
+    for rank in range(processes):
+        fabric: Any = SimpleNamespace(world_size=processes, global_rank=rank, device=torch.device("cpu"))
+        task = AcousticTask(fabric, options, TOKENIZER, *cuts)
+        assert task.batches.batch_seconds == 8.0 / processes
+        batch = task.batches.plan(0)[0]
+        seconds += len(batch) * max(utterance.duration for utterance in batch)
+    assert seconds <= 8.0

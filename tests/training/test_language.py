@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -266,4 +267,11 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     assert metrics["language"]["training"]["epochs"] == 3
     assert ended.stderr.count("epoch 3/3") == 1  # one process talks
     carried = torch.load(tmp_path / "run" / "checkpoints" / "language" / "last.ckpt", weights_only=True)["carried"]
-    assert carried.shape[0] == 2 and not torch.equal(carried[0], carried[1])
+    assert carried.shape[:2] == (2, 2) and not torch.equal(carried[0], carried[1])  # four rows in all
+
+
+def test_rows_that_processes_cannot_share_are_refused(tmp_path: Path) -> None:
+    fabric: Any = SimpleNamespace(world_size=3, global_rank=0, device=torch.device("cpu"))
+    text = token_file(tmp_path / "train", 12)
+    with pytest.raises(UserError, match=r"trainer\.batch_size=4 .*3 processes.*multiple of 3"):
+        LanguageTask(fabric, LANGUAGE, trainer(batch_size=4), len(TOKENIZER), text, None, documents=False)
