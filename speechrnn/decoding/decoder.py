@@ -19,6 +19,7 @@ from speechrnn.decoding.greedy import best_paths
 from speechrnn.decoding.hypothesis import ConfidenceFeatures, DecodingResult, Hypothesis, Word
 from speechrnn.decoding.rescoring import rescore
 from speechrnn.decoding.scorers.base import WeightedScorer
+from speechrnn.decoding.scorers.word import WordScorer
 from speechrnn.decoding.tuned_weights import TunedDecoding, find_tuned
 from speechrnn.text.tokenizers import Tokenizer
 
@@ -132,13 +133,27 @@ class BeamDecoder:
         """Drop hypotheses whose text, but for spaces, is that of a better one."""
         best: dict[str, Hypothesis] = {}
         for hypothesis in hypotheses:
-            best.setdefault(_text(self.tokenizer, hypothesis), hypothesis)
+            best.setdefault(" ".join(self.words(hypothesis.tokens)), hypothesis)
         return list(best.values())
+
+    def words(self, tokens: Sequence[int]) -> list[str]:
+        """Return the words of labels that the last search has found.
+
+        Words that sound alike are told apart by the first language model of words, where the labels are phones.
+        """
+        words = self.tokenizer.decode(tokens).split()
+        if self.tokenizer.kind == "phone":
+            for scorer in (weighted.scorer for weighted in self.scorers):
+                if isinstance(scorer, WordScorer):
+                    found = scorer.words(tokens)
+                    return [word if known is None else known for word, known in zip(words, found, strict=True)]
+        return words
 
     def _result(self, hypotheses: list[Hypothesis], log_probs: Tensor) -> DecodingResult:
         best, compared = hypotheses[0], hypotheses[:POSTERIOR_HYPOTHESES]
+        texts = tuple(" ".join(self.words(hypothesis.tokens)) for hypothesis in hypotheses)
         words = align_words(log_probs, best.tokens, self.tokenizer, self.seconds_per_frame, best.open_word)
-        texts = tuple(_text(self.tokenizer, hypothesis) for hypothesis in hypotheses)
+        words = tuple(replace(word, word=text) for word, text in zip(words, texts[0].split(), strict=True))
         if len(compared) == 1:
             posteriors = [1.0] * len(words)
         else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import torch
@@ -142,6 +142,8 @@ class StreamingBeamDecoder:
         if not tokens:
             return (), 0
         words = align_words(state.log_probs, tokens, decoder.tokenizer, decoder.seconds_per_frame)
+        texts = decoder.words(tokens)
+        words = tuple(replace(word, word=text) for word, text in zip(words, texts, strict=True))
         features = [ConfidenceFeatures(NO_EVIDENCE, word.confidence) for word in words]
         words = with_confidences(words, features, decoder.calibration)
         return words, min(len(words), closed_words(decoder.tokenizer, tokens[:stable]))

@@ -8,6 +8,7 @@
 """
 
 from speechrnn.text.normalisation import UNCHANGED, NormalisationOptions, model_normalisation, normalise
+from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.tokenizers import (
     BLANK,
     UNKNOWN,
@@ -26,6 +27,7 @@ __all__ = [
     "UNKNOWN",
     "CharTokenizer",
     "NormalisationOptions",
+    "PhoneTokenizer",
     "SubwordTokenizer",
     "Tokenizer",
     "TokenizerOptions",

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
+from speechrnn.text.symbols import BLANK
 
 VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
 VOICED = frozenset({*VOWELS, "B", "D", "DH", "G", "L", "M", "N", "NG", "R", "V", "W", "Y"})
 SIBILANTS = frozenset(["CH", "JH", "S", "SH", "Z", "ZH"])
+MOST_PHONES = 100  # of a word; a line with more is no word's
+SPACE = " "
+
+Phones = tuple[str, ...]
 
 
 class Pronunciations:
-    """The first pronunciation of each word, and the phones as a CTC alphabet whose index 0 is the blank.
+    """The pronunciations of each word, and the phones as a CTC alphabet whose index 0 is the blank.
 
     The last symbol is a space, between words, so that words can be read from phones as from characters.
 
-    >>> pronunciations = Pronunciations({"cat": ("K", "AE", "T")})
+    >>> pronunciations = Pronunciations({"cat": [("K", "AE", "T")]})
     >>> pronunciations.encode("cat")
     [2, 1, 4]
     >>> pronunciations.encode("cat's")  # a regular ending is pronounced by rule
@@ -26,15 +32,23 @@ class Pronunciations:
     True
 
     Attributes:
-        words: phones of each word in lower case.
+        words: pronunciations of each word in lower case, the most usual first.
         symbols: the blank, the phones in alphabetical order, the space.
     """
 
-    def __init__(self, words: Mapping[str, tuple[str, ...]]) -> None:
-        self.words = dict(words)
-        phones = {phone for word in self.words.values() for phone in word} | {"S", "Z"}
+    def __init__(self, words: Mapping[str, Sequence[Phones]], phones: Collection[str] = ()) -> None:
+        """
+        Args:
+            words: pronunciations of each word in lower case, the most usual first.
+            phones: of the alphabet, besides those in the words.
+        """
+        self.words = {word: tuple(pronunciations) for word, pronunciations in words.items()}
+        phones = {phone for word in self.words.values() for pronunciation in word for phone in pronunciation}.union(
+            phones
+        )
+        phones |= {"S", "Z"}
         phones |= {"IH"} if phones & SIBILANTS - {"S", "Z"} else set()
-        self.symbols = ("<blank>", *sorted(phones), " ")
+        self.symbols = (BLANK, *sorted(phones), SPACE)
         self._index = {phone: index for index, phone in enumerate(self.symbols)}
 
     @classmethod
@@ -50,38 +64,47 @@ class Pronunciations:
             lines = path.read_text("utf-8", errors="replace").splitlines()
         except OSError as error:
             raise UserError(f"The pronunciations {path} cannot be read: {error.strerror}.") from error
-        words: dict[str, tuple[str, ...]] = {}
+        words: dict[str, dict[Phones, None]] = {}
         for line in lines:
-            word, *phones = line.split("#", 1)[0].split()[:100] or [""]
+            word, *phones = line.split("#", 1)[0].split()[:MOST_PHONES] or [""]
             if word and phones and not line.startswith(";;;"):
-                words.setdefault(word.lower(), tuple(phone.rstrip("012").upper() for phone in phones))
+                plain = re.sub(r"(?<=.)\(\d+\)$", "", word).lower()
+                words.setdefault(plain, {})[tuple(phone.rstrip("012").upper() for phone in phones)] = None
         if not words:
             raise UserError(f"{path} has no pronunciation; each line needs a word and its phones, as in `cat K AE1 T`.")
-        return cls(words)
+        return cls({word: tuple(pronunciations) for word, pronunciations in words.items()})
 
-    def pronounce(self, word: str) -> tuple[str, ...] | None:
-        """Return the phones of a word; None for an unknown one.
+    def pronounce(self, word: str) -> tuple[Phones, ...]:
+        """Return the pronunciations of a word, the most usual first; none of an unknown one.
 
         A possessive or plural that the dictionary lacks is that of its stem, with the regular ending.
         """
         word = word.lower()
-        if (phones := self.words.get(word)) is not None:
-            return phones
+        if (found := self.words.get(word)) is not None:
+            return found
         for ending in ("'s", "s'", "s"):
-            stem = self.words.get(word.removesuffix(ending)) if word.endswith(ending) else None
-            if stem:
-                if stem[-1] in SIBILANTS:
-                    return (*stem, "IH", "Z")
-                return (*stem, "Z" if stem[-1] in VOICED else "S")
-        return None
+            stems = self.words.get(word.removesuffix(ending)) if word.endswith(ending) else None
+            if stems:
+                return tuple((*stem, *_regular_ending(stem[-1])) for stem in stems)
+        return ()
 
     def encode(self, text: str) -> list[int] | None:
-        """Return the phones of a text as indices of `symbols`; None where a word is unknown."""
+        """Return the phones of a text as indices of `symbols`, a space between words; None where a word is unknown.
+
+        Each word has its most usual pronunciation.
+        """
         labels: list[int] = []
         for word in text.split():
-            labels += [self._index[" "]] if labels else []
-            phones = self.pronounce(word)
-            if phones is None:
+            found = self.pronounce(word)
+            if not found:
                 return None
-            labels += [self._index[phone] for phone in phones]
+            labels += [self._index[SPACE]] if labels else []
+            labels += [self._index[phone] for phone in found[0]]
         return labels
+
+
+def _regular_ending(last: str) -> Phones:
+    """Return the phones of the ending -s after a phone."""
+    if last in SIBILANTS:
+        return ("IH", "Z")
+    return ("Z",) if last in VOICED else ("S",)

@@ -1,4 +1,4 @@
-"""Tokenizers of characters, words and subwords.
+"""Tokenizers of characters, words, subwords and phones.
 
 Index 0 of each tokenizer is `"<blank>"`: the blank of CTC, which no text contains. A language model uses the same index
 for the boundary between lines.
@@ -12,10 +12,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from speechrnn.core.config import check_choice
 from speechrnn.core.errors import UserError
+from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.symbols import BLANK, UNKNOWN, describe_symbol
 
 
@@ -27,7 +29,7 @@ class Tokenizer(Protocol):
     ([2, 1], 'BA')
 
     Attributes:
-        kind: "char", "word" or "subword".
+        kind: "char", "word", "subword" or "phone".
         symbols: the symbol of each index.
     """
 
@@ -56,7 +58,7 @@ class Tokenizer(Protocol):
         """
 
     def count_unknown(self, text: str) -> Counter[str]:
-        """Count the characters (of a WordTokenizer: the words) of a text that have no index of their own."""
+        """Count the characters (of words or phones: the words) of a text that have no index of their own."""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values from which `tokenizer_from_json` makes the tokenizer again."""
@@ -310,12 +312,14 @@ def tokenizer_from_json(data: Mapping[str, Any]) -> Tokenizer:
     [2, 1]
     """
     kind = data.get("kind")
-    check_choice("The tokenizer's kind", kind, "char", "word", "subword")
+    check_choice("The tokenizer's kind", kind, "char", "word", "subword", "phone")
     try:
+        if kind == "phone":
+            return PhoneTokenizer.from_json(data)
         if kind == "subword":
             return SubwordTokenizer(base64.b64decode(data["model"], validate=True))
         return (CharTokenizer if kind == "char" else WordTokenizer)(data["symbols"])
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UserError(f"The description of the {kind} tokenizer is damaged ({error}); take the file anew.") from error
 
 
@@ -327,11 +331,12 @@ class TokenizerOptions:
     'subword'
 
     Attributes:
-        kind: "char", "word" or "subword".
+        kind: "char", "word", "subword" or "phone".
         vocabulary_size: the number of words (at most; None: all) or subwords (exactly), `<blank>` and `<unk>` included.
         min_count: how often a character or word occurs in the texts at least.
         alphabet: the characters of a CharTokenizer instead of those in the texts.
         unknown: whether a CharTokenizer has `<unk>` for all other characters.
+        pronunciations: dictionary of a PhoneTokenizer, in the CMU dictionary's format.
 
     Raises:
         UserError: a value out of range, or an option that has no meaning for the kind.
@@ -342,9 +347,10 @@ class TokenizerOptions:
     min_count: int = 1
     alphabet: str | None = None
     unknown: bool = False
+    pronunciations: Path | None = None
 
     def __post_init__(self) -> None:
-        check_choice("tokenizer.kind", self.kind, "char", "word", "subword")
+        check_choice("tokenizer.kind", self.kind, "char", "word", "subword", "phone")
         for key, least in (("vocabulary_size", 3), ("min_count", 1)):
             value = getattr(self, key)
             if value is not None and (not isinstance(value, int) or value < least):
@@ -353,12 +359,20 @@ class TokenizerOptions:
             raise UserError(f"tokenizer.alphabet is {self.alphabet!r}; give the characters as one quoted string.")
         if not isinstance(self.unknown, bool):
             raise UserError(f"tokenizer.unknown is {self.unknown!r}; give true or false.")
-        applies = {"char": ("min_count", "alphabet", "unknown"), "word": ("vocabulary_size", "min_count")}
-        for key, unset in (("vocabulary_size", None), ("min_count", 1), ("alphabet", None), ("unknown", False)):
-            if getattr(self, key) != unset and key not in applies.get(self.kind, ("vocabulary_size",)):
+        applies = {
+            "char": ("min_count", "alphabet", "unknown"),
+            "word": ("vocabulary_size", "min_count"),
+            "subword": ("vocabulary_size",),
+            "phone": ("pronunciations",),
+        }
+        defaults = {"vocabulary_size": None, "min_count": 1, "alphabet": None, "unknown": False, "pronunciations": None}
+        for key, unset in defaults.items():
+            if getattr(self, key) != unset and key not in applies[self.kind]:
                 raise UserError(f"tokenizer.{key} has no effect with tokenizer={self.kind}; leave it out.")
         if self.kind == "subword" and self.vocabulary_size is None:
             raise UserError("tokenizer=subword needs tokenizer.vocabulary_size, for example 500.")
+        if self.kind == "phone" and self.pronunciations is None:
+            raise UserError("tokenizer=phone needs tokenizer.pronunciations, a dictionary such as cmudict.dict.")
 
 
 def build_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> Tokenizer:
@@ -374,4 +388,6 @@ def build_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> Tokenize
         return CharTokenizer.build(texts, options.alphabet, options.min_count, options.unknown)
     if options.kind == "word":
         return WordTokenizer.build(texts, options.vocabulary_size, options.min_count)
+    if options.pronunciations is not None:
+        return PhoneTokenizer.build(texts, options.pronunciations)
     return SubwordTokenizer.train(texts, options.vocabulary_size or 0)

@@ -22,7 +22,7 @@ from speechrnn.evaluation.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
 from speechrnn.nn.ctc import consistency_loss, ctc_loss
 from speechrnn.text.pronunciations import Pronunciations
-from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.text.tokenizers import CharTokenizer, Tokenizer
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.initialisation import InitialModel
 from speechrnn.training.loop import Loop
@@ -123,7 +123,10 @@ class AcousticTask:
             )
         if settings.acoustic.intermediate_layer > 0:
             self.intermediate_labels, symbols = tokenizer.encode, len(tokenizer)
-            if trainer.pronunciations is not None:
+            if tokenizer.kind == "phone":
+                characters = CharTokenizer.build(cut.supervisions[0].text for cut in train)
+                self.intermediate_labels, symbols = characters.encode, len(characters)
+            elif trainer.pronunciations is not None:
                 pronunciations = Pronunciations.read(trainer.pronunciations)
                 self.intermediate_labels, symbols = pronunciations.encode, len(pronunciations.symbols)
                 check_pronunciations(pronunciations, train, trainer.pronunciations)

@@ -55,10 +55,10 @@ def test_unknown_characters_are_reported_and_left_out(cuts: CutSet, caplog: pyte
 
 def test_missing_pronunciations_are_counted(cuts: CutSet, caplog: pytest.LogCaptureFixture) -> None:
     texts = [cut.supervisions[0].text for cut in cuts]
-    words = {word.lower(): ("AH",) for text in texts[1:] for word in text.split()}
+    words = {word.lower(): [("AH",)] for text in texts[1:] for word in text.split()}
     missing = sum(any(word.lower() not in words for word in text.split()) for text in texts)
     caplog.set_level("INFO", logger="speechrnn")
     check_pronunciations(Pronunciations(words), cuts, Path("words.dict"))
     assert (f"{missing} of {len(texts)} utterances" in caplog.text) == (missing > 0)
     with pytest.raises(UserError, match=r"words\.dict"):
-        check_pronunciations(Pronunciations({"zebra": ("Z",)}), cuts, Path("words.dict"))
+        check_pronunciations(Pronunciations({"zebra": [("Z",)]}), cuts, Path("words.dict"))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers.base import TableScorer
-from speechrnn.decoding.scorers.lexicon import Spelling, check_spelling
+from speechrnn.decoding.scorers.lexicon import Spelling, check_spelling, spellings
 from speechrnn.text.tokenizers import Tokenizer
 
 
@@ -38,7 +38,9 @@ class HotWords(TableScorer):
             if not phrase or not math.isfinite(boost):
                 raise UserError(f"The boost of the hot word {phrase!r} is {boost}; give a word and a finite number.")
         spelling = Spelling(tokenizer)
-        machine = _Machine(phrases)
+        machine = _Machine(
+            {letters: boost for phrase, boost in phrases.items() for letters in spellings(phrase, tokenizer)}
+        )
         states = len(machine.follow)
         gains = torch.zeros(states, len(spelling), dtype=torch.float64)
         follow = torch.zeros(states, len(spelling), dtype=torch.long)

@@ -6,6 +6,7 @@ cut into tokens, it ends at the same node) or a whole word (WordTokenizer).
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -14,10 +15,13 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.symbols import describe_counts
 from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
 SPACE_MARK = "▁"  # sentencepiece's sign for a space
+FIRST_PHONE = 0xE000  # phones are letters of Unicode's private area
+MOST_SPELLINGS = 16  # of a phrase: each of its words may have several pronunciations
 
 
 class Spelling:
@@ -46,6 +50,9 @@ class Spelling:
         elif tokenizer.kind == "word":
             begins = [True] * len(symbols)
             self.letters = list(symbols)
+        elif tokenizer.kind == "phone":
+            begins = [symbol == " " for symbol in symbols]
+            self.letters = ["" if symbol == " " else chr(FIRST_PHONE + index) for index, symbol in enumerate(symbols)]
         else:
             raise UserError(f"Words can't be followed through the labels of a {tokenizer.kind} tokenizer; use char.")
         self.letters[0], begins[0] = None, False
@@ -57,6 +64,23 @@ class Spelling:
     def __len__(self) -> int:
         """Return the number of symbols."""
         return len(self.letters)
+
+
+def spellings(word: str, tokenizer: Tokenizer) -> list[str]:
+    """Return the letters of a word that the acoustic model can write: of phones, one string for each pronunciation.
+
+    Args:
+        word: one word, or several with a space between them.
+        tokenizer: of the acoustic model.
+    """
+    if not isinstance(tokenizer, PhoneTokenizer):
+        return [word]
+    letters = {phone: chr(FIRST_PHONE + index) for index, phone in enumerate(tokenizer.symbols)}
+    spelt = [
+        ["".join(letters[phone] for phone in phones) for phones in tokenizer.pronunciations.pronounce(part)]
+        for part in word.split()
+    ]
+    return [" ".join(parts) for parts in itertools.islice(itertools.product(*spelt), MOST_SPELLINGS)]
 
 
 class PrefixTree:
@@ -179,7 +203,8 @@ class Lexicon:
         if two := next((word for word in listed if len(word.split()) != 1), None):
             raise UserError(f"The lexicon's entry {two!r} is not one word; give each word an entry of its own.")
         spelling = Spelling(tokenizer, device)
-        self.tree = PrefixTree(listed, spelling, device)
+        spelt = dict.fromkeys(letters for word in listed for letters in spellings(word, tokenizer))
+        self.tree = PrefixTree(list(spelt), spelling, device)
         self.begins = spelling.begins
         self.bare = torch.tensor([text == "" for text in spelling.letters], device=device)
         self._foreign = -math.inf if mode == "restrict" else -1.0

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers.language_model import LanguageModelProtocol
-from speechrnn.decoding.scorers.lexicon import PrefixTree, Spelling
+from speechrnn.decoding.scorers.lexicon import PrefixTree, Spelling, spellings
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text.symbols import describe_counts
 from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
@@ -30,6 +30,9 @@ class WordScorer:
 
     Unless unknown words are forbidden, a word outside the vocabulary has the probability of `<unk>`, times
     exp(unknown_penalty) for each letter. All nodes above it have a share of that, so that the sums stay right.
+
+    Where the acoustic model writes phones, a word may have several pronunciations, and a pronunciation several words:
+    it is then taken for the most probable of them in its context. `words` tells which.
 
     Attributes:
         begins: (symbols,) bool, labels that begin a word (or end one: the space).
@@ -62,8 +65,15 @@ class WordScorer:
             self._refuse([words[number] for number in tokens], len(spelt), tokenizer)
         self.left_out = sorted({words[number] for number in tokens} - {words[number] for number in spelt})
         self.model = model
-        self.tree = PrefixTree([words[number] for number in spelt], spelling, device)
-        self._tokens = torch.tensor(spelt, device=device)[self.tree.order]
+        entries: dict[str, list[int]] = {}  # tokens of each spelling
+        for number in spelt:
+            for letters in spellings(words[number], tokenizer):
+                entries.setdefault(letters, []).append(number)
+        self.tree = PrefixTree(list(entries), spelling, device)
+        tokens_of = [entries[letters] for letters in self.tree.words]
+        self._tokens = torch.tensor([tokens[0] for tokens in tokens_of], device=device)
+        self._homophones = _Homophones(tokens_of, device) if any(len(tokens) > 1 for tokens in tokens_of) else None
+        self._words = words
         self._penalty = unknown_penalty
         self._unknown = words.index(UNKNOWN) if UNKNOWN in words else END_OF_LINE
         if unknown_penalty is not None:
@@ -99,11 +109,31 @@ class WordScorer:
         device = self._tokens.device
         self._sums = torch.empty(0, size, dtype=torch.float64, device=device)  # of the words before each word
         self._logs = torch.empty(0, size + 1, device=device)  # of each word, the end and <unk>
+        groups = 0 if self._homophones is None else len(self._homophones.entries)
+        self._choices = torch.empty(0, groups, dtype=torch.long, device=device)  # tokens of words that sound alike
 
     def begin(self) -> int:
         """As `Scorer.begin`. A state is a context of the model and the node of the incomplete word in the tree."""
         self._forget()
-        return self.model.begin() * (self.tree.outside + 1)
+        self._begin = self.model.begin()
+        return self._begin * (self.tree.outside + 1)
+
+    def words(self, labels: Sequence[int]) -> list[str | None]:
+        """Return the model's words for a label sequence since `begin`; None where it has no such word."""
+        written: list[str | None] = []
+        context = torch.tensor([self._begin], device=self._tokens.device)
+        node = torch.zeros(1, dtype=torch.long, device=self._tokens.device)
+        yes = torch.ones(1, dtype=torch.bool, device=self._tokens.device)
+        for label in [*labels, *self._bare.nonzero()[:1, 0].tolist()]:
+            token = torch.tensor([label], device=self._tokens.device)
+            begins = self.begins[token]
+            if bool(begins) and int(node) != 0:
+                known = int(self.tree.word[node]) >= 0
+                written.append(self._words[int(self._ended_tokens(context, node))] if known else None)
+                context = self._close(context, node, yes)
+            node = self.tree.child(node.masked_fill(begins, 0), token)
+            node = node.masked_fill(node < 0, self.tree.outside).masked_fill(self._bare[token], 0)
+        return written
 
     def extend(self, states: Tensor, labels: Tensor) -> Tensor:
         """As `Scorer.extend`."""
@@ -167,8 +197,7 @@ class WordScorer:
         places = (which & (nodes != 0)).nonzero()[:, 0]
         if len(places) == 0:
             return contexts
-        words = self.tree.word[nodes[places]]
-        tokens = self._tokens[words.clamp_min(0)].masked_fill(words < 0, self._unknown)
+        tokens = self._ended_tokens(contexts[places], nodes[places])
         pairs = list(zip(contexts[places].tolist(), tokens.tolist(), strict=True))
         if new := [pair for pair in dict.fromkeys(pairs) if pair not in self._next]:
             before, following = torch.tensor(new, device=contexts.device).T
@@ -176,6 +205,18 @@ class WordScorer:
         result = contexts.clone()
         result[places] = torch.tensor([self._next[pair] for pair in pairs], device=contexts.device)
         return result
+
+    def _ended_tokens(self, contexts: Tensor, nodes: Tensor) -> Tensor:
+        """Return the (n,) tokens of the words that end at (n,) nodes in (n,) contexts."""
+        words = self.tree.word[nodes]
+        tokens = self._tokens[words.clamp_min(0)].masked_fill(words < 0, self._unknown)
+        if self._homophones is not None:
+            groups = self._homophones.groups[words.clamp_min(0)].masked_fill(words < 0, -1)
+            several = (groups >= 0).nonzero()[:, 0]
+            if len(several):
+                rows = self._rows(contexts[several])  # which may make the tables anew
+                tokens[several] = self._choices[rows, groups[several]]
+        return tokens
 
     def _rows(self, contexts: Tensor) -> Tensor:
         """Return (n,) rows of (n,) contexts in the tables, computed where they are missing."""
@@ -190,7 +231,8 @@ class WordScorer:
             needed = len(self._places) + len(new)
             if needed > len(self._sums):
                 size = max(needed, min(2 * len(self._sums), most))
-                self._sums, self._logs = (_grown(table, size) for table in (self._sums, self._logs))
+                tables = (self._sums, self._logs, self._choices)
+                self._sums, self._logs, self._choices = (_grown(table, size) for table in tables)
             for first in range(0, len(new), AT_ONCE):
                 self._fill(new[first : first + AT_ONCE])
         places = [self._places[context] for context in wanted]
@@ -200,6 +242,9 @@ class WordScorer:
         log_probs = self.model.log_probs(torch.tensor(contexts, device=self._tokens.device))
         rows = slice(len(self._places), len(self._places) + len(contexts))
         words = log_probs.index_select(1, self._tokens)
+        if self._homophones is not None:
+            best, self._choices[rows] = self._homophones.choose(log_probs)
+            words[:, self._homophones.entries] = best
         self._logs[rows, :-2] = words
         self._logs[rows, -2] = log_probs[:, END_OF_LINE]
         self._logs[rows, -1] = log_probs[:, self._unknown]
@@ -227,6 +272,30 @@ class WordScorer:
         if self._penalty is not None:
             free |= nodes == self.tree.outside
         return ends.masked_fill(free, 0.0)
+
+
+class _Homophones:
+    """Spellings that belong to several words.
+
+    Attributes:
+        entries: (groups,) spellings of several words, as numbers of the tree's words.
+        groups: (words of the tree,) the group of each spelling; -1 where it belongs to one word only.
+    """
+
+    def __init__(self, tokens_of: Sequence[Sequence[int]], device: torch.device | str) -> None:
+        several = [number for number, tokens in enumerate(tokens_of) if len(tokens) > 1]
+        most = max(len(tokens_of[number]) for number in several)
+        # The first word fills up the rows of the shorter groups.
+        padded = [[*tokens_of[number], *[tokens_of[number][0]] * (most - len(tokens_of[number]))] for number in several]
+        self.entries = torch.tensor(several, device=device)
+        self.groups = torch.full((len(tokens_of),), -1, device=device)
+        self.groups[self.entries] = torch.arange(len(several), device=device)
+        self._tokens = torch.tensor(padded, device=device)  # (groups, words of the largest)
+
+    def choose(self, log_probs: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the (n, groups) highest log-probabilities and the tokens that have them: (n, tokens) of contexts."""
+        best, places = log_probs[:, self._tokens].max(2)
+        return best, self._tokens.expand(len(log_probs), -1, -1).gather(2, places[:, :, None])[:, :, 0]
 
 
 def _grown(table: Tensor, rows: int) -> Tensor:

@@ -1,0 +1,120 @@
+"""A tokenizer of phones: words are looked up in a pronunciation dictionary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from speechrnn.core.errors import UserError
+from speechrnn.text.pronunciations import SPACE, Phones, Pronunciations
+
+
+class PhoneTokenizer:
+    """One index for each phone, and a space between words.
+
+    English is written far from how it is spoken, so that on little speech a model learns phones much sooner than
+    letters. The words come from a language model of words in the beam search (`scorers.word.WordScorer`), which also
+    decides between words that sound alike; `decode` alone takes the first such word of the dictionary.
+
+    >>> tokenizer = PhoneTokenizer(Pronunciations({"to": [("T", "UW")], "two": [("T", "UW")]}))
+    >>> tokenizer.encode("two to")
+    [2, 4, 5, 2, 4]
+    >>> tokenizer.decode([2, 4, 5, 4, 2])  # phones that are no word are joined
+    'to uw-t'
+    """
+
+    kind = "phone"
+
+    def __init__(self, pronunciations: Pronunciations, upper: bool = False) -> None:
+        """
+        Args:
+            pronunciations: of the words.
+            upper: whether words are written in upper case, and not in lower case.
+        """
+        self.pronunciations = pronunciations
+        self.upper = upper
+        self.symbols = list(pronunciations.symbols)
+        self._space = len(self.symbols) - 1
+        self._words: dict[Phones, str] = {}
+        for word, found in pronunciations.words.items():
+            for phones in found:
+                self._words.setdefault(phones, word)
+
+    @classmethod
+    def build(cls, texts: Iterable[str], path: Path) -> PhoneTokenizer:
+        """Build a tokenizer from a dictionary; words are in upper case if the (normalised) texts are.
+
+        Raises:
+            UserError: see `Pronunciations.read`.
+        """
+        return cls(Pronunciations.read(path), upper=all(text == text.upper() for text in texts))
+
+    @property
+    def unknown_index(self) -> None:
+        """Return None: words without a pronunciation are refused."""
+        return None
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the indices of the phones of each word's most usual pronunciation, and of the spaces between words.
+
+        Raises:
+            UserError: a word has no pronunciation.
+        """
+        labels = self.pronunciations.encode(text)
+        if labels is None:
+            unknown = ", ".join(self.count_unknown(text))
+            raise UserError(f"The text {text[:40]!r} has words without a pronunciation ({unknown[:80]}); add them.")
+        return labels
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Return the words of indices above 0."""
+        if any(index < 1 for index in ids):
+            raise ValueError("decode() takes indices above 0: remove the blanks first")
+        words: list[list[str]] = [[]]
+        for index in ids:
+            if index == self._space:
+                words.append([])
+            else:
+                words[-1].append(self.symbols[index])
+        return SPACE.join(self._word(tuple(phones)) for phones in words)
+
+    def count_unknown(self, text: str) -> Counter[str]:
+        """Count the words without a pronunciation."""
+        return Counter(word for word in text.split() if not self.pronunciations.pronounce(word))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values from which `tokenizer_from_json` makes the tokenizer again."""
+        words = {word: [SPACE.join(phones) for phones in found] for word, found in self.pronunciations.words.items()}
+        return {"kind": self.kind, "upper": self.upper, "phones": self.symbols[1:-1], "words": words}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> PhoneTokenizer:
+        """Make a tokenizer from the result of `to_json`.
+
+        Raises:
+            KeyError, TypeError, ValueError: the values are not those of a tokenizer.
+        """
+        words, phones = data["words"], data["phones"]
+        if not isinstance(words, dict) or not isinstance(data["upper"], bool):
+            raise TypeError("words is no object, or upper is neither true nor false")
+        if not isinstance(phones, list) or not all(
+            isinstance(phone, str) and phone.split() == [phone] for phone in phones
+        ):
+            raise TypeError("phones is no list of phones")
+        found: dict[str, tuple[Phones, ...]] = {}
+        for word, pronunciations in words.items():
+            found[word] = tuple(tuple(pronunciation.split()) for pronunciation in pronunciations)
+            if not found[word] or not all(found[word]):
+                raise ValueError(f"the word {word[:40]!r} has an empty pronunciation")
+        return cls(Pronunciations(found, phones), data["upper"])
+
+    def _word(self, phones: Phones) -> str:
+        word = self._words.get(phones)
+        if word is None:
+            return "-".join(phones).lower()
+        return word.upper() if self.upper else word
