@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -73,7 +74,8 @@ class WordScorer:
         tokens_of = [entries[letters] for letters in self.tree.words]
         self._tokens = torch.tensor([tokens[0] for tokens in tokens_of], device=device)
         self._homophones = _Homophones(tokens_of, device) if any(len(tokens) > 1 for tokens in tokens_of) else None
-        self._words = words
+        self._words, self._letters = words, spelling.letters
+        self._tokens_list, self._begins_list = self._tokens.tolist(), spelling.begins.tolist()
         self._penalty = unknown_penalty
         self._unknown = words.index(UNKNOWN) if UNKNOWN in words else END_OF_LINE
         if unknown_penalty is not None:
@@ -118,22 +120,37 @@ class WordScorer:
         self._begin = self.model.begin()
         return self._begin * (self.tree.outside + 1)
 
+    @torch.inference_mode()
     def words(self, labels: Sequence[int]) -> list[str | None]:
         """Return the model's words for a label sequence since `begin`; None where it has no such word."""
-        written: list[str | None] = []
-        context = torch.tensor([self._begin], device=self._tokens.device)
-        node = torch.zeros(1, dtype=torch.long, device=self._tokens.device)
-        yes = torch.ones(1, dtype=torch.bool, device=self._tokens.device)
-        for label in [*labels, *self._bare.nonzero()[:1, 0].tolist()]:
-            token = torch.tensor([label], device=self._tokens.device)
-            begins = self.begins[token]
-            if bool(begins) and int(node) != 0:
-                known = int(self.tree.word[node]) >= 0
-                written.append(self._words[int(self._ended_tokens(context, node))] if known else None)
-                context = self._close(context, node, yes)
-            node = self.tree.child(node.masked_fill(begins, 0), token)
-            node = node.masked_fill(node < 0, self.tree.outside).masked_fill(self._bare[token], 0)
-        return written
+        spelt = [""]
+        for label in labels:
+            if self._begins_list[label]:
+                spelt.append("")
+            spelt[-1] += self._letters[label] or ""
+        found: list[str | None] = []
+        context = self._begin
+        for letters in filter(None, spelt):
+            place = bisect.bisect_left(self.tree.words, letters)
+            known = place < len(self.tree.words) and self.tree.words[place] == letters
+            token = self._token(context, place) if known else self._unknown
+            found.append(self._words[token] if known else None)
+            context = self._follow(context, token)
+        return found
+
+    def _token(self, context: int, word: int) -> int:
+        """Return the token of a word of the tree in a context."""
+        if self._homophones is None or self._homophones.groups_list[word] < 0:
+            return self._tokens_list[word]
+        row = int(self._rows(torch.tensor([context], device=self._tokens.device)))  # which may make the tables anew
+        return int(self._choices[row, self._homophones.groups_list[word]])
+
+    def _follow(self, context: int, token: int) -> int:
+        """Return the context after a token."""
+        if (context, token) not in self._next:
+            state, following = (torch.tensor([value], device=self._tokens.device) for value in (context, token))
+            self._next[context, token] = int(self.model.extend(state, following))
+        return self._next[context, token]
 
     def extend(self, states: Tensor, labels: Tensor) -> Tensor:
         """As `Scorer.extend`."""
@@ -280,6 +297,7 @@ class _Homophones:
     Attributes:
         entries: (groups,) spellings of several words, as numbers of the tree's words.
         groups: (words of the tree,) the group of each spelling; -1 where it belongs to one word only.
+        groups_list: the same as a list.
     """
 
     def __init__(self, tokens_of: Sequence[Sequence[int]], device: torch.device | str) -> None:
@@ -290,6 +308,7 @@ class _Homophones:
         self.entries = torch.tensor(several, device=device)
         self.groups = torch.full((len(tokens_of),), -1, device=device)
         self.groups[self.entries] = torch.arange(len(several), device=device)
+        self.groups_list = self.groups.tolist()
         self._tokens = torch.tensor(padded, device=device)  # (groups, words of the largest)
 
     def choose(self, log_probs: Tensor) -> tuple[Tensor, Tensor]:
