@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torchaudio.functional import add_noise, fftconvolve
 
+from speechrnn.audio.codecs import CODECS, Codec, apply_codec
 from speechrnn.audio.io import load_audio
 from speechrnn.audio.paths import find_audio
 from speechrnn.core.errors import UserError
@@ -113,6 +114,8 @@ class WaveformOptions:
         snr: range of the signal-to-noise ratio in dB.
         rooms: files or folders with room impulse responses; empty: none are applied.
         room_share: share of utterances with reverberation.
+        codecs: codecs of which one is drawn.
+        codec_share: share of utterances that go through a codec.
     """
 
     speeds: tuple[float, ...] = (0.9, 1.0, 1.1)
@@ -123,6 +126,8 @@ class WaveformOptions:
     snr: tuple[float, float] = (10.0, 30.0)
     rooms: tuple[str, ...] = ()
     room_share: float = field(default=0.3, metadata={"min": 0.0, "max": 1.0})
+    codecs: tuple[Codec, ...] = CODECS
+    codec_share: float = field(default=0.0, metadata={"min": 0.0, "max": 1.0})
 
 
 @dataclass(frozen=True)
@@ -148,7 +153,7 @@ class AugmentedWaveform:
 
 
 class WaveformAugment:
-    """Add pauses, reverberation, noise and gain to a waveform, in the order in which nature applies them.
+    """Add pauses, reverberation, noise, gain and a codec to a waveform, in the order in which nature applies them.
 
     >>> augment = WaveformAugment(WaveformOptions(), 16000)
     >>> sound = augment(np.ones(16000, np.float32), np.random.default_rng(0))
@@ -160,12 +165,14 @@ class WaveformAugment:
         """Read the noises and impulse responses at the model's sampling rate in Hz.
 
         Raises:
-            UserError: a speed is not positive, or a noise or room file cannot be read.
+            UserError: a speed is not positive, there is no codec to draw, or a noise or room file cannot be read.
         """
         if not options.speeds or min(options.speeds) <= 0:
             raise UserError(
                 f"augmentation.waveform.speeds={list(options.speeds)} needs at least one factor, all above 0."
             )
+        if options.codec_share > 0 and not options.codecs:
+            raise UserError("augmentation.waveform.codecs=[] needs at least one codec, or codec_share=0.")
         self.options = options
         self.sampling_rate = sampling_rate
         self.noises = self._read(options.noise)
@@ -200,7 +207,11 @@ class WaveformAugment:
             if noise.any():  # digital silence has no signal-to-noise ratio
                 wave = add_noise(wave, torch.from_numpy(noise), snr)
         gain = 10.0 ** (generator.uniform(*options.volume) / 20.0)
-        return AugmentedWaveform((wave * gain).numpy(), speech_start, speech_end)
+        samples = (wave * gain).numpy()
+        if options.codec_share > 0 and generator.random() < options.codec_share:
+            codec = options.codecs[generator.integers(len(options.codecs))]
+            samples = apply_codec(samples, self.sampling_rate, codec, compression=generator.uniform())
+        return AugmentedWaveform(samples, speech_start, speech_end)
 
     def draw_pauses(self, samples: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw a pause before and one after samples (samples,), each 0 to `padding` seconds of their own room tone.

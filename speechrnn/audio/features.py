@@ -19,6 +19,7 @@ from torchaudio.functional import compute_deltas, create_dct, melscale_fbanks
 from speechrnn.core.errors import UserError
 
 FLOOR = 1e-6  # added under the logarithm; about -120 dB of a full-scale tone
+WARP_KNEE = 0.85  # of the highest frequency; above it a warped scale leads back to its end
 FILTER_BANDS = 5  # points of a random filter, equally far apart on the mel scale
 VARIANCE_FLOOR = 1e-5  # keeps digital silence finite
 
@@ -213,18 +214,25 @@ class ChannelOptions:
         gain: greatest gain or loss of a band in dB (FilterAugment, Nam et al. 2022); 0: none.
         narrow_share: share of the utterances that lose all above a frequency, as on a telephone.
         narrow: least and greatest such frequency, Hz.
+        warp: least and greatest factor of all frequencies, as of a shorter vocal tract; (1.0, 1.0): none.
     """
 
     gain: float = field(default=0.0, metadata={"min": 0.0, "max": 60.0})
     narrow_share: float = field(default=0.0, metadata={"min": 0.0, "max": 1.0})
     narrow: tuple[float, float] = field(default=(3300.0, 4000.0), metadata={"min": 1.0})
+    warp: tuple[float, float] = field(default=(1.0, 1.0), metadata={"min": 0.5, "max": 2.0})
+
+    @property
+    def changes(self) -> bool:
+        """Return whether the options change anything."""
+        return self.gain > 0 or self.narrow_share > 0 or self.warp != (1.0, 1.0)
 
 
 class ChannelAugment(nn.Module):
-    """Simulate microphones and telephones on log-mel features before their normalisation, in training.
+    """Simulate speakers, microphones and telephones on log-mel features before their normalisation, in training.
 
-    Each utterance gets gains of its own, random at some bands and linear between them; and a share of the utterances
-    loses all bands above a random frequency.
+    Each utterance gets a vocal tract length of its own, gains that are random at some bands and linear between them;
+    and a share of the utterances loses all bands above a random frequency.
 
     >>> channel = ChannelAugment(ChannelOptions(gain=6.0), FeatureOptions(bins=20))
     >>> channel(torch.zeros(2, 5, 20)).shape
@@ -232,14 +240,17 @@ class ChannelAugment(nn.Module):
     """
 
     centres: Tensor
+    mel: Tensor
 
     def __init__(self, options: ChannelOptions, features: FeatureOptions) -> None:
         """Take the options, and those of the features, whose kind is log_mel or kaldi."""
         super().__init__()
         self.options = options
         edges = torch.tensor([features.low, features.high or features.sampling_rate / 2])
-        low, high = 2595.0 * torch.log10(1.0 + edges / 700.0)  # HTK's mel scale
+        low, high = mel_of(edges)
         mel = torch.linspace(float(low), float(high), features.bins + 2)[1:-1]
+        self.highest = float(edges[1])
+        self.register_buffer("mel", mel, persistent=False)  # (bins,), equally far apart
         self.register_buffer("centres", 700.0 * (10.0 ** (mel / 2595.0) - 1.0), persistent=False)  # (bins,) Hz
 
     def forward(self, features: Tensor) -> Tensor:
@@ -247,6 +258,10 @@ class ChannelAugment(nn.Module):
         options, (batch, _, bins) = self.options, features.shape
         if not self.training:
             return features
+        if options.warp != (1.0, 1.0):
+            low, high = options.warp
+            factors = low + (high - low) * torch.rand(batch, device=features.device)
+            features = warp_bins(features, self.warped_positions(factors))
         if options.gain > 0:
             gains = (2.0 * torch.rand(batch, 1, FILTER_BANDS, device=features.device) - 1.0) * options.gain
             curve = F.interpolate(gains, bins, mode="linear", align_corners=True)  # (batch, 1, bins)
@@ -258,6 +273,45 @@ class ChannelAugment(nn.Module):
             lost = narrow[:, None] & (self.centres > cut[:, None])
             features = features.masked_fill(lost[:, None], math.log(FLOOR))
         return features
+
+    def warped_positions(self, factors: Tensor) -> Tensor:
+        """Return the place, in bins, from which each bin of a warped spectrum is taken: (batch,) -> (batch, bins).
+
+        Frequencies are multiplied by the factor up to a knee; from there a line leads to the highest frequency, which
+        stays in place (Lee & Rose 1998, "A frequency warping approach to speaker normalization").
+        """
+        factors = factors[:, None]
+        knee = WARP_KNEE * self.highest / factors.clamp_min(1.0)
+        slope = (self.highest - factors * knee) / (self.highest - knee)
+        above = factors * knee + slope * (self.centres - knee)
+        frequencies = torch.where(self.centres <= knee, factors * self.centres, above)
+        if len(self.mel) == 1:
+            return torch.zeros_like(frequencies)
+        return (mel_of(frequencies) - self.mel[0]) / (self.mel[1] - self.mel[0])
+
+
+def mel_of(frequencies: Tensor) -> Tensor:
+    """Return frequencies in Hz on HTK's mel scale.
+
+    >>> round(mel_of(torch.tensor(1000.0)).item())
+    1000
+    """
+    return 2595.0 * torch.log10(1.0 + frequencies / 700.0)
+
+
+def warp_bins(features: Tensor, positions: Tensor) -> Tensor:
+    """Read features (batch, frames, bins) at other places, in bins (batch, bins), linear between two bins.
+
+    >>> warp_bins(torch.tensor([[[0.0, 1.0, 4.0]]]), torch.tensor([[0.5, 1.0, 1.5]])).tolist()
+    [[[0.5, 1.0, 2.5]]]
+    """
+    _, frames, bins = features.shape
+    positions = positions.clamp(0.0, bins - 1.0)
+    lower = positions.floor().long().clamp_max(max(bins - 2, 0))  # (batch, bins)
+    share = (positions - lower).unsqueeze(1)  # (batch, 1, bins)
+    index = lower.unsqueeze(1).expand(-1, frames, -1)
+    upper = (index + 1).clamp_max(bins - 1)
+    return features.gather(2, index) * (1.0 - share) + features.gather(2, upper) * share
 
 
 class FrontEnd(nn.Module):
@@ -289,10 +343,11 @@ class FrontEnd(nn.Module):
         self.seconds_per_frame = round(options.hop * options.sampling_rate) / options.sampling_rate
         self.normalise = Normalise(options.normalisation, self.dimensions)
         self.channel = None
-        if channel is not None and (channel.gain > 0 or channel.narrow_share > 0):
+        if channel is not None and channel.changes:
             if options.kind == "mfcc":
                 raise UserError(
-                    "augmentation.channel changes mel bands: choose features=log_mel, or gain=0 and narrow_share=0."
+                    "augmentation.channel changes mel bands: choose features=log_mel, or gain=0, narrow_share=0 and "
+                    "warp=[1.0,1.0]."
                 )
             self.channel = ChannelAugment(channel, options)
 

@@ -12,10 +12,17 @@ from speechrnn.audio.features import frame_mask
 
 IMPOSSIBLE = -1e4  # log-probability; finite, since minus infinity has no gradient
 BLANK = 0  # index of CTC's blank in every alphabet
+PRIOR_DECAY = 0.99  # of the running mean, a step
+PRIOR_FLOOR = 1e-4  # a rare symbol is not worth more than this prior makes it
 
 
 def ctc_loss(
-    log_probs: Tensor, frames: Tensor, labels: Tensor, label_lengths: Tensor, spoken: Tensor | None = None
+    log_probs: Tensor,
+    frames: Tensor,
+    labels: Tensor,
+    label_lengths: Tensor,
+    spoken: Tensor | None = None,
+    log_priors: Tensor | None = None,
 ) -> Tensor:
     """Return the mean over the batch of each utterance's negative log-likelihood in nats a label.
 
@@ -34,6 +41,7 @@ def ctc_loss(
         label_lengths: (batch,) labels of each utterance.
         spoken: (batch, 2), the number of frames until the speech begins and until it ends; None: labels may stand
             anywhere.
+        log_priors: (symbols,) by which each frame's log-probabilities are lowered, see `LabelPriors`; None: none.
 
     Source:
         Graves et al. 2006, equation 8.
@@ -44,11 +52,63 @@ def ctc_loss(
         # One frame of tolerance on both sides: rounding may place the speech a frame earlier or later.
         inside = (position >= spoken[:, :1] - 1) & (position <= spoken[:, 1:])
         pauses = -log_probs[:, :, BLANK].masked_fill(inside | (position >= frames[:, None]), 0.0).sum(1)
+        scores = log_probs if log_priors is None else log_probs - log_priors
         blank = torch.full_like(log_probs[0, 0], IMPOSSIBLE)
         blank[BLANK] = 0.0
-        log_probs = torch.where(inside[:, :, None], log_probs, blank)
+        log_probs = torch.where(inside[:, :, None], scores, blank)
+    elif log_priors is not None:
+        log_probs = log_probs - log_priors
     losses = F.ctc_loss(log_probs.transpose(0, 1), labels, frames, label_lengths, BLANK, reduction="none")
+    if log_priors is not None:
+        losses = losses + gradient_correction(log_probs, frames)
     return ((losses + pauses) / label_lengths.clamp_min(1)).mean()
+
+
+def gradient_correction(scores: Tensor, frames: Tensor) -> Tensor:
+    """Return zeros (batch,) whose gradient corrects that of torch's CTC loss for scores that are no probabilities.
+
+    torch returns exp(score) - occupancy as the gradient of a score, which is right behind a softmax only
+    (https://github.com/pytorch/pytorch/issues/122243); the gradient is -occupancy.
+
+    Args:
+        scores: (batch, frames, symbols) that `F.ctc_loss` was given.
+        frames: (batch,) valid frames.
+    """
+    excess = (scores.detach().exp() * scores).sum(2)  # (batch, frames)
+    excess = (excess * frame_mask(frames, excess.shape[1])).sum(1)
+    return excess.detach() - excess
+
+
+class LabelPriors:
+    """The mean distribution of a network's outputs, by which the CTC loss divides them.
+
+    A network trained with CTC writes each label in one frame and blank in all others. Where the loss divides by how
+    often a symbol is written, blanks are worth less, and labels last as long as their sounds: times become sharper.
+
+    >>> priors = LabelPriors(0.3, symbols=4)
+    >>> priors.weighted().exp().pow(1 / 0.3).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+
+    Source:
+        Huang et al. 2024, "Less peaky and more accurate CTC forced alignment by label priors", where the weight is 0.3
+        and the priors are those of the epoch before; here they are a running mean, which needs no epochs.
+    """
+
+    def __init__(self, weight: float, symbols: int) -> None:
+        """Take the exponent of the priors, and the size of the alphabet with the blank."""
+        self.weight = weight
+        self.mean = torch.full((symbols,), 1.0 / symbols)
+
+    def weighted(self) -> Tensor:
+        """Return the logarithms of the priors, times the weight: (symbols,)."""
+        return self.weight * self.mean.clamp_min(PRIOR_FLOOR).log()
+
+    def update(self, log_probs: Tensor, frames: Tensor) -> None:
+        """Move the mean towards a batch (batch, frames, symbols) with (batch,) valid frames."""
+        mask = frame_mask(frames, log_probs.shape[1]).unsqueeze(2)
+        mean = (log_probs.detach().float().exp() * mask).sum((0, 1)) / mask.sum()
+        moved = self.mean + (1.0 - PRIOR_DECAY) * (mean - self.mean)
+        self.mean = torch.where(torch.isfinite(moved).all(), moved, self.mean)
 
 
 def required_frames(labels: list[int]) -> int:

@@ -20,7 +20,7 @@ from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_tokenizer
 from speechrnn.decoding.greedy import greedy
 from speechrnn.evaluation.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
-from speechrnn.nn.ctc import consistency_loss, ctc_loss
+from speechrnn.nn.ctc import LabelPriors, consistency_loss, ctc_loss
 from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
@@ -50,6 +50,7 @@ class AcousticTrainerOptions(TrainerOptions):
     pronunciations: Path | None = None
     intermediate_weight: float = field(default=0.3, metadata={"min": 0.0, "max": 0.95})
     consistency_weight: float = field(default=0.0, metadata={"min": 0.0})
+    label_priors: float = field(default=0.0, metadata={"min": 0.0, "max": 1.0})
     workers: int = field(default=0, metadata={"min": 0})
     cache_gigabytes: float = field(default=1.0, metadata={"min": 0.0})
 
@@ -108,8 +109,10 @@ class AcousticTask:
         self.fabric = fabric
         self.tokenizer = tokenizer
         self.warnings = 0  # of implausible losses so far
-        self.carried = torch.empty(0)  # there is no state between utterances
         trainer = settings.trainer
+        self.priors = LabelPriors(trainer.label_priors, len(tokenizer)) if trainer.label_priors > 0 else None
+        if self.priors is not None:
+            self.priors.mean = self.priors.mean.to(fabric.device)
         self.memory_keys = f"trainer.batch_seconds (now {trainer.batch_seconds:g}) or corpus.max_seconds"
         self.sampling_rate = settings.features.sampling_rate
         torch.manual_seed(trainer.seed)
@@ -158,6 +161,16 @@ class AcousticTask:
         elif settings.features.normalisation == "training":
             self.fit_normalisation()
 
+    @property
+    def carried(self) -> Tensor:
+        """Return the state between utterances: the label priors, if there are any."""
+        return self.priors.mean if self.priors is not None else torch.empty(0)
+
+    @carried.setter
+    def carried(self, value: Tensor) -> None:
+        if self.priors is not None:
+            self.priors.mean = value.to(self.fabric.device)
+
     def fit_normalisation(self) -> None:
         """Set the front end's mean and variance to those of the training part, without augmentation."""
         front_end = self.model.front_end
@@ -199,7 +212,10 @@ class AcousticTask:
             )
         spoken = self.model.frames(batch.spoken).repeat(views, 1)
         labels, label_lengths = batch.labels.repeat(views), batch.label_lengths.repeat(views)
-        loss = ctc_loss(log_probs, frames, labels, label_lengths, spoken)
+        priors = self.priors.weighted() if self.priors is not None else None
+        loss = ctc_loss(log_probs, frames, labels, label_lengths, spoken, priors)
+        if self.priors is not None:
+            self.priors.update(log_probs, frames)
         if middle is not None:
             weight = self.options.intermediate_weight
             loss = (1 - weight) * loss + weight * self.intermediate_loss(batch, middle, frames, spoken)

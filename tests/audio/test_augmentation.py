@@ -23,6 +23,7 @@ from speechrnn.audio.augmentation import (
     make_room_tone,
     reverberate,
 )
+from speechrnn.audio.codecs import CODECS, Codec
 from speechrnn.core.errors import UserError
 
 RATE = 16000
@@ -212,6 +213,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     volume=st.sampled_from([(0.0, 0.0), (-20.0, 6.0)]),
     speed=st.sampled_from([0.9, 1.0, 1.1]),
     length=st.integers(2000, 6000),
+    codec=st.sampled_from([None, *CODECS]),
     seed=st.integers(0, 10**6),
 )
 def test_the_speech_lies_between_start_and_end_with_every_mix_of_options(
@@ -224,6 +226,7 @@ def test_the_speech_lies_between_start_and_end_with_every_mix_of_options(
     volume: tuple[float, float],
     speed: float,
     length: int,
+    codec: Codec | None,
     seed: int,
 ) -> None:
     options = WaveformOptions(
@@ -235,6 +238,8 @@ def test_the_speech_lies_between_start_and_end_with_every_mix_of_options(
         snr=(10.0, 20.0),
         rooms=(str(files / "room.wav"),) if rooms else (),
         room_share=room_share,
+        codecs=(codec,) if codec else (),
+        codec_share=1.0 if codec else 0.0,
     )
     generator = np.random.default_rng(seed)
     augment = WaveformAugment(options, RATE)
@@ -244,4 +249,5 @@ def test_the_speech_lies_between_start_and_end_with_every_mix_of_options(
     assert sound.end - sound.start == len(speech)
     assert max(sound.start, len(sound.samples) - sound.end) <= padding * RATE + 1
     # The speech is found where the record says: the correlation with it is largest there.
-    assert int(np.argmax(np.abs(np.correlate(sound.samples, speech, "valid")))) == sound.start
+    found = int(np.argmax(np.abs(np.correlate(sound.samples, speech, "valid"))))
+    assert abs(found - sound.start) <= (RATE // 1000 if codec else 0)  # a codec's filter may move it by a millisecond

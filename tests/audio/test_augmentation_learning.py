@@ -11,7 +11,7 @@ import soundfile
 import torch
 
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions, change_speed
-from speechrnn.audio.features import FeatureOptions
+from speechrnn.audio.features import ChannelOptions, FeatureOptions
 from speechrnn.data.dataset import pad
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
 from speechrnn.nn.ctc import ctc_loss
@@ -30,6 +30,8 @@ AUGMENTATIONS = {
     "volume": replace(NO_AUGMENTATION, volume=(-20.0, 6.0)),
     "noise": replace(NO_AUGMENTATION, noise=("noise.wav",), noise_share=1.0, snr=(10.0, 20.0)),
     "rooms": replace(NO_AUGMENTATION, rooms=("room.wav",), room_share=1.0),
+    "codecs": replace(NO_AUGMENTATION, codec_share=1.0),
+    "warp": NO_AUGMENTATION,
     "masks": NO_AUGMENTATION,
     "all": WaveformOptions(padding=0.2, noise=("noise.wav",), rooms=("room.wav",), volume=(-6.0, 6.0)),
 }
@@ -49,13 +51,13 @@ def draw_utterance(generator: np.random.Generator) -> tuple[np.ndarray, list[int
     return (samples + 0.002 * generator.standard_normal(len(samples))).astype(np.float32), labels
 
 
-def final_loss(waveform: WaveformOptions, masks: SpecAugmentOptions) -> float:
+def final_loss(waveform: WaveformOptions, masks: SpecAugmentOptions, channel: ChannelOptions | None = None) -> float:
     """Train a small model and return its loss on clean utterances that it was not trained on, in nats a label."""
     torch.manual_seed(0)
     generator = np.random.default_rng(0)
     features = FeatureOptions(sampling_rate=RATE, bins=20)
     options = AcousticOptions(layers=1, units=32, channels=4, stride=2, dropout=0.0)
-    model = AcousticModel(1 + len(TONES), features, options, masks)
+    model = AcousticModel(1 + len(TONES), features, options, masks, channel)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
     augment = WaveformAugment(waveform, RATE)
 
@@ -81,6 +83,7 @@ def final_loss(waveform: WaveformOptions, masks: SpecAugmentOptions) -> float:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
         optimiser.step()
+    model.front_end.eval()  # channels change speech in training only
     with torch.inference_mode():
         return float(loss_of_batch(64, augmented=False))
 
@@ -114,7 +117,7 @@ def test_a_model_learns_with_each_augmentation(name: str, files: Path, loss_with
     masks = NO_MASKS
     if name in ("masks", "all"):
         masks = SpecAugmentOptions(frequency_masks=1, frequency_width=2, time_masks=2, time_width=0.04)
-    loss = final_loss(waveform, masks)
+    loss = final_loss(waveform, masks, ChannelOptions(warp=(0.95, 1.05)) if name == "warp" else None)
     print(f"{name}: {loss:.3f} nats a label, {loss_without:.3f} without")
     assert loss_without < 0.1
     assert loss < 0.3

@@ -145,6 +145,40 @@ def test_a_channel_changes_bands_by_no_more_than_its_gain() -> None:
     torch.testing.assert_close(channel.eval()(features), features)
 
 
+@pytest.mark.parametrize("factor", [0.8, 1.0, 1.2])
+def test_a_warped_spectrum_has_its_peaks_elsewhere(factor: float) -> None:
+    """A tone of 1000 Hz is found where the spectrum of a tone of 1000 / factor Hz would have its peak."""
+    options = FeatureOptions(bins=80)
+    channel = ChannelAugment(ChannelOptions(warp=(factor, factor)), options)
+    extract = FrontEnd(options).extract
+    time = torch.arange(16000) / 16000
+    tones = torch.stack([torch.sin(2 * math.pi * frequency * time) for frequency in (1000.0, 1000.0 / factor)])
+    features, _ = extract(0.3 * tones, torch.tensor([16000, 16000]))
+    peaks = channel(features)[:, 50].argmax(1)[0], features[1, 50].argmax()
+    assert abs(int(peaks[0]) - int(peaks[1])) <= 1
+    torch.testing.assert_close(channel.eval()(features), features)
+
+
+@given(st.floats(0.5, 2.0), st.sampled_from([1, 2, 20, 80]), st.sampled_from([8000, 16000]))
+def test_a_warped_scale_rises_and_ends_where_it_did(factor: float, bins: int, rate: int) -> None:
+    channel = ChannelAugment(ChannelOptions(warp=(factor, factor)), FeatureOptions(bins=bins, sampling_rate=rate))
+    positions = channel.warped_positions(torch.tensor([factor]))
+    assert positions.shape == (1, bins)
+    assert torch.isfinite(positions).all()
+    assert (positions.diff(dim=1) >= 0).all()
+    features = torch.randn(1, 3, bins)
+    warped = channel(features)
+    assert warped.min() >= features.min() - 1e-4 and warped.max() <= features.max() + 1e-4
+
+
+def test_a_warp_of_one_changes_nothing() -> None:
+    channel = ChannelAugment(ChannelOptions(warp=(1.0, 1.0)), FeatureOptions(bins=20))
+    features = torch.randn(2, 5, 20)
+    assert torch.equal(channel(features), features)
+    positions = channel.warped_positions(torch.ones(1))
+    torch.testing.assert_close(positions, torch.arange(20.0)[None], atol=1e-3, rtol=0.0)
+
+
 def test_a_narrow_channel_has_nothing_above_its_edge() -> None:
     """As the same speech at 8 kHz, resampled to 16 kHz, has."""
     torch.manual_seed(0)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from speechrnn.nn.ctc import consistency_loss, ctc_loss, required_frames
+from speechrnn.nn.ctc import LabelPriors, consistency_loss, ctc_loss, required_frames
 
 
 def brute_force(log_probs: torch.Tensor, labels: list[int]) -> float:
@@ -81,3 +81,62 @@ def test_consistency_is_the_divergence_of_the_two_views() -> None:
     loss.backward()
     assert log_probs.grad is not None
     assert not log_probs.grad[1, 3:].any()
+
+
+def sum_of_paths(scores: torch.Tensor, labels: list[int]) -> torch.Tensor:
+    """As `brute_force`, with a gradient, for scores that are no probabilities."""
+    frames, symbols = scores.shape
+    sums = []
+    for path in itertools.product(range(symbols), repeat=frames):
+        joined = [symbol for symbol, _ in itertools.groupby(path)]
+        if [symbol for symbol in joined if symbol != 0] == labels:
+            sums.append(scores[torch.arange(frames), torch.tensor(path)].sum())
+    return torch.stack(sums).logsumexp(0)
+
+
+def test_label_priors_have_the_gradient_of_the_sum_over_all_paths() -> None:
+    """torch's own gradient is right for probabilities only."""
+    torch.manual_seed(0)
+    logits = torch.randn(2, 5, 3, dtype=torch.float64, requires_grad=True)
+    labels, frames = [[1], [2, 1]], [4, 5]
+    log_priors = 0.3 * torch.tensor([0.8, 0.15, 0.05], dtype=torch.float64).log()
+    scores = logits.log_softmax(2) - log_priors
+    expected = torch.stack(
+        [-sum_of_paths(scores[row, : frames[row]], labels[row]) / len(labels[row]) for row in (0, 1)]
+    ).mean()
+    loss = ctc_loss(
+        logits.log_softmax(2),
+        torch.tensor(frames),
+        torch.tensor([1, 2, 1]),
+        torch.tensor([1, 2]),
+        log_priors=log_priors,
+    )
+    assert loss.item() == pytest.approx(expected.item())
+    (wanted,) = torch.autograd.grad(expected, logits)
+    (found,) = torch.autograd.grad(loss, logits)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_label_priors_leave_pauses_to_the_blank() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(1, 6, 3, dtype=torch.float64, requires_grad=True)
+    log_priors = 0.3 * torch.tensor([0.8, 0.15, 0.05], dtype=torch.float64).log()
+    log_probs = logits.log_softmax(2)
+    spoken = torch.tensor([[3, 6]])  # with a frame of tolerance from frame 2 on
+    loss = ctc_loss(log_probs, torch.tensor([6]), torch.tensor([1]), torch.tensor([1]), spoken, log_priors)
+    expected = -log_probs[0, :2, 0].sum() - sum_of_paths(log_probs[0, 2:] - log_priors, [1])
+    assert loss.item() == pytest.approx(expected.item())
+    (wanted,) = torch.autograd.grad(expected, logits, retain_graph=True)
+    (found,) = torch.autograd.grad(loss, logits)
+    torch.testing.assert_close(found, wanted)
+
+
+def test_label_priors_become_the_mean_of_the_outputs() -> None:
+    log_probs = torch.tensor([[[0.7, 0.2, 0.1], [0.9, 0.05, 0.05], [0.1, 0.1, 0.8]]]).log()
+    priors = LabelPriors(0.5, symbols=3)
+    for _ in range(2000):
+        priors.update(log_probs, torch.tensor([2]))  # the third frame is padding
+    torch.testing.assert_close(priors.mean, torch.tensor([0.8, 0.125, 0.075]))
+    torch.testing.assert_close(priors.weighted(), 0.5 * priors.mean.log())
+    priors.update(log_probs * float("nan"), torch.tensor([2]))
+    assert torch.isfinite(priors.mean).all()

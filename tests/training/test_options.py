@@ -142,6 +142,7 @@ ACOUSTIC: list[dict[str, Any]] = [
     {"layers": 2, "intermediate_layer": 1},
     {"layers": 2, "intermediate_layer": 1, "intermediate_weight": 0.6, "pronunciations": "A B C D"},
     {"consistency_weight": 0.2},
+    {"label_priors": 0.3},
     {"streaming": 1.0},
     {"streaming": 0.5, "latency": (0.1, 0.4)},
 ]
