@@ -32,7 +32,13 @@ from speechrnn.experiments.text_prediction import LanguageModelOptions, train_mo
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic, save_acoustic
 from speechrnn.reports.speech import write_report
 from speechrnn.text.normalisation import NormalisationOptions
-from speechrnn.text.tokenizers import CharTokenizer, Tokenizer, TokenizerOptions, build_tokenizer
+from speechrnn.text.tokenizers import (
+    SubwordTokenizer,
+    Tokenizer,
+    TokenizerOptions,
+    WordTokenizer,
+    build_tokenizer,
+)
 from speechrnn.training.acoustic import AcousticSettings, train_acoustic
 from speechrnn.training.defaults import (
     AutoAcousticOptions,
@@ -188,7 +194,7 @@ class SpeechToText:
             machine=Machine.here(gpu, options.trainer.devices),
             speeds=options.augmentation.waveform.speeds,
             processes=processes,
-            subwords=not isinstance(tokenizer, CharTokenizer),
+            subwords=isinstance(tokenizer, (SubwordTokenizer, WordTokenizer)),
             initial=options.init_from is not None,
         )
 
