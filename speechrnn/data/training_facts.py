@@ -30,6 +30,7 @@ class TrainingFacts:
         vocabulary: how many different ones.
         sampling_rates: hours of audio by the sampling rate of its files, Hz.
         narrow_band: whether a part of it was limited to the band of a telephone in training; None: not known.
+        init_from: the model whose weights the training began with; None: random ones.
     """
 
     hours: float = field(metadata={"min": 0.0})
@@ -39,18 +40,19 @@ class TrainingFacts:
     vocabulary: int = field(metadata={"min": 0})
     sampling_rates: dict[str, float] = field(default_factory=dict)
     narrow_band: bool | None = None
+    init_from: str | None = None
 
     def __post_init__(self) -> None:
         if not all(rate.isascii() and rate.isdecimal() and len(rate) <= 7 for rate in self.sampling_rates):
             raise ValueError("sampling_rates has a key that is no rate in Hz")
 
     @classmethod
-    def of(cls, cuts: Iterable[Cut], narrow_band: bool | None = None) -> TrainingFacts:
+    def of(cls, cuts: Iterable[Cut], narrow_band: bool | None = None, init_from: str | None = None) -> TrainingFacts:
         """Describe the utterances of a prepared part.
 
         Args:
             cuts: one supervision each.
-            narrow_band: see the attribute.
+            narrow_band, init_from: see the attributes.
         """
         utterances, words, speakers = 0, Counter[str](), set[str]()
         seconds: Counter[int] = Counter()
@@ -68,18 +70,23 @@ class TrainingFacts:
             vocabulary=len(words),
             sampling_rates={str(rate): round(seconds[rate] / 3600, 4) for rate in sorted(seconds)},
             narrow_band=narrow_band,
+            init_from=init_from,
         )
 
     @property
     def lowest_rate(self) -> int | None:
-        """Return the lowest sampling rate in Hz that the model knows well; None: any, or not known."""
-        if self.narrow_band is not False:
+        """Return the lowest sampling rate in Hz that the model knows well; None: any, or not known.
+
+        It is not known of a model that was fine-tuned, since the first one may have known others.
+        """
+        if self.narrow_band is not False or self.init_from is not None:
             return None
         total = sum(self.sampling_rates.values())
         known = [int(rate) for rate, hours in self.sampling_rates.items() if hours > RARE * total]
         return min(known, default=None)
 
     def describe(self) -> str:
-        """Return hours, speakers where they are known, and vocabulary, for a sentence."""
+        """Return hours, speakers where they are known, vocabulary, and where it began, for a sentence."""
         speakers = f"{count(self.speakers, 'speaker')}, " if self.speakers else ""
-        return f"{self.hours:.1f} hours, {speakers}{count(self.vocabulary, 'different word')}"
+        initial = "" if self.init_from is None else f", fine-tuned from {self.init_from}"
+        return f"{self.hours:.1f} hours, {speakers}{count(self.vocabulary, 'different word')}{initial}"

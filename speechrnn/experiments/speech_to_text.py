@@ -280,7 +280,9 @@ class SpeechToText:
         self.run.log(f"Report: {write_report(self.run.folder)}")
 
     def _training_facts(self, training: CutSet) -> TrainingFacts:
-        return TrainingFacts.of(training, narrow_band=self.options.augmentation.channel.narrow_share > 0)
+        waveform, channel = self.options.augmentation.waveform, self.options.augmentation.channel
+        narrow_band = channel.narrow_share > 0 or (waveform.codec_share > 0 and set(waveform.codecs) != {"mp3"})
+        return TrainingFacts.of(training, narrow_band, self.options.init_from)
 
     def _transcriber(self) -> Transcriber:
         return Transcriber.load(self.run.acoustic, self.options.trainer.device, precision="float32")

@@ -48,6 +48,11 @@ def test_the_lowest_rate_is_one_that_the_model_knows_well(
     assert TrainingFacts.of(cuts, narrow_band).lowest_rate == lowest
 
 
+def test_a_model_that_was_fine_tuned_says_from_what_and_may_know_more() -> None:
+    facts = TrainingFacts.of([cut("A")], narrow_band=False, init_from="english")
+    assert facts.describe().endswith("fine-tuned from english") and facts.lowest_rate is None
+
+
 @pytest.mark.parametrize("rate", ["16 kHz", "9" * 5000, "-1", "1\u0660"])
 def test_a_rate_is_a_number_of_hertz(rate: str) -> None:
     with pytest.raises(ValueError, match="rate"):
