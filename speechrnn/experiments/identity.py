@@ -1,8 +1,9 @@
 """The identity of a run: the values of its keys, which name its folder and decide whether a run can be resumed.
 
-A key is part of the identity unless its config page says otherwise, by the comment `MARK` on the key's own line: where
-data lies, how the work is spread over devices, or what is done with a finished model. Marked before a group of keys or
-an entry of the defaults list, the comment counts for all keys of the group.
+A key is part of the identity unless its config page says otherwise, by a comment on the key's own line. `UNNAMED`:
+where data lies, how the work is spread over devices, or what is done with a finished model. `CHANGEABLE`: the key names
+the folder, but its value may change on a run that exists (which `name=` or `output=` gives), since what was trained
+then goes on or is trained anew. On a group of keys or an entry of the defaults list, the comment counts for all in it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 from speechrnn.cli import help
 
-MARK = "not part of the run's identity"
+UNNAMED = "not part of the run's identity"
+CHANGEABLE = "may change on a run that exists"
 RUN_KEYS = frozenset({"name", "output", "restart"})  # what Run itself reads
 LONGEST = 120  # bytes of a folder's name; file systems stop at 255, and a few suffixes shall fit
 
@@ -29,17 +31,34 @@ def excluded_keys(recipe: str, root: Path | None = None) -> frozenset[str]:
     >>> sorted(key for key in excluded_keys("food_chain"))
     ['name', 'output', 'restart']
     """
-    found = set(RUN_KEYS)
+    return RUN_KEYS | _marked(recipe, UNNAMED, root)
+
+
+def changeable_keys(recipe: str, root: Path | None = None) -> frozenset[str]:
+    """Return the keys of a recipe that may change on a run that exists; a group of keys stands for all in it.
+
+    Args:
+        root: the folder with conf/ and recipes/; None for the one that came with this package.
+
+    >>> "trainer.epochs" in changeable_keys("speech_to_text")
+    True
+    """
+    return _marked(recipe, CHANGEABLE, root)
+
+
+def _marked(recipe: str, mark: str, root: Path | None) -> frozenset[str]:
+    """Return the keys of a recipe that its pages mark."""
+    found: set[str] = set()
     known = help.recipes(root or help.root()).get(recipe)
     for path, place in help.pages(known.config) if known is not None else []:
         text = path.read_text(encoding="utf-8")
-        if MARK in text:
-            found.update(f"{place}.{key}".lstrip(".") for key in marked_keys(text))
+        if mark in text:
+            found.update(f"{place}.{key}".lstrip(".") for key in marked_keys(text, mark))
     return frozenset(found)
 
 
-def marked_keys(text: str) -> list[str]:
-    """Return the keys of a YAML page whose line ends with the comment `MARK`, by their dotted names.
+def marked_keys(text: str, mark: str = UNNAMED) -> list[str]:
+    """Return the keys of a YAML page whose line ends with a comment, by their dotted names.
 
     >>> marked_keys("a: 1\\nb:  # not part of the run's identity\\n  c: 2\\n")
     ['b']
@@ -47,7 +66,7 @@ def marked_keys(text: str) -> list[str]:
     import yaml
 
     lines = text.splitlines()
-    marked = [number for number, line in enumerate(lines) if MARK in line.partition("#")[2]]
+    marked = [number for number, line in enumerate(lines) if mark in line.partition("#")[2]]
 
     def keys(node: yaml.Node, prefix: str) -> Iterator[tuple[str, int]]:
         if isinstance(node, yaml.MappingNode):

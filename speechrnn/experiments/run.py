@@ -15,7 +15,7 @@ from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import finite, parse_json, write_json
 from speechrnn.core.plural import count
 from speechrnn.experiments.folder_lock import FolderLock, lock_folder
-from speechrnn.experiments.identity import differences, excluded_keys, run_name
+from speechrnn.experiments.identity import changeable_keys, differences, excluded_keys, run_name
 from speechrnn.experiments.log import start_logging
 
 if TYPE_CHECKING:
@@ -87,7 +87,8 @@ class Run:
         folder = Path("outputs", recipe, name) if output is None else Path(str(output)).expanduser()
         run = cls(recipe, name, folder.absolute())
         if is_first_process():
-            run._prepare(OmegaConf.to_yaml(OmegaConf.create(values)), bool(values.get("restart", False)), excluded)
+            free = excluded | changeable_keys(recipe)
+            run._prepare(OmegaConf.to_yaml(OmegaConf.create(values)), bool(values.get("restart", False)), free)
         return run
 
     @property
@@ -200,8 +201,14 @@ class Run:
         metrics[section] = {**metrics.get(section, {}), **finite(values)}
         write_json(self.metrics, metrics)
 
-    def _prepare(self, config: str, restart: bool, excluded: frozenset[str]) -> None:
-        """Make the folder, or check that the run in it can be resumed; `config` is the configuration as YAML."""
+    def _prepare(self, config: str, restart: bool, free: frozenset[str]) -> None:
+        """Make the folder, or check that the run in it can be resumed.
+
+        Args:
+            config: the configuration as YAML.
+            restart: remove what is in the folder.
+            free: keys that may differ.
+        """
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.locks.append(lock_folder(self.folder))
@@ -216,7 +223,7 @@ class Run:
         if there is not None and restart:
             self._clear()
         elif there is not None and self._has_results():
-            self._compare(there, config, excluded)
+            self._compare(there, config, free)
         with atomic_write(self.config) as file:
             file.write(f"{HEADER}Recipe: {self.recipe}\n{config}")
 
@@ -230,8 +237,8 @@ class Run:
             for name in RESULTS
         )
 
-    def _compare(self, there: str, config: str, excluded: frozenset[str]) -> None:
-        """Raise UserError where the configuration in the folder differs in a key of the run's identity."""
+    def _compare(self, there: str, config: str, free: frozenset[str]) -> None:
+        """Raise UserError where the configuration in the folder differs in a key that is not free to."""
         import yaml
 
         again = "use another name=..., or restart=true to do it anew"
@@ -239,7 +246,7 @@ class Run:
         if recipe != self.recipe:
             raise UserError(f"{self.folder} holds a run of {recipe}, not of {self.recipe}: choose another output=DIR.")
         try:
-            differing = differences(yaml.safe_load(there) or {}, yaml.safe_load(config) or {}, excluded)
+            differing = differences(yaml.safe_load(there) or {}, yaml.safe_load(config) or {}, free)
         except (yaml.YAMLError, AttributeError) as error:
             raise UserError(f"{self.config} is damaged: {again}.") from error
         if differing:

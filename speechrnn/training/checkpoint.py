@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from speechrnn.core.errors import UserError
+from speechrnn.training.plan import Plan
 from speechrnn.training.task import State
 
 KEYS = {"model", "average", "optimiser", "averaged_since", "carried", "scaler", "state", "fingerprint"}
@@ -84,10 +87,10 @@ def _check_weights(weights: Any, key: str, path: Path) -> None:
             raise damaged(path, f"{name} of {key} holds numbers that are not finite")
 
 
-def _read_state(fields: Any, path: Path) -> State:
+def _read_state(values: Any, path: Path) -> State:
     """Return a training's state from its fields, whose types are checked."""
     try:
-        state = State(**fields)
+        state = State(**values)
     except TypeError as error:
         raise damaged(path, "its state is no training's") from error
     for key, default in vars(State()).items():
@@ -95,4 +98,12 @@ def _read_state(fields: Any, path: Path) -> State:
         kinds = (int, float) if isinstance(default, float) else type(default)
         if not isinstance(value, kinds) or (isinstance(default, int) and key != "best_epoch" and value < 0):
             raise damaged(path, f"its state has {key}={str(value)[:40]}")
+    if state.plan and not _is_plan(state.plan):
+        raise damaged(path, f"its state has plan={str(state.plan)[:40]}")
     return state
+
+
+def _is_plan(plan: dict[Any, Any]) -> bool:
+    """Return whether the fields are those of a plan."""
+    known = plan.keys() == {field.name for field in fields(Plan)}
+    return known and all(type(value) in (int, float) and math.isfinite(value) and value >= 0 for value in plan.values())

@@ -26,6 +26,7 @@ from speechrnn.training.checkpoint import damaged, read_checkpoint
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.optimiser import make_optimiser, rate_at
 from speechrnn.training.progress import Progress
+from speechrnn.training.schedule import Schedule
 from speechrnn.training.task import BatchT, ModelT, State, Task
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Loop(Generic[BatchT, ModelT]):
         self.fingerprint = fingerprint
         self.publish = publish
         self.state = State()
+        self.schedule = Schedule(fabric, options, self.state)
         fabric.to_device(task.model)
         self.average: Average[ModelT] = (
             TriggeredAverage(task.model, options.nonmonotone)
@@ -107,35 +109,40 @@ class Loop(Generic[BatchT, ModelT]):
                 damaged or of another configuration.
         """
         resumed = self.restore(self.folder / "last.ckpt")
-        first_batches, _ = self.task.epoch(0, 0)
-        epochs = max(self.options.epochs, math.ceil(self.options.min_steps / max(first_batches, 1)))
+        self.schedule = Schedule(self.fabric, self.options, self.state)
+        first, size = (self.task.epoch(epoch, 0)[0] for epoch in (0, self.state.epoch))
+        self.schedule.start(first, size, self.time_evaluation)
         if not resumed:
             self.try_largest_batch()
-        elif self.is_finished(epochs):
+        elif self.is_finished():
             logger.info("The training has finished before, after %s.", count(self.state.epoch, "epoch"))
         else:
             logger.info("Going on from epoch %d, step %d.", self.state.epoch + 1, self.state.step)
-        with Progress(epochs, self.state, self.task, visible=self.fabric.is_global_zero) as progress:
-            while not self.is_finished(epochs):
-                self.run_epoch(epochs, progress)
+        with Progress(self.schedule.epochs, self.state, self.task, visible=self.fabric.is_global_zero) as progress:
+            while not self.is_finished():
+                self.run_epoch(progress)
         if self.options.keep == "best" and (self.folder / "best.ckpt").exists():
             self.restore(self.folder / "best.ckpt", only_average=True)
         return self.average.model
 
-    def run_epoch(self, epochs: int, progress: Progress) -> None:
-        """Train for the rest of the current epoch, then evaluate and save."""
+    def run_epoch(self, progress: Progress) -> None:
+        """Train for the rest of the current epoch, or up to the end of the plan; then evaluate and save."""
         state = self.state
         size, batches = self.task.epoch(state.epoch, state.batch)
         if size == 0:
             raise UserError("There is nothing left to train on; the prepared folder's summary.json says why.")
         self.model.train()
-        for batch in self.time_batches(batches):
+        waiting = self.time_batches(batches)
+        while not self.schedule.has_ended(size) and (batch := next(waiting, None)) is not None:
             began = time.monotonic()
-            self.step(batch, (state.epoch + state.batch / size) / epochs)
+            self.step(batch, self.schedule.progress(size))
             state.batch += 1
             state.seconds["step"] += time.monotonic() - began
             progress.step(state, size)
-            if state.batch < size and state.step % self.options.checkpoint_steps == 0:
+            if self.schedule.is_measured():
+                progress.set_epochs(self.schedule.plan_minutes(size, self.time_evaluation()).epochs)
+                self.save("last.ckpt")
+            elif state.batch < size and state.step % self.options.checkpoint_steps == 0:
                 self.save("last.ckpt")
         self.finish_epoch(size, progress)
 
@@ -156,7 +163,7 @@ class Loop(Generic[BatchT, ModelT]):
         torch.manual_seed(step_seed(options.seed, state.epoch, state.batch, self.fabric.global_rank))
         rate = options.learning_rate * self.task.rate_factor(batch)
         if options.optimiser == "adamw":
-            rate *= rate_at(done, options.warmup)
+            rate *= rate_at(done, self.schedule.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         state.amount += self.task.amount(batch)
@@ -215,9 +222,7 @@ class Loop(Generic[BatchT, ModelT]):
     def finish_epoch(self, size: int, progress: Progress) -> None:
         """Evaluate the averaged model, record the figures, and save."""
         state, options = self.state, self.options
-        began = time.monotonic()
-        figures = self.task.evaluate(self.average.model)
-        state.seconds["evaluation"] += time.monotonic() - began
+        figures = self.evaluate()
         # The mean over processes: they must agree on the best epoch, or one would wait for the others for ever.
         sums = sum_over_processes(self.fabric, torch.tensor([state.loss_sum, state.counted], device=self.fabric.device))
         train_loss = float(sums[0] / sums[1]) if sums[1] > 0 else 0.0
@@ -242,10 +247,26 @@ class Loop(Generic[BatchT, ModelT]):
         self.fabric.log_dict({f"epoch/{name}": value for name, value in record.items()}, state.step)
         progress.epoch(state, better)
 
-    def is_finished(self, epochs: int) -> bool:
-        """Return whether all epochs are done, or the criterion has not improved for `patience` epochs."""
+    def evaluate(self) -> dict[str, float]:
+        """Return the figures of the averaged model, and add the time that they take to the state."""
+        began = time.monotonic()
+        figures = self.task.evaluate(self.average.model)
+        self.state.seconds["evaluation"] += time.monotonic() - began
+        return figures
+
+    def time_evaluation(self) -> float:
+        """Return how many seconds an evaluation takes."""
+        before = self.state.seconds["evaluation"]
+        self.evaluate()
+        return self.state.seconds["evaluation"] - before
+
+    def is_finished(self) -> bool:
+        """Return whether all epochs are done, or the criterion has not improved for `patience` epochs.
+
+        A training within an epoch is not finished: the epoch has yet to be evaluated.
+        """
         stopped = self.options.patience is not None and self.state.stale >= self.options.patience
-        return stopped or self.state.epoch >= epochs
+        return self.state.batch == 0 and (stopped or self.schedule.has_ended(1))
 
     def try_largest_batch(self) -> None:
         """Compute the gradient of the largest batch once, so that memory runs out at the start or not at all.

@@ -23,11 +23,11 @@ ESTIMATE_AFTER = 20.0  # seconds of training, after which the rest is estimated
 class Progress:
     """Show epoch, loss, speed, the last dev figure and the time left. Use as a context manager."""
 
-    def __init__(self, epochs: int, state: State, task: Task[Any, Any], visible: bool) -> None:
+    def __init__(self, epochs: float | None, state: State, task: Task[Any, Any], visible: bool) -> None:
         """Prepare the bar.
 
         Args:
-            epochs: of the whole training.
+            epochs: of the whole training; None: not known yet.
             state: from which the training starts.
             task: how its figures are shown.
             visible: whether this process shows anything; the bar needs a terminal besides.
@@ -66,12 +66,21 @@ class Progress:
     ) -> None:
         self.bar.stop()
 
+    def set_epochs(self, epochs: float) -> None:
+        """Set the epochs of the whole training, when they are known or have changed."""
+        self.epochs = epochs
+        self.bar.update(self.bar_task, total=epochs)
+
+    def total(self) -> str:
+        """Return the epochs of the whole training as text."""
+        return "?" if self.epochs is None else f"{round(self.epochs, 1):g}"
+
     def step(self, state: State, size: int) -> None:
         """Update the bar after a batch; `size` is the number of batches of the epoch."""
         self.bar.update(
             self.bar_task,
             completed=state.epoch + state.batch / size,
-            epoch=f"{state.epoch + 1}/{self.epochs}",
+            epoch=f"{state.epoch + 1}/{self.total()}",
             loss=self.training_task.format_loss(state.loss_sum / max(state.counted, 1e-9)),
             speed=self.speed(state),
         )
@@ -84,7 +93,7 @@ class Progress:
     def estimate(self, state: State, size: int) -> None:
         """Log the time that the whole training will take, once, from the steps of its first seconds."""
         now = time.monotonic()
-        if now - self.began < ESTIMATE_AFTER:
+        if now - self.began < ESTIMATE_AFTER or self.epochs is None:
             return
         step = now - self.began if self.steps == 1 else (now - self.first_step) / (self.steps - 1)
         left = max(round((self.epochs - state.epoch) * size - state.batch), 0)
@@ -107,14 +116,15 @@ class Progress:
         record = state.history[-1]
         figures = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name not in ("epoch", "step"))
         elapsed = time.monotonic() - self.began
-        left = elapsed / (state.epoch - self.done_before) * (self.epochs - state.epoch)
+        epochs = self.epochs if self.epochs is not None else state.epoch
+        left = elapsed / (state.epoch - self.done_before) * max(epochs - state.epoch, 0.0)
         self.bar.update(self.bar_task, dev=f"{record.get(self.training_task.criterion, float('nan')):.4f}")
         if self.visible:
             best = "  (best)" if better else ""
             logger.info(
-                "epoch %d/%d  %s  %s  %s left%s",
+                "epoch %d/%s  %s  %s  %s left%s",
                 state.epoch,
-                self.epochs,
+                self.total(),
                 figures,
                 self.speed(state),
                 in_words(left),

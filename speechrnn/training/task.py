@@ -92,6 +92,7 @@ class State:
         best_epoch: the last epoch that had it, from 1.
         stale: epochs since the criterion became smaller.
         seconds: wall time by purpose.
+        plan: the fields of a `plan.Plan`; {}: there is none yet.
     """
 
     epoch: int = 0
@@ -106,3 +107,4 @@ class State:
     best_epoch: int = -1
     stale: int = 0
     seconds: dict[str, float] = field(default_factory=lambda: {"data": 0.0, "step": 0.0, "evaluation": 0.0})
+    plan: dict[str, float] = field(default_factory=dict)

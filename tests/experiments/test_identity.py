@@ -13,6 +13,7 @@ from speechrnn.cli import help
 from speechrnn.experiments.identity import (
     LONGEST,
     RUN_KEYS,
+    changeable_keys,
     differences,
     excluded_keys,
     is_part,
@@ -65,7 +66,7 @@ def test_every_marked_key_is_one_of_the_recipe(recipe: str) -> None:
     keys = set()
     for path, place in help.pages(config):
         keys |= {f"{place}.{key}".lstrip(".") for key in nested(yaml.safe_load(path.read_text(encoding="utf-8")) or {})}
-    assert excluded_keys(recipe, ROOT) - RUN_KEYS <= keys | places
+    assert (excluded_keys(recipe, ROOT) - RUN_KEYS) | changeable_keys(recipe, ROOT) <= keys | places
 
 
 def nested(values: dict[str, object], prefix: str = "") -> list[str]:
@@ -75,6 +76,18 @@ def nested(values: dict[str, object], prefix: str = "") -> list[str]:
         if isinstance(value, dict):
             found += nested(value, f"{prefix}{key}.")
     return found
+
+
+def test_epochs_name_a_run_and_may_change_on_one_that_exists() -> None:
+    for recipe, places in {
+        "speech_to_text": ("trainer", "prediction.trainer"),
+        "text_prediction": ("trainer",),
+    }.items():
+        for place in places:
+            keys = {f"{place}.epochs", f"{place}.minutes"}
+            assert keys <= changeable_keys(recipe) and not keys & excluded_keys(recipe)
+    assert "trainer.learning_rate" not in changeable_keys("speech_to_text")
+    assert run_name(["trainer.epochs=5"], excluded_keys("speech_to_text")) == "trainer.epochs-5"
 
 
 def test_the_differences_are_named() -> None:

@@ -84,6 +84,14 @@ def test_another_configuration_is_refused_with_what_differs() -> None:
     assert "use another name=..., or restart=true" in sentence
 
 
+def test_epochs_and_minutes_may_change_and_nothing_else_with_them() -> None:
+    opened(name="a", trainer={"epochs": 3, "minutes": None}).update_metrics("acoustic", {"epochs": 1})
+    run = opened(name="a", trainer={"epochs": 4, "minutes": 60.0})
+    assert yaml.safe_load(run.config.read_text())["trainer"] == {"epochs": 4, "minutes": 60.0}
+    sentence = refused(name="a", trainer={"epochs": 5, "minutes": None, "learning_rate": 0.1})
+    assert "trainer.learning_rate was unset and is now 0.1)" in sentence
+
+
 @pytest.mark.parametrize("result", ["acoustic/model.json", "checkpoints/language/last.ckpt", "report.html"])
 def test_a_command_that_failed_before_training_may_be_corrected(result: str) -> None:
     run = opened(name="a", corpus={"name": "folder", "trim": 1})

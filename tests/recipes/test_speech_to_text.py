@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,21 @@ def test_another_configuration_is_refused(trained: tuple[Path, list[str]], capsy
     assert "acoustic.units was 16 and is now 24" in said and "restart=true" in said
 
 
+def test_epochs_may_be_raised_and_a_wall_time_given_on_a_run_that_exists(
+    trained: tuple[Path, list[str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, arguments = trained
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    arguments = [argument.replace(str(folder), str(copy)) for argument in arguments]
+    assert run(*arguments, "trainer.epochs=3", "stages=[train]") == 0
+    said = capsys.readouterr().err
+    assert "planned for 2 epochs and ends after 3 now" in said and "epoch 3/3" in said
+    assert json.loads((copy / "metrics.json").read_text())["acoustic"]["epochs"] == 3
+    assert run(*arguments, "trainer.minutes=0.1", "stages=[train]") == 0
+    assert "trainer.minutes=0.1 is enough for" in capsys.readouterr().err
+
+
 def test_dev_can_be_decoded_alone(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
     folder, arguments = trained
     kept = (folder / "hypotheses.jsonl").read_bytes(), (folder / "metrics.json").read_bytes()
@@ -98,6 +114,8 @@ def test_decoding_without_a_model_says_so(corpus: Path, tmp_path: Path, capsys: 
         ("acoustic.layerz=3", "did you mean acoustic.layers?"),
         ("acoustic.cell=lstmm", "acoustic.cell=lstmm is wrong: it must be one of lstm, gru, rnn_tanh"),
         ("trainer.epochs=many", "trainer.epochs=many is wrong"),
+        ("trainer.minutes=0", "trainer.minutes=0 is wrong: it must be at least 0.1"),
+        ("prediction.trainer.minutes=0", "prediction.trainer.minutes=0 is wrong"),
         ("stages=[trian]", "stages"),
         ("features=log_mell", "log_mel"),
     ],

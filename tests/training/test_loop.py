@@ -320,6 +320,8 @@ def test_no_code_in_a_checkpoint_runs(tmp_path: Path, name: str) -> None:
         ("state", {"epoch": -1}),
         ("state", {"history": {}}),
         ("state", {"unheard_of": 1}),
+        ("state", {"plan": {"epochs": 1.0}}),
+        ("state", {"plan": {"epochs": "many", "warmup": 0.1, "minutes": 0.0, "start": 0.0, "done": 0.0}}),
         ("state", None),
         ("fingerprint", None),
         ("fingerprint", {1: 2}),
@@ -428,3 +430,168 @@ def test_each_epoch_whose_model_would_be_kept_is_published(tmp_path: Path, keep:
     loop.publish = publish
     assert loop.run().value.item() == values[-1]
     assert epochs == published
+
+
+def kill_at(loop: Loop[Any, Any], step: int) -> None:
+    """Run a training and kill it before a step."""
+    take = loop.step
+
+    def step_or_die(batch: Target, done: float) -> None:
+        if loop.state.step == step:
+            raise KilledError
+        take(batch, done)
+
+    loop.step = step_or_die  # type: ignore[method-assign]
+    with pytest.raises(KilledError):
+        loop.run()
+
+
+@pytest.mark.parametrize("epochs", [2, 4])
+@pytest.mark.parametrize("killed_at", [6, 7])
+def test_changed_epochs_end_with_the_same_bits_wherever_the_training_is_killed(
+    tmp_path: Path, epochs: int, killed_at: int
+) -> None:
+    """Planned for 3 epochs, changed after 5 steps; killed once more after that."""
+    changed = replace(PLAIN, epochs=epochs)
+    values = []
+    for name in ("whole", "killed"):
+        kill_at(make_loop(Task(), tmp_path / name), 5)
+        if name == "killed":
+            kill_at(make_loop(Task(), tmp_path / name, changed), killed_at)
+        torch.manual_seed(1234)
+        loop = make_loop(Task(), tmp_path / name, changed)
+        values.append(loop.run().value.item())
+        assert (loop.state.step, len(loop.state.history)) == (4 * epochs, epochs)
+    assert values[0] == values[1]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rates"),
+    [
+        # Half of 4 epochs were done; the rest of the schedule takes one epoch, or 6.
+        (4, 3, [0.5, 0.625, 0.75, 0.875]),
+        (4, 8, [0.25 + number / 32 for number in range(24)]),
+    ],
+)
+def test_changed_epochs_change_the_schedule_from_where_it_stands(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, first: int, second: int, rates: list[float]
+) -> None:
+    caplog.set_level("INFO")
+    kill_at(make_loop(Task(), tmp_path, replace(PLAIN, epochs=first)), 8)
+    loop = make_loop(Task(), tmp_path, replace(PLAIN, epochs=second))
+    take, shares = loop.step, []
+
+    def watch(batch: Target, done: float) -> None:
+        shares.append(done)
+        take(batch, done)
+
+    loop.step = watch  # type: ignore[method-assign]
+    loop.run()
+    assert shares == pytest.approx(rates)
+    assert f"planned for {first} epochs and ends after {second} now; from 2 epochs on" in caplog.text
+
+
+def test_a_finished_training_goes_on_when_epochs_are_raised(tmp_path: Path) -> None:
+    make_loop(Task(figures=[0.5, 0.6, 0.7]), tmp_path, replace(PLAIN, patience=2)).run()
+    loop = make_loop(Task(figures=[0.5, 0.6, 0.7, 0.2, 0.3]), tmp_path, replace(PLAIN, epochs=5, patience=2))
+    loop.run()
+    assert (loop.state.epoch, loop.state.best_epoch) == (5, 4)
+
+
+def test_an_end_that_is_past_evaluates_what_there_is(tmp_path: Path) -> None:
+    kill_at(make_loop(Task(), tmp_path), 6)
+    task = Task(figures=[0.5, 0.4])
+    loop = make_loop(task, tmp_path, replace(PLAIN, epochs=1))
+    loop.run()
+    assert task.seen == [] and loop.state.step == 6
+    assert len(loop.state.history) == 2 and loop.is_finished()
+
+
+def test_a_checkpoint_without_a_plan_follows_the_options(tmp_path: Path) -> None:
+    """Checkpoints of older versions have none."""
+    expected = make_loop(Task(), tmp_path / "whole").run().value
+    kill_at(make_loop(Task(), tmp_path / "old"), 5)
+    path = tmp_path / "old" / "checkpoints" / "last.ckpt"
+    saved = torch.load(path, weights_only=True)
+    del saved["state"]["plan"]
+    torch.save(saved, path)
+    assert torch.equal(make_loop(Task(), tmp_path / "old").run().value, expected)
+
+
+class Clock:
+    """A clock on which each step takes a second and each evaluation two, whatever the machine does."""
+
+    now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@dataclass
+class Timed(Task):
+    clock: Clock = field(default_factory=Clock)
+
+    def loss(self, model: nn.Module, batch: Target) -> Tensor:
+        self.clock.now += 1.0
+        return super().loss(model, batch)
+
+    def evaluate(self, model: Number) -> dict[str, float]:
+        self.clock.now += 2.0
+        return super().evaluate(model)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("speechrnn.training.loop.time", clock)
+    return clock
+
+
+MINUTE = replace(PLAIN, minutes=1.0, epochs=1000, checkpoint_steps=5)
+
+
+def test_minutes_end_a_training_with_its_schedule_in_time(tmp_path: Path, clock: Clock) -> None:
+    """Measured for 6 steps, the tenth of a minute, and planned."""
+    loop = make_loop(Timed(clock=clock), tmp_path, MINUTE)
+    took = []
+    step = loop.step
+
+    def watch(batch: Target, done: float) -> None:
+        took.append(done)
+        step(batch, done)
+
+    loop.step = watch  # type: ignore[method-assign]
+    loop.run()
+    assert 57.0 <= loop.schedule.elapsed() <= 60.0
+    assert took == sorted(took) and took[0] == 0.0 and 0.95 < took[-1] < 1.0
+    assert loop.is_finished() and loop.state.step == len(took)
+    assert loop.state.plan["minutes"] == 1.0
+
+
+@pytest.mark.parametrize("killed_at", [7, 8, 17, 30])
+def test_a_planned_wall_time_is_resumed_with_the_same_bits(tmp_path: Path, clock: Clock, killed_at: int) -> None:
+    """Also where the machine has become slower: the plan counts steps."""
+    expected = make_loop(Timed(clock=clock), tmp_path / "whole", MINUTE).run().value
+    kill_at(make_loop(Timed(clock=clock), tmp_path / "killed", MINUTE), killed_at)
+    clock.now += 1000.0
+    torch.manual_seed(1234)
+    assert torch.equal(make_loop(Task(), tmp_path / "killed", MINUTE).run().value, expected)
+
+
+def test_more_minutes_for_a_training_that_has_finished(tmp_path: Path, clock: Clock) -> None:
+    loop = make_loop(Timed(clock=clock), tmp_path, MINUTE)
+    loop.run()
+    longer = make_loop(Timed(clock=clock), tmp_path, replace(MINUTE, minutes=2.0))
+    longer.run()
+    assert longer.state.step > loop.state.step
+    assert 114.0 <= longer.schedule.elapsed() <= 120.0
+    back = make_loop(Timed(clock=clock), tmp_path, replace(MINUTE, minutes=None, epochs=2))
+    back.run()
+    assert back.state.step == longer.state.step and back.is_finished()
+
+
+def test_fewer_minutes_than_have_passed(tmp_path: Path, clock: Clock) -> None:
+    kill_at(make_loop(Timed(clock=clock), tmp_path, MINUTE), 26)
+    loop = make_loop(Timed(clock=clock), tmp_path, replace(MINUTE, minutes=0.2))
+    loop.run()
+    assert loop.is_finished() and loop.state.step == 25  # that of the last checkpoint

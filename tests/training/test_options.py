@@ -181,6 +181,7 @@ def test_every_option_of_a_training_is_tried() -> None:
         "strategy",
         "workers",
         "checkpoint_steps",
+        "minutes",
         "nonfinite_patience",
         "nonmonotone",
     }

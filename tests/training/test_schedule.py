@@ -1,0 +1,66 @@
+"""The schedule of a training: when its plan is made, and what it does with other options than those of the plan."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from speechrnn.training.fabric import TrainerOptions
+from speechrnn.training.schedule import Schedule
+from speechrnn.training.task import State
+
+FABRIC: Any = SimpleNamespace(device=torch.device("cpu"), world_size=1)
+
+
+def started(state: State, **options: Any) -> Schedule:
+    schedule = Schedule(FABRIC, TrainerOptions(**options), state)
+    schedule.start(4, 4, lambda: 2.0)
+    return schedule
+
+
+def test_the_same_options_keep_the_plan(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    state = State()
+    plan = started(state, epochs=3).plan
+    state.epoch = 2
+    assert started(state, epochs=3).plan == plan
+    assert caplog.text == ""
+
+
+def test_other_epochs_change_the_plan_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    state = State()
+    started(state, epochs=3)
+    state.epoch, state.batch, state.stale = 1, 2, 5
+    schedule = started(state, epochs=6)
+    assert schedule.epochs == 6.0 and schedule.progress(4) == 0.25
+    assert state.stale == 0
+    assert "planned for 3 epochs and ends after 6 now; from 1.5 epochs on" in caplog.text
+
+
+def test_a_wall_time_is_planned_when_it_is_measured() -> None:
+    state = State()
+    schedule = started(state, minutes=10.0)
+    assert schedule.epochs is None and not schedule.has_ended(4)
+    state.batch, state.step, state.seconds["step"] = 3, 3, 30.0
+    assert not schedule.is_measured()
+    assert schedule.progress(4) == pytest.approx(0.05)
+    state.step, state.seconds["step"] = 6, 60.0
+    assert schedule.is_measured()
+    plan = schedule.plan_minutes(4, 2.0)
+    assert not schedule.is_measured()
+    assert plan.epochs == pytest.approx(13.55)  # of 540 s: 12, then 12 epochs of 42, then 22 and 2
+    assert plan.progress(0.75) == pytest.approx(0.1)
+
+
+def test_a_plan_for_epochs_is_followed_until_a_wall_time_is_measured() -> None:
+    state = State()
+    started(state, epochs=4)
+    state.epoch, state.step, state.seconds["step"] = 2, 1, 3.0
+    schedule = started(state, minutes=10.0)
+    assert schedule.progress(4) == 0.5 and not schedule.has_ended(4)
+    state.epoch = 4
+    assert not schedule.has_ended(4)
