@@ -132,6 +132,17 @@ def is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
+def folder_size(path: str | Path) -> int:
+    """Return the bytes of a file, or of all files in a folder.
+
+    >>> folder_size(Path(__file__)) > 1000
+    True
+    """
+    path = Path(path)
+    files = [path] if path.is_file() else [inside for inside in path.rglob("*") if inside.is_file()]
+    return sum(file.stat().st_size for file in files)
+
+
 def check_inside(path: Path, folder: Path) -> None:
     """Raise UserError unless `path` lies in `folder` once the symlinks among its parents are followed.
 

@@ -1,20 +1,20 @@
-"""ONNX: models as files for programs without torch, and onnxruntime as a runtime of the acoustic model."""
+"""Models for others: ONNX files, onnxruntime as a runtime of the acoustic model, directories with small weights."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from speechrnn.core.files import atomic_write
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.export.acoustic import acoustic_graph
+from speechrnn.export.directory import export_directory
 from speechrnn.export.graph import require_packages
 from speechrnn.export.language import language_graph
 from speechrnn.nn.acoustic import load_acoustic
-from speechrnn.nn.checkpoint import DESCRIPTION
+from speechrnn.nn.checkpoint import read_kind
 from speechrnn.nn.language import load_language
 
-__all__ = ["acoustic_graph", "export_onnx", "language_graph"]
+__all__ = ["acoustic_graph", "export_directory", "export_onnx", "language_graph"]
 
 
 def export_onnx(folder: str | Path, output: str | Path) -> str:
@@ -36,17 +36,8 @@ def export_onnx(folder: str | Path, output: str | Path) -> str:
     """
     require_packages()
     folder = find_model_directory(folder, "acoustic")
-    kind = _read_kind(Path(folder))
+    kind = read_kind(folder)
     graph = language_graph(*load_language(folder)) if kind == "language" else acoustic_graph(*load_acoustic(folder))
     with atomic_write(output, "wb") as file:
         file.write(graph.SerializeToString())
     return kind
-
-
-def _read_kind(folder: Path) -> str:
-    """Return the kind in the description; without one "acoustic", whose loading then says what is wrong."""
-    try:
-        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-        return "language" if description["kind"] == "language" else "acoustic"
-    except (OSError, ValueError, KeyError, TypeError):
-        return "acoustic"

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from speechrnn.core.errors import UserError
+from speechrnn.nn.quantisation import quantise_int8
 from speechrnn.nn.recurrent import RecurrentLayer
 from speechrnn.version import __version__
 
@@ -95,7 +96,7 @@ class Graph:
         weight = layer.weight.detach().t()
         if int8:
             steps, scale = quantise_int8(weight, 0)
-            zero = np.zeros(scale.shape, np.int8)
+            zero = np.zeros(tuple(scale.shape), np.int8)
             parts = (self.constant(values) for values in (steps, scale, zero))
             product = self("DynamicQuantizeMatMul", inputs, *parts, domain=MICROSOFT)
         else:
@@ -133,7 +134,7 @@ class Graph:
             extra = [""]  # peepholes
             for name, tensor in tensors.items():
                 tensors[name], scale = quantise_int8(tensor.transpose(1, 2), 1)  # (directions, in, gates * units)
-                extra += [self.constant(scale), self.constant(np.zeros(scale.shape, np.int8))]
+                extra += [self.constant(scale), self.constant(np.zeros(tuple(scale.shape), np.int8))]
         given = [*(self.constant(tensor) for tensor in tensors.values()), self.constant(biases), lengths, *first]
         number = len(self.nodes)
         names = [f"{layer.cell}_{number}_{part}" for part in ("outputs", "state", "cell")]
@@ -192,21 +193,3 @@ def stack_directions(layer: RecurrentLayer) -> tuple[Tensor, Tensor, Tensor]:
         found.append((weight, recurrent, torch.cat(biases)))
     weights, recurrents, both = zip(*found, strict=True)
     return torch.stack(weights), torch.stack(recurrents), torch.stack(both)
-
-
-def quantise_int8(weight: Tensor, axis: int) -> tuple[Tensor, np.ndarray]:
-    """Quantise a weight to symmetric int8, with a scale for each output.
-
-    >>> quantise_int8(torch.tensor([[1.0, -0.5]]), 1)[0].tolist()
-    [[127, -64]]
-
-    Args:
-        weight: float32.
-        axis: the axis of the inputs.
-
-    Returns:
-        int8 in the shape of `weight`, and the scales, without the axis.
-    """
-    scale = (weight.abs().amax(axis, keepdim=True) / 127).clamp_min(torch.finfo(torch.float32).tiny)
-    steps = (weight / scale).round().to(torch.int8).contiguous()
-    return steps, scale.squeeze(axis).numpy()

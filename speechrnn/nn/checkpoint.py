@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import torch
 from torch import Tensor
@@ -19,15 +19,23 @@ from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.model_names import find_model_directory
+from speechrnn.nn.quantisation import WeightFormat, pack_weights, unpack_weights
 from speechrnn.text.tokenizers import Tokenizer, tokenizer_from_json
 from speechrnn.version import __version__
 
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
+FORMAT = "weights"  # key of the description: the format of the weights, where it is not float32
 OptionsT = TypeVar("OptionsT")
 
 
-def save_model(folder: str | Path, kind: str, description: dict[str, Any], weights: dict[str, Tensor]) -> None:
+def save_model(
+    folder: str | Path,
+    kind: str,
+    description: dict[str, Any],
+    weights: dict[str, Tensor],
+    weight_format: WeightFormat = "float32",
+) -> None:
     """Write a model directory; the description is written last, so that a directory with a description is whole.
 
     >>> save_model("models/mine", "acoustic", {"training": {}}, model.state_dict())  # doctest: +SKIP
@@ -38,17 +46,24 @@ def save_model(folder: str | Path, kind: str, description: dict[str, Any], weigh
         description: JSON values: architecture, front end, alphabet, training summary. Numbers that are not finite are
             written as null, since JSON has none.
         weights: the model's `state_dict()`.
+        weight_format: in which the matrices are stored; `load_model` reads each as float32.
 
     Raises:
-        UserError: the directory cannot be written.
+        UserError: the directory cannot be written, or a weight is too large for the format.
     """
     from safetensors.torch import save
 
     folder = Path(folder)
     versions = {"speechrnn": __version__, "torch": torch.__version__}
-    contents = _without_nonfinite({"kind": kind, **description, "versions": versions})
+    own = {key: value for key, value in description.items() if key != FORMAT}
+    stored = {} if weight_format == "float32" else {FORMAT: weight_format}
+    contents = _without_nonfinite({"kind": kind, **own, **stored, "versions": versions})
+    try:
+        packed = pack_weights(weights, weight_format)
+    except ValueError as error:
+        raise UserError(f"Cannot write {folder / WEIGHTS}: {error}; choose weights=float32.") from error
     with atomic_write(folder / WEIGHTS, "wb") as file:
-        file.write(save({name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}))
+        file.write(save(packed))
     with atomic_write(folder / DESCRIPTION) as file:
         json.dump(contents, file, indent=2, ensure_ascii=False, allow_nan=False)
 
@@ -63,7 +78,7 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
         kind: the kind of model that is needed.
 
     Returns:
-        the description (`model.json`) and the weights by name.
+        the description (`model.json`) and the weights by name, float32 whatever format they are stored in.
 
     Raises:
         UserError: the directory or one of its files is missing or damaged, the model is of another kind, or a weight is
@@ -80,7 +95,19 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
         raise UserError(
             f"{folder} holds a model of kind {str(description['kind'])[:40]!r}, but this needs one of kind {kind!r}."
         )
-    return description, _read_weights(folder / WEIGHTS)
+    weight_format = description.get(FORMAT, "float32")
+    if weight_format not in get_args(WeightFormat):
+        raise damaged(folder / DESCRIPTION, f"{FORMAT} is none of {', '.join(get_args(WeightFormat))}")
+    return description, _read_weights(folder / WEIGHTS, weight_format)
+
+
+def read_kind(folder: str | Path) -> str:
+    """Return the kind in a directory's description; without one "acoustic", whose loading then says what is wrong."""
+    try:
+        description = json.loads((Path(folder) / DESCRIPTION).read_text(encoding="utf-8"))
+        return "language" if description["kind"] == "language" else "acoustic"
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return "acoustic"
 
 
 def load_options(cls: type[OptionsT], description: dict[str, Any], key: str, folder: str | Path) -> OptionsT:
@@ -196,12 +223,12 @@ def _read_description(path: Path) -> dict[str, Any]:
     return description
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
+def _read_weights(path: Path, weight_format: WeightFormat) -> dict[str, Tensor]:
     """Read `model.safetensors`: tensors of finite numbers."""
     from safetensors.torch import load
 
     try:
-        weights = load(path.read_bytes())
+        weights = unpack_weights(load(path.read_bytes()), weight_format)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # safetensors and torch raise many kinds for a damaged header

@@ -6,29 +6,10 @@ import sys
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
 from speechrnn.export import graph as graphs
-from speechrnn.export.graph import Graph, quantise_int8, require_packages
-
-
-@given(st.integers(0, 10_000), st.sampled_from([0, 1]))
-def test_int8_is_within_half_a_step_and_uses_the_whole_range(seed: int, axis: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    weight = torch.randn(6, 5, generator=generator) * 10 ** torch.empty(1).uniform_(-6, 3, generator=generator)
-    steps, scale = quantise_int8(weight, axis)
-    size = torch.from_numpy(np.expand_dims(scale, axis))
-    assert steps.dtype == torch.int8 and scale.shape == (weight.shape[1 - axis],)
-    assert ((steps * size - weight).abs() <= 0.5001 * size).all()
-    assert (steps.abs().amax(axis) == 127).all()
-
-
-def test_int8_of_zeros_is_zeros() -> None:
-    steps, scale = quantise_int8(torch.zeros(3, 2), 0)
-    assert not steps.any() and (scale > 0).all()
+from speechrnn.export.graph import Graph, require_packages
 
 
 def test_without_the_library_the_sentence_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:

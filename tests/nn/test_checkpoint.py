@@ -16,8 +16,9 @@ from torch import nn
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
-from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, load_weights, save_model
+from speechrnn.nn.checkpoint import DESCRIPTION, FORMAT, WEIGHTS, load_model, load_weights, save_model
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
+from speechrnn.nn.quantisation import WeightFormat
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 
@@ -44,6 +45,63 @@ def test_a_loaded_model_is_the_saved_one(tmp_path: Path) -> None:
     waveforms, lengths = torch.randn(2, 4000), torch.tensor([4000, 2500])
     for mine, theirs in zip(model(waveforms, lengths), loaded(waveforms, lengths), strict=True):
         assert torch.equal(mine, theirs)
+
+
+@pytest.mark.parametrize("weight_format", ["float16", "int8"])
+def test_small_weights_are_read_back_as_float32(folder: Path, weight_format: WeightFormat, tmp_path: Path) -> None:
+    description, weights = load_model(folder, "acoustic")
+    size = (folder / WEIGHTS).stat().st_size
+    save_model(tmp_path / "small", "acoustic", description, weights, weight_format)
+    assert (tmp_path / "small" / WEIGHTS).stat().st_size < size
+    loaded, _ = load_acoustic(tmp_path / "small")
+    original, _ = load_acoustic(folder)
+    waveforms, lengths = torch.randn(2, 4000), torch.tensor([4000, 2500])
+    for name, tensor in loaded.state_dict().items():
+        assert tensor.dtype == original.state_dict()[name].dtype
+    torch.testing.assert_close(loaded(waveforms, lengths)[0], original(waveforms, lengths)[0], atol=0.05, rtol=0)
+    # Saved again as float32, it is a model of its own.
+    save_model(tmp_path / "back", "acoustic", *load_model(tmp_path / "small", "acoustic"))
+    assert FORMAT not in json.loads((tmp_path / "back" / DESCRIPTION).read_text())
+    assert torch.equal(load_acoustic(tmp_path / "back")[0].head.weight, loaded.head.weight)
+
+
+@pytest.mark.parametrize("weight_format", ["float16", "int8"])
+def test_flipped_bits_of_small_weights_are_refused_or_load_finite_weights(
+    folder: Path, weight_format: WeightFormat
+) -> None:
+    save_model(folder, "acoustic", *load_model(folder, "acoustic"), weight_format)
+    before = (folder / WEIGHTS).read_bytes()
+    random = np.random.default_rng(0)
+    for place in random.integers(0, len(before), 200):
+        changed = bytearray(before)
+        changed[place] ^= 1 << int(random.integers(8))
+        (folder / WEIGHTS).write_bytes(changed)
+        try:
+            model, _ = load_acoustic(folder)
+        except UserError as error:
+            assert str(folder) in str(error) and "\n" not in str(error)
+        else:
+            assert all(bool(torch.isfinite(value).all()) for value in model.state_dict().values())
+
+
+@pytest.mark.parametrize("value", ["float64", None, 8, ["int8"], "int8", "float16"])
+def test_a_format_that_is_not_that_of_the_weights_is_refused(folder: Path, value: object) -> None:
+    change(folder, FORMAT, value)
+    with pytest.raises(UserError, match=r"model\.(json|safetensors) is damaged"):
+        load_acoustic(folder)
+
+
+def test_small_weights_without_their_format_are_refused(folder: Path) -> None:
+    save_model(folder, "acoustic", *load_model(folder, "acoustic"), "float16")
+    change(folder, FORMAT, "float32")
+    with pytest.raises(UserError, match=r"differs"):
+        load_acoustic(folder)
+
+
+def test_weights_too_large_for_a_format_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"Cannot write .*w holds numbers .* choose weights=float32"):
+        save_model(tmp_path / "m", "acoustic", {}, {"w": torch.full((2, 2), 1e6)}, "float16")
+    assert not (tmp_path / "m").exists()
 
 
 def test_missing_folder(tmp_path: Path) -> None:

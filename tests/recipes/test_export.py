@@ -13,8 +13,9 @@ import torch
 
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.cli import main as cli
-from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
-from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
+from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, write_tuned
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
+from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
 from speechrnn.text.tokenizers import CharTokenizer
 
 pytest.importorskip("onnx")
@@ -90,11 +91,44 @@ def test_a_name_gives_its_acoustic_model_and_the_file_lies_here(
     assert out.startswith("acoustic model, ") and (tmp_path / "models.onnx").is_file()
 
 
+def test_a_directory_with_small_weights_is_a_model_as_any_other(run: Run, models: Path, tmp_path: Path) -> None:
+    write_tuned(models / "acoustic", {"greedy": TunedDecoding()})
+    (models / "acoustic" / "README.md").write_text("a card")
+    (models / "acoustic" / "model.onnx").write_text("")
+    for kind, load in (("acoustic", load_acoustic), ("language", load_language)):
+        output = tmp_path / "small" / kind
+        status, out, err = run(f"model={models / kind}", "format=directory", "weights=int8", f"output={output}")
+        assert (status, err) == (0, "") and out.startswith(f"{kind} model, ") and out.rstrip().endswith(str(output))
+        load(output)
+        sizes = [(folder / kind / "model.safetensors").stat().st_size for folder in (models, tmp_path / "small")]
+        assert sizes[1] < sizes[0]
+    names = sorted(path.name for path in (tmp_path / "small" / "acoustic").iterdir())
+    assert names == ["README.md", "decoding.json", "model.json", "model.safetensors"]
+    assert read_tuned(tmp_path / "small" / "acoustic") == {"greedy": TunedDecoding()}
+
+
+def test_a_directory_needs_a_place_of_its_own_and_a_whole_model(run: Run, models: Path, tmp_path: Path) -> None:
+    model = f"model={models / 'acoustic'}"
+    before = {path: path.read_bytes() for path in (models / "acoustic").iterdir()}
+    cases = {
+        (model, "format=directory"): "format=directory needs a place: give output=DIR",
+        (model, "format=directory", f"output={models / 'acoustic'}"): "is the directory of the model itself",
+        (model, "format=directory", "weights=int4", "output=x"): "weights=int4 is wrong",
+    }
+    for overrides, sentence in cases.items():
+        status, out, err = run(*overrides)
+        assert (status, out) == (2, "") and sentence in err and err.count("\n") == 1
+    assert {path: path.read_bytes() for path in (models / "acoustic").iterdir()} == before
+    (models / "acoustic" / "model.json").write_text("{")
+    status, _, err = run(model, "format=directory", f"output={tmp_path / 'new'}")
+    assert status == 2 and "model.json is damaged" in err and not (tmp_path / "new").exists()
+
+
 def test_bad_input_is_one_sentence(run: Run, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, output = f"model={models / 'acoustic'}", f"output={tmp_path / 'model.onnx'}"
     (tmp_path / "file").write_text("a file, no folder")
     cases = {
-        (model, output, "format=onx"): "format=onx is wrong: it must be onnx; did you mean format=onnx?",
+        (model, output, "format=onx"): "format=onx is wrong: it must be one of onnx, directory; did you mean format=onnx?",
         (f"model={tmp_path}", output): f"{tmp_path} is no model directory, for it has no model.json; give the folder",
         (f"model={tmp_path / 'none'}", output): f"There is no model directory {tmp_path / 'none'}",
         (model, f"output={tmp_path / 'file' / 'model.onnx'}"): f"Cannot write {tmp_path / 'file' / 'model.onnx'}: ",

@@ -27,7 +27,16 @@ MODULES = {
     ),
     "corpora": ("manifest", "cuts", "corpus", "common_voice"),
     "texts": ("text", "prepared_text", "tokens", "scoring", "lexicon", "arpa", "kenlm"),
-    "models": ("acoustic", "language", "sentencepiece", "decoding", "facts", "checkpoint"),
+    "models": (
+        "acoustic",
+        "language",
+        "acoustic_int8",
+        "language_float16",
+        "sentencepiece",
+        "decoding",
+        "facts",
+        "checkpoint",
+    ),
     "jobs": ("prompts", "hot_words", "input_list", "journal", "rows", "results", "overrides"),
 }
 NAMES = tuple(name for names in MODULES.values() for name in names)

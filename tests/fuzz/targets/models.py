@@ -17,8 +17,9 @@ from speechrnn.decoding.model_facts import read_facts
 from speechrnn.decoding.tuned_weights import find_tuned, read_tuned
 from speechrnn.decoding.uncertainty import Uncertainty
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
-from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
+from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, read_kind, save_model
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
+from speechrnn.nn.quantisation import WeightFormat
 from speechrnn.text.normalisation import model_normalisation
 from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, tokenizer_from_json
 from speechrnn.training.checkpoint import read_checkpoint
@@ -45,6 +46,18 @@ def write_language(folder: Path) -> None:
     options = LanguageOptions(layers=1, units=4, embedding=4)
     tokenizer = CharTokenizer.build([], "AB ")
     save_language(folder, LanguageModel(len(tokenizer), options), tokenizer, {"normalisation": {"case": "upper"}})
+
+
+def write_small(write: Callable[[Path], None], weight_format: WeightFormat, folder: Path) -> None:
+    """Write a model directory whose weights are stored in a format."""
+    write(folder)
+    kind = read_kind(folder)
+    description, weights = load_model(folder, kind)
+    save_model(folder, kind, description, weights, weight_format)
+
+
+write_acoustic_int8 = functools.partial(write_small, write_acoustic, "int8")
+write_language_float16 = functools.partial(write_small, write_language, "float16")
 
 
 def seeds(write: Callable[[Path], None], folder: Path) -> Mapping[str, bytes]:
@@ -157,6 +170,20 @@ TARGETS = {
         functools.partial(seeds, write_language),
         functools.partial(read_model, write_language, load_language),
         write_language,
+        share=0.4,
+    ),
+    "acoustic_int8": Target(
+        "acoustic_int8",
+        functools.partial(seeds, write_acoustic_int8),
+        functools.partial(read_model, write_acoustic_int8, load_acoustic),
+        write_acoustic_int8,
+        share=0.4,
+    ),
+    "language_float16": Target(
+        "language_float16",
+        functools.partial(seeds, write_language_float16),
+        functools.partial(read_model, write_language_float16, load_language),
+        write_language_float16,
         share=0.4,
     ),
     "sentencepiece": Target("sentencepiece", lambda folder: {"m.model": _subwords()}, read_sentencepiece, share=1),

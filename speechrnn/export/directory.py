@@ -1,0 +1,58 @@
+"""Model directories with small weights: for shipping and for small machines."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import atomic_write
+from speechrnn.core.model_names import find_model_directory
+from speechrnn.nn.acoustic import load_acoustic
+from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, read_kind, save_model
+from speechrnn.nn.language import load_language
+from speechrnn.nn.quantisation import WeightFormat
+
+LEFT_OUT = (".onnx", ".tmp")  # ends of names of files that do not travel with a model
+
+
+def export_directory(folder: str | Path, output: str | Path, weight_format: WeightFormat) -> str:
+    """Copy a model directory, with its weights in a format; the other files beside the model travel along.
+
+    >>> export_directory("outputs/demo/acoustic", "models/demo/acoustic", "int8")  # doctest: +SKIP
+    'acoustic'
+
+    Args:
+        folder: the model directory, or a name; a folder of both kinds is taken for its acoustic model.
+        output: the new directory; it is made.
+        weight_format: of the new weights.
+
+    Returns:
+        the kind of the model, "acoustic" or "language".
+
+    Raises:
+        UserError: there is no whole model directory, the output is that directory, or it cannot be written.
+    """
+    folder, output = find_model_directory(folder, "acoustic"), Path(output).expanduser()
+    kind = read_kind(folder)
+    if output.exists() and output.resolve() == folder.resolve():
+        raise UserError(f"output={output} is the directory of the model itself; choose another output.")
+    load_language(folder) if kind == "language" else load_acoustic(folder)  # refuses what would not load later
+    description, weights = load_model(folder, kind)
+    save_model(output, kind, description, weights, weight_format)
+    for path in sorted(folder.iterdir()):
+        if path.name in (DESCRIPTION, WEIGHTS) or path.name.startswith(".") or path.suffix in LEFT_OUT:
+            continue
+        if path.is_file():
+            _copy(path, output / path.name)
+    return kind
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file. UserError where it cannot be read or written."""
+    try:
+        content = source.open("rb")
+    except OSError as error:
+        raise UserError(f"{source} cannot be read: {error.strerror or error}.") from error
+    with content, atomic_write(target, "wb") as file:
+        shutil.copyfileobj(content, file)
