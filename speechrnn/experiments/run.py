@@ -30,6 +30,8 @@ RESULTS = (
     "samples.jsonl",
     "report.html",
     "ngram.arpa",
+    "ngram.arpa.gz",
+    "ngram.q8",
 )
 OURS = (*RESULTS, "prepared", "events", "run.log")
 HEADER = "# speechrnn: the configuration of this run. "  # tells a run's config.yaml from anyone else's
@@ -115,6 +117,11 @@ class Run:
     def ngram_packed(self) -> Path:
         """The n-gram model of a text."""
         return self.folder / "ngram.arpa.gz"
+
+    @property
+    def ngram_quantised(self) -> Path:
+        """The n-gram model of a text, with probabilities of 8 bits."""
+        return self.folder / "ngram.q8"
 
     @property
     def prepared(self) -> Path:

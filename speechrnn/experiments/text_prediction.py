@@ -16,6 +16,7 @@ from speechrnn.data.texts.prepare import PreparedText, prepare_text
 from speechrnn.data.tokens import TokenFile
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.estimation import NgramOptions, estimate, perplexity
+from speechrnn.decoding.ngram.quantised import quantise, write_quantised
 from speechrnn.evaluation.adaptation import AdaptationOptions, adapted_figures
 from speechrnn.evaluation.perplexity import score_text
 from speechrnn.experiments.run import Run
@@ -140,22 +141,28 @@ class TextPrediction:
         self._text = train_model(self.options, self.source, self.run)
 
     def estimate_ngram(self) -> None:
-        """Estimate an n-gram model of the training part, prune it, and write it as ngram.arpa.gz.
+        """Estimate an n-gram model of the training part, prune it, and write it as ngram.arpa.gz or ngram.q8.
 
         Writes its sizes and its perplexity on the validation part into the section `ngram` of metrics.json.
         """
         run, text = self.run, self.prepare()
         ngrams = estimate(TokenFile.open(text.train).lines(), text.tokenizer.symbols, self.options.ngram)
-        write_arpa(run.ngram_packed, ngrams)
+        if self.options.ngram.format == "q8":
+            path, other, ngrams = run.ngram_quantised, run.ngram_packed, quantise(ngrams)
+            write_quantised(path, ngrams)
+        else:
+            path, other = run.ngram_packed, run.ngram_quantised
+            write_arpa(path, ngrams)
+        other.unlink(missing_ok=True)  # of the same command with another format
         figures: dict[str, Any] = {
             "ngrams": [len(words) for words in ngrams.words],
-            "bytes": run.ngram_packed.stat().st_size,
+            "bytes": path.stat().st_size,
             "perplexity": perplexity(ngrams, TokenFile.open(text.valid).lines()) if text.valid else None,
         }
         run.update_metrics("ngram", figures)
         logger.info(
             "%s: %s n-grams of orders 1 to %d, %.1f MB%s",
-            run.ngram_packed,
+            path,
             " + ".join(f"{count:,}" for count in figures["ngrams"]),
             ngrams.order,
             figures["bytes"] / 1e6,

@@ -13,7 +13,7 @@ from speechrnn.decoding.ngram.kenlm import is_kenlm
 from speechrnn.decoding.tuned_weights import read_tuned, system_key
 from speechrnn.transcription.options import AUTO, TranscriptionOptions
 
-NGRAMS = ("ngram.bin", "ngram.arpa.gz", "ngram.arpa")  # names of the n-gram file, the first that is there
+NGRAMS = ("ngram.q8", "ngram.bin", "ngram.arpa.gz", "ngram.arpa")  # names of the n-gram file, the first that is there
 
 
 @dataclass(frozen=True)

@@ -137,3 +137,8 @@ def test_an_ngram_model_of_words_that_a_beam_search_takes(text: Path) -> None:
     assert run(*command, "ngram.order=2", "ngram.pruning=0.2") == 0  # the run is the same
     pruned = json.loads((folder / "metrics.json").read_text())["ngram"]
     assert pruned["ngrams"][1] < full["ngrams"][1] and pruned["perplexity"] > full["perplexity"]
+    assert run(*command, "ngram.order=2", "ngram.format=q8") == 0
+    small = json.loads((folder / "metrics.json").read_text())["ngram"]
+    assert small["ngrams"] == full["ngrams"] and small["perplexity"] == pytest.approx(full["perplexity"], rel=0.02)
+    assert make_ngram_scorer(folder / "ngram.q8", tokenizer, None, "cpu")[1] == words
+    assert not (folder / "ngram.arpa.gz").exists()  # one of them is the run's

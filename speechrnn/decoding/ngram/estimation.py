@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 
@@ -27,6 +28,7 @@ class NgramOptions:
     order: int = field(default=3, metadata={"min": 1})
     pruning: float = field(default=0.0, metadata={"min": 0.0})
     min_counts: tuple[int, ...] = field(default=(1,), metadata={"min": 1})
+    format: Literal["arpa", "q8"] = "arpa"
 
 
 def estimate(lines: Iterable[Sequence[int]], symbols: Sequence[str], options: NgramOptions) -> Ngrams:

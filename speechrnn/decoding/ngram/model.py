@@ -11,6 +11,7 @@ from torch import Tensor
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.ngram.arpa import Ngrams, read_arpa
 from speechrnn.decoding.ngram.kenlm import KenlmModel, is_kenlm
+from speechrnn.decoding.ngram.quantised import is_quantised, read_quantised
 from speechrnn.decoding.ngram.symbols import BEGIN, END, match_names, missing_symbols, symbol, visible
 from speechrnn.text.tokenizers import BLANK, UNKNOWN, Tokenizer
 
@@ -20,18 +21,30 @@ DENSE = 2**24  # pairs of a context and a token up to which all are worked out b
 def read_ngram(
     path: str | Path, tokenizer: Tokenizer | None = None, device: str | torch.device = "cpu"
 ) -> NgramModel | KenlmModel:
-    """Read an n-gram model: an ARPA file (plain or gzip), or a binary file of KenLM.
+    """Read an n-gram model: an ARPA file (plain or gzip), a quantised file, or a binary file of KenLM.
 
     Args:
         tokenizer: whose tokens the model shall have; see `names` for how its symbols are spelt in the file. Without
             one, the tokens are the file's words.
 
     Raises:
-        UserError: see `read_arpa`, `NgramModel` and `KenlmModel`.
+        UserError: see `read_ngrams`, `NgramModel` and `KenlmModel`.
     """
     if is_kenlm(path):
         return KenlmModel(path, tokenizer, device)
-    return NgramModel(read_arpa(path), tokenizer, device)
+    return NgramModel(read_ngrams(path), tokenizer, device)
+
+
+def read_ngrams(path: str | Path) -> Ngrams:
+    """Read the n-grams of an ARPA file (plain or gzip) or of a quantised file.
+
+    >>> read_ngrams("outputs/text_prediction/words/ngram.q8").order  # doctest: +SKIP
+    3
+
+    Raises:
+        UserError: see `read_arpa` and `read_quantised`.
+    """
+    return read_quantised(path) if is_quantised(path) else read_arpa(path)
 
 
 class NgramModel:

@@ -26,7 +26,17 @@ MODULES = {
         "flv",
     ),
     "corpora": ("manifest", "cuts", "corpus", "common_voice"),
-    "texts": ("text", "prepared_text", "tokens", "scoring", "lexicon", "arpa", "kenlm"),
+    "texts": (
+        "text",
+        "prepared_text",
+        "tokens",
+        "scoring",
+        "lexicon",
+        "arpa",
+        "quantised",
+        "unpacked",
+        "kenlm",
+    ),
     "models": (
         "acoustic",
         "language",

@@ -17,7 +17,9 @@ from fuzz.target import Target, whole
 from speechrnn.data.texts import reader
 from speechrnn.data.texts.transcripts import _lines as cut_texts
 from speechrnn.data.tokens import Block, TokenFile, write_tokens
+from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.decoding.ngram.model import read_ngram
+from speechrnn.decoding.ngram.quantised import write_quantised
 from speechrnn.decoding.scorers.lexicon import Lexicon
 from speechrnn.decoding.scorers.word_list import read_word_list
 from speechrnn.evaluation import metrics
@@ -120,6 +122,25 @@ def read_ngrams(path: Path) -> None:
             states = model.extend(states[:1].repeat(len(tokens)), tokens)
 
 
+def quantised_seeds(folder: Path) -> Mapping[str, bytes]:
+    """Return a quantised n-gram file."""
+    write_quantised(folder / "m.q8", kneser_ney([[2, 3, 1], [2, 3], [3]], LETTERS.symbols, 3))
+    return {"m.q8": (folder / "m.q8").read_bytes()}
+
+
+def read_unpacked(path: Path) -> None:
+    """Pack a damaged content of a quantised file, so that no checksum tells, and read it."""
+    magic, header, content, *_ = [*path.read_bytes().split(b"\n", 2), b"", b""]
+    path.write_bytes(b"\n".join([magic, header, zlib.compress(content)]))
+    read_ngrams(path)
+
+
+def unpacked_seeds(folder: Path) -> Mapping[str, bytes]:
+    """Return a quantised n-gram file whose content is not packed."""
+    magic, header, packed = quantised_seeds(folder)["m.q8"].split(b"\n", 2)
+    return {"m.q8": b"\n".join([magic, header, zlib.decompress(packed)])}
+
+
 def kenlm_seeds(folder: Path) -> Mapping[str, bytes]:
     """Return binaries of KenLM of three kinds."""
     from helpers.kenlm import BINARY
@@ -143,5 +164,7 @@ TARGETS = {
         words=(b"\\1-grams:", b"\\2-grams:", b"\\4-grams:", b"ngram 2=", b"<space>", b"1e-400", b"-1e400"),
         share=2,
     ),
+    "quantised": Target("quantised", quantised_seeds, read_ngrams, words=(b'{"sizes": [',), share=1),
+    "unpacked": Target("unpacked", unpacked_seeds, read_unpacked, words=(b'{"sizes": [',), share=2),
     "kenlm": Target("kenlm", kenlm_seeds, read_ngrams, share=0.005),
 }
