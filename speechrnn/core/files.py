@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -130,6 +131,20 @@ def is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except OSError:
         return False
+
+
+def copy_file(source: str | Path, target: str | Path) -> None:
+    """Copy a file, so that a reader only ever sees the old or the whole new one.
+
+    Raises:
+        UserError: the source cannot be read, or the target not be written.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            content = stack.enter_context(Path(source).open("rb"))
+        except OSError as error:
+            raise UserError(f"{source} cannot be read: {error.strerror or error}.") from error
+        shutil.copyfileobj(content, stack.enter_context(atomic_write(target, "wb")))
 
 
 def folder_size(path: str | Path) -> int:

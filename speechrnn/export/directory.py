@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
+from speechrnn.core.files import copy_file
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.nn.acoustic import load_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, read_kind, save_model
@@ -44,15 +43,5 @@ def export_directory(folder: str | Path, output: str | Path, weight_format: Weig
         if path.name in (DESCRIPTION, WEIGHTS) or path.name.startswith(".") or path.suffix in LEFT_OUT:
             continue
         if path.is_file():
-            _copy(path, output / path.name)
+            copy_file(path, output / path.name)
     return kind
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file. UserError where it cannot be read or written."""
-    try:
-        content = source.open("rb")
-    except OSError as error:
-        raise UserError(f"{source} cannot be read: {error.strerror or error}.") from error
-    with content, atomic_write(target, "wb") as file:
-        shutil.copyfileobj(content, file)

@@ -48,8 +48,17 @@ def find_bundle(name_or_path: str | Path) -> Bundle:
     if acoustic == folder:
         return Bundle(acoustic)
     language = folder / "language"
-    ngram = next((folder / file for file in NGRAMS if (folder / file).is_file()), None)
-    return Bundle(acoustic, language if (language / DESCRIPTION).is_file() else None, ngram)
+    return Bundle(acoustic, language if (language / DESCRIPTION).is_file() else None, find_ngram(folder))
+
+
+def find_ngram(path: str | Path) -> Path | None:
+    """Return the n-gram file of a bundle or a run, or the file itself; None where there is none.
+
+    >>> find_ngram("outputs/text_prediction/words")  # doctest: +SKIP
+    PosixPath('outputs/text_prediction/words/ngram.q8')
+    """
+    path = Path(path).expanduser()
+    return next((file for file in (path, *(path / name for name in NGRAMS)) if file.is_file()), None)
 
 
 def resolve_models(model: str | Path, options: TranscriptionOptions) -> tuple[Path, TranscriptionOptions]:

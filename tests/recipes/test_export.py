@@ -13,6 +13,7 @@ import torch
 
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.cli import main as cli
+from speechrnn.decoding.ngram import kneser_ney, write_quantised
 from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, write_tuned
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
@@ -124,11 +125,52 @@ def test_a_directory_needs_a_place_of_its_own_and_a_whole_model(run: Run, models
     assert status == 2 and "model.json is damaged" in err and not (tmp_path / "new").exists()
 
 
+def test_two_runs_become_a_bundle_whose_size_is_printed(run: Run, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "speech").mkdir()
+    (models / "acoustic").rename(tmp_path / "speech" / "acoustic")
+    tokenizer = CharTokenizer.build([], "ABC ")
+    language = LanguageModel(len(tokenizer), LanguageOptions(units=8, embedding=6))
+    save_language(tmp_path / "text" / "language", language, tokenizer, {})
+    write_quantised(tmp_path / "text" / "ngram.q8", kneser_ney([[2, 3, 1, 4], [4, 2]], tokenizer.symbols, 2))
+    output = tmp_path / "models" / "mine"
+    parts = [f"language_model={tmp_path / 'text'}", f"ngram={tmp_path / 'text'}", "weights=int8"]
+    status, out, err = run(f"model={tmp_path / 'speech'}", "format=bundle", *parts, f"output={output}")
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert [line.split(" MB  ")[1] for line in lines[:3]] == [
+        str(output / part) for part in ("acoustic", "language", "ngram.q8")
+    ]
+    assert lines[3].endswith(f"MB  {output}, for model={output}")
+    assert sorted(path.name for path in output.iterdir()) == ["acoustic", "language", "ngram.q8"]
+    # By default, the parts that lie together.
+    status, out, _ = run(f"model={output}", "format=bundle", "ngram=null", f"output={tmp_path / 'models' / 'less'}")
+    assert status == 0 and not (tmp_path / "models" / "less" / "ngram.q8").exists()
+
+
+def test_bad_input_of_a_bundle_is_one_sentence(run: Run, models: Path, tmp_path: Path) -> None:
+    model, output = f"model={models}", f"output={tmp_path / 'new'}"
+    cases = {
+        (model, "format=bundle"): "format=bundle needs a place: give output=DIR",
+        (model, "ngram=x", output): "are parts of a bundle: add format=bundle",
+        (model, "language_model=x", "format=directory", output): "are parts of a bundle: add format=bundle",
+        (model, "format=bundle", f"ngram={tmp_path}", output): "is no n-gram file, and no folder of a run with one",
+        (model, "format=bundle", f"language_model={tmp_path / 'x'}", output): "There is no model directory",
+    }
+    for overrides, sentence in cases.items():
+        status, out, err = run(*overrides)
+        assert (status, out) == (2, "") and sentence in err and err.count("\n") == 1
+        assert not (tmp_path / "new").exists()
+
+
 def test_bad_input_is_one_sentence(run: Run, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model, output = f"model={models / 'acoustic'}", f"output={tmp_path / 'model.onnx'}"
     (tmp_path / "file").write_text("a file, no folder")
     cases = {
-        (model, output, "format=onx"): "format=onx is wrong: it must be one of onnx, directory; did you mean format=onnx?",
+        (
+            model,
+            output,
+            "format=onx",
+        ): "format=onx is wrong: it must be one of onnx, directory, bundle; did you mean format=onnx?",
         (f"model={tmp_path}", output): f"{tmp_path} is no model directory, for it has no model.json; give the folder",
         (f"model={tmp_path / 'none'}", output): f"There is no model directory {tmp_path / 'none'}",
         (model, f"output={tmp_path / 'file' / 'model.onnx'}"): f"Cannot write {tmp_path / 'file' / 'model.onnx'}: ",
