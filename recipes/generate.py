@@ -1,21 +1,22 @@
-"""Complete prompts with a language model.
+"""Complete prompts with a language model (`speechrnn generate prompt='it was a'`).
 
-The model goes on from thousands of prompts at a time, in this process, in several or on a cluster; or from one prompt
-while you watch; or it offers the next words as you type.
+The model goes on from one prompt while you watch; or from thousands at a time, which are printed, or with output=FILE
+written as JSON lines, in this process, in several or on a cluster; or it offers the next words as you type.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from omegaconf import DictConfig
 
 from speechrnn.cli.main import FAILED, OK, recipe
 from speechrnn.core.config import options_from
 from speechrnn.core.errors import UserError
+from speechrnn.core.model_names import find_model_directory
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.predictor import TextPredictor
-from speechrnn.jobs.console import offer_next_words, print_completions, read_single_prompt
+from speechrnn.jobs.console import offer_next_words, print_completions, print_texts, read_single_prompt
 from speechrnn.jobs.generation_job import GenerationJobOptions, run_generation_job
 from speechrnn.jobs.prompts import open_prompts
 
@@ -26,7 +27,7 @@ class PromptOptions:
 
     prompts: str | None
     prompt: str | None
-    stream: bool
+    stream: bool | None
     interactive: bool
     words: int = field(metadata={"min": 1})
 
@@ -39,9 +40,12 @@ def main(config: DictConfig) -> int:
     given = options_from(config, PromptOptions)
     if [given.prompts is not None, given.prompt is not None, given.interactive].count(True) != 1:
         raise UserError("Give one of prompts=FILE, prompt=TEXT and interactive=true.")
+    job = replace(job, model=find_model_directory(job.model, "language"))
     if given.prompts is not None and not given.stream:
         with open_prompts(given.prompts) as path:
-            return OK if run_generation_job(job, text, path) else FAILED
+            if job.output is not None:
+                return OK if run_generation_job(job, text, path) else FAILED
+            return OK if print_texts(job, text, path) else FAILED
     predictor = TextPredictor.load(job.model, job.device)
     if given.interactive:
         offer_next_words(predictor, given.words)
@@ -49,7 +53,9 @@ def main(config: DictConfig) -> int:
         with open_prompts(given.prompts) as path:
             print_completions(predictor, read_single_prompt(path, text, predictor), stream=True)
     else:
-        print_completions(predictor, predictor.prompt(given.prompt or "", text), given.stream)
+        single = text.num_beams == 1 and text.num_return_sequences == 1
+        stream = single if given.stream is None else given.stream
+        print_completions(predictor, predictor.prompt(given.prompt or "", text), stream)
     return OK
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.predictor import TextPredictor
 from speechrnn.generation.results import Prompt, Result
+from speechrnn.jobs.generation_job import GenerationJobOptions
 from speechrnn.jobs.prompts import read_prompts
 
 
@@ -44,6 +46,33 @@ def print_completions(predictor: TextPredictor, prompt: Prompt, stream: bool) ->
     for result in predictor.complete([prompt]):
         for completion in result.completions:
             print(prompt.text + completion.text)
+
+
+def print_texts(job: GenerationJobOptions, text: GenerationOptions, prompts: Path) -> bool:
+    """Print each prompt of a file with its completions as they come, in their order; nothing is remembered.
+
+    Args:
+        job: model, device and batch size.
+        text: options of prompts that set none.
+        prompts: .txt or .jsonl.
+
+    Returns:
+        Whether all prompts were completed; the reasons of the others are printed on standard error.
+
+    Raises:
+        UserError: the model or the prompts are missing or damaged, or another executor is to do the work.
+    """
+    if job.executor.name != "local":
+        raise UserError(f"executor={job.executor.name} writes a file: give output=completions.jsonl.")
+    predictor = TextPredictor.load(job.model, job.device)
+    done = True
+    for result in predictor.complete(read_prompts(prompts, text, predictor.encoder), job.batch_size):
+        if result.error is not None:
+            done = False
+            print(f"speechrnn: prompt {result.id}: {result.error}", file=sys.stderr)
+        for completion in result.completions:
+            print(result.prompt + completion.text, flush=True)
+    return done
 
 
 def offer_next_words(predictor: TextPredictor, count: int) -> None:

@@ -41,7 +41,7 @@ class GenerationJobOptions:
 
     Attributes:
         model: directory of the language model.
-        output: file of the results.
+        output: file of the results; None: they are printed.
         overwrite: forget what was done.
         batch_size: most texts that are written at a time, by each worker.
         device: on which the model computes.
@@ -49,7 +49,7 @@ class GenerationJobOptions:
     """
 
     model: Path
-    output: Path
+    output: Path | None
     overwrite: bool
     batch_size: int = field(metadata={"min": 1})
     device: str
@@ -191,6 +191,8 @@ def run_generation_job(job: GenerationJobOptions, text: GenerationOptions, promp
         UserError: the model or the prompts are missing or damaged, or the output belongs to another job.
         KeyboardInterrupt: the job was interrupted.
     """
+    if job.output is None:
+        raise UserError("output= is missing: give a file for the completions, as in output=completions.jsonl.")
     in_this_process = job.executor.name == "local"
     # The workers of another executor load the model themselves; here it is needed to encode the prompts.
     predictor = TextPredictor.load(job.model, job.device if in_this_process else "cpu")

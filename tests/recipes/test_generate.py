@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from helpers.generators import make, tokenizer
 
 from speechrnn.cli import main as cli
+from speechrnn.core import model_names
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.predictor import TextPredictor
 from speechrnn.nn.language import save_language
@@ -161,6 +163,46 @@ def test_one_prompt_is_printed(run: Run, model: Path) -> None:
     assert out == "".join(f"a bad{completion.text}\n" for completion in result.completions)
     status, out, err = run("prompt=a bad", "stream=true", "seed=2")
     assert (status, out, err) == (0, f"a bad{result.completions[0].text}\n", "")
+    assert run("prompt=a bad", "seed=2") == run("prompt=a bad", "stream=false", "seed=2") == (status, out, err)
+
+
+def test_english_is_the_model_of_a_command_that_names_none(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(model_names, "PRETRAINED", tmp_path / "package")
+    monkeypatch.setenv("SPEECHRNN_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    assert cli.main(["generate", "prompt='a bad'"]) == 2
+    assert "The model english is not part of this installation" in capsys.readouterr().err
+    shutil.copytree(model, tmp_path / "models" / "english" / "language")
+    expected = TextPredictor.load("english", "cpu").generate("a bad", max_new_tokens=20)[0].completions[0].text
+    assert cli.main(["generate", "prompt='a bad'", "max_new_tokens=20", "device=cpu"]) == 0
+    assert capsys.readouterr().out == f"a bad{expected}\n"
+    # A file of results knows the model by its contents, whatever its name.
+    (tmp_path / "p.txt").write_text("a bad\n")
+    command = ["generate", f"prompts={tmp_path}/p.txt", f"output={tmp_path}/o.jsonl", "max_new_tokens=20", "device=cpu"]
+    assert cli.main(command) == 0
+    assert cli.main([*command, f"model={model}"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+    assert rows(tmp_path / "o.jsonl")[0]["completions"][0]["text"] == expected  # type: ignore[index]
+
+
+def test_without_an_output_the_texts_are_printed_as_they_come(run: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "p.jsonl").write_text('{"prompt": "a bad"}\n{"id": "x", "prompt": "ß"}\n{"prompt": "cab", "seed": 3}\n')
+    before = sorted(tmp_path.iterdir())
+    status, out, err = run(f"prompts={tmp_path}/p.jsonl", "max_new_tokens=9", "num_return_sequences=2")
+    ours = TextPredictor.load(model, "cpu")
+    expected = [
+        result.completions
+        for prompt, seed in (("a bad", 0), ("cab", 3))
+        for result in ours.generate(prompt, max_new_tokens=9, num_return_sequences=2, seed=seed)
+    ]
+    texts = [f"a bad{completion.text}\n" for completion in expected[0]]
+    assert out == "".join([*texts, *(f"cab{completion.text}\n" for completion in expected[1])])
+    assert status == 1 and err.startswith("speechrnn: prompt x: The text 'ß' holds") and err.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+    status, out, err = run(f"prompts={tmp_path}/p.jsonl", "executor=processes")
+    assert (status, out) == (2, "") and "executor=processes writes a file: give output=" in err
 
 
 def test_a_stream_comes_as_it_is_written(model: Path, tmp_path: Path) -> None:
