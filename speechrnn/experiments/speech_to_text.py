@@ -148,6 +148,7 @@ class SpeechToText:
         tokenizer = build_tokenizer(options.tokenizer, (cut.supervisions[0].text for cut in training))
         if initial is not None:
             tokenizer = initial.choose_tokenizer(tokenizer, (cut.supervisions[0].text for cut in training))
+        tokenizer.normalisation = options.normalisation  # travels with the model
         training, held_out = select_encodable(training, tokenizer), held_out and select_encodable(held_out, tokenizer)
         choice = self.choose(training, held_out, tokenizer, fabric.device.type == "cuda", fabric.world_size)
         if fabric.is_global_zero:

@@ -229,7 +229,7 @@ def save_acoustic(folder: str | Path, model: AcousticModel, tokenizer: Tokenizer
     Args:
         folder: the directory; it is made.
         model: the model.
-        tokenizer: its alphabet.
+        tokenizer: its alphabet, and the normalisation of its transcripts.
         training: summary of the training, in JSON values.
 
     Raises:
@@ -242,6 +242,8 @@ def save_acoustic(folder: str | Path, model: AcousticModel, tokenizer: Tokenizer
         "intermediate_symbols": model.intermediate_head.out_features if model.intermediate_head else 0,
         "training": training,
     }
+    if tokenizer.normalisation is not None:
+        description["normalisation"] = asdict(tokenizer.normalisation)
     save_model(folder, "acoustic", description, model.state_dict())
 
 

@@ -20,6 +20,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.nn.quantisation import WeightFormat, pack_weights, unpack_weights
+from speechrnn.text.normalisation import model_normalisation, stores_normalisation
 from speechrnn.text.tokenizers import Tokenizer, tokenizer_from_json
 from speechrnn.version import __version__
 
@@ -131,7 +132,7 @@ def load_options(cls: type[OptionsT], description: dict[str, Any], key: str, fol
 
 
 def load_tokenizer(description: dict[str, Any], folder: str | Path) -> Tokenizer:
-    """Build the tokenizer of a model from its description.
+    """Build the tokenizer of a model from its description, with the normalisation of its texts where that is stored.
 
     Raises:
         UserError: it is missing or damaged.
@@ -141,7 +142,10 @@ def load_tokenizer(description: dict[str, Any], folder: str | Path) -> Tokenizer
     if not isinstance(symbols, list) or not all(isinstance(symbol, str) for symbol in symbols):
         raise damaged(Path(folder) / DESCRIPTION, "its tokenizer is no tokenizer's description")
     try:
-        return tokenizer_from_json(fields or {})
+        tokenizer = tokenizer_from_json(fields or {})
+        if stores_normalisation(description):
+            tokenizer.normalisation = model_normalisation(description)
+        return tokenizer
     except (UserError, AttributeError) as error:
         raise damaged(Path(folder) / DESCRIPTION, str(error).rstrip(".")) from error
 

@@ -116,8 +116,22 @@ def model_normalisation(
     >>> normalise("sharks feed", model_normalisation(description))
     'SHARKS FEED'
     """
+    stored = _stored(description)
+    return default if stored is None else build(NormalisationOptions, stored, "normalisation")
+
+
+def stores_normalisation(description: Mapping[str, Any]) -> bool:
+    """Return whether a model's description holds the normalisation of its training text.
+
+    >>> stores_normalisation({"normalisation": {"case": "upper"}}), stores_normalisation({})
+    (True, False)
+    """
+    return _stored(description) is not None
+
+
+def _stored(description: Mapping[str, Any]) -> Any:
     training = description.get("training")
     stored = description.get("normalisation")
     if stored is None and isinstance(training, Mapping):
         stored = training.get("normalisation")
-    return default if stored is None else build(NormalisationOptions, stored, "normalisation")
+    return stored

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from speechrnn.core.errors import UserError
+from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.pronunciations import SPACE, Phones, Pronunciations
 
 
@@ -26,6 +27,7 @@ class PhoneTokenizer:
     """
 
     kind = "phone"
+    normalisation: NormalisationOptions | None = None
 
     def __init__(self, pronunciations: Pronunciations, upper: bool = False) -> None:
         """

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from speechrnn.core.config import check_choice
 from speechrnn.core.errors import UserError
+from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.symbols import BLANK, UNKNOWN, describe_symbol
 
@@ -31,10 +32,12 @@ class Tokenizer(Protocol):
     Attributes:
         kind: "char", "word", "subword" or "phone".
         symbols: the symbol of each index.
+        normalisation: what was done to the texts of its model, and is done to words that a user gives; None: unknown.
     """
 
     kind: str
     symbols: list[str]
+    normalisation: NormalisationOptions | None
 
     @property
     def unknown_index(self) -> int | None:
@@ -69,6 +72,7 @@ class _SymbolTable:
 
     kind: str
     separator: str
+    normalisation: NormalisationOptions | None = None
 
     def __init__(self, symbols: Iterable[str]) -> None:
         self.symbols = list(symbols)
@@ -219,6 +223,7 @@ class SubwordTokenizer:
     """
 
     kind = "subword"
+    normalisation: NormalisationOptions | None = None
 
     def __init__(self, model: bytes) -> None:
         import sentencepiece

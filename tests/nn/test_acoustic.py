@@ -21,6 +21,7 @@ from speechrnn.nn.acoustic import (
     load_acoustic,
     save_acoustic,
 )
+from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import CharTokenizer
 
 
@@ -110,6 +111,27 @@ def test_an_intermediate_head_travels_with_the_model(tmp_path: Path) -> None:
     ):
         assert ours is not None and theirs is not None
         torch.testing.assert_close(ours, theirs, atol=0, rtol=0)
+
+
+def test_the_normalisation_of_the_transcripts_travels_with_the_model(tmp_path: Path) -> None:
+    tokenizer = CharTokenizer.build(["abc"])
+    model = AcousticModel(len(tokenizer), FeatureOptions(bins=10), AcousticOptions(layers=1, units=8, channels=2))
+    save_acoustic(tmp_path / "old", model, tokenizer, {})
+    assert load_acoustic(tmp_path / "old")[1].normalisation is None  # a model of an older version
+    tokenizer.normalisation = NormalisationOptions(case="lower", keep="'-")
+    save_acoustic(tmp_path / "new", model, tokenizer, {})
+    assert load_acoustic(tmp_path / "new")[1].normalisation == tokenizer.normalisation
+
+
+@pytest.mark.parametrize("value", [5, [], "upper", {"case": "title"}, {"cases": "upper"}, {"keep": 3}])
+def test_a_damaged_normalisation_is_refused(tmp_path: Path, value: object) -> None:
+    tokenizer = CharTokenizer.build(["abc"])
+    model = AcousticModel(len(tokenizer), FeatureOptions(bins=10), AcousticOptions(layers=1, units=8, channels=2))
+    save_acoustic(tmp_path, model, tokenizer, {})
+    description = json.loads((tmp_path / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps({**description, "normalisation": value}))
+    with pytest.raises(UserError, match=r"model\.json is damaged"):
+        load_acoustic(tmp_path)
 
 
 @pytest.mark.parametrize("symbols", [0, 6, -1, 10**9, "seven", None, [7], True])

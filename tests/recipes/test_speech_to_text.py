@@ -38,6 +38,8 @@ def test_everything_of_the_contract_is_there(trained: tuple[Path, list[str]]) ->
     folder, _ = trained
     for name in ("config.yaml", "acoustic/model.json", "acoustic/model.safetensors", "report.html", "run.log"):
         assert (folder / name).stat().st_size > 0, name
+    description = json.loads((folder / "acoustic" / "model.json").read_text())
+    assert description["normalisation"]["case"] == "upper"  # by which words that a user gives are normalised
     assert list((folder / "events" / "acoustic").iterdir())
     assert (folder / "checkpoints" / "acoustic" / "last.ckpt").exists()
     metrics = json.loads((folder / "metrics.json").read_text())

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
+from speechrnn.text.normalisation import normalise
 from speechrnn.text.symbols import describe_counts
 from speechrnn.text.tokenizers import Tokenizer
 
@@ -30,7 +31,7 @@ def read_word_list(path: Path, tokenizer: Tokenizer) -> list[str]:
 
     A dictionary's line holds a word and its phones, with a tab before them or in ARPAbet; variants such as `READ(2)`
     are the same word; lines that begin with `;;;`, and what follows ` #`, are comments. Words are spelt as the acoustic
-    model can write them: as they are, in upper case or in lower case. Those that it cannot write are left out.
+    model can write them; see `spell`. Those that it cannot write are left out.
 
     Args:
         path: a UTF-8 text file.
@@ -58,7 +59,10 @@ def read_word_list(path: Path, tokenizer: Tokenizer) -> list[str]:
         word = _word_of(line, f"decoding.lexicon={path}, line {number}")
         if word is not None:
             spelt = spell(word, tokenizer)
-            (unwritable if spelt is None else words)[word if spelt is None else spelt] = None
+            if spelt is None:
+                unwritable[word] = None
+            else:  # normalisation makes two words of well-known
+                words.update(dict.fromkeys(spelt.split()))
     if not words and not unwritable:
         raise UserError(f"decoding.lexicon={path} holds no words; give a text file, one word a line.")
     if len(unwritable) > MOST_UNWRITABLE * (len(words) + len(unwritable)):
@@ -80,13 +84,19 @@ def read_word_list(path: Path, tokenizer: Tokenizer) -> list[str]:
 
 
 def spell(text: str, tokenizer: Tokenizer) -> str | None:
-    """Return a text as it is, in upper case or in lower case, whichever the tokenizer can write first; or None.
+    """Return a text as a model can write it; or None.
+
+    Normalised as the model's transcripts were, where that is known; as it is; in upper case; in lower case: the first
+    of these that the tokenizer can write.
 
     >>> from speechrnn.text.tokenizers import CharTokenizer
     >>> spell("ada", CharTokenizer.build(["ABCD"])), spell("eve", CharTokenizer.build(["ABCD"]))
     ('ADA', None)
     """
-    return next((form for form in (text, text.upper(), text.lower()) if not tokenizer.count_unknown(form)), None)
+    forms = [text, text.upper(), text.lower()]
+    if tokenizer.normalisation is not None:
+        forms.insert(0, normalise(text, tokenizer.normalisation))
+    return next((form for form in forms if form and not tokenizer.count_unknown(form)), None)
 
 
 def _word_of(line: str, where: str) -> str | None:

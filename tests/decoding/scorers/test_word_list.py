@@ -8,7 +8,8 @@ import pytest
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers.lexicon import Lexicon
-from speechrnn.decoding.scorers.word_list import read_word_list
+from speechrnn.decoding.scorers.word_list import read_word_list, spell
+from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import CharTokenizer
 
 TOKENIZER = CharTokenizer.build([], "ABCDEFGHIJKLMNOPQRSTUVWXYZ' ")
@@ -33,6 +34,23 @@ def listed(folder: Path, content: str | bytes) -> list[str]:
 )
 def test_words_of_lists_and_dictionaries(tmp_path: Path, content: str, expected: list[str]) -> None:
     assert listed(tmp_path, content) == expected
+
+
+def test_words_are_normalised_as_the_transcripts_were(tmp_path: Path) -> None:
+    """Without the model's normalisation a typographic apostrophe or a hyphen makes a word unwritable."""
+    tokenizer = CharTokenizer.build([], "ABCDEFGHIJKLMNOPQRSTUVWXYZ' ")
+    assert spell("O\u2019Brien", tokenizer) is None and spell("well-known", tokenizer) is None
+    tokenizer.normalisation = NormalisationOptions()
+    assert spell("O\u2019Brien", tokenizer) == "O'BRIEN" and spell("well-known", tokenizer) == "WELL KNOWN"
+    assert spell("...", tokenizer) is None and spell("\u4e00", tokenizer) is None
+    (tmp_path / "words.txt").write_text("O\u2019Brien\nwell-known\nknown\n", encoding="utf-8")
+    assert read_word_list(tmp_path / "words.txt", tokenizer) == ["O'BRIEN", "WELL", "KNOWN"]
+
+
+def test_a_model_of_mixed_case_takes_words_as_they_are() -> None:
+    tokenizer = CharTokenizer.build([], "ABCabc ")
+    tokenizer.normalisation = NormalisationOptions(case="keep")
+    assert spell("Abba", tokenizer) == "Abba"
 
 
 def test_the_cmu_dictionary_is_a_lexicon(shared: Path) -> None:
