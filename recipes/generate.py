@@ -27,7 +27,7 @@ class PromptOptions:
 
     prompts: str | None
     prompt: str | None
-    stream: bool | None
+    stream: bool
     interactive: bool
     words: int = field(metadata={"min": 1})
 
@@ -54,8 +54,7 @@ def main(config: DictConfig) -> int:
             print_completions(predictor, read_single_prompt(path, text, predictor), stream=True)
     else:
         single = text.num_beams == 1 and text.num_return_sequences == 1
-        stream = single if given.stream is None else given.stream
-        print_completions(predictor, predictor.prompt(given.prompt or "", text), stream)
+        print_completions(predictor, predictor.prompt(given.prompt or "", text), stream=single or given.stream)
     return OK
 
 

@@ -1,19 +1,26 @@
-"""The wheel carries configuration and recipes, and what is written about versions and licences agrees."""
+"""The wheel carries configuration, recipes and models, and what is written about versions and licences agrees."""
 
 from __future__ import annotations
 
 import importlib.util
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
+from helpers.bundles import save_bundle
 
+from speechrnn.audio import save_audio
 from speechrnn.cli import help
 
 PROJECT = Path(__file__).parents[1]
+PRETRAINED = Path("speechrnn", "pretrained")
+LARGEST = 32_000_000  # bytes of all models in the package
 
 
 @pytest.fixture(scope="module")
@@ -21,15 +28,39 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder into which the wheel was installed, without its dependencies (they are those of this environment)."""
     if importlib.util.find_spec("hatchling") is None:
         pytest.skip("hatchling, which builds the wheel, is not installed: pip install -e '.[dev]'")
-    folder = tmp_path_factory.mktemp("wheel")
+    return install(PROJECT, tmp_path_factory.mktemp("wheel"))
+
+
+def install(project: Path, folder: Path) -> Path:
+    """Build the wheel of a project and install it into `folder`/site."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
     # Not isolated, so that nothing is fetched.
     subprocess.run(
-        [*pip, "wheel", str(PROJECT), "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)], check=True
+        [*pip, "wheel", str(project), "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder)], check=True
     )
     (wheel,) = folder.glob("speechrnn-*.whl")
     subprocess.run([*pip, "install", str(wheel), "--no-deps", "--target", str(folder / "site")], check=True)
     return folder / "site"
+
+
+@pytest.fixture(scope="module")
+def project_with_model(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a wheel is made of, in which a small untrained bundle is the model `english`."""
+    copy = tmp_path_factory.mktemp("project")
+    without = shutil.ignore_patterns("__pycache__", "pretrained")
+    for name in ("speechrnn", "conf", "recipes"):
+        shutil.copytree(PROJECT / name, copy / name, ignore=without)
+    for name in ("pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+        shutil.copy(PROJECT / name, copy)
+    save_bundle(copy / "speechrnn" / "pretrained" / "english")
+    (copy / "speechrnn" / "pretrained" / "english" / "README.md").write_text("a model card")
+    return copy
+
+
+@pytest.fixture
+def site_with_model(project_with_model: Path, tmp_path: Path) -> Path:
+    """A folder into which the wheel of that copy was installed."""
+    return install(project_with_model, tmp_path / "wheel")
 
 
 def command(site: Path, cwd: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -49,6 +80,49 @@ def test_the_wheel_carries_conf_and_recipes(site: Path) -> None:
         assert {path.relative_to(site / "speechrnn" / folder) for path in files(site / "speechrnn" / folder)} == source
     assert not (site / "tests").exists()
     assert (site / "speechrnn" / "py.typed").is_file()
+
+
+@pytest.mark.integration
+def test_the_models_of_the_package_are_in_the_wheel_and_found_by_name(
+    project_with_model: Path, site_with_model: Path, tmp_path: Path
+) -> None:
+    source = {path.relative_to(project_with_model): path for path in files(project_with_model / PRETRAINED)}
+    assert len(source) == 6
+    for path, original in source.items():
+        assert (site_with_model / path).read_bytes() == original.read_bytes()
+    result = command(site_with_model, tmp_path, "generate", "prompt='A CAB'", "max_new_tokens=4", "device=cpu")
+    assert result.returncode == 0 and result.stdout.startswith("A CAB"), result.stderr
+    save_audio(tmp_path / "talk.wav", np.zeros(8000, np.float32), 16000)
+    result = command(site_with_model, tmp_path, "transcribe", "talk.wav", "device=cpu", "segmentation.vad=none")
+    assert result.returncode == 0, result.stderr
+    # Without their weights, or without all of their files, the package says so in one sentence.
+    (site_with_model / PRETRAINED / "english" / "language" / "model.safetensors").unlink()
+    result = command(site_with_model, tmp_path, "generate", "prompt='A CAB'")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.fullmatch(
+        r"speechrnn: .*model\.safetensors is missing, .* incomplete: install it again\.\n", result.stderr
+    )
+    shutil.rmtree(site_with_model / PRETRAINED)
+    for arguments in (["generate", "prompt='A CAB'"], ["transcribe", "talk.wav"]):
+        result = command(site_with_model, tmp_path, *arguments)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert re.fullmatch(r"speechrnn: The model english is not part of this installation .*\n", result.stderr)
+
+
+@pytest.mark.integration
+def test_the_models_of_the_package_are_in_the_source_distribution(project_with_model: Path, tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "sdist", "-d", str(tmp_path)]
+    subprocess.run(build, check=True, cwd=project_with_model, capture_output=True)
+    (path,) = tmp_path.glob("speechrnn-*.tar.gz")
+    with tarfile.open(path) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    expected = {path.relative_to(project_with_model).as_posix() for path in files(project_with_model / PRETRAINED)}
+    assert len(expected) == 6 and expected <= names
+
+
+def test_the_models_of_the_package_are_small() -> None:
+    """A wheel that is too large is not taken by package indexes, and nobody waits for it."""
+    assert sum(path.stat().st_size for path in files(PROJECT / PRETRAINED)) <= LARGEST
 
 
 @pytest.mark.integration

@@ -86,6 +86,15 @@ def bundle_of(model: Path) -> Path | None:
     return bundle if model.name in KINDS and bundle.parent in folders else None
 
 
+def is_shipped(model: Path) -> bool:
+    """Return whether a model directory lies in the package.
+
+    >>> is_shipped(Path("outputs/demo/acoustic"))
+    False
+    """
+    return PRETRAINED.resolve() in model.resolve().parents
+
+
 def model_names() -> list[str]:
     """Return the names of all bundles in the folders of models, sorted."""
     found: set[str] = set()

@@ -18,7 +18,7 @@ from torch import Tensor
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
-from speechrnn.core.model_names import find_model_directory
+from speechrnn.core.model_names import find_model_directory, is_shipped
 from speechrnn.nn.quantisation import WeightFormat, pack_weights, unpack_weights
 from speechrnn.text.normalisation import model_normalisation, stores_normalisation
 from speechrnn.text.tokenizers import Tokenizer, tokenizer_from_json
@@ -89,6 +89,8 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
     for name in (DESCRIPTION, WEIGHTS):
         if not (folder / name).is_file():
             inside = [str(path.parent) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]
+            if is_shipped(folder):
+                raise UserError(f"{folder / name} is missing, so this installation is incomplete: install it again.")
             hint = f"did you mean {' or '.join(inside)}?" if inside else "give the folder that a training wrote."
             raise UserError(f"{folder} is no model directory, for it has no {name}; {hint}")
     description = _read_description(folder / DESCRIPTION)

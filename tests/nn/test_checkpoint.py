@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from speechrnn.audio.features import FeatureOptions
+from speechrnn.core import model_names
 from speechrnn.core.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION, FORMAT, WEIGHTS, load_model, load_weights, save_model
@@ -112,6 +113,13 @@ def test_missing_folder(tmp_path: Path) -> None:
 def test_missing_weights(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
     with pytest.raises(UserError, match=r"no model\.safetensors"):
+        load_acoustic(folder)
+
+
+def test_missing_weights_of_a_model_of_the_package(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model_names, "PRETRAINED", folder.parent)
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(UserError, match=r"model\.safetensors is missing, .* incomplete: install it again"):
         load_acoustic(folder)
 
 

@@ -70,7 +70,9 @@ def test_what_was_tuned_holds_for_the_small_models(models: Bundle, tmp_path: Pat
 def test_a_bundle_is_transcribed_with(models: Bundle, tmp_path: Path) -> None:
     write_bundle(models, tmp_path / "mine", "int8")
     samples = (np.random.default_rng(0).standard_normal(8000) * 0.1).astype(np.float32)
-    transcript = Transcriber.load(tmp_path / "mine", device="cpu", precision="float32", engine="torch")(samples)
+    transcript = Transcriber.load(tmp_path / "mine", device="cpu", precision="float32", engine="torch")(
+        samples, sampling_rate=16000
+    )
     assert transcript.decoding == "beam" and transcript.text
 
 
@@ -87,7 +89,7 @@ def test_a_model_card_stays_and_models_are_not_overwritten(models: Bundle, tmp_p
 
 
 def test_what_does_not_fit_or_is_damaged_leaves_nothing(models: Bundle, tmp_path: Path) -> None:
-    tokenizer = SubwordTokenizer.train(["a bad cab had a bag", "he fed a head each day", "a hedge gab bed fade"], 20)
+    tokenizer = SubwordTokenizer.train(["a bad cab had a bag", "he fed a head each day", "a hedge gab bed fade"], 18)
     save_language(
         tmp_path / "subwords", LanguageModel(len(tokenizer), LanguageOptions(units=8, embedding=6)), tokenizer, {}
     )
