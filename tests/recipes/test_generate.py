@@ -172,7 +172,9 @@ def test_english_is_the_model_of_a_command_that_names_none(
     monkeypatch.setattr(model_names, "PRETRAINED", tmp_path / "package")
     monkeypatch.setenv("SPEECHRNN_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr(sys, "argv", sys.argv)
-    assert cli.main(["generate", "prompt='a bad'"]) == 2
+    with pytest.raises(SystemExit) as end:
+        cli.main(["generate", "prompt='a bad'"])
+    assert end.value.code == 2
     assert "The model english is not part of this installation" in capsys.readouterr().err
     shutil.copytree(model, tmp_path / "models" / "english" / "language")
     expected = TextPredictor.load("english", "cpu").generate("a bad", max_new_tokens=20)[0].completions[0].text

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from helpers.bundles import save_bundle
 
+from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import folder_size
 from speechrnn.decoding.fusion import DecodingOptions, Weights
@@ -70,9 +71,9 @@ def test_what_was_tuned_holds_for_the_small_models(models: Bundle, tmp_path: Pat
 def test_a_bundle_is_transcribed_with(models: Bundle, tmp_path: Path) -> None:
     write_bundle(models, tmp_path / "mine", "int8")
     samples = (np.random.default_rng(0).standard_normal(8000) * 0.1).astype(np.float32)
-    transcript = Transcriber.load(tmp_path / "mine", device="cpu", precision="float32", engine="torch")(
-        samples, sampling_rate=16000
-    )
+    plain = SegmentationOptions(vad="none")
+    transcriber = Transcriber.load(tmp_path / "mine", device="cpu", engine="torch", segmentation=plain)
+    transcript = transcriber(samples, sampling_rate=16000)
     assert transcript.decoding == "beam" and transcript.text
 
 
