@@ -71,7 +71,7 @@ def print_texts(job: GenerationJobOptions, text: GenerationOptions, prompts: Pat
             done = False
             print(f"speechrnn: prompt {result.id}: {result.error}", file=sys.stderr)
         for completion in result.completions:
-            print(result.prompt + completion.text, flush=True)
+            print(f"{result.prompt}{completion.text}", flush=True)
     return done
 
 

@@ -125,9 +125,9 @@ def _sort(ngrams: Ngrams) -> Ngrams:
     for order in range(2, ngrams.order + 1):
         below = torch.empty_like(orders[-1])
         below[orders[-1]] = torch.arange(len(below))  # row -> place
-        words = ngrams.words[order - 1]
-        contexts = below[lookup.rows(words[:, :-1])]
-        orders.append((contexts * (len(ngrams.names) + 1) + words[:, -1]).argsort())
+        longer = ngrams.words[order - 1]
+        contexts = below[lookup.rows(longer[:, :-1])]
+        orders.append((contexts * (len(ngrams.names) + 1) + longer[:, -1]).argsort())
     words, log_probs, backoffs = (
         tuple(column[order] for column, order in zip(columns, orders, strict=True))
         for columns in (ngrams.words, ngrams.log_probs, ngrams.backoffs)
