@@ -6,14 +6,19 @@ import importlib.util
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from speechrnn.core.model_names import DESCRIPTION, bundle_of, find_model, find_model_directory
 from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
 from speechrnn.decoding.ngram.kenlm import is_kenlm
 from speechrnn.decoding.tuned_weights import read_tuned, system_key
 from speechrnn.transcription.options import AUTO, TranscriptionOptions
+from speechrnn.transcription.streaming_options import StreamingOptions
 
 NGRAMS = ("ngram.q8", "ngram.bin", "ngram.arpa.gz", "ngram.arpa")  # names of the n-gram file, the first that is there
+
+
+OptionsT = TypeVar("OptionsT", TranscriptionOptions, StreamingOptions)
 
 
 @dataclass(frozen=True)
@@ -61,15 +66,15 @@ def find_ngram(path: str | Path) -> Path | None:
     return next((file for file in (path, *(path / name for name in NGRAMS)) if file.is_file()), None)
 
 
-def resolve_models(model: str | Path, options: TranscriptionOptions) -> tuple[Path, TranscriptionOptions]:
-    """Find the models that a transcriber needs, by their names, and choose the decoding where none is set.
+def resolve_models(model: str | Path, options: OptionsT) -> tuple[Path, OptionsT]:
+    """Find the models that a transcriber, or a recogniser of streams, needs by their names, and choose the decoding.
 
     A bundle with language models is decoded by the beam search, with those of them that were tuned together; any other
     model greedily. A language model or an n-gram model that the options name takes the place of the bundle's.
 
     Args:
         model: name or directory.
-        options: of the transcriber.
+        options: of the transcriber, or of streams.
 
     Returns:
         the directory of the acoustic model, and options that name directories only.

@@ -16,14 +16,13 @@ from torch import Tensor
 from speechrnn.audio.errors import AudioError
 from speechrnn.audio.io import MIN_SECONDS, SILENCE
 from speechrnn.audio.streaming import StreamingResampler
-from speechrnn.core.model_names import find_model_directory
 from speechrnn.decoding.decoder import Decoder, GreedyDecoder
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.decoding.streaming import DecodingState, StreamingDecoder, make_streaming_decoder
 from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.nn.streaming import StreamingNetwork
 from speechrnn.text.tokenizers import Tokenizer
-from speechrnn.transcription.bundle import model_name
+from speechrnn.transcription.bundle import model_name, resolve_models
 from speechrnn.transcription.endpoint import Endpointer, EndpointOptions, SilenceGate
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.options import keywords_of
@@ -95,10 +94,10 @@ class StreamingRecognizer:
     @classmethod
     @keywords_of(StreamingOptions)
     def load(cls, folder: str | Path, options: StreamingOptions) -> StreamingRecognizer:
-        """Load a model directory; the keywords are the fields of `StreamingOptions`.
+        """Load a model by its name or directory; the keywords are the fields of `StreamingOptions`.
 
         Args:
-            folder: directory of an acoustic model.
+            folder: a name such as "english", the directory of an acoustic model, or the folder of a run.
             options: made of the keywords.
 
         Raises:
@@ -108,10 +107,10 @@ class StreamingRecognizer:
 
     @classmethod
     def from_options(cls, folder: str | Path, options: StreamingOptions) -> StreamingRecognizer:
-        """Load a model directory; see `load`."""
-        acoustic = find_model_directory(folder, "acoustic")
-        language = options.language_model and find_model_directory(options.language_model, "language")
-        model, tokenizer, decoder, _ = load_recognizer(acoustic, options.search, language or None, options.device)
+        """Load a model; see `load`."""
+        acoustic, options = resolve_models(folder, options)
+        language = None if options.language_model is None else Path(options.language_model)
+        model, tokenizer, decoder, _ = load_recognizer(acoustic, options.search, language, options.device)
         return cls(
             model,
             tokenizer,

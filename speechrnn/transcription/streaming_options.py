@@ -11,6 +11,7 @@ from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.nn.recurrent import Blocks
 from speechrnn.transcription.endpoint import EndpointOptions
+from speechrnn.transcription.options import AUTO
 
 
 @dataclass(frozen=True)
@@ -22,27 +23,33 @@ class StreamingOptions:
 
     Attributes:
         latency: seconds between a sound and the last one that its words depend on, at most, in the recurrent layers.
-        decoding: "greedy", "beam", or all options of a search.
-        language_model: directory of a language model for the beam search; None: none.
+        decoding: "greedy", "beam", or all options of a search; None: the beam search for a bundle with language models
+            (`english`), else greedy.
+        language_model: a language model for the beam search, by name or directory; "auto": what the bundle has, an
+            n-gram model included; None: none.
         endpoint: where segments end.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
     """
 
     latency: float = field(default=0.6, metadata={"min": 0.01, "max": 30.0})
-    decoding: DecodingOptions | Literal["greedy", "beam"] = field(default_factory=DecodingOptions)
-    language_model: Path | str | None = None
+    decoding: DecodingOptions | Literal["greedy", "beam"] | None = None
+    language_model: Path | str | None = AUTO
     endpoint: EndpointOptions = field(default_factory=EndpointOptions)
     device: str = "cpu"
 
     def __post_init__(self) -> None:
+        if self.language_model not in (None, AUTO):
+            if not str(self.language_model):
+                raise ValueError("language_model= is empty: give a directory, or null.")
+            object.__setattr__(self, "language_model", Path(self.language_model).expanduser())
         if isinstance(self.decoding, str):
             object.__setattr__(self, "decoding", build(DecodingOptions, {"name": self.decoding}, "decoding"))
 
     @property
     def search(self) -> DecodingOptions:
-        """Return the decoding options, also where `decoding` was given by name."""
-        assert isinstance(self.decoding, DecodingOptions)
-        return self.decoding
+        """Return the decoding options, also where `decoding` was given by name; the defaults where it was not given."""
+        assert not isinstance(self.decoding, str)
+        return self.decoding or DecodingOptions()
 
 
 def blocks_for(latency: float, model: AcousticModel) -> Blocks:

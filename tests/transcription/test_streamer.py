@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.acoustic_models import RATE, streaming_model
+from helpers.bundles import save_bundle
 from helpers.language_models import toy_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,11 +20,12 @@ from hypothesis import strategies as st
 from speechrnn.audio.errors import AudioError
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.decoder import BeamDecoder, GreedyDecoder
-from speechrnn.decoding.fusion import LANGUAGE, DecodingOptions
+from speechrnn.decoding.fusion import LANGUAGE, LENGTH, NGRAM, DecodingOptions
 from speechrnn.decoding.scorers.base import LabelScorer, WeightedScorer
 from speechrnn.decoding.scorers.neural import NeuralModel
+from speechrnn.decoding.streaming import StreamingBeamDecoder
 from speechrnn.nn.acoustic import save_acoustic
-from speechrnn.transcription.endpoint import EndpointOptions
+from speechrnn.transcription.endpoint import HARD_LIMIT, EndpointOptions
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.streamer import Streamer, StreamingRecognizer
 from speechrnn.transcription.streaming_options import blocks_for
@@ -47,6 +50,11 @@ def make_recognizer(kind: str = "greedy", **options: object) -> StreamingRecogni
 
 
 RECOGNIZERS = {kind: make_recognizer(kind, endpoint=EndpointOptions(0.3, 1.5)) for kind in KINDS}
+
+
+def scorers_of(recognizer: StreamingRecognizer) -> list[str]:
+    assert isinstance(recognizer.decoder, StreamingBeamDecoder)
+    return [scorer.name for scorer in recognizer.decoder._decoder.scorers]
 
 
 def noise(samples: int, seed: int = 0) -> np.ndarray:
@@ -178,6 +186,75 @@ def test_memory_does_not_grow(kind: str) -> None:
     assert max(sizes[20:]) <= 1.5 * max(sizes[:20])
 
 
+def test_words_and_times_repeat_as_the_sound_does() -> None:
+    recognizer = make_recognizer(endpoint=EndpointOptions(0.3, 5.0))
+    period = 20 * recognizer.network.blocks.size * recognizer.step  # samples: blocks begin at the same places each time
+    sound = noise(period)
+    streamer, found = recognizer.stream(), []
+    for _ in range(30):
+        found += [word for event in finals(streamer.accept(sound)) for word in event.words]
+    rounds: dict[int, list[tuple[str, float]]] = {}
+    for word in found:
+        number, start = divmod(round(word.start * RATE), period)
+        rounds.setdefault(number, []).append((word.word, round(start / RATE, 2)))
+    settled = [rounds[number] for number in range(3, 29)]
+    assert settled[0] and all(words == settled[0] for words in settled)
+
+
+def test_after_hours_times_are_right_to_the_millisecond() -> None:
+    sound = noise(4 * RATE)
+    recognizer = RECOGNIZERS["greedy"]
+    early = finals(run(recognizer.stream(), sound, [1600]))
+    streamer = recognizer.stream()
+    hours = round(5 * 3600 / recognizer.seconds_per_frame)  # frames
+    streamer._first += hours
+    late = finals(run(streamer, sound, [1600]))
+    offset = hours * recognizer.seconds_per_frame
+    for event, other in zip(early, late, strict=True):
+        for word, same in zip(event.words, other.words, strict=True):
+            assert (same.word, same.start, same.end) == (
+                word.word,
+                pytest.approx(word.start + offset, abs=0.001),
+                pytest.approx(word.end + offset, abs=0.001),
+            )
+
+
+def sine(hertz: float, seconds: int) -> np.ndarray:
+    return np.sin(np.arange(seconds * RATE) / RATE * 2 * np.pi * hertz)
+
+
+def steady(kind: str, seconds: int) -> np.ndarray:
+    """Sound that is no speech and never pauses."""
+    generator = np.random.default_rng(1)
+    if kind == "hum":
+        sound = np.sum([sine(50.0 * number, seconds) / number for number in range(1, 12)], axis=0)
+    elif kind == "music":
+        chords = [(262, 330, 392), (294, 349, 440), (247, 294, 392)]
+        envelope = np.exp(-3 * (np.arange(seconds * RATE) % (RATE // 2)) / RATE)
+        turns = np.arange(seconds * RATE) // (RATE // 2) % 3
+        tones = [np.sum([sine(note * n, seconds) / n for note in chord for n in (1, 2, 3)], axis=0) for chord in chords]
+        sound = envelope * np.select([turns == number for number in range(3)], tones)
+    else:
+        sound = generator.standard_normal(seconds * RATE)
+    return np.asarray(sound / np.abs(sound).max() * 0.5, np.float32)
+
+
+@pytest.mark.parametrize("kind", ["white", "hum", "music"])
+@pytest.mark.parametrize("decoding", ["greedy", "beam"])
+def test_noise_keeps_no_segment_open(kind: str, decoding: str) -> None:
+    longest = 4.0
+    streamer = make_recognizer(decoding, endpoint=EndpointOptions(0.8, longest)).stream()
+    sound, events, lengths = steady(kind, 30), [], []
+    for place in range(0, len(sound), 1600):
+        events += streamer.accept(sound[place : place + 1600])
+        lengths.append(streamer.frames * streamer.recognizer.seconds_per_frame)
+    events += streamer.finish()
+    limit = HARD_LIMIT * longest + 0.1
+    assert max(lengths) <= limit
+    assert all(event.words[-1].end - event.words[0].start <= limit for event in events if event.words)
+    check_promises(events)
+
+
 def test_digital_silence_has_no_words() -> None:
     streamer = RECOGNIZERS["beam"].stream()
     events = [event for _ in range(60) for event in streamer.accept(np.zeros(RATE, np.int16))]
@@ -257,6 +334,62 @@ def test_hot_words_belong_to_a_stream() -> None:
         recognizer.stream(hot_words=["XYZ"])
     with pytest.raises(UserError, match="greedy"):
         RECOGNIZERS["greedy"].stream(hot_words=["ABBA"])
+
+
+def test_hot_words_of_a_stream_do_not_change_its_neighbours() -> None:
+    options = DecodingOptions(name="beam", beam_size=6, hot_word_boost=20.0, symbol_threshold=0.0, blank_threshold=1.0)
+    options = replace(options, beam_threshold=None)
+    decoder = BeamDecoder(TOKENIZER, MODEL.seconds_per_frame, options, [])
+    recognizer = StreamingRecognizer(MODEL, TOKENIZER, "tiny", decoder=decoder)
+    sound = noise(3 * RATE)
+
+    def texts(events: Sequence[Event]) -> list[str]:
+        return [event.text for event in finals(events)]
+
+    streamers = [recognizer.stream(hot_words=["CB"]), recognizer.stream()]
+    events: list[list[Event]] = [[], []]
+    for place in range(0, len(sound), 800):
+        for into, new in zip(events, recognizer.accept(streamers, [sound[place : place + 800]] * 2), strict=True):
+            into += new
+    for into, streamer in zip(events, streamers, strict=True):
+        into += streamer.finish()
+    assert texts(events[0]) == texts(run(recognizer.stream(hot_words=["CB"]), sound, [800]))
+    assert texts(events[1]) == texts(run(recognizer.stream(), sound, [800])) != texts(events[0])
+    assert "CB" in " ".join(texts(events[0])).split()
+
+
+def test_the_language_models_of_a_bundle_are_used_as_for_recordings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_bundle(tmp_path / "mine", streaming=True)
+    monkeypatch.setenv("SPEECHRNN_MODELS", str(tmp_path))
+    recognizer = StreamingRecognizer.load("mine", endpoint=EndpointOptions(60.0, 60.0))
+    transcriber = Transcriber.load("mine", device="cpu", engine="torch", precision="float32")
+    assert isinstance(transcriber.decoder, BeamDecoder)
+    assert scorers_of(recognizer) == [scorer.name for scorer in transcriber.decoder.scorers] == [LANGUAGE, LENGTH]
+    assert recognizer.name == "mine"
+    sound = noise(3 * RATE)
+    (final,) = finals(run(recognizer.stream(), sound, [800]))
+    (same,) = finals(run(transcriber.stream(endpoint=EndpointOptions(60.0, 60.0)), sound, [800]))
+    assert final == same
+    assert StreamingRecognizer.load("mine", language_model=None).decoding == "beam"
+    assert scorers_of(StreamingRecognizer.load("mine", language_model=None)) == []
+    assert StreamingRecognizer.load("mine", decoding="greedy").decoding == "greedy"
+    assert scorers_of(StreamingRecognizer.load("mine", decoding="beam", language_model="mine")) == [LANGUAGE, LENGTH]
+    alone = StreamingRecognizer.load(tmp_path / "mine" / "acoustic")
+    assert alone.decoding == "greedy"
+
+
+def test_an_ngram_model_is_used_in_a_stream(tmp_path: Path) -> None:
+    folder = save_bundle(tmp_path / "mine", streaming=True)
+    options = DecodingOptions(name="beam", ngram=folder / "ngram.arpa", ngram_weight=0.5)
+    recognizer = StreamingRecognizer.load(
+        folder, decoding=options, language_model=None, endpoint=EndpointOptions(0.3, 1.5)
+    )
+    assert scorers_of(recognizer) == [NGRAM, LENGTH]
+    sound = noise(6 * RATE)
+    whole = finals(run(recognizer.stream(), sound, [len(sound)]))
+    assert whole and finals(run(recognizer.stream(), sound, [333])) == whole
 
 
 def test_a_model_for_whole_recordings_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
