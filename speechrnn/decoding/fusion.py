@@ -14,13 +14,14 @@ from speechrnn.core.model_names import find_model_directory
 from speechrnn.decoding.beam_search import BeamOptions
 from speechrnn.decoding.ngram.model import read_ngram
 from speechrnn.decoding.scorers.base import LabelScorer, Scorer, WeightedScorer, WordInsertionBonus, match_symbols
+from speechrnn.decoding.scorers.extended_vocabulary import ExtendedVocabulary
 from speechrnn.decoding.scorers.hot_words import HotWords
 from speechrnn.decoding.scorers.lexicon import Lexicon, check_words
 from speechrnn.decoding.scorers.neural import NeuralModel
 from speechrnn.decoding.scorers.word import WordScorer
 from speechrnn.decoding.scorers.word_list import read_word_list, spell
 from speechrnn.nn.language import load_language
-from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
 LANGUAGE, NGRAM, RESCORING = "language", "ngram", "rescoring"  # names of scorers
 SPACES = {" ", "|", "\u2581"}  # spellings of the space in n-gram models of characters
@@ -100,7 +101,8 @@ def make_scorers(
     scorers = []
     known: Sequence[str] | None = None  # the vocabulary of a word model, if there is one
     if language_model is not None:
-        scorer, words = make_language_scorer(language_model, tokenizer, options.unknown_penalty, device)
+        further = options.ngram if options.unknown_penalty is None else None
+        scorer, words = make_language_scorer(language_model, tokenizer, options.unknown_penalty, device, further)
         known = words or known
         scorers.append(WeightedScorer(scorer, _first(options.language_weight, weights.language_weight), LANGUAGE))
     if options.ngram is not None:
@@ -139,9 +141,15 @@ def make_rescorer(
 
 
 def make_language_scorer(
-    folder: Path, tokenizer: Tokenizer, unknown_penalty: float | None, device: torch.device | str
+    folder: Path,
+    tokenizer: Tokenizer,
+    unknown_penalty: float | None,
+    device: torch.device | str,
+    ngram: Path | None = None,
 ) -> tuple[Scorer, Sequence[str] | None]:
     """Make the scorer of a language model directory; return it and the model's words, None if its tokens are none.
+
+    With an n-gram model of words beside it, the words of both are allowed; see `ExtendedVocabulary`.
 
     Raises:
         UserError: no such model, or one whose tokens do not fit to the acoustic model's.
@@ -155,6 +163,10 @@ def make_language_scorer(
         )
     neural = NeuralModel(model.to(device))
     if own.kind == "word" and tokenizer.kind != "word":
+        other = read_ngram(ngram, None, device) if ngram is not None else None
+        if other is not None and UNKNOWN in own.symbols and not _is_of_labels(other.words, tokenizer):
+            extended = ExtendedVocabulary(neural, own.symbols, other, other.words)
+            return WordScorer(extended, extended.words, tokenizer, device=device), extended.words
         return WordScorer(neural, own.symbols, tokenizer, unknown_penalty, device), own.symbols
     return LabelScorer(neural, match_symbols(tokenizer.symbols, own.symbols).to(device)), None
 
@@ -168,11 +180,15 @@ def make_ngram_scorer(
         UserError: see `read_ngram`; a model that does not fit to the acoustic model.
     """
     own = read_ngram(path, None, device)
-    # A model of words has no word that is a space, and lacks some label.
-    if SPACES & set(own.words) or set(tokenizer.symbols[1:]) <= set(own.words):
+    if _is_of_labels(own.words, tokenizer):
         same = read_ngram(path, tokenizer, device)
         return LabelScorer(same, torch.arange(len(tokenizer), device=device)), None
     return WordScorer(own, own.words, tokenizer, unknown_penalty, device), own.words
+
+
+def _is_of_labels(words: Sequence[str], tokenizer: Tokenizer) -> bool:
+    """Return whether an n-gram model is one of labels; one of words has no space as a word, and lacks some label."""
+    return bool(SPACES & set(words)) or set(tokenizer.symbols[1:]) <= set(words)
 
 
 def _first(*weights: float | None) -> float:
