@@ -169,6 +169,7 @@ def test_what_a_transcript_says() -> None:
         "decoding": "greedy",
         "incomplete": None,
         "channel": None,
+        "warnings": [],
     }
 
 
