@@ -173,19 +173,20 @@ class AcousticModel(nn.Module):
         """Compute the outputs of each recurrent layer.
 
         Args:
-            waveforms, lengths, blocks: see `forward`.
+            waveforms, lengths, blocks: see `forward`; lengths on the CPU need not be read from a GPU.
             views: copies of the batch, one after the other, each with masks of its own in training.
 
         Returns:
             of each layer (frames, views * batch, units); (views * batch,) valid frames.
         """
-        features, lengths = self.front_end(waveforms, lengths)
+        host_lengths = self.frames(lengths).repeat(views) if lengths.device.type == "cpu" else None
+        features, lengths = self.front_end(waveforms, lengths.to(waveforms.device, non_blocking=True))
         features, lengths = features.repeat(views, 1, 1), lengths.repeat(views)
         if self.masks is not None:
             features = self.masks(features, lengths)
         outputs, lengths = self.subsampling(features, lengths)
         outputs = self.input_dropout(self.input(outputs))
-        return self.recurrent.run_layers(outputs.transpose(0, 1), lengths, blocks), lengths
+        return self.recurrent.run_layers(outputs.transpose(0, 1), lengths, blocks, host_lengths), lengths
 
     def training_outputs(self, waveforms: Tensor, lengths: Tensor, views: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """Compute log-probabilities of a training batch, whole or in random blocks.

@@ -36,9 +36,9 @@ def ctc_loss(
 
     Args:
         log_probs: (batch, frames, symbols).
-        frames: (batch,) valid frames.
+        frames: (batch,) valid frames; on the CPU they need not be read from a GPU.
         labels: (batch, labels) padded, or (all labels of the batch,) one utterance after the other.
-        label_lengths: (batch,) labels of each utterance.
+        label_lengths: (batch,) labels of each utterance; as `frames`.
         spoken: (batch, 2), the number of frames until the speech begins and until it ends; None: labels may stand
             anywhere.
         log_priors: (symbols,) by which each frame's log-probabilities are lowered, see `LabelPriors`; None: none.
@@ -46,6 +46,8 @@ def ctc_loss(
     Source:
         Graves et al. 2006, equation 8.
     """
+    host_frames, host_lengths = frames, label_lengths
+    frames, label_lengths = (part.to(log_probs.device, non_blocking=True) for part in (frames, label_lengths))
     pauses = torch.zeros_like(frames, dtype=log_probs.dtype)
     if spoken is not None:
         position = torch.arange(log_probs.shape[1], device=log_probs.device)
@@ -58,7 +60,7 @@ def ctc_loss(
         log_probs = torch.where(inside[:, :, None], scores, blank)
     elif log_priors is not None:
         log_probs = log_probs - log_priors
-    losses = F.ctc_loss(log_probs.transpose(0, 1), labels, frames, label_lengths, BLANK, reduction="none")
+    losses = F.ctc_loss(log_probs.transpose(0, 1), labels, host_frames, host_lengths, BLANK, reduction="none")
     if log_priors is not None:
         losses = losses + gradient_correction(log_probs, frames)
     return ((losses + pauses) / label_lengths.clamp_min(1)).mean()

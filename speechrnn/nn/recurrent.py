@@ -127,7 +127,14 @@ class RecurrentLayer(nn.Module):
                 if self.cell == "lstm" and name.startswith("bias_ih"):
                     nn.init.ones_(parameter.data[units : 2 * units])
 
-    def forward(self, inputs: Tensor, lengths: Tensor, blocks: Blocks | None = None, shift: int = 0) -> Tensor:
+    def forward(
+        self,
+        inputs: Tensor,
+        lengths: Tensor,
+        blocks: Blocks | None = None,
+        shift: int = 0,
+        host_lengths: Tensor | None = None,
+    ) -> Tensor:
         """Run the layer over a padded batch.
 
         Args:
@@ -135,12 +142,13 @@ class RecurrentLayer(nn.Module):
             lengths: (batch,) valid frames of each row.
             blocks: blocks of the backward direction; None: it runs over the whole utterance.
             shift: frames by which the blocks end before multiples of their size.
+            host_lengths: the lengths on the CPU, where they are known: they need not be read from a GPU.
 
         Returns:
             (frames, batch, units); frames beyond a row's length hold arbitrary numbers.
         """
         if inputs.is_cuda and blocks is None:
-            return self.forward_packed(inputs, lengths)
+            return self.forward_packed(inputs, lengths if host_lengths is None else host_lengths)
         outputs = self._forward_direction(inputs, reverse=False)
         if self.network.bidirectional and blocks is not None:
             outputs = outputs + self._run_backward_in_blocks(inputs, lengths, blocks, shift)
@@ -251,11 +259,13 @@ class RecurrentStack(nn.Module):
         """Run all layers: (frames, batch, input_size), (batch,) valid frames -> (frames, batch, units)."""
         return self.run_layers(inputs, lengths, blocks)[-1]
 
-    def run_layers(self, inputs: Tensor, lengths: Tensor, blocks: Blocks | None = None) -> list[Tensor]:
-        """Run all layers, and return the outputs of each: see `forward`."""
+    def run_layers(
+        self, inputs: Tensor, lengths: Tensor, blocks: Blocks | None = None, host_lengths: Tensor | None = None
+    ) -> list[Tensor]:
+        """Run all layers, and return the outputs of each: see `forward` and `RecurrentLayer.forward`."""
         outputs = [inputs]
         for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             shift = number * blocks.right if blocks else 0
-            new = self.dropout(norm(layer(outputs[-1], lengths, blocks, shift)))
+            new = self.dropout(norm(layer(outputs[-1], lengths, blocks, shift, host_lengths)))
             outputs.append(outputs[-1] + new if self.residual and number > 0 else new)
         return outputs[1:]

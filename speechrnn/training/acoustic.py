@@ -203,22 +203,25 @@ class AcousticTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the CTC loss in nats a label."""
+        # Lengths that stay on the CPU need not be read from a GPU, which would stop its stream.
+        host = batch
         batch = batch.to(self.fabric.device)
         views = 2 if self.options.consistency_weight > 0 else 1
         # A wrapper for one process sets the precision of `forward` only.
         with self.fabric.autocast():
             log_probs, middle, frames = cast(AcousticModel, model).training_outputs(
-                batch.waveforms, batch.lengths, views
+                batch.waveforms, host.lengths, views
             )
         spoken = self.model.frames(batch.spoken).repeat(views, 1)
+        host_frames = self.model.frames(host.lengths).repeat(views)
         labels, label_lengths = batch.labels.repeat(views), batch.label_lengths.repeat(views)
         priors = self.priors.weighted() if self.priors is not None else None
-        loss = ctc_loss(log_probs, frames, labels, label_lengths, spoken, priors)
+        loss = ctc_loss(log_probs, host_frames, labels, host.label_lengths.repeat(views), spoken, priors)
         if self.priors is not None:
             self.priors.update(log_probs, frames)
         if middle is not None:
             weight = self.options.intermediate_weight
-            loss = (1 - weight) * loss + weight * self.intermediate_loss(batch, middle, frames, spoken)
+            loss = (1 - weight) * loss + weight * self.intermediate_loss(batch, middle, host_frames, spoken)
         if views > 1:
             loss = loss + self.options.consistency_weight * consistency_loss(log_probs, frames, label_lengths)
         return loss
@@ -229,7 +232,7 @@ class AcousticTask:
         Args:
             batch: the batch.
             log_probs: (views * batch, frames, symbols).
-            frames: (views * batch,) valid frames.
+            frames: (views * batch,) valid frames, on the CPU.
             spoken: (views * batch, 2), see `ctc_loss`.
         """
         assert self.intermediate_labels is not None
@@ -238,11 +241,11 @@ class AcousticTask:
         if not known:
             return log_probs.sum() * 0.0
         labels = [rows[number] or [] for number in known]
-        device = log_probs.device
-        chosen = torch.tensor(known, device=device)
-        flat = torch.tensor([label for row in labels for label in row], device=device)
-        lengths = torch.tensor([len(row) for row in labels], device=device)
-        return ctc_loss(log_probs[chosen], frames[chosen], flat, lengths, spoken[chosen])
+        rows_of = torch.tensor(known)
+        chosen = rows_of.to(log_probs.device, non_blocking=True)
+        flat = torch.tensor([label for row in labels for label in row]).to(log_probs.device, non_blocking=True)
+        lengths = torch.tensor([len(row) for row in labels])
+        return ctc_loss(log_probs[chosen], frames[rows_of], flat, lengths, spoken[chosen])
 
     def weight(self, batch: Batch) -> float:
         """Return 1: all batches have the same weight."""

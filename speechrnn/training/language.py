@@ -132,7 +132,7 @@ class LanguageTask:
         # In one of several processes all rows may have ended, and the loss of no token is 0.
         loss = nats.sum() / (batch.targets >= 0).sum().clamp_min(1)
         # A state that is not finite would never leave its row.
-        self.carried = states.detach() if bool(torch.isfinite(loss)) else torch.zeros_like(states)
+        self.carried = torch.where(torch.isfinite(loss.detach()), states.detach(), torch.zeros_like(states))
         if self.options.activation:
             loss = loss + self.options.activation * dropped.square().mean()
         if self.options.temporal_activation and len(outputs) > 1:

@@ -25,6 +25,7 @@ from speechrnn.training.average import Average, TriggeredAverage
 from speechrnn.training.checkpoint import damaged, read_checkpoint
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.optimiser import make_optimiser, rate_at
+from speechrnn.training.pending import READ_STEPS, PendingStep, read_outcomes, skip_where
 from speechrnn.training.progress import Progress
 from speechrnn.training.schedule import Schedule
 from speechrnn.training.task import BatchT, ModelT, State, Task
@@ -92,8 +93,16 @@ class Loop(Generic[BatchT, ModelT]):
             else Average(task.model, options.average)
         )
         optimiser = make_optimiser(
-            task.model, options.optimiser, options.learning_rate, options.betas, options.weight_decay
+            task.model,
+            options.optimiser,
+            options.learning_rate,
+            options.betas,
+            options.weight_decay,
+            scaled=precision(options) == "16-mixed",
         )
+        # On a GPU steps are queued. In 16 bits the loss scaler reads each of them from the device itself.
+        self.waits = fabric.device.type == "cpu" or precision(options) == "16-mixed"
+        self.pending: list[PendingStep[BatchT]] = []
         self.model, self.optimiser = fabric.setup(task.model, optimiser)
         for method in task.forward_methods:
             self.model.mark_forward_method(method)
@@ -168,34 +177,86 @@ class Loop(Generic[BatchT, ModelT]):
             group["lr"] = rate
         state.amount += self.task.amount(batch)
         loss = self.task.loss(self.model, batch)
-        if not self.all_finite(loss):
-            self.skip(batch, loss)
+        if not self.waits:
+            self.queue_step(batch, loss, rate)
             return
-        self.task.check_loss(batch, loss.item())
+        if not self.all_finite(loss):
+            self.skip(batch, state.batch, loss.item())
+            return
         weight = self.task.weight(batch)
         self.fabric.backward(loss * weight)
         norm = self.fabric.clip_gradients(
             self.model, self.optimiser, max_norm=options.gradient_clip or math.inf, error_if_nonfinite=False
         )
         if norm is not None and not self.all_finite(norm) and precision(options) != "16-mixed":
-            self.skip(batch, norm)  # in 16 bits the loss scaler skips the step, and lowers its scale
+            self.skip(
+                batch, state.batch, norm.item()
+            )  # in 16 bits the loss scaler skips the step, and lowers its scale
             return
-        state.nonfinite = 0
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         state.step += 1
-        state.loss_sum += loss.item() * weight
-        state.counted += weight
+        self.count_loss(batch, loss.item(), weight)
         self.average.update(self.task.model, state.step)
         if state.step % 20 == 0:
             self.fabric.log_dict({"train/loss": loss.item(), "train/rate": rate}, state.step)
+
+    def queue_step(self, batch: BatchT, loss: Tensor, rate: float) -> None:
+        """Take an optimiser step without reading from the device; where a number is not finite, the device skips it."""
+        state, weight = self.state, self.task.weight(batch)
+        self.fabric.backward(loss * weight)
+        norm = self.fabric.clip_gradients(
+            self.model, self.optimiser, max_norm=self.options.gradient_clip or math.inf, error_if_nonfinite=False
+        )
+        broken = ~torch.isfinite(loss.detach())
+        if norm is not None:
+            broken = broken | ~torch.isfinite(norm)
+        broken = (sum_over_processes(self.fabric, broken.float()) > 0).float()
+        skip_where(self.optimiser.optimizer, broken)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        state.step += 1
+        self.average.update(self.task.model, state.step)
+        outcome = torch.stack([loss.detach().float(), broken])
+        self.pending.append(PendingStep(batch, state.batch, outcome, weight, rate))
+        if len(self.pending) >= READ_STEPS:
+            self.read_pending()
+
+    def read_pending(self) -> None:
+        """Read the outcomes of the queued steps: count their losses, and save the batches of those that were skipped.
+
+        Raises:
+            UserError: there were too many of them in a row.
+        """
+        steps, self.pending = self.pending, []
+        for outcome in read_outcomes(steps):
+            step = outcome.step
+            if outcome.finite:
+                self.count_loss(step.batch, outcome.loss, step.weight)
+                self.fabric.log_dict({"train/loss": outcome.loss, "train/rate": step.rate}, self.state.step)
+            else:
+                self.state.step -= 1
+                self.skip(step.batch, step.number, outcome.loss)
+
+    def count_loss(self, batch: BatchT, loss: float, weight: float) -> None:
+        """Add the loss of a step to the figures of the epoch."""
+        state = self.state
+        self.task.check_loss(batch, loss)
+        state.nonfinite = 0
+        state.loss_sum += loss * weight
+        state.counted += weight
 
     def all_finite(self, value: Tensor) -> bool:
         """Return whether a value is finite in every process, so that all processes take a step or none does."""
         return sum_over_processes(self.fabric, (~torch.isfinite(value.detach())).float()).item() == 0
 
-    def skip(self, batch: BatchT, value: Tensor) -> None:
+    def skip(self, batch: BatchT, number: int, value: float) -> None:
         """Skip a batch whose loss or gradient norm is not finite in some process, and save it for inspection.
+
+        Args:
+            batch: the batch.
+            number: its place in the epoch, from 0.
+            value: its loss or the norm of its gradient.
 
         Raises:
             UserError: there were too many of them in a row.
@@ -203,14 +264,14 @@ class Loop(Generic[BatchT, ModelT]):
         state = self.state
         state.nonfinite += 1
         self.optimiser.zero_grad(set_to_none=True)
-        path = self.folder / "nonfinite" / f"epoch{state.epoch}-batch{state.batch}-rank{self.fabric.global_rank}.pt"
+        path = self.folder / "nonfinite" / f"epoch{state.epoch}-batch{number}-rank{self.fabric.global_rank}.pt"
         with atomic_write(path, "wb") as file:
             torch.save(vars(batch), file)
         logger.warning(
             "Batch %d of epoch %d is skipped: its loss or gradient is not finite (%s); the batch is saved to %s.",
-            state.batch + 1,
+            number + 1,
             state.epoch + 1,
-            value.item(),
+            value,
             path,
         )
         if state.nonfinite >= self.options.nonfinite_patience:
@@ -221,6 +282,7 @@ class Loop(Generic[BatchT, ModelT]):
 
     def finish_epoch(self, size: int, progress: Progress) -> None:
         """Evaluate the averaged model, record the figures, and save."""
+        self.read_pending()
         state, options = self.state, self.options
         figures = self.evaluate()
         # The mean over processes: they must agree on the best epoch, or one would wait for the others for ever.
@@ -284,6 +346,7 @@ class Loop(Generic[BatchT, ModelT]):
 
     def save(self, name: str) -> None:
         """Write a checkpoint of the whole training, in the first process."""
+        self.read_pending()
         carried = self.fabric.all_gather(self.task.carried) if self.fabric.world_size > 1 else self.task.carried[None]
         if self.fabric.is_global_zero:
             with atomic_write(self.folder / name, "wb") as file:

@@ -20,6 +20,7 @@ from speechrnn.training.average import Average
 from speechrnn.training.fabric import TrainerOptions, make_fabric, precision
 from speechrnn.training.loop import Loop, step_seed
 from speechrnn.training.optimiser import make_optimiser, rate_at
+from speechrnn.training.pending import Outcome, PendingStep, read_outcomes
 
 
 @dataclass(frozen=True)
@@ -202,6 +203,68 @@ def test_too_many_of_them_stop_the_training(tmp_path: Path) -> None:
     broken = tuple((1, batch) for batch in range(4))
     with pytest.raises(UserError, match=r"not finite 3 times in a row.*nonfinite.*trainer\.learning_rate"):
         make_loop(Task(broken=broken), tmp_path, replace(PLAIN, nonfinite_patience=3)).run()
+
+
+def queued(task: Any, folder: Path, options: TrainerOptions = PLAIN) -> Loop[Any, Any]:
+    """A loop that queues its steps, as it does on a GPU."""
+    loop = make_loop(task, folder, options)
+    loop.waits = False
+    return loop
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "nt_asgd"])
+@pytest.mark.parametrize("broken", [(), ((1, 2),), ((0, 0), (0, 1), (2, 3))])
+def test_steps_that_are_queued_end_with_the_same_bits(
+    tmp_path: Path, broken: tuple[tuple[int, int], ...], optimiser: Any
+) -> None:
+    """Losses are read from the device once in many steps; what is not finite is skipped there, and its batch saved."""
+    options = replace(PLAIN, epochs=12, optimiser=optimiser, learning_rate=0.01)
+    one, many = (
+        make_loop(Task(broken=broken), tmp_path / "one", options),
+        queued(Task(broken=broken), tmp_path / "many", options),
+    )
+    one.run()
+    many.run()
+    assert torch.equal(many.task.model.value, one.task.model.value)
+    assert (many.state.step, many.state.history) == (one.state.step, one.state.history)
+    names = [
+        sorted(path.name for path in (tmp_path / name / "checkpoints").glob("nonfinite/*")) for name in ("one", "many")
+    ]
+    assert names[0] == names[1] and len(names[0]) == len(broken)
+    if not broken:
+        assert torch.equal(many.average.model.value, one.average.model.value)
+
+
+def test_too_many_queued_steps_that_are_not_finite_stop_the_training(tmp_path: Path) -> None:
+    loop = queued(Task(broken=tuple((1, batch) for batch in range(4))), tmp_path, replace(PLAIN, nonfinite_patience=3))
+    with pytest.raises(UserError, match=r"not finite 3 times in a row.*trainer\.learning_rate"):
+        loop.run()
+
+
+def test_a_queued_training_reads_nothing_within_its_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of four steps an epoch, with a checkpoint at its end, losses are read once an epoch."""
+    reads: list[int] = []
+
+    def read_and_note(steps: list[PendingStep[Target]]) -> list[Outcome[Target]]:
+        reads.append(len(steps))
+        return read_outcomes(steps)
+
+    monkeypatch.setattr("speechrnn.training.loop.read_outcomes", read_and_note)
+    loop = queued(Task(), tmp_path, replace(PLAIN, checkpoint_steps=1000))
+
+    def refuse(self: Tensor) -> float:
+        raise AssertionError("a number was read from the device")
+
+    step = loop.step
+
+    def step_without_item(batch: Target, done: float) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Tensor, "item", refuse)
+            step(batch, done)
+
+    loop.step = step_without_item  # type: ignore[method-assign]
+    loop.run()
+    assert [number for number in reads if number] == [4, 4, 4]
 
 
 def test_memory_runs_out_at_the_start_with_a_sentence(tmp_path: Path) -> None:
