@@ -224,14 +224,18 @@ def choose(
     loading = choose_loading(trainer, needed + held_out, machine)
     schedule = {"epochs": epochs, "batch_seconds": batch_seconds, "warmup": warmup}
     new_trainer, chosen = _fill(AcousticTrainerOptions, trainer, {**schedule, **loading})
-    chosen_schedule = {key: value for key, value in chosen.items() if key in schedule}
+    timed = trainer.minutes is not None  # the epochs are planned when the steps have been measured
+    chosen_schedule = {
+        key: value for key, value in chosen.items() if key in schedule and not (timed and key == "epochs")
+    }
     chosen_loading = {key: value for key, value in chosen.items() if key in loading}
 
     reasons = []
     if chosen_schedule or chosen_network:
         listed = _listed({**chosen_schedule, **chosen_network})
-        reasons.append(f"Chosen for {hours:.3g} h of audio: {listed}; {count(steps, 'step')} in all.")
-    if planned > epochs:
+        total = f"{count(batches, 'step')} an epoch" if timed else f"{count(steps, 'step')} in all"
+        reasons.append(f"Chosen for {hours:.3g} h of audio: {listed}; {total}.")
+    if planned > epochs and not timed:
         reasons.append(
             f"trainer.min_steps={trainer.min_steps} makes {planned} epochs of trainer.epochs={epochs}: an epoch has "
             f"{count(batches, 'step')}."

@@ -122,6 +122,13 @@ def test_the_log_says_where_the_minimum_of_steps_wins() -> None:
     assert not any("min_steps" in line for line in choose_for(1.0).reasons)
 
 
+def test_the_log_names_no_epochs_where_a_wall_time_is_given() -> None:
+    choice = choose_for(0.02, minutes=5.0)
+    assert "trainer.epochs" not in choice.chosen
+    assert not any("epochs=" in line or "min_steps" in line for line in choice.reasons)
+    assert "steps an epoch" in choice.reasons[0] or "step an epoch" in choice.reasons[0]
+
+
 def test_a_cache_that_is_too_small_is_said_and_a_process_loads_instead() -> None:
     choice = choose_for(100.0)
     assert choice.trainer.workers == 1
