@@ -63,6 +63,15 @@ class BeamOptions:
             raise UserError(f"beam_threshold={self.beam_threshold} is wrong: give a number of at least 0, or null.")
 
 
+def search_options(options: BeamOptions) -> BeamOptions:
+    """Return the width and the pruning alone of options that may hold more, with the default number of results.
+
+    >>> search_options(BeamOptions(beam_size=50, nbest=7)).nbest
+    1
+    """
+    return BeamOptions(options.beam_size, options.blank_threshold, options.symbol_threshold, options.beam_threshold)
+
+
 def beam_search(
     log_probs: Tensor, frames: Tensor, scorers: Sequence[WeightedScorer] = (), options: BeamOptions | None = None
 ) -> list[list[Hypothesis]]:

@@ -17,6 +17,7 @@ from typing import Any
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.decoding.beam_search import BeamOptions
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.fusion import DecodingOptions, Weights
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
@@ -36,6 +37,7 @@ class TunedDecoding:
         figures: error rates and calibration error on the dev part.
         system: name of the system, for readers of the file; see `system_name`.
         confidences: quantiles (`uncertainty.QUANTILES`) of the calibrated confidences on the dev part.
+        search: width and pruning of the search on the dev part, for those who choose none; None: not recorded.
     """
 
     weights: Weights = field(default_factory=Weights)
@@ -43,6 +45,7 @@ class TunedDecoding:
     figures: dict[str, float] = field(default_factory=dict)
     system: str = ""
     confidences: tuple[float, ...] = ()
+    search: BeamOptions | None = None
 
 
 def system_name(options: DecodingOptions, language_model: str | Path | None) -> str:

@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from speechrnn.core.plural import count
+from speechrnn.decoding.beam_search import search_options
 from speechrnn.decoding.confidence import Calibration, expected_calibration_error, fit_calibration
 from speechrnn.decoding.decoder import BeamDecoder, Decoder
 from speechrnn.decoding.fusion import LANGUAGE, LENGTH, NGRAM, DecodingOptions, Weights, reweigh
@@ -104,7 +105,8 @@ def tune(decoder: Decoder, emissions: Sequence[Emission], options: TuningOptions
         error,
     )
     confidences = quantiles(calibration(*features) for result in results for features in result.features)
-    return TunedDecoding(tuned, calibration, figures, confidences=confidences)
+    search = search_options(decoder.options) if isinstance(decoder, BeamDecoder) else None
+    return TunedDecoding(tuned, calibration, figures, confidences=confidences, search=search)
 
 
 def split_halves(emissions: Sequence[Emission]) -> tuple[list[int], list[int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -91,6 +91,8 @@ def resolve_models(model: str | Path, options: OptionsT) -> tuple[Path, OptionsT
     if options.language_model == AUTO:
         if decoding.name == "beam" and decoding.ngram is None:
             decoding, language = _with_language_models(decoding, bundle)
+            if options.decoding is None:
+                decoding = _with_tuned_search(decoding, language, bundle.acoustic)
     elif options.language_model is not None:
         language = find_model_directory(options.language_model, "language")
     return bundle.acoustic, replace(options, decoding=decoding, language_model=language)
@@ -104,6 +106,14 @@ def model_name(acoustic: Path) -> str:
     """
     bundle = bundle_of(acoustic)
     return str(acoustic) if bundle is None else bundle.name
+
+
+def _with_tuned_search(decoding: DecodingOptions, language: Path | None, acoustic: Path) -> DecodingOptions:
+    """Return the decoding with the width and the pruning of the search that its weights were tuned with."""
+    tuned = read_tuned(acoustic).get(system_key(decoding, language))
+    if tuned is None or tuned.search is None:
+        return decoding
+    return replace(decoding, **{**asdict(tuned.search), "nbest": decoding.nbest})
 
 
 def _with_language_models(decoding: DecodingOptions, bundle: Bundle) -> tuple[DecodingOptions, Path | None]:

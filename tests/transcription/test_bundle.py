@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.bundles import save_bundle
 
+from speechrnn.decoding.beam_search import BeamOptions
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuned_weights import TunedDecoding, system_key, write_tuned
 from speechrnn.transcription.bundle import Bundle, find_bundle, model_name, resolve_models
@@ -41,6 +42,17 @@ def test_the_models_that_were_tuned_together_are_taken(bundle: Path) -> None:
     assert chosen() == ("beam", None, ngram)
     write_tuned(bundle / "acoustic", {system_key(replace(beam, ngram=ngram), language): TunedDecoding()})
     assert chosen() == ("beam", language, ngram)
+
+
+def test_the_search_is_as_wide_as_it_was_tuned_unless_a_decoding_is_chosen(bundle: Path) -> None:
+    ngram = bundle / "ngram.arpa"
+    tuned = TunedDecoding(search=BeamOptions(beam_size=77, beam_threshold=None))
+    write_tuned(bundle / "acoustic", {system_key(DecodingOptions(name="beam", ngram=ngram), None): tuned})
+    search = resolve_models("tiny", TranscriptionOptions())[1].search
+    assert (search.beam_size, search.beam_threshold, search.ngram) == (77, None, ngram)
+    assert search.nbest == DecodingOptions().nbest
+    search = resolve_models("tiny", TranscriptionOptions(decoding="beam"))[1].search
+    assert (search.beam_size, search.ngram) == (DecodingOptions().beam_size, ngram)
 
 
 def test_what_the_options_name_takes_the_place_of_the_bundles(bundle: Path) -> None:
