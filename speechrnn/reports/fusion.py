@@ -10,6 +10,8 @@ from speechrnn.reports.speech_run import Alternative, ScoredUtterance
 
 SHOWN = 6  # utterances
 ALTERNATIVES = 5  # of each
+# Names of scores, as readers see them; others are shown with spaces.
+NAMES = {"language": "Language model", "ngram": "N-gram model", "rescoring": "Rescoring model", "length": "Words"}
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def _changed(item: ScoredUtterance) -> ChangedUtterance:
         columns=[
             "Hypothesis",
             "Acoustic model",
-            *(name.replace("_", " ").capitalize() for name in models),
+            *(NAMES.get(name, name.replace("_", " ").capitalize()) for name in models),
             "Weighted sum",
         ],
         alternatives=[_scores(alternative, models) for alternative in best],

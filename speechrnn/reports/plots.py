@@ -56,7 +56,7 @@ def loss_curves(history: History, best_epoch: int) -> Markup:
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.set_ylabel("nats per label")
+    axes.set_ylabel("loss, nats per label")
     return svg(figure, "loss-curves", "Loss over the epochs of training")
 
 
@@ -105,7 +105,7 @@ def error_curves(history: History, best_epoch: int) -> Markup:
     axes.set_ylim(0, top)
     axes.set_yticks(ticks, [f"{tick} %" for tick in ticks])
     axes.minorticks_off()
-    axes.set_ylabel("errors on dev")
+    axes.set_ylabel("error rate on dev")
     return svg(figure, "error-curves", "Word and character error rates on dev over the epochs of training")
 
 

@@ -231,6 +231,6 @@ def _choose(scored: Sequence[ScoredUtterance]) -> list[tuple[str, ScoredUtteranc
     if wrong:
         worst = _ranked(wrong)[0]
         others = [item for item in wrong if item is not worst]
-        chosen += [("Some errors", others[len(others) // 2])] if others else []
-        chosen.append(("Many errors", worst))
+        chosen += [("A usual utterance with errors", others[len(others) // 2])] if others else []
+        chosen.append(("The utterance with most errors", worst))
     return chosen

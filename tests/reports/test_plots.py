@@ -30,7 +30,7 @@ def curve(drawing: str, colour: str) -> np.ndarray:
 
 def test_loss_is_drawn_on_a_logarithmic_axis() -> None:
     drawing = loss_curves(HISTORY, best_epoch=7)
-    assert {"train", "dev", "best: epoch 7", "epoch", "nats per label", "0.5", "1", "2"} <= set(texts(drawing))
+    assert {"train", "dev", "best: epoch 7", "epoch", "loss, nats per label", "0.5", "1", "2"} <= set(texts(drawing))
     train, dev = curve(drawing, "first"), curve(drawing, "second")
     assert len(train) == len(dev) == 10
     assert np.ptp(train[:, 1] - dev[:, 1]) < 0.01  # a constant factor apart
