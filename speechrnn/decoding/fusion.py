@@ -19,7 +19,7 @@ from speechrnn.decoding.scorers.hot_words import HotWords
 from speechrnn.decoding.scorers.lexicon import Lexicon, check_words
 from speechrnn.decoding.scorers.neural import NeuralModel
 from speechrnn.decoding.scorers.word import WordScorer
-from speechrnn.decoding.scorers.word_list import read_word_list, spell
+from speechrnn.decoding.scorers.word_list import match_case, read_word_list, spell
 from speechrnn.nn.language import load_language
 from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
@@ -163,11 +163,12 @@ def make_language_scorer(
         )
     neural = NeuralModel(model.to(device))
     if own.kind == "word" and tokenizer.kind != "word":
+        words = match_case(own.symbols, tokenizer)
         other = read_ngram(ngram, None, device) if ngram is not None else None
-        if other is not None and UNKNOWN in own.symbols and not _is_of_labels(other.words, tokenizer):
-            extended = ExtendedVocabulary(neural, own.symbols, other, other.words)
+        if other is not None and UNKNOWN in words and not _is_of_labels(other.words, tokenizer):
+            extended = ExtendedVocabulary(neural, words, other, match_case(other.words, tokenizer))
             return WordScorer(extended, extended.words, tokenizer, device=device), extended.words
-        return WordScorer(neural, own.symbols, tokenizer, unknown_penalty, device), own.symbols
+        return WordScorer(neural, words, tokenizer, unknown_penalty, device), words
     return LabelScorer(neural, match_symbols(tokenizer.symbols, own.symbols).to(device)), None
 
 
@@ -183,7 +184,8 @@ def make_ngram_scorer(
     if _is_of_labels(own.words, tokenizer):
         same = read_ngram(path, tokenizer, device)
         return LabelScorer(same, torch.arange(len(tokenizer), device=device)), None
-    return WordScorer(own, own.words, tokenizer, unknown_penalty, device), own.words
+    words = match_case(own.words, tokenizer)
+    return WordScorer(own, words, tokenizer, unknown_penalty, device), words
 
 
 def _is_of_labels(words: Sequence[str], tokenizer: Tokenizer) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from speechrnn.core.errors import UserError
 from speechrnn.text.normalisation import normalise
 from speechrnn.text.symbols import describe_counts
-from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
 # A phone of the CMU pronouncing dictionary (vowels carry their stress), and the further ones of TIMIT and Kaldi.
 _PHONE = re.compile(
@@ -97,6 +97,27 @@ def spell(text: str, tokenizer: Tokenizer) -> str | None:
     if tokenizer.normalisation is not None:
         forms.insert(0, normalise(text, tokenizer.normalisation))
     return next((form for form in forms if form and not tokenizer.count_unknown(form)), None)
+
+
+def match_case(words: Sequence[str], tokenizer: Tokenizer) -> list[str]:
+    """Return a language model's words in the case of the acoustic model: upper or lower, where it can write few else.
+
+    >>> from speechrnn.text.tokenizers import CharTokenizer
+    >>> match_case(["<blank>", "<unk>", "ada", "bad"], CharTokenizer.build(["ABCD"]))
+    ['<blank>', '<unk>', 'ADA', 'BAD']
+
+    Args:
+        words: a model's tokens, from 0 (the end of a line) on.
+        tokenizer: of the acoustic model.
+    """
+    special = {0} | {number for number, word in enumerate(words[:2]) if word == UNKNOWN}
+    forms = (str, str.upper, str.lower)
+    for form in forms:
+        cased = [word if number in special else form(word) for number, word in enumerate(words)]
+        writable = sum(not tokenizer.count_unknown(word) for number, word in enumerate(cased) if number not in special)
+        if 2 * writable >= len(words) - len(special):
+            return cased
+    return list(words)
 
 
 def _word_of(line: str, where: str) -> str | None:

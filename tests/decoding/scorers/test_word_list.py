@@ -8,7 +8,7 @@ import pytest
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers.lexicon import Lexicon
-from speechrnn.decoding.scorers.word_list import read_word_list, spell
+from speechrnn.decoding.scorers.word_list import match_case, read_word_list, spell
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import CharTokenizer
 
@@ -51,6 +51,18 @@ def test_a_model_of_mixed_case_takes_words_as_they_are() -> None:
     tokenizer = CharTokenizer.build([], "ABCabc ")
     tokenizer.normalisation = NormalisationOptions(case="keep")
     assert spell("Abba", tokenizer) == "Abba"
+
+
+def test_words_that_the_model_can_write_stay_as_they_are() -> None:
+    mixed = CharTokenizer.build([], "ABCabc' ")
+    assert match_case(["<blank>", "<unk>", "Abba", "cab"], mixed) == ["<blank>", "<unk>", "Abba", "cab"]
+    assert match_case(["<blank>", "cab", "BAC", "abc"], CharTokenizer.build([], "ABC ")) == [
+        "<blank>",
+        "CAB",
+        "BAC",
+        "ABC",
+    ]
+    assert match_case(["<blank>", "CAB", "x"], CharTokenizer.build([], "abc ")) == ["<blank>", "cab", "x"]
 
 
 def test_the_cmu_dictionary_is_a_lexicon(shared: Path) -> None:
