@@ -162,7 +162,7 @@ def main() -> None:
                 f"{1000 * np.quantile(run.endings, 0.95):.0f} ms (95 %)"
             )
             ratio = whole / rates[latency] if rates[latency] else 1.0
-            print(line(f"live_{latency:g}s_word_errors", ratio, rates[latency], whole, "% WER"), flush=True)
+            print(line(f"live_{1000 * latency:.0f}ms_word_errors", ratio, rates[latency], whole, "% WER"), flush=True)
     except UserError as error:
         stop(str(error))
     if args.picture is not None:

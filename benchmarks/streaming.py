@@ -3,6 +3,7 @@
 Prints, for the default acoustic model without training, the share of real time that the network alone takes in the
 processor time of one thread: over a whole recording of 20 s, and live in packets of 0.1 s at 0.3, 0.6 and 1.2 s of
 latency, for one stream and for 40 in a batch. The ratios say how many times as cheap as the whole recording it is.
+Then, at 0.6 s, how much processor time one thread takes against as many as there are cores (--threads).
 
 With --hours 2, two hours of one stream are recognised at top speed instead, to their words: memory and time at the end
 are compared with those of the first tenth, and words and times with those of the first minutes, as the sound repeats.
@@ -63,7 +64,7 @@ def run_hours(recognizer: StreamingRecognizer, hours: float) -> tuple[list[float
     period = PERIOD_BLOCKS * recognizer.network.blocks.size * recognizer.step  # samples
     generator = np.random.default_rng(0)
     sound = generator.standard_normal(period).astype(np.float32) * 0.1
-    sound[(np.arange(period) // RATE) % 4 == 3] *= 0.001  # pauses
+    sound[(np.arange(period) // RATE) % 6 > 3] = 0.0  # pauses
     streamer, rounds = recognizer.stream(), max(10 * (SETTLED + 1), round(hours * 3600 * RATE / period))
     memory, seconds, words = [], [], []
     began, tenth = time.process_time(), rounds // 10
@@ -79,7 +80,7 @@ def run_hours(recognizer: StreamingRecognizer, hours: float) -> tuple[list[float
     rows: dict[int, list[tuple[str, float]]] = {}
     for word, start in words:
         rows.setdefault(start // period, []).append((word, round(start % period / RATE, 2)))
-    settled = [rows.get(number, []) for number in range(SETTLED, tenth * 10 - 1)]
+    settled = [rows.get(number, []) for number in range(SETTLED, tenth * 10 - SETTLED)]
     return memory, seconds, all(row == settled[0] for row in settled) and bool(settled[0])
 
 
@@ -90,9 +91,20 @@ def print_hours(model: AcousticModel, hours: float) -> None:
         model.head.bias[0] += 3.0
     recognizer = StreamingRecognizer(model, CharTokenizer.build([], "ABCDEFGHIJKLMNOPQRSTUVWXYZ "), "untrained")
     memory, seconds, repeats = run_hours(recognizer, hours)
-    print(line(f"live_{hours:g}h_memory", memory[0] / memory[-1], memory[-1], memory[0], "MB"))
-    print(line(f"live_{hours:g}h_time", seconds[0] / seconds[-1], seconds[-1], seconds[0], "of real time"))
     print(f"The words and times of each period are {'the same' if repeats else 'not the same'}.")
+    print(line(f"live_{60 * hours:.0f}_minutes_memory", memory[0] / memory[-1], memory[-1], memory[0], "MB"))
+    print(
+        line(f"live_{60 * hours:.0f}_minutes_time", seconds[0] / seconds[-1], seconds[-1], seconds[0], "of real time")
+    )
+
+
+def run_with_threads(threads: int, network: StreamingNetwork, streams: int, seconds: float) -> float:
+    """Return what `run_streams` does with a number of threads."""
+    torch.set_num_threads(threads)
+    try:
+        return run_streams(network, streams, seconds)
+    finally:
+        torch.set_num_threads(1)
 
 
 def medians(sides: dict[str, Callable[[], float]], repeats: int) -> dict[str, float]:
@@ -122,7 +134,16 @@ def main() -> None:
         shares = medians(sides, repeats)
         for latency in LATENCIES:
             ours, peer = shares[f"{latency:g}"], shares["whole"]
-            print(line(f"live_{latency:g}s_{streams}_streams", peer / ours, ours, peer, "of real time"), flush=True)
+            print(
+                line(f"live_{1000 * latency:.0f}ms_{streams}_streams", peer / ours, ours, peer, "of real time"),
+                flush=True,
+            )
+    network = StreamingNetwork(model, blocks_for(0.6, model))
+    for streams in STREAMS:
+        turn = partial(run_with_threads, network=network, streams=streams, seconds=max(3.0, seconds / streams))
+        shares = medians({"one": partial(turn, 1), "all": partial(turn, args.threads)}, repeats)
+        ours, peer = shares["one"], shares["all"]
+        print(line(f"live_600ms_{streams}_streams_1_thread", peer / ours, ours, peer, "of real time"), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
+import torch
 from omegaconf import DictConfig
 
 from speechrnn.audio.errors import AudioError
@@ -26,6 +27,7 @@ from speechrnn.transcription.streaming_options import StreamingOptions
 def main(config: DictConfig) -> int:
     """Print events, and write transcripts that are whole at any moment."""
     options = options_from(config, ListenOptions)
+    torch.set_num_threads(1)  # the calls for one stream are small: more threads only take more processor time
     streaming = options_from(config, StreamingOptions)
     recognizer = StreamingRecognizer.from_options(options.model, streaming)
     source = open_live(

@@ -10,10 +10,17 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 import torch
+from helpers.acoustic_models import streaming_model
+
+from speechrnn.audio import save_audio
+from speechrnn.decoding.hypothesis import Word
+from speechrnn.nn.acoustic import save_acoustic
+from speechrnn.transcription.events import Event
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 Load = Callable[[str], ModuleType]
@@ -25,6 +32,7 @@ SCRIPTS = [
     "english",
     "generation",
     "language",
+    "latency",
     "memory",
     "batches",
     "metrics",
@@ -45,7 +53,7 @@ RESULT = re.compile(r"^(?P<name>\w+): ratio (?P<ratio>\S+) \(ours (?P<ours>\S+),
 def module(monkeypatch: pytest.MonkeyPatch) -> Load:
     """Imports a benchmark's module as its scripts do, and forgets it afterwards: its name may be another's."""
     monkeypatch.syspath_prepend(FOLDER)
-    for name in ("timing", "an4", *SCRIPTS):
+    for name in ("timing", "an4", "live_session", *SCRIPTS):
         monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.setitem(sys.modules, name, None)  # restored to what it was, or removed, at the end
         del sys.modules[name]
@@ -53,7 +61,8 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 def test_every_script_is_tested() -> None:
-    assert sorted(path.stem for path in FOLDER.glob("*.py")) == sorted([*SCRIPTS, "an4", "timing"])
+    others = ["an4", "timing", "live_session"]  # which two scripts share, and which draws a picture
+    assert sorted(path.stem for path in FOLDER.glob("*.py")) == sorted([*SCRIPTS, *others])
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -171,7 +180,7 @@ def test_packed_is_undone(module: Load) -> None:
 def test_quick_ends_with_results(name: str, shared: Path) -> None:
     if name == "word_times":
         pytest.skip("it reads what the demo leaves")
-    if name in ("english", "unfamiliar"):
+    if name in ("english", "latency", "unfamiliar"):
         pytest.skip("it needs trained models")
     if name == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the peer of sphinx.py: pip install pocketsphinx")
@@ -184,6 +193,81 @@ def test_quick_ends_with_results(name: str, shared: Path) -> None:
     result = RESULT.match(done.stdout.splitlines()[-1])
     assert result is not None, done.stdout
     assert float(result["ratio"]) > 0
+
+
+def test_words_that_are_taken_back_and_their_delays_are_counted(module: Load) -> None:
+    latency = module("latency")
+
+    def event(kind: str, segment: int, *words: str) -> Event:
+        placed = tuple(Word(word, 1.0 * number, number + 0.5, 0.9) for number, word in enumerate(words))
+        return Event(kind, segment, " ".join(words), placed, 0, 9.0)  # type: ignore[arg-type]
+
+    run = latency.LiveRun([], [], 0, [])
+    events = [
+        (1.0, event("partial", 0, "TWO")),
+        (2.0, event("partial", 0, "TWO", "READ")),
+        (2.5, event("partial", 0, "TWO", "RED", "HERRINGS")),
+        (3.0, event("final", 0, "TWO", "RED", "HERRINGS")),
+        (4.0, event("final", 1, "ONE")),
+    ]
+    run.texts.append(latency.follow(events, run))
+    assert run.texts == ["TWO RED HERRINGS ONE"] and run.words == 4
+    assert run.taken_back == 1
+    assert run.delays == [0.5, 1.0, 0.0, 3.5]
+    assert latency.error_rate(["two, red herrings one"], run.texts) == 0.0
+
+
+def test_latency_measures_and_draws(
+    module: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_acoustic(tmp_path / "acoustic", *streaming_model(), {})
+    generator = np.random.default_rng(0)
+    save_audio(tmp_path / "talk.wav", (generator.standard_normal(32000) * 0.1).astype(np.float32), 16000)
+    (tmp_path / "test.jsonl").write_text(json.dumps({"audio_filepath": "talk.wav", "text": "ab cab"}) + "\n")
+    picture = tmp_path / "latency.svg"
+    arguments = ["--quick", "--model", str(tmp_path / "acoustic"), "--manifest", str(tmp_path / "test.jsonl")]
+    monkeypatch.setattr(sys, "argv", ["latency", *arguments, "--latencies", "0.3", "0.6", "--picture", str(picture)])
+    module("latency").main()
+    lines = [RESULT.match(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["name"] for line in lines if line] == ["live_300ms_word_errors", "live_600ms_word_errors"]
+    assert ElementTree.parse(picture).getroot().tag.endswith("svg")
+
+
+def test_a_session_is_drawn_amid_its_last_segment(module: Load) -> None:
+    session = module("live_session")
+
+    def event(kind: str, segment: int, text: str, stable: int) -> dict[str, object]:
+        words = [{"word": word} for word in text.split()]
+        return {"kind": kind, "segment": segment, "text": text, "words": words, "stable_words": stable}
+
+    events = [
+        event("partial", 0, "ONE", 0),
+        event("final", 0, "ONE <TWO>", 2),
+        event("partial", 1, "RED", 0),
+        event("partial", 1, "RED HERRINGS SWIM", 1),
+        event("final", 1, "RED HERRINGS SWIM", 3),
+    ]
+    assert session.screen(events) == (["ONE <TWO>"], "RED", "HERRINGS SWIM")
+    drawing = ElementTree.fromstring(session.draw("speechrnn listen", *session.screen(events)))
+    texts = ["".join(text.itertext()) for text in drawing.iter("{http://www.w3.org/2000/svg}text")]
+    assert texts == ["$ speechrnn listen", "ONE <TWO>", "RED HERRINGS SWIM▌"]
+
+
+def test_hours_of_a_stream_repeat(
+    module: Load, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from speechrnn.audio.features import FeatureOptions
+    from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
+
+    streaming = module("streaming")
+    torch.manual_seed(0)
+    options = AcousticOptions(units=16, layers=1, channels=4, streaming=0.4)
+    model = AcousticModel(28, FeatureOptions(bins=20, normalisation="training"), options).eval()
+    monkeypatch.setattr(streaming, "PERIOD_BLOCKS", 20)
+    streaming.print_hours(model, 0.001)
+    lines = capsys.readouterr().out.splitlines()
+    assert [bool(RESULT.match(line)) for line in lines] == [False, True, True]
+    assert lines[0].endswith("are the same.")
 
 
 def test_word_times_are_held_against_the_truth(tmp_path: Path, module: Load) -> None:
