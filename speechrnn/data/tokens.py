@@ -156,6 +156,7 @@ class Window(NamedTuple):
 
     starts: np.ndarray  # (rows,) int64, where in the token file the row's targets begin
     lengths: np.ndarray  # (rows,) int64, how many there are, 0 to `length`
+    first: np.ndarray  # (rows,) int64, where the row's targets begin; what it reads before is context
     fresh: np.ndarray  # (rows,) bool
     length: int  # of the batch
 
@@ -184,6 +185,8 @@ class BpttBatches:
         documents: bool = False,
         rank: int = 0,
         world_size: int = 1,
+        reset: float = 0.0,
+        context: int = 0,
     ) -> None:
         """Plan the batches for one of `world_size` processes.
 
@@ -197,6 +200,9 @@ class BpttBatches:
             documents: rows read whole documents.
             rank: this process, from 0.
             world_size: how many there are; each reads its own rows.
+            reset: share of the windows that a row begins anew, without `documents`; as `drop_state_probability` of
+                Melis et al. 2018 (https://arxiv.org/abs/1707.05589).
+            context: tokens before its own part that each row reads first, without a target, without `documents`.
         """
         self.file = file
         self.batch_size = batch_size
@@ -206,6 +212,8 @@ class BpttBatches:
         self.documents = documents
         self.rank = rank
         self.rows = batch_size * world_size
+        self.reset = 0.0 if documents else reset
+        self.context = 0 if documents else context
 
     def number(self, epoch: int) -> int:
         """Return the number of batches in the epoch: the same in all processes."""
@@ -225,7 +233,8 @@ class BpttBatches:
         else:
             bounds = np.arange(self.rows + 1) * len(self.file) // self.rows
             order = np.arange(self.rows)
-        lengths = self._lengths(epoch)
+        lengths, resets = self._lengths(epoch), np.random.default_rng([self.seed, epoch, 2])
+        first: np.ndarray = np.zeros(self.rows, np.int64)
         at: np.ndarray = np.zeros(self.rows, np.int64)
         end: np.ndarray = np.zeros(self.rows, np.int64)
         taken = 0
@@ -233,15 +242,16 @@ class BpttBatches:
             waiting = np.flatnonzero(at == end)[: len(order) - taken]
             following = order[taken : taken + len(waiting)]
             taken += len(waiting)
-            at[waiting], end[waiting] = bounds[following], bounds[following + 1]
-            fresh: np.ndarray = np.zeros(self.rows, bool)
+            first[waiting], end[waiting] = bounds[following], bounds[following + 1]
+            at[waiting] = np.maximum(first[waiting] - self.context, 0)
+            fresh: np.ndarray = resets.random(self.rows) < self.reset
             fresh[waiting] = True
             longest = int((end - at).max())
             if longest == 0:
                 return
             length = min(next(lengths), longest)
             read = np.minimum(end - at, length)
-            yield Window(at.copy(), read, fresh, length)
+            yield Window(at.copy(), read, first.copy(), fresh, length)
             at += read
 
     def _lengths(self, epoch: int) -> Iterator[int]:
@@ -258,7 +268,8 @@ class BpttBatches:
         steps = np.arange(window.length)[:, None]
         there = steps < window.lengths[mine]
         places = np.where(there, window.starts[mine] + steps, 0)
-        targets = np.where(there, self.file.tokens[places].astype(np.int64), -1)
+        scored = there & (places >= window.first[mine])
+        targets = np.where(scored, self.file.tokens[places].astype(np.int64), -1)
         # Place 0 has nothing before it: the text begins as if a line had just ended. So does every document.
         inputs = np.where(places > 0, self.file.tokens[places - 1].astype(np.int64), 0)
         return TokenBatch(torch.from_numpy(inputs), torch.from_numpy(targets), torch.from_numpy(window.fresh[mine]))

@@ -46,6 +46,24 @@ def changeable_keys(recipe: str, root: Path | None = None) -> frozenset[str]:
     return _marked(recipe, CHANGEABLE, root)
 
 
+def default_values(recipe: str, root: Path | None = None) -> dict[str, list[Any]]:
+    """Return the values that the config pages of a recipe give to each key, those of experiments left out.
+
+    Args:
+        root: the folder with conf/ and recipes/; None for the one that came with this package.
+
+    >>> default_values("speech_to_text")["trainer.intermediate_weight"]
+    [0.3]
+    """
+    found: dict[str, list[Any]] = {}
+    known = help.recipes(root or help.root()).get(recipe)
+    for path, place in help.pages(known.config) if known is not None else []:
+        if "@package _global_" not in path.read_text(encoding="utf-8"):
+            for key, value in help.key_values(path, place):
+                found.setdefault(key, []).append(value)
+    return found
+
+
 def _marked(recipe: str, mark: str, root: Path | None) -> frozenset[str]:
     """Return the keys of a recipe that its pages mark."""
     found: set[str] = set()
@@ -108,8 +126,17 @@ def run_name(overrides: Sequence[str], excluded: Collection[str] = RUN_KEYS) -> 
     return f"{name.encode()[: LONGEST - 11].decode(errors='ignore')}-{_digest(name)}"
 
 
-def differences(earlier: Mapping[str, Any], now: Mapping[str, Any], excluded: Collection[str]) -> list[str]:
+def differences(
+    earlier: Mapping[str, Any],
+    now: Mapping[str, Any],
+    excluded: Collection[str],
+    defaults: Mapping[str, Sequence[Any]] | None = None,
+) -> list[str]:
     """Return what differs between two configurations in keys of the identity, a phrase for each key.
+
+    Args:
+        excluded: keys that may differ.
+        defaults: values for which a key stands that was not set before, because there was no such key yet.
 
     >>> differences({"units": 8, "name": "a"}, {"units": 9, "name": "b"}, {"name"})
     ['units was 8 and is now 9']
@@ -119,7 +146,9 @@ def differences(earlier: Mapping[str, Any], now: Mapping[str, Any], excluded: Co
     return [
         f"{key} was {_shown(before, key)} and is now {_shown(after, key)}"
         for key in dict.fromkeys([*after, *before])
-        if before.get(key, unset) != after.get(key, unset) and is_part(key, excluded)
+        if before.get(key, unset) != after.get(key, unset)
+        and is_part(key, excluded)
+        and not (key not in before and _is_default(after[key], (defaults or {}).get(key, ())))
     ]
 
 
@@ -142,6 +171,11 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             found[f"{prefix}{key}"] = value
     return found
+
+
+def _is_default(value: Any, defaults: Sequence[Any]) -> bool:
+    """Return whether a value is among the defaults of its key; a reference to another key may have any value."""
+    return any(value == default or (isinstance(default, str) and "${" in default) for default in defaults)
 
 
 def _plain_value(value: str) -> str:

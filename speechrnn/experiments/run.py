@@ -15,7 +15,7 @@ from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import finite, parse_json, write_json
 from speechrnn.core.plural import count
 from speechrnn.experiments.folder_lock import FolderLock, lock_folder
-from speechrnn.experiments.identity import changeable_keys, differences, excluded_keys, run_name
+from speechrnn.experiments.identity import changeable_keys, default_values, differences, excluded_keys, run_name
 from speechrnn.experiments.log import start_logging
 
 if TYPE_CHECKING:
@@ -253,7 +253,8 @@ class Run:
         if recipe != self.recipe:
             raise UserError(f"{self.folder} holds a run of {recipe}, not of {self.recipe}: choose another output=DIR.")
         try:
-            differing = differences(yaml.safe_load(there) or {}, yaml.safe_load(config) or {}, free)
+            earlier, now = yaml.safe_load(there) or {}, yaml.safe_load(config) or {}
+            differing = differences(earlier, now, free, default_values(self.recipe))
         except (yaml.YAMLError, AttributeError) as error:
             raise UserError(f"{self.config} is damaged: {again}.") from error
         if differing:

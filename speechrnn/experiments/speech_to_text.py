@@ -216,7 +216,7 @@ class SpeechToText:
             lines = [tokenizer.encode(text) for text in texts if not tokenizer.count_unknown(text)]
             write_arpa(run.ngram, kneser_ney(lines, tokenizer.symbols, options.ngram_order))
         if options.language_model is None:
-            train_model(options.prediction, source, run)
+            train_model(options.prediction, source, run, replace_other=True)
 
     def language_text(self) -> TextOptions:
         """Return the language model's text: the run's transcripts, each read from the start as the decoder does."""

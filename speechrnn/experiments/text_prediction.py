@@ -73,10 +73,15 @@ class TextPredictionOptions(LanguageModelOptions):
     sample: SampleOptions
 
 
-def train_model(options: LanguageModelOptions, source: TextOptions, run: Run) -> PreparedText:
+def train_model(
+    options: LanguageModelOptions, source: TextOptions, run: Run, replace_other: bool = False
+) -> PreparedText:
     """Prepare a text, train a language model on it to the end, and write the model directory.
 
     Every process of a distributed training calls it.
+
+    Args:
+        replace_other: where the run holds a language model of other options or another text, train anew.
 
     Returns:
         The prepared text.
@@ -102,6 +107,7 @@ def train_model(options: LanguageModelOptions, source: TextOptions, run: Run) ->
         documents=source.documents,
         folder=run.checkpoints / "language",
         save=save,
+        replace_other=replace_other,
     )
     if fabric.is_global_zero:
         save(model, summary)

@@ -384,6 +384,9 @@ def train_acoustic(
         if save is not None:
             save(model, summary(model))
 
-    loop: Loop[Batch, AcousticModel] = Loop(fabric, task, settings.trainer, folder, fingerprint, publish)
+    # Checkpoints of older versions record fewer options.
+    defaults = {f"features.{key}": value for key, value in asdict(FeatureOptions()).items()}
+    defaults |= {f"acoustic.{key}": value for key, value in asdict(AcousticOptions()).items()}
+    loop: Loop[Batch, AcousticModel] = Loop(fabric, task, settings.trainer, folder, fingerprint, publish, defaults)
     model = loop.run()
     return model, summary(model)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,16 +16,20 @@ from speechrnn.core.errors import UserError
 from speechrnn.training.plan import Plan
 from speechrnn.training.task import State
 
+logger = logging.getLogger("speechrnn")
 KEYS = {"model", "average", "optimiser", "averaged_since", "carried", "scaler", "state", "fingerprint"}
 
 
-def read_checkpoint(path: Path, fingerprint: dict[str, Any], device: torch.device) -> dict[str, Any]:
+def read_checkpoint(
+    path: Path, fingerprint: dict[str, Any], device: torch.device, defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Read a checkpoint. Code that a file may hold does not run.
 
     Args:
         path: the file.
         fingerprint: of the training that is to be resumed.
         device: where its tensors go.
+        defaults: values that a checkpoint stands for where it lacks them: of options that its version did not have.
 
     Returns:
         the contents that `Loop.save` wrote, with a `State` as "state".
@@ -31,29 +37,44 @@ def read_checkpoint(path: Path, fingerprint: dict[str, Any], device: torch.devic
     Raises:
         UserError: the file is damaged, is no checkpoint, or is of another training.
     """
-    try:
-        saved = torch.load(path, map_location=device, weights_only=True)
-    except OSError as error:
-        raise UserError(f"The checkpoint {path} cannot be read: {error.strerror or error}.") from error
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise damaged(path, "torch cannot read it") from error
-    if not isinstance(saved, dict) or not saved.keys() >= KEYS or not isinstance(saved["fingerprint"], dict):
-        raise damaged(path, "it holds something else")
-    unrecorded = fingerprint.keys() - saved["fingerprint"].keys()
+    saved = _load(path, device)
+    recorded = _recorded(saved, fingerprint, defaults or {})
+    unrecorded = fingerprint.keys() - recorded.keys()
     if unrecorded:
         raise UserError(
             f"The checkpoint {path} is of an older version and does not record which {sorted(unrecorded)[0]} it "
             "belongs to; start afresh with restart=true or use another name=."
         )
-    if saved["fingerprint"] != fingerprint:
+    if recorded != fingerprint:
         raise UserError(
             f"The checkpoint {path} comes from another configuration "
-            f"({describe_changes(saved['fingerprint'], fingerprint)}); use another name= or restart=true."
+            f"({describe_changes(recorded, fingerprint)}); use another name= or restart=true."
         )
     for key in ("model", "average"):
         _check_weights(saved[key], key, path)
     saved["state"] = _read_state(saved["state"], path)
     return saved
+
+
+def remove_other(folder: Path, fingerprint: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Remove the checkpoints in a folder if they are of another training, and log what has changed.
+
+    Args:
+        folder: of `last.ckpt` and `best.ckpt`.
+        fingerprint: of the training that is wanted.
+        defaults: see `read_checkpoint`.
+
+    Raises:
+        UserError: the file is damaged or no checkpoint.
+    """
+    path = folder / "last.ckpt"
+    if not path.exists():
+        return
+    recorded = _recorded(_load(path, torch.device("cpu")), fingerprint, defaults)
+    if recorded != fingerprint:
+        logger.info("Training anew: %s.", describe_changes(recorded, fingerprint))
+        for name in ("best.ckpt", "last.ckpt"):
+            (folder / name).unlink(missing_ok=True)
 
 
 def damaged(path: Path, reason: str) -> UserError:
@@ -76,6 +97,24 @@ def describe_changes(old: dict[str, Any], new: dict[str, Any]) -> str:
             digest = any(isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) for value in (was, now))
             changes.append(f"the {key} has changed" if digest else f"{key} was {was!r}, is {now!r}")
     return "; ".join(changes[:3])
+
+
+def _load(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return the contents of a checkpoint, its parts not checked. Code that it may hold does not run."""
+    try:
+        saved = torch.load(path, map_location=device, weights_only=True)
+    except OSError as error:
+        raise UserError(f"The checkpoint {path} cannot be read: {error.strerror or error}.") from error
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise damaged(path, "torch cannot read it") from error
+    if not isinstance(saved, dict) or not saved.keys() >= KEYS or not isinstance(saved["fingerprint"], dict):
+        raise damaged(path, "it holds something else")
+    return saved
+
+
+def _recorded(saved: dict[str, Any], fingerprint: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fingerprint of a checkpoint, with the defaults of options that its version did not have."""
+    return {**{key: value for key, value in defaults.items() if key in fingerprint}, **saved["fingerprint"]}
 
 
 def _check_weights(weights: Any, key: str, path: Path) -> None:

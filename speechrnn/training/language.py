@@ -19,13 +19,31 @@ from speechrnn.data.fingerprint import fingerprint_tokenizer, fingerprint_tokens
 from speechrnn.data.tokens import BpttBatches, TokenBatch, TokenFile
 from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.training.checkpoint import remove_other
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.loop import Loop
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
-VALID_ROWS = 10  # of validation text read side by side while training; AWD-LSTM's number
+VALID_ROWS = 10  # most, of validation text read side by side while training; AWD-LSTM's number
+VALID_CONTEXT = 256  # tokens that each of them reads before its part, so that it begins in the state of the whole text
+# Options of a training that make another model.
+TRAINING = (
+    "optimiser",
+    "learning_rate",
+    "warmup",
+    "betas",
+    "weight_decay",
+    "gradient_clip",
+    "average",
+    "nonmonotone",
+    "seed",
+    "random_bptt",
+    "state_reset",
+    "activation",
+    "temporal_activation",
+)
 
 
 @dataclass(frozen=True)
@@ -39,6 +57,7 @@ class LanguageTrainerOptions(TrainerOptions):
     batch_size: int = field(default=64, metadata={"min": 1})
     bptt: int = field(default=40, metadata={"min": 1})
     random_bptt: bool = True
+    state_reset: float = field(default=0.01, metadata={"min": 0.0, "max": 1.0})
     activation: float = field(default=0.0, metadata={"min": 0.0})
     temporal_activation: float = field(default=0.0, metadata={"min": 0.0})
 
@@ -99,11 +118,20 @@ class LanguageTask:
             documents=documents,
             rank=rank,
             world_size=world_size,
+            reset=trainer.state_reset,
         )
         self.valid = None
         if valid is not None and len(valid):
-            rows = max(1, min(VALID_ROWS, len(valid) // trainer.bptt))
-            self.valid = BpttBatches(valid, rows, trainer.bptt, documents=documents, rank=rank, world_size=world_size)
+            part = trainer.bptt if documents else 8 * VALID_CONTEXT
+            self.valid = BpttBatches(
+                valid,
+                max(1, min(VALID_ROWS, len(valid) // part)),
+                trainer.bptt,
+                documents=documents,
+                rank=rank,
+                world_size=world_size,
+                context=VALID_CONTEXT,
+            )
         self.carried = self.model.start(self.rows).to(fabric.device)
         self.memory_keys = f"trainer.batch_size (now {trainer.batch_size}) or trainer.bptt (now {trainer.bptt})"
 
@@ -163,7 +191,10 @@ class LanguageTask:
 
     @torch.inference_mode()
     def evaluate(self, model: LanguageModel) -> dict[str, float]:
-        """Return nats a token and perplexity of the validation text, read in rows with carried states."""
+        """Return nats a token and perplexity of the validation text, read in rows with carried states.
+
+        Each row reads what stands before its part first, so that the figures are those of `score_text` for one row.
+        """
         if self.valid is None:
             return {}
         states = model.start(self.valid.batch_size)
@@ -203,6 +234,7 @@ def train_language(
     documents: bool,
     folder: Path,
     save: Callable[[LanguageModel, dict[str, Any]], None] | None = None,
+    replace_other: bool = False,
 ) -> tuple[LanguageModel, dict[str, Any]]:
     """Train a language model, or resume the training whose checkpoints are in `folder`.
 
@@ -220,6 +252,7 @@ def train_language(
         documents: whether the state is reset where a document begins.
         folder: folder for checkpoints.
         save: called with the model and its summary after each epoch whose model would be kept.
+        replace_other: where `folder` holds the training of another model, text or options, train anew and log why.
 
     Returns:
         the averaged model, and a summary of its training in JSON values.
@@ -238,7 +271,15 @@ def train_language(
         "validation data": fingerprint_tokens(valid) if valid is not None else None,
         "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
+        **{f"trainer.{key}": getattr(trainer, key) for key in TRAINING},
     }
+    # Checkpoints of older versions record fewer options.
+    defaults = {f"language.{key}": value for key, value in asdict(LanguageOptions()).items()}
+    defaults |= {key: value for key, value in fingerprint.items() if key.startswith("trainer.")}
+    if replace_other:
+        if fabric.is_global_zero:
+            remove_other(folder, fingerprint, defaults)
+        fabric.barrier()
 
     def summary(model: LanguageModel) -> dict[str, Any]:
         seconds = loop.state.seconds
@@ -259,6 +300,6 @@ def train_language(
         if save is not None:
             save(model, summary(model))
 
-    loop: Loop[TokenBatch, LanguageModel] = Loop(fabric, task, trainer, folder, fingerprint, publish)
+    loop: Loop[TokenBatch, LanguageModel] = Loop(fabric, task, trainer, folder, fingerprint, publish, defaults)
     model = loop.run()
     return model, summary(model)

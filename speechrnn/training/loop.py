@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -67,6 +67,7 @@ class Loop(Generic[BatchT, ModelT]):
         folder: Path,
         fingerprint: dict[str, Any],
         publish: Callable[[ModelT], None] | None = None,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         """Set up model, average and optimiser.
 
@@ -77,6 +78,7 @@ class Loop(Generic[BatchT, ModelT]):
             folder: folder for `last.ckpt`, `best.ckpt` and batches without a finite loss.
             fingerprint: plain values that a checkpoint must have too to be resumed: model, data, options.
             publish: called in the first process with the averaged model after each epoch whose model would be kept.
+            defaults: values of the fingerprint that a checkpoint of an older version stands for where it lacks them.
         """
         self.fabric = fabric
         self.task = task
@@ -84,6 +86,7 @@ class Loop(Generic[BatchT, ModelT]):
         self.folder = folder
         self.fingerprint = fingerprint
         self.publish = publish
+        self.defaults = defaults or {}
         self.state = State()
         self.schedule = Schedule(fabric, options, self.state)
         fabric.to_device(task.model)
@@ -380,7 +383,7 @@ class Loop(Generic[BatchT, ModelT]):
         """
         if not path.exists():
             return False
-        saved = read_checkpoint(path, self.fingerprint, self.fabric.device)
+        saved = read_checkpoint(path, self.fingerprint, self.fabric.device, self.defaults)
         try:
             self.average.model.load_state_dict(saved["average"])
             if not only_average:

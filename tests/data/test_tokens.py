@@ -232,3 +232,28 @@ def test_windows_of_documents_are_no_longer_than_the_longest_rest() -> None:
         assert before.length == 8
         assert after.length == 4
         assert sorted(before.lengths) == [3, 5, 8]
+
+
+def test_rows_begin_anew_at_random_windows_of_a_seed() -> None:
+    file = TokenFile(np.arange(4000, dtype=np.uint16) % 7, np.array([0]), 4000)
+
+    def fresh(seed: int, reset: float) -> np.ndarray:
+        batches = BpttBatches(file, batch_size=10, bptt=4, seed=seed, reset=reset)
+        return np.array([window.fresh for window in batches.plan(epoch=1)])
+
+    some = fresh(0, 0.1)
+    assert some[0].all() and 0.07 < some[1:].mean() < 0.13
+    assert (some == fresh(0, 0.1)).all() and (some != fresh(1, 0.1)).any()
+    assert not fresh(0, 0.0)[1:].any()
+    texts = [
+        [batch.inputs.tolist() for batch in BpttBatches(file, 10, 4, reset=reset).batches(0)] for reset in (0.0, 0.5)
+    ]
+    assert texts[0] == texts[1]
+
+
+def test_rows_read_the_context_of_their_part_without_targets() -> None:
+    file = TokenFile(np.arange(1, 13, dtype=np.uint16), np.array([0]), 12)
+    batches = list(BpttBatches(file, batch_size=3, bptt=3, context=2).batches(0))
+    targets = [[token for batch in batches for token in batch.targets[:, row].tolist()] for row in range(3)]
+    assert [[token for token in row if token > 0] for row in targets] == [[1, 2, 3, 4], [5, 6, 7, 8], [9, 10, 11, 12]]
+    assert targets[1][:3] == [-1, -1, 5] and batches[0].inputs[:, 1].tolist() == [2, 3, 4]

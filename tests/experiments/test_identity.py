@@ -14,6 +14,7 @@ from speechrnn.experiments.identity import (
     LONGEST,
     RUN_KEYS,
     changeable_keys,
+    default_values,
     differences,
     excluded_keys,
     is_part,
@@ -87,6 +88,7 @@ def test_epochs_name_a_run_and_may_change_on_one_that_exists() -> None:
             keys = {f"{place}.epochs", f"{place}.minutes"}
             assert keys <= changeable_keys(recipe) and not keys & excluded_keys(recipe)
     assert "trainer.learning_rate" not in changeable_keys("speech_to_text")
+    assert {"extra_text", "ngram_order", "prediction"} <= changeable_keys("speech_to_text")
     assert run_name(["trainer.epochs=5"], excluded_keys("speech_to_text")) == "trainer.epochs-5"
 
 
@@ -98,6 +100,24 @@ def test_the_differences_are_named() -> None:
         "acoustic.norm was unset and is now true",
         "gone was 1 and is now unset",
     ]
+
+
+def test_a_key_that_is_new_counts_only_with_another_value_than_its_default() -> None:
+    defaults = {"acoustic.narrow": [0.0, 0.1], "copy": ["${acoustic}"]}
+    for value in (0.0, 0.1):
+        now = {"acoustic": {"layers": 3, "narrow": value}, "copy": 5}
+        assert differences({"acoustic": {"layers": 3}}, now, set(), defaults) == []
+    changed = {"acoustic": {"layers": 3, "narrow": 0.2}}
+    assert differences({"acoustic": {"layers": 3}}, changed, set(), defaults) == [
+        "acoustic.narrow was unset and is now 0.2"
+    ]
+    assert differences(changed, {"acoustic": {"layers": 3, "narrow": 0.0}}, set(), defaults) != []
+
+
+def test_defaults_are_those_of_the_pages_and_not_of_experiments() -> None:
+    defaults = default_values("speech_to_text")
+    assert defaults["init_from"] == [None] and defaults["prediction.trainer.state_reset"] == [0.01]
+    assert 2 not in defaults["acoustic.intermediate_layer"]
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,13 @@ def test_epochs_and_minutes_may_change_and_nothing_else_with_them() -> None:
     assert "trainer.learning_rate was unset and is now 0.1)" in sentence
 
 
+def test_a_run_of_an_older_version_lacks_keys_that_have_their_defaults_now() -> None:
+    opened(name="a").update_metrics("acoustic", {"epochs": 1})
+    new = {"layers": 3, "intermediate_layer": 0}
+    opened(name="a", acoustic=new, init_from=None, stages=["decode"])
+    assert "acoustic.streaming was unset and is now 0.4" in refused(name="a", acoustic={**new, "streaming": 0.4})
+
+
 @pytest.mark.parametrize("result", ["acoustic/model.json", "checkpoints/language/last.ckpt", "report.html"])
 def test_a_command_that_failed_before_training_may_be_corrected(result: str) -> None:
     run = opened(name="a", corpus={"name": "folder", "trim": 1})

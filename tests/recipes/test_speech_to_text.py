@@ -137,7 +137,9 @@ def test_an_output_that_cannot_be_written(corpus: Path, tmp_path: Path, capsys: 
     assert "choose another output" in capsys.readouterr().err
 
 
-def test_a_language_model_is_trained_weighed_and_asked(trained: tuple[Path, list[str]], corpus: Path) -> None:
+def test_a_language_model_is_trained_weighed_asked_and_changed(
+    trained: tuple[Path, list[str]], corpus: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, arguments = trained
     kept = (folder / "acoustic" / "model.safetensors").read_bytes()
     fused = [
@@ -173,6 +175,18 @@ def test_a_language_model_is_trained_weighed_and_asked(trained: tuple[Path, list
     parts = [row["alternatives"][0]["parts"] for row in rows]
     assert all(part.keys() == {"language", "length"} for part in parts)
     assert "What the language model changed" in (folder / "report.html").read_text()
+
+    acoustic = (folder / "acoustic" / "model.safetensors").stat().st_mtime_ns
+    before = json.loads((folder / "language" / "model.json").read_text())
+    changed = [override.replace("prediction.language.units=8", "prediction.language.units=12") for override in fused]
+    capsys.readouterr()
+    assert run(*changed, "ngram_order=2", "prediction.language.tied=false", "stages=[language]") == 0
+    said = capsys.readouterr().err
+    assert "Training anew: language.tied was True, is False; language.units was 8, is 12." in said
+    assert json.loads((folder / "language" / "model.json").read_text()) != before
+    assert (folder / "acoustic" / "model.safetensors").stat().st_mtime_ns == acoustic
+    assert run(*changed, "ngram_order=2", "prediction.language.tied=false", "stages=[language]") == 0
+    assert "finished before, after 1 epoch" in capsys.readouterr().err
 
 
 def test_an_unfitting_language_model_is_one_sentence(

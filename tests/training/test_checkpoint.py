@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from speechrnn.core.errors import UserError
-from speechrnn.training.checkpoint import KEYS, describe_changes, read_checkpoint
+from speechrnn.training.checkpoint import KEYS, describe_changes, read_checkpoint, remove_other
 from speechrnn.training.task import State
 
 FINGERPRINT = {"layers": 3, "training data": "0" * 64}
@@ -52,3 +52,27 @@ def test_a_wrong_checkpoint_is_refused(tmp_path: Path, changes: dict[str, Any], 
 
 def test_at_most_three_changes_are_named() -> None:
     assert describe_changes({}, dict.fromkeys("abcd", 1)) == "a was None, is 1; b was None, is 1; c was None, is 1"
+
+
+def test_a_checkpoint_stands_for_the_defaults_of_options_that_its_version_did_not_have(tmp_path: Path) -> None:
+    path = saved(tmp_path / "a.pt")
+    defaults = {"narrow": 0.0, "layers": 2}
+    contents = read_checkpoint(path, {**FINGERPRINT, "narrow": 0.0}, CPU, defaults)
+    assert contents["state"].epoch == 0
+    with pytest.raises(UserError, match=r"narrow was 0\.0, is 0\.1"):
+        read_checkpoint(path, {**FINGERPRINT, "narrow": 0.1}, CPU, defaults)
+    with pytest.raises(UserError, match="older version"):
+        read_checkpoint(path, {**FINGERPRINT, "initial weights": "0" * 64}, CPU, defaults)
+
+
+def test_checkpoints_of_another_training_are_removed_and_no_others(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    paths = [saved(tmp_path / name) for name in ("last.ckpt", "best.ckpt")]
+    remove_other(tmp_path, {**FINGERPRINT, "new": 1}, {"new": 1})
+    assert all(path.exists() for path in paths) and caplog.text == ""
+    remove_other(tmp_path, {**FINGERPRINT, "layers": 4}, {})
+    assert not any(path.exists() for path in paths)
+    assert "Training anew: layers was 3, is 4." in caplog.text
+    remove_other(tmp_path, FINGERPRINT, {})

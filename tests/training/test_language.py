@@ -16,6 +16,7 @@ import torch
 
 from speechrnn.core.errors import UserError
 from speechrnn.data.tokens import Block, TokenBatch, TokenFile, write_tokens
+from speechrnn.evaluation.perplexity import score_text
 from speechrnn.nn.language import LanguageOptions
 from speechrnn.text.tokenizers import CharTokenizer
 from speechrnn.training.fabric import make_fabric
@@ -143,6 +144,18 @@ def test_the_state_goes_on_and_its_gradient_does_not(tmp_path: Path) -> None:
     task.carried = outside
     task.loss(task.model, second).backward()
     assert outside.grad is None
+
+
+@pytest.mark.parametrize("documents", [False, True])
+def test_validation_in_the_loop_agrees_with_evaluate(tmp_path: Path, documents: bool) -> None:
+    """Rows that begin within the text know what stands before, as the single row of `score_text` does."""
+    chosen = trainer()
+    texts = token_file(tmp_path / "train", 60, documents), token_file(tmp_path / "valid", 2000, documents)
+    task = LanguageTask(make_fabric(chosen, tmp_path), LANGUAGE, chosen, len(TOKENIZER), *texts, documents)
+    model = task.model.eval()
+    assert task.valid is not None and task.valid.batch_size > 2
+    score = score_text(model, texts[1], documents=documents)
+    assert task.evaluate(model)["valid_loss"] == pytest.approx(score.nats_per_token, rel=1e-6)
 
 
 def test_documents_know_nothing_of_each_other(tmp_path: Path) -> None:

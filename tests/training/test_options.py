@@ -55,6 +55,7 @@ LANGUAGE: list[dict[str, Any]] = [
     {"output_dropout": 0.1},
     {"weight_drop": 0.1},
     {"random_bptt": True},
+    {"state_reset": 0.05},
     {"bptt": 20},
     {"batch_size": 8, "epochs": 25},
     {"activation": 0.01},
