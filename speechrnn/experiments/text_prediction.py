@@ -26,6 +26,7 @@ from speechrnn.reports.text import write_text_report
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import TokenizerOptions
 from speechrnn.training.fabric import make_fabric
+from speechrnn.training.initial_language import InitialLanguage
 from speechrnn.training.language import LanguageTrainerOptions, train_language
 
 logger = logging.getLogger("speechrnn")
@@ -67,6 +68,7 @@ class TextPredictionOptions(LanguageModelOptions):
     >>> options = options_from(config, TextPredictionOptions)  # config: of conf/text_prediction.yaml  # doctest: +SKIP
     """
 
+    init_from: str | None = None
     ngram: NgramOptions = field(default_factory=NgramOptions)  # the demo makes none
     score: ScoreOptions
     adaptation: AdaptationOptions
@@ -74,7 +76,11 @@ class TextPredictionOptions(LanguageModelOptions):
 
 
 def train_model(
-    options: LanguageModelOptions, source: TextOptions, run: Run, replace_other: bool = False
+    options: LanguageModelOptions,
+    source: TextOptions,
+    run: Run,
+    replace_other: bool = False,
+    initial: InitialLanguage | None = None,
 ) -> PreparedText:
     """Prepare a text, train a language model on it to the end, and write the model directory.
 
@@ -82,15 +88,17 @@ def train_model(
 
     Args:
         replace_other: where the run holds a language model of other options or another text, train anew.
+        initial: the model whose weights the training begins with; None: random ones.
 
     Returns:
         The prepared text.
     """
     fabric = make_fabric(options.trainer, run.events / "language")
+    vocabulary = initial.tokenizer if initial is not None else None
     if fabric.is_global_zero:
-        prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text)
+        prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text, vocabulary)
     fabric.barrier()  # the other processes find what the first has prepared
-    text = prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text)
+    text = prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text, vocabulary)
 
     def save(model: LanguageModel, summary: dict[str, Any]) -> None:
         # Prompts are normalised as the training text was, and go on after a line end where that text did.
@@ -99,7 +107,7 @@ def train_model(
 
     model, summary = train_language(
         fabric,
-        options.language,
+        options.language if initial is None else initial.architecture(options.language),
         options.trainer,
         text.tokenizer,
         train=TokenFile.open(text.train),
@@ -108,6 +116,7 @@ def train_model(
         folder=run.checkpoints / "language",
         save=save,
         replace_other=replace_other,
+        initial=initial,
     )
     if fabric.is_global_zero:
         save(model, summary)
@@ -134,17 +143,21 @@ class TextPrediction:
         self.source = source
         self.run = run
         self._text: PreparedText | None = None
+        self._initial = InitialLanguage.load(options.init_from) if options.init_from is not None else None
 
     def prepare(self) -> PreparedText:
         """Normalise the text and turn it into tokens in the run's folder, once; return the files."""
         if self._text is None:
             options = self.options
-            self._text = prepare_text(self.source, options.tokenizer, options.normalisation, self.run.prepared_text)
+            vocabulary = self._initial.tokenizer if self._initial is not None else None
+            self._text = prepare_text(
+                self.source, options.tokenizer, options.normalisation, self.run.prepared_text, vocabulary
+            )
         return self._text
 
     def train(self) -> None:
         """Train the language model to the end, and write the model directory; see `train_model`."""
-        self._text = train_model(self.options, self.source, self.run)
+        self._text = train_model(self.options, self.source, self.run, initial=self._initial)
 
     def estimate_ngram(self) -> None:
         """Estimate an n-gram model of the training part, prune it, and write it as ngram.arpa.gz or ngram.q8.

@@ -24,7 +24,7 @@ from speechrnn.nn.ctc import LabelPriors, consistency_loss, ctc_loss
 from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
-from speechrnn.training.initialisation import InitialModel
+from speechrnn.training.initialisation import InitialModel, frozen_parameters
 from speechrnn.training.loop import Loop
 from speechrnn.training.selection import check_pronunciations, select_long_enough
 
@@ -136,6 +136,9 @@ class AcousticTask:
         self.model = AcousticModel(
             len(tokenizer), settings.features, settings.acoustic, settings.masks, settings.channel, symbols
         )
+        stack = self.model.recurrent
+        levels = [nn.ModuleList(level) for level in zip(stack.layers, stack.norms, strict=True)]
+        self.frozen = frozen_parameters(trainer, [self.model.subsampling, self.model.input], levels)
         train, self.left_out = select_long_enough(train, self.model, tokenizer, max(settings.waveform.speeds))
         if len(train) == 0:
             raise UserError(

@@ -27,6 +27,8 @@ class TrainerOptions:
     epochs: int = field(default=60, metadata={"min": 1})
     min_steps: int = field(default=0, metadata={"min": 0})
     minutes: float | None = field(default=None, metadata={"min": 0.1})
+    frozen_layers: int = field(default=0, metadata={"min": 0})
+    frozen_steps: int = field(default=0, metadata={"min": 0})
     optimiser: Literal["adamw", "nt_asgd"] = "adamw"
     learning_rate: float = field(default=3e-3, metadata={"min": 0.0})
     warmup: float = field(default=0.1, metadata={"min": 0.0, "max": 1.0})

@@ -15,13 +15,15 @@ from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.core.plural import count
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic
+from speechrnn.nn.language import LanguageOptions
 from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.training.fabric import TrainerOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 logger = logging.getLogger("speechrnn")
-OptionsT = TypeVar("OptionsT", FeatureOptions, AcousticOptions)
+OptionsT = TypeVar("OptionsT", FeatureOptions, AcousticOptions, LanguageOptions)
 # Keys of `acoustic` that change the training and no weight: they are the new training's.
 FREE = frozenset({"input_dropout", "dropout", "intermediate_layer", "streaming", "latency"})
 
@@ -55,10 +57,7 @@ class InitialModel:
     @property
     def digest(self) -> str:
         """Return the SHA-256 of the weights, for the checkpoint's fingerprint."""
-        digest = hashlib.sha256()
-        for key, tensor in sorted(self.model.state_dict().items()):
-            digest.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        return weights_digest(self.model)
 
     def features(self, wanted: FeatureOptions) -> FeatureOptions:
         """Return the model's features; `wanted` may differ from them only where it has its default.
@@ -66,7 +65,7 @@ class InitialModel:
         Raises:
             UserError: a key is set to another value than the model's.
         """
-        return _adopt(self.name, "features", self.model.front_end.options, wanted, FeatureOptions(), frozenset())
+        return adopt_options(self.name, "features", self.model.front_end.options, wanted, FeatureOptions(), frozenset())
 
     def architecture(self, wanted: AcousticOptions) -> AcousticOptions:
         """Return the model's architecture with dropout, intermediate loss and blocks of `wanted`.
@@ -74,7 +73,7 @@ class InitialModel:
         Raises:
             UserError: a key of the architecture is set to another value than the model's.
         """
-        return _adopt(self.name, "acoustic", self.model.options, wanted, AcousticOptions(), FREE)
+        return adopt_options(self.name, "acoustic", self.model.options, wanted, AcousticOptions(), FREE)
 
     def choose_tokenizer(self, tokenizer: Tokenizer, texts: Iterable[str]) -> Tokenizer:
         """Return the model's alphabet if it can write all texts, and otherwise the one built for them."""
@@ -122,10 +121,34 @@ def copy_rows(target: nn.Linear, source: nn.Linear, to: Iterable[int], of: Itera
     target.bias[places] = source.bias[rows]
 
 
-def _adopt(
+def weights_digest(model: nn.Module) -> str:
+    """Return the SHA-256 of a model's weights.
+
+    >>> len(weights_digest(nn.Linear(2, 2)))
+    64
+    """
+    digest = hashlib.sha256()
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(key.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def adopt_options(
     name: str, group: str, trained: OptionsT, wanted: OptionsT, default: OptionsT, free: frozenset[str]
 ) -> OptionsT:
-    """Return the trained model's options, with the `free` keys of the wanted ones."""
+    """Return the options of a trained model, with the `free` keys of the wanted ones.
+
+    Args:
+        name: the model, for messages.
+        group: of the keys, for messages.
+        trained: the model's options.
+        wanted: of the new training.
+        default: which says nothing about what is wanted.
+        free: keys that may differ.
+
+    Raises:
+        UserError: another key is set to a value that is not the model's.
+    """
     values = {}
     for key in (field.name for field in fields(wanted)):
         value, mine = getattr(trained, key), getattr(wanted, key)
@@ -136,3 +159,33 @@ def _adopt(
                 f"{group}.{key} is {mine}, but the model {name} of init_from= has {value}; leave {group}.{key} out."
             )
     return replace(trained, **values)
+
+
+def frozen_parameters(
+    options: TrainerOptions, below: Sequence[nn.Module], layers: Sequence[nn.Module]
+) -> list[nn.Parameter]:
+    """Return the parameters of the lower layers, which the first steps of a fine-tuning leave as they are.
+
+    >>> len(frozen_parameters(TrainerOptions(frozen_layers=1, frozen_steps=9), [], [nn.Linear(2, 2), nn.Linear(2, 2)]))
+    2
+
+    Args:
+        options: with the number of layers.
+        below: what is below the lowest layer, and frozen with it.
+        layers: the recurrent layers, the lowest one first.
+
+    Raises:
+        UserError: there are fewer layers, or only one of the two keys is set.
+    """
+    if options.frozen_layers > len(layers):
+        raise UserError(
+            f"trainer.frozen_layers={options.frozen_layers} is more than the model has: {count(len(layers), 'layer')}."
+        )
+    if bool(options.frozen_layers) != bool(options.frozen_steps):
+        raise UserError(
+            f"trainer.frozen_layers={options.frozen_layers} and trainer.frozen_steps={options.frozen_steps} have an "
+            "effect together only: set both, or neither."
+        )
+    if not options.frozen_layers:
+        return []
+    return [parameter for part in (*below, *layers[: options.frozen_layers]) for parameter in part.parameters()]

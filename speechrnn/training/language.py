@@ -21,6 +21,8 @@ from speechrnn.nn.language import LanguageModel, LanguageOptions
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.training.checkpoint import remove_other
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
+from speechrnn.training.initial_language import InitialLanguage
+from speechrnn.training.initialisation import frozen_parameters
 from speechrnn.training.loop import Loop
 
 if TYPE_CHECKING:
@@ -43,6 +45,8 @@ TRAINING = (
     "state_reset",
     "activation",
     "temporal_activation",
+    "frozen_layers",
+    "frozen_steps",
 )
 
 
@@ -83,8 +87,10 @@ class LanguageTask:
         train: TokenFile,
         valid: TokenFile | None,
         documents: bool,
+        initial: InitialLanguage | None = None,
+        tokenizer: Tokenizer | None = None,
     ) -> None:
-        """Build an untrained model and the batches of the text.
+        """Build a model and the batches of the text.
 
         Args:
             fabric: from `make_fabric`.
@@ -94,6 +100,8 @@ class LanguageTask:
             train: the training text.
             valid: the validation text; None: there is none.
             documents: whether the state is reset where a document begins.
+            initial: the model whose weights the training begins with; None: random ones.
+            tokenizer: the vocabulary, needed with `initial`.
 
         Raises:
             UserError: the processes cannot share the rows of a batch equally.
@@ -102,6 +110,11 @@ class LanguageTask:
         self.options = trainer
         torch.manual_seed(trainer.seed)
         self.model = LanguageModel(vocabulary, language)
+        if initial is not None and tokenizer is not None:
+            initial.copy_into(self.model, tokenizer)
+        self.frozen = frozen_parameters(trainer, [], self.model.recurrent)
+        if self.frozen and self.model.vectors is not None:
+            self.frozen.append(self.model.vectors)
         rank, world_size = fabric.global_rank, fabric.world_size
         self.rows, left = divmod(trainer.batch_size, world_size)  # the key is of all processes together
         if left:
@@ -235,6 +248,7 @@ def train_language(
     folder: Path,
     save: Callable[[LanguageModel, dict[str, Any]], None] | None = None,
     replace_other: bool = False,
+    initial: InitialLanguage | None = None,
 ) -> tuple[LanguageModel, dict[str, Any]]:
     """Train a language model, or resume the training whose checkpoints are in `folder`.
 
@@ -253,6 +267,7 @@ def train_language(
         folder: folder for checkpoints.
         save: called with the model and its summary after each epoch whose model would be kept.
         replace_other: where `folder` holds the training of another model, text or options, train anew and log why.
+        initial: the model whose weights the training begins with; None: random ones.
 
     Returns:
         the averaged model, and a summary of its training in JSON values.
@@ -261,7 +276,7 @@ def train_language(
         UserError: an option that has no effect, or see `Loop.run`.
     """
     check_units(language)
-    task = LanguageTask(fabric, language, trainer, len(tokenizer), train, valid, documents)
+    task = LanguageTask(fabric, language, trainer, len(tokenizer), train, valid, documents, initial, tokenizer)
     fingerprint = {
         **{f"language.{key}": value for key, value in asdict(language).items()},
         "batch_size": trainer.batch_size,
@@ -272,6 +287,7 @@ def train_language(
         "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
         **{f"trainer.{key}": getattr(trainer, key) for key in TRAINING},
+        **({"initial weights": initial.digest} if initial is not None else {}),
     }
     # Checkpoints of older versions record fewer options.
     defaults = {f"language.{key}": value for key, value in asdict(LanguageOptions()).items()}

@@ -187,14 +187,10 @@ class Loop(Generic[BatchT, ModelT]):
             self.skip(batch, state.batch, loss.item())
             return
         weight = self.task.weight(batch)
-        self.fabric.backward(loss * weight)
-        norm = self.fabric.clip_gradients(
-            self.model, self.optimiser, max_norm=options.gradient_clip or math.inf, error_if_nonfinite=False
-        )
+        norm = self.compute_gradients(loss * weight)
         if norm is not None and not self.all_finite(norm) and precision(options) != "16-mixed":
-            self.skip(
-                batch, state.batch, norm.item()
-            )  # in 16 bits the loss scaler skips the step, and lowers its scale
+            # In 16 bits the loss scaler skips the step, and lowers its scale.
+            self.skip(batch, state.batch, norm.item())
             return
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
@@ -204,13 +200,19 @@ class Loop(Generic[BatchT, ModelT]):
         if state.step % 20 == 0:
             self.fabric.log_dict({"train/loss": loss.item(), "train/rate": rate}, state.step)
 
+    def compute_gradients(self, loss: Tensor) -> Tensor | None:
+        """Compute the gradients of a loss, without those of frozen parameters, and clip them; return their norm."""
+        self.fabric.backward(loss)
+        if self.state.step < self.options.frozen_steps:
+            for parameter in self.task.frozen:
+                parameter.grad = None  # the optimiser passes over it: no step, no weight decay, no momentum
+        clip = self.options.gradient_clip or math.inf
+        return self.fabric.clip_gradients(self.model, self.optimiser, max_norm=clip, error_if_nonfinite=False)
+
     def queue_step(self, batch: BatchT, loss: Tensor, rate: float) -> None:
         """Take an optimiser step without reading from the device; where a number is not finite, the device skips it."""
         state, weight = self.state, self.task.weight(batch)
-        self.fabric.backward(loss * weight)
-        norm = self.fabric.clip_gradients(
-            self.model, self.optimiser, max_norm=self.options.gradient_clip or math.inf, error_if_nonfinite=False
-        )
+        norm = self.compute_gradients(loss * weight)
         broken = ~torch.isfinite(loss.detach())
         if norm is not None:
             broken = broken | ~torch.isfinite(norm)

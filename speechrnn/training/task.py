@@ -25,6 +25,7 @@ class Task(Protocol[BatchT, ModelT]):
         unit: unit of `amount`, for the speed that is displayed.
         memory_keys: keys to lower when a batch does not fit into memory, with their values.
         forward_methods: names of the model's methods that compute what the loss needs, besides `forward`.
+        frozen: parameters that the first `trainer.frozen_steps` steps leave as they are.
         carried: (rows, size) state that goes from batch to batch besides the weights, in this process.
     """
 
@@ -33,6 +34,7 @@ class Task(Protocol[BatchT, ModelT]):
     unit: str
     memory_keys: str
     forward_methods: tuple[str, ...]
+    frozen: list[nn.Parameter]
     carried: Tensor
 
     def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[BatchT]]:

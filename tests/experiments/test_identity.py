@@ -103,7 +103,7 @@ def test_the_differences_are_named() -> None:
 
 
 def test_a_key_that_is_new_counts_only_with_another_value_than_its_default() -> None:
-    defaults = {"acoustic.narrow": [0.0, 0.1], "copy": ["${acoustic}"]}
+    defaults: dict[str, list[object]] = {"acoustic.narrow": [0.0, 0.1], "copy": ["${acoustic}"]}
     for value in (0.0, 0.1):
         now = {"acoustic": {"layers": 3, "narrow": value}, "copy": 5}
         assert differences({"acoustic": {"layers": 3}}, now, set(), defaults) == []

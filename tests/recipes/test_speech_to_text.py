@@ -94,6 +94,35 @@ def test_epochs_may_be_raised_and_a_wall_time_given_on_a_run_that_exists(
     assert "trainer.minutes=0.1 is enough for" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("change", "part"),
+    [
+        ("features.sampling_rate=16000", None),
+        ("features.sampling_rate=11025", "features.sampling_rate is 11025"),
+        ("features.bins=20", "features.bins is 20"),
+        ("acoustic.units=24", "acoustic.units is 24"),
+        ("trainer.frozen_layers=1", "trainer.frozen_steps=0"),
+    ],
+)
+def test_a_model_is_fine_tuned_and_what_does_not_fit_it_is_refused(
+    trained: tuple[Path, list[str]],
+    corpus: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: str,
+    part: str | None,
+) -> None:
+    """A value that is the default of the key says nothing, so the model's own is taken."""
+    folder, _ = trained
+    command = ["corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'tuned'}", f"init_from={folder}", change]
+    quick = ["trainer.epochs=1", "trainer.min_steps=0", "trainer.accelerator=cpu", "stages=[prepare,train]"]
+    capsys.readouterr()
+    status = run(*command, *quick)
+    said = capsys.readouterr().err
+    assert (part or "Weights are those of") in said
+    assert status == (0 if part is None else 2)
+
+
 def test_dev_can_be_decoded_alone(trained: tuple[Path, list[str]], tmp_path: Path) -> None:
     folder, arguments = trained
     kept = (folder / "hypotheses.jsonl").read_bytes(), (folder / "metrics.json").read_bytes()

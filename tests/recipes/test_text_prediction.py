@@ -142,3 +142,23 @@ def test_an_ngram_model_of_words_that_a_beam_search_takes(text: Path) -> None:
     assert small["ngrams"] == full["ngrams"] and small["perplexity"] == pytest.approx(full["perplexity"], rel=0.02)
     assert make_ngram_scorer(folder / "ngram.q8", tokenizer, None, "cpu")[1] == words
     assert not (folder / "ngram.arpa.gz").exists()  # one of them is the run's
+
+
+def test_a_model_is_fine_tuned_on_another_text(text: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("text=file", "text.train=[text.txt]", "name=base", "stages=[prepare,train]") == 0
+    (text / "few.txt").write_text("tuna fishes feed on sharks\n" * 8)
+    (text / "other.txt").write_text("QUALLEN FRESSEN PLANKTON\n" * 8)
+    base = "init_from=outputs/text_prediction/base"
+    capsys.readouterr()
+    few = ["text=file", "text.train=[few.txt]", base, "name=few", "stages=[prepare,train,sample]"]
+    assert run(*few, "trainer.frozen_layers=1", "trainer.frozen_steps=2") == 0
+    assert "Weights are those of outputs/text_prediction/base." in capsys.readouterr().err
+    tokenizers = [
+        json.loads((text / "outputs" / "text_prediction" / name / "language" / "model.json").read_text())["tokenizer"]
+        for name in ("base", "few")
+    ]
+    assert tokenizers[0] == tokenizers[1]  # with letters that the few lines lack
+    assert run("text=file", "text.train=[other.txt]", base, "name=other", "stages=[prepare,train]") == 0
+    assert "but the vocabulary is another" in capsys.readouterr().err
+    assert run("text=file", "text.train=[few.txt]", "init_from=nowhere", "name=wrong") == 2
+    assert "nowhere" in capsys.readouterr().err

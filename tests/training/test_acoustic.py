@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,7 @@ from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import corpus_options
 from speechrnn.data.corpora.prepare import prepare
-from speechrnn.nn.acoustic import AcousticOptions
+from speechrnn.nn.acoustic import AcousticOptions, save_acoustic
 from speechrnn.text.tokenizers import CharTokenizer
 from speechrnn.training.acoustic import (
     AcousticSettings,
@@ -32,6 +33,8 @@ from speechrnn.training.acoustic import (
     train_acoustic,
 )
 from speechrnn.training.fabric import make_fabric
+from speechrnn.training.initialisation import InitialModel
+from speechrnn.training.loop import Loop
 
 TOKENIZER = CharTokenizer.build(["ABCD"])
 ROOT = Path(__file__).parents[2]
@@ -242,3 +245,45 @@ def test_processes_share_a_batch(cuts: tuple[CutSet, CutSet], processes: int) ->
         batch = task.batches.plan(0)[0]
         seconds += len(batch) * max(utterance.duration for utterance in batch)
     assert seconds <= 8.0
+
+
+@pytest.mark.integration
+def test_a_model_fine_tuned_on_few_utterances_is_better_than_one_from_scratch(
+    cuts: tuple[CutSet, CutSet], tmp_path: Path
+) -> None:
+    """The lower layer is frozen at first; killed and resumed, the fine-tuning ends with the same bits."""
+    options = settings(epochs=60, learning_rate=0.02, average=0.9)
+    fabric = make_fabric(options.trainer, tmp_path)
+    base, _ = train_acoustic(fabric, options, TOKENIZER, *cuts, tmp_path / "base")
+    save_acoustic(tmp_path / "model", base, TOKENIZER, {})
+    initial = InitialModel.load(tmp_path / "model")
+    few = cuts[0].subset(last=6)
+    losses, weights = {}, []
+    for name in ("scratch", "tuned", "resumed"):
+        chosen = {"epochs": 8, "learning_rate": 0.005, "average": 0.5, "checkpoint_steps": 2}
+        frozen = {} if name == "scratch" else {"frozen_layers": 1, "frozen_steps": 5}
+        start = None if name == "scratch" else initial
+        if name == "resumed":
+            short = settings(**chosen, **frozen, patience=None)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Loop, "finish_epoch", stop_after_three_epochs(Loop.finish_epoch))
+                with pytest.raises(KeyboardInterrupt):
+                    train_acoustic(fabric, short, TOKENIZER, few, cuts[1], tmp_path / name, initial=start)
+        final = settings(**chosen, **frozen)
+        model, summary = train_acoustic(fabric, final, TOKENIZER, few, cuts[1], tmp_path / name, initial=start)
+        losses[name] = min(record["dev_loss"] for record in summary["history"])
+        weights.append(model.state_dict())
+    assert losses["tuned"] < 0.7 * losses["scratch"]
+    for name, value in weights[1].items():
+        assert torch.equal(weights[2][name], value), name
+
+
+def stop_after_three_epochs(finish: Callable[..., None]) -> Callable[..., None]:
+    """Return `Loop.finish_epoch` that stops the training in its fourth epoch."""
+
+    def finish_or_stop(loop: Any, *arguments: Any) -> None:
+        if loop.state.epoch == 3:
+            raise KeyboardInterrupt
+        finish(loop, *arguments)
+
+    return finish_or_stop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,8 +11,10 @@ import torch
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
+from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
 from speechrnn.text.tokenizers import CharTokenizer
-from speechrnn.training.initialisation import InitialModel
+from speechrnn.training.fabric import TrainerOptions
+from speechrnn.training.initialisation import InitialModel, frozen_parameters
 
 FEATURES = FeatureOptions(bins=20, normalisation="training")
 OPTIONS = AcousticOptions(layers=1, units=8, channels=4)
@@ -75,3 +78,37 @@ def test_other_features_are_refused_by_key(initial: InitialModel, changed: dict[
 def test_another_architecture_is_refused_by_key(initial: InitialModel) -> None:
     with pytest.raises(UserError, match=r"acoustic\.layers is 5, .* has 1"):
         initial.architecture(AcousticOptions(layers=5))
+
+
+def test_frozen_are_the_lower_layers_and_what_is_below_them() -> None:
+    model = AcousticModel(5, FEATURES, replace(OPTIONS, layers=3))
+    options = TrainerOptions(frozen_layers=2, frozen_steps=10)
+    frozen = frozen_parameters(options, [model.subsampling, model.input], list(model.recurrent.layers))
+    names = {name for name, parameter in model.named_parameters() if any(parameter is other for other in frozen)}
+    assert {name.split(".")[0] for name in names} == {"subsampling", "input", "recurrent"}
+    assert "recurrent.layers.1.network.weight_hh_l0" in names and "recurrent.layers.2.network.weight_hh_l0" not in names
+    assert frozen_parameters(TrainerOptions(), [model.input], list(model.recurrent.layers)) == []
+
+
+@pytest.mark.parametrize(
+    ("layers", "steps", "part"),
+    [(3, 10, "frozen_layers=3 is more than the model has: 2 layers"), (1, 0, "set both"), (0, 10, "set both")],
+)
+def test_frozen_layers_that_make_no_sense_are_refused(layers: int, steps: int, part: str) -> None:
+    modules = [torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)]
+    with pytest.raises(UserError, match=part):
+        frozen_parameters(TrainerOptions(frozen_layers=layers, frozen_steps=steps), [], modules)
+
+
+def test_a_model_of_another_kind_and_a_damaged_one_are_refused(tmp_path: Path, initial: InitialModel) -> None:
+    language = LanguageModel(len(TOKENIZER), LanguageOptions(units=8, embedding=8))
+    save_language(tmp_path / "language", language, TOKENIZER, {})
+    with pytest.raises(UserError, match="language"):
+        InitialModel.load(tmp_path / "language")
+    save_acoustic(tmp_path / "damaged", initial.model, TOKENIZER, {})
+    weights = tmp_path / "damaged" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:50])
+    with pytest.raises(UserError, match=r"model\.safetensors"):
+        InitialModel.load(tmp_path / "damaged")
+    with pytest.raises(UserError, match="nowhere"):
+        InitialModel.load(tmp_path / "nowhere")

@@ -52,6 +52,7 @@ class Task:
     unit: str = "numbers"
     memory_keys: str = "trainer.batch_seconds (now 45)"
     forward_methods: tuple[str, ...] = ()
+    frozen: list[nn.Parameter] = field(default_factory=list)
     carried: Tensor = field(default_factory=lambda: torch.zeros(1))
     seen: list[tuple[int, int]] = field(default_factory=list)
     now: int = 0
@@ -658,3 +659,25 @@ def test_fewer_minutes_than_have_passed(tmp_path: Path, clock: Clock) -> None:
     loop = make_loop(Timed(clock=clock), tmp_path, replace(MINUTE, minutes=0.2))
     loop.run()
     assert loop.is_finished() and loop.state.step == 25  # that of the last checkpoint
+
+
+@pytest.mark.parametrize("optimiser", ["adamw", "nt_asgd"])
+def test_frozen_parameters_stay_as_they_are_for_some_steps(tmp_path: Path, optimiser: Any) -> None:
+    """Neither gradient nor weight decay nor momentum changes them; a resumed training knows when they thaw."""
+    options = replace(PLAIN, optimiser=optimiser, frozen_layers=1, frozen_steps=5, weight_decay=0.5, keep="last")
+    values = []
+    for name in ("whole", "killed"):
+        task = Task()
+        task.model.value.data.fill_(3.0)
+        task.frozen = [task.model.value]
+        loop = make_loop(task, tmp_path / name, options)
+        kill_at(loop, 5)
+        assert task.model.value.item() == 3.0 and loop.average.model.value.item() == 3.0
+        if name == "killed":
+            task = Task()
+            task.frozen = [task.model.value]
+            kill_at(make_loop(task, tmp_path / name, options), 7)
+        task = Task()
+        task.frozen = [task.model.value]
+        values.append(make_loop(task, tmp_path / name, options).run().value.item())
+    assert values[0] == values[1] != 3.0

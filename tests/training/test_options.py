@@ -183,6 +183,8 @@ def test_every_option_of_a_training_is_tried() -> None:
         "workers",
         "checkpoint_steps",
         "minutes",
+        "frozen_layers",
+        "frozen_steps",
         "nonfinite_patience",
         "nonmonotone",
     }

@@ -63,6 +63,7 @@ def prepare_text(
     tokenizer: TokenizerOptions,
     normalisation: NormalisationOptions,
     folder: str | Path,
+    initial: Tokenizer | None = None,
 ) -> PreparedText:
     """Make the tokenizer from the training part, and write each part as a token file into `folder`.
 
@@ -73,6 +74,7 @@ def prepare_text(
         tokenizer: what kind of tokenizer.
         normalisation: of each line, before anything else.
         folder: where to write; made if it is missing.
+        initial: the tokenizer of a model that is to be fine-tuned, used if it can write the training part.
 
     Raises:
         UserError: the text is not where it should be, cannot be downloaded, is empty or no UTF-8, has no training part
@@ -86,7 +88,7 @@ def prepare_text(
     parts = text_parts(options)
     if "train" not in parts:
         raise UserError(f"The text {options.name} has no training part; name its files, as in text.train=[book.txt].")
-    fingerprint = _fingerprint(options, tokenizer, normalisation, parts)
+    fingerprint = _fingerprint(options, tokenizer, normalisation, parts, initial)
     if (reusable := _load(folder, fingerprint)) is not None:
         return reusable
 
@@ -94,7 +96,12 @@ def prepare_text(
     for split, part in parts.items():
         _refuse_empty(part, normalisation, split)
     texts: Iterable[str] = (line.text for line in normalised(parts["train"].lines(), normalisation))
-    made = build_tokenizer(tokenizer, _sample(texts) if tokenizer.kind == "subword" else texts)
+    if initial is not None and not any(
+        initial.count_unknown(line.text) for line in normalised(parts["train"].lines(), normalisation)
+    ):
+        made = initial
+    else:
+        made = build_tokenizer(tokenizer, _sample(texts) if tokenizer.kind == "subword" else texts)
     counts = {
         split: tokenize(part, made, normalisation, folder / f"{split}.tokens", split) for split, part in parts.items()
     }
@@ -191,13 +198,19 @@ def _sample(texts: Iterable[str], most: int = _SAMPLE) -> Iterator[str]:
 
 
 def _fingerprint(
-    options: TextOptions, tokenizer: TokenizerOptions, normalisation: NormalisationOptions, parts: dict[str, Part]
+    options: TextOptions,
+    tokenizer: TokenizerOptions,
+    normalisation: NormalisationOptions,
+    parts: dict[str, Part],
+    initial: Tokenizer | None,
 ) -> str:
     stamps = {}
     for split, part in parts.items():
         stats = [(path.absolute(), path.stat()) for path in part.files]
         stamps[split] = [(str(path), stat.st_size, stat.st_mtime_ns) for path, stat in stats]
     everything = [_VERSION, options.plain(), asdict(tokenizer), asdict(normalisation), stamps]
+    if initial is not None:
+        everything.append(initial.to_json())
     return hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
 
 
