@@ -102,8 +102,10 @@ def make_jobs(folder: Path) -> list[Job]:
         Job("speech_to_text", train, 2, trained, check_training),
         Job("text_prediction", predict, 2, trained, check_training),
         Job("listen", listen, 1.5, files_of(()), check_live, feed=lambda pipe: feed(pipe, sound), resumes=False),
-        Job("transcribe_pool", [*transcribe, *processes], 0.4, files_of(("job.jsonl",)), transcribed, workers=True),
-        Job("generate_pool", [*generate, *processes], 0.4, files_of(("all.jsonl.job.jsonl",)), generated, workers=True),
+        Job("transcribe_pool", [*transcribe, *processes], 0.25, files_of(("job.jsonl",)), transcribed, workers=True),
+        Job(
+            "generate_pool", [*generate, *processes], 0.25, files_of(("all.jsonl.job.jsonl",)), generated, workers=True
+        ),
     ]
 
 
