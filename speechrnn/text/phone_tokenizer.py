@@ -11,6 +11,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.pronunciations import SPACE, Phones, Pronunciations
 
+BETWEEN = ", "  # pronunciations of a word, in JSON
+
 
 class PhoneTokenizer:
     """One index for each phone, and a space between words.
@@ -51,7 +53,11 @@ class PhoneTokenizer:
         Raises:
             UserError: see `Pronunciations.read`.
         """
-        return cls(Pronunciations.read(path), upper=all(text == text.upper() for text in texts))
+        return cls(Pronunciations.read(path)).in_case_of(texts)
+
+    def in_case_of(self, texts: Iterable[str]) -> PhoneTokenizer:
+        """Return the tokenizer that writes words as the texts do: in upper case if all of them are."""
+        return PhoneTokenizer(self.pronunciations, upper=all(text == text.upper() for text in texts))
 
     @property
     def unknown_index(self) -> None:
@@ -91,7 +97,11 @@ class PhoneTokenizer:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values from which `tokenizer_from_json` makes the tokenizer again."""
-        words = {word: [SPACE.join(phones) for phones in found] for word, found in self.pronunciations.words.items()}
+        # One string a word: dictionaries are large.
+        words = {
+            word: BETWEEN.join(SPACE.join(phones) for phones in found)
+            for word, found in self.pronunciations.words.items()
+        }
         return {"kind": self.kind, "upper": self.upper, "phones": self.symbols[1:-1], "words": words}
 
     @classmethod
@@ -101,19 +111,19 @@ class PhoneTokenizer:
         Raises:
             KeyError, TypeError, ValueError: the values are not those of a tokenizer.
         """
-        words, phones = data["words"], data["phones"]
+        words, alphabet = data["words"], data["phones"]
         if not isinstance(words, dict) or not isinstance(data["upper"], bool):
             raise TypeError("words is no object, or upper is neither true nor false")
-        if not isinstance(phones, list) or not all(
-            isinstance(phone, str) and phone.split() == [phone] for phone in phones
+        if not isinstance(alphabet, list) or not all(
+            isinstance(phone, str) and phone.split() == [phone] for phone in alphabet
         ):
             raise TypeError("phones is no list of phones")
         found: dict[str, tuple[Phones, ...]] = {}
         for word, pronunciations in words.items():
-            found[word] = tuple(tuple(pronunciation.split()) for pronunciation in pronunciations)
-            if not found[word] or not all(found[word]):
+            found[word] = tuple(tuple(phones.split()) for phones in pronunciations.split(BETWEEN))
+            if not all(found[word]):
                 raise ValueError(f"the word {word[:40]!r} has an empty pronunciation")
-        return cls(Pronunciations(found, phones), data["upper"])
+        return cls(Pronunciations(found, alphabet), data["upper"])
 
     def _word(self, phones: Phones) -> str:
         word = self._words.get(phones)

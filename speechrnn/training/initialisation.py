@@ -16,6 +16,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.plural import count
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic
 from speechrnn.nn.language import LanguageOptions
+from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.training.fabric import TrainerOptions
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("speechrnn")
 OptionsT = TypeVar("OptionsT", FeatureOptions, AcousticOptions, LanguageOptions)
+MOST_UNPRONOUNCED = 0.2  # share of the texts with a word that a model of phones cannot write
 # Keys of `acoustic` that change the training and no weight: they are the new training's.
 FREE = frozenset({"input_dropout", "dropout", "intermediate_layer", "streaming", "latency"})
 
@@ -76,10 +78,15 @@ class InitialModel:
         return adopt_options(self.name, "acoustic", self.model.options, wanted, AcousticOptions(), FREE)
 
     def choose_tokenizer(self, tokenizer: Tokenizer, texts: Iterable[str]) -> Tokenizer:
-        """Return the model's alphabet if it can write all texts, and otherwise the one built for them."""
-        if not any(self.tokenizer.count_unknown(text) for text in texts):
-            return self.tokenizer
-        return tokenizer
+        """Return the model's alphabet if it can write all texts, and otherwise the one built for them.
+
+        Phones remain phones if they can write most of the texts, since a dictionary lacks some names of any corpus.
+        """
+        texts = list(texts)
+        unknown = sum(bool(self.tokenizer.count_unknown(text)) for text in texts)
+        if isinstance(self.tokenizer, PhoneTokenizer) and unknown <= MOST_UNPRONOUNCED * len(texts):
+            return self.tokenizer.in_case_of(texts)
+        return tokenizer if unknown else self.tokenizer
 
     @torch.no_grad()
     def copy_into(self, model: AcousticModel, tokenizer: Tokenizer) -> None:
@@ -95,7 +102,7 @@ class InitialModel:
         for key, tensor in source.items():
             if key in target and not key.startswith(("head.", "intermediate_head.")):
                 target[key].copy_(tensor)
-        if tokenizer.to_json() == self.tokenizer.to_json():
+        if (tokenizer.kind, tokenizer.symbols) == (self.tokenizer.kind, self.tokenizer.symbols):
             shared = len(tokenizer)
             copy_rows(model.head, self.model.head, range(shared), range(shared))
             logger.info("Weights are those of %s.", self.name)

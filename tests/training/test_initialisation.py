@@ -12,6 +12,8 @@ from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
+from speechrnn.text.phone_tokenizer import PhoneTokenizer
+from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import CharTokenizer
 from speechrnn.training.fabric import TrainerOptions
 from speechrnn.training.initialisation import InitialModel, frozen_parameters
@@ -60,6 +62,20 @@ def test_the_alphabet_is_the_models_if_it_writes_all_texts(initial: InitialModel
     own = CharTokenizer.build(["AB"])
     assert initial.choose_tokenizer(own, ["AB", "DA"]) is initial.tokenizer
     assert initial.choose_tokenizer(own, ["AB", "AX"]) is own
+
+
+def test_phones_stay_where_a_dictionary_lacks_few_words_and_take_the_case_of_the_texts() -> None:
+    phones = PhoneTokenizer(Pronunciations({"cat": [("K", "AE", "T")], "a": [("AH",)]}))
+    model = AcousticModel(len(phones), FEATURES, OPTIONS)
+    initial = InitialModel("phones", model, phones)
+    own = CharTokenizer.build(["A CAT DOG"])
+    chosen = initial.choose_tokenizer(own, ["A CAT"] * 9 + ["A DOG"])
+    assert chosen.symbols == phones.symbols
+    assert chosen.decode(chosen.encode("A CAT")) == "A CAT"
+    assert initial.choose_tokenizer(own, ["A CAT"] * 3 + ["A DOG"]) is own
+    copy = AcousticModel(len(chosen), FEATURES, OPTIONS)
+    initial.copy_into(copy, chosen)
+    assert torch.equal(copy.head.weight, model.head.weight)
 
 
 def test_features_and_architecture_are_the_models_but_for_keys_of_the_training(initial: InitialModel) -> None:
