@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     if name == "--version":
         return _show(f"speechrnn {__version__}")
     if name not in found:
+        if name.startswith("-") and (option := nearest(name, ["--help", "--version"])):
+            return _complain(f"No option {name}; did you mean {option[0]}?")
         if "=" in name or name.startswith("-"):
             return _complain("The recipe comes first, as in `speechrnn RECIPE key=value`; `speechrnn` lists them.")
         near = nearest(name, found)
@@ -219,6 +221,8 @@ def _split(arguments: list[str], name: str) -> tuple[list[str], list[str]]:
         if argument.startswith("-") and argument != "-":  # a dash alone is standard input
             key, _, value = argument.lstrip("-").partition("=")
             key = key.replace("-", "_")
+            if not value and nearest(key, ["help"]):
+                raise UserError(f"No option {argument}; did you mean --help?")
             raise UserError(f"No option {argument}: keys have no dashes before them, as in {key}={value or 'VALUE'}.")
     given = [*known.overrides, *rest]
     flags = list(arguments)

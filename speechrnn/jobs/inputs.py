@@ -173,6 +173,8 @@ def _suffix(item: Input) -> str:
 
 
 def _find(name: str, spool: Path | None, stdin: BinaryIO | None, remote: RemoteOptions) -> list[Input]:
+    if not name.strip():  # an unset variable in a shell; as a path it would be the working folder
+        raise UserError("inputs has an empty name: give files, folders or globs, and . for the working folder.")
     try:
         return list(_find_named(name, spool, stdin, remote))
     except (OSError, ValueError, RuntimeError) as error:  # names too long, with NUL, of users that do not exist

@@ -183,6 +183,8 @@ def test_a_recording_that_begins_like_a_text_is_a_recording(tmp_path: Path) -> N
         (["-"], b"no.wav\n", "Nothing that standard input lists exists, such as no.wav"),
         (["nosuch://place/a.wav"], b"", "nosuch://place/a.wav cannot be read: .*nosuch"),
         ([], b"", "names nothing"),
+        ([""], b"", "inputs has an empty name"),  # not the working folder
+        ([" ", "{}"], b"", "inputs has an empty name"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(tmp_path: Path, inputs: list[str], stdin: bytes, sentence: str) -> None:
