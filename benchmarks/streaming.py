@@ -121,7 +121,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print(machine(1))
     torch.manual_seed(0)
-    model = AcousticModel(28, FeatureOptions(normalisation="training"), AcousticOptions()).eval()
+    model = AcousticModel(28, FeatureOptions(normalisation="training"), AcousticOptions(streaming=0.4)).eval()
     if args.hours:
         print_hours(model, args.hours)
         return
