@@ -97,6 +97,11 @@ class Journal:
         """Return whether no work is recorded."""
         return self._empty
 
+    @property
+    def present(self) -> bool:
+        """Return whether the journal is where it was opened."""
+        return is_at(self._opened().fileno(), self.path)
+
     def check_same(self, output: Path) -> None:
         """Raise UserError where `output` was made with another fingerprint."""
         if self.found is not None:
@@ -143,7 +148,7 @@ class Journal:
 
     def check_present(self) -> None:
         """Raise UserError where the journal was removed while the job runs."""
-        if not is_at(self._opened().fileno(), self.path):
+        if not self.present:
             raise UserError(
                 f"{self.path} was removed while the job ran; give the same command again to start the job afresh."
             )

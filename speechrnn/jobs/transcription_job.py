@@ -304,6 +304,9 @@ def record_outcome(outcome: Outcome, record: TranscriptionRecord, outputs: Outpu
         except Exception as error:
             raise_if_fatal(error)
             result = Failure.of(item.source, error)
+        if not record.journal.present:  # removed with the folder, which the writing has made again
+            outputs.remove([item.id])
+            record.journal.check_present()
     if isinstance(result, Failure):
         outputs.remove([item.id])  # of an earlier version of the recording
         record.record(item, FAILED, result.reason, outcome.file_state)

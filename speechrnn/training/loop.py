@@ -106,6 +106,7 @@ class Loop(Generic[BatchT, ModelT]):
         # On a GPU steps are queued. In 16 bits the loss scaler reads each of them from the device itself.
         self.waits = fabric.device.type == "cpu" or precision(options) == "16-mixed"
         self.pending: list[PendingStep[BatchT]] = []
+        self.saved = False  # a checkpoint is there
         self.model, self.optimiser = fabric.setup(task.model, optimiser)
         for method in task.forward_methods:
             self.model.mark_forward_method(method)
@@ -120,7 +121,7 @@ class Loop(Generic[BatchT, ModelT]):
             UserError: a batch does not fit into memory, too many losses in a row were not finite, or the checkpoint is
                 damaged or of another configuration.
         """
-        resumed = self.restore(self.folder / "last.ckpt")
+        resumed = self.saved = self.restore(self.folder / "last.ckpt")
         self.schedule = Schedule(self.fabric, self.options, self.state)
         first, size = (self.task.epoch(epoch, 0)[0] for epoch in (0, self.state.epoch))
         self.schedule.start(first, size, self.time_evaluation)
@@ -304,6 +305,7 @@ class Loop(Generic[BatchT, ModelT]):
             self.save("best.ckpt")
         # Before the checkpoint of the epoch: a training that is killed in between does the epoch, and this, again.
         if self.publish is not None and self.fabric.is_global_zero and (better or options.keep == "last"):
+            self.check_present()
             self.publish(self.average.model)
         criteria = [past.get(self.task.criterion, past["train_loss"]) for past in state.history]
         if self.average.end_epoch(criteria, state.step):
@@ -354,6 +356,7 @@ class Loop(Generic[BatchT, ModelT]):
         self.read_pending()
         carried = self.fabric.all_gather(self.task.carried) if self.fabric.world_size > 1 else self.task.carried[None]
         if self.fabric.is_global_zero:
+            self.check_present()
             with atomic_write(self.folder / name, "wb") as file:
                 torch.save(
                     {
@@ -368,7 +371,15 @@ class Loop(Generic[BatchT, ModelT]):
                     },
                     file,
                 )
+            self.saved = True
         self.fabric.barrier()
+
+    def check_present(self) -> None:
+        """Raise UserError where the checkpoints that this training has written or read are gone, with their folder."""
+        if self.saved and not self.folder.is_dir():
+            raise UserError(
+                f"{self.folder} was removed while the training ran; give the same command again to start it afresh."
+            )
 
     def restore(self, path: Path, only_average: bool = False) -> bool:
         """Restore the training from a checkpoint.
