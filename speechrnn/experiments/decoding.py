@@ -111,7 +111,8 @@ def tune_run(
     """
     path, model = run / "prepared" / DEV, run / "acoustic"
     if not run.is_dir():
-        raise UserError(f"run={run} does not exist; give the folder of a run of speech_to_text.")
+        what = "is a file, not a folder" if run.exists() else "does not exist"
+        raise UserError(f"run={run} {what}; give the folder of a run of speech_to_text.")
     if not (model / "model.json").is_file():
         remedy = "give its command again to train it" if (run / "config.yaml").is_file() else "give a run's folder"
         raise UserError(f"run={run} holds no trained acoustic model; {remedy}.")

@@ -11,9 +11,11 @@ from lhotse import CutSet, Recording, SupervisionSegment
 
 from speechrnn.audio import save_audio
 from speechrnn.audio.segmentation import SegmentationOptions
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.decoder import make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts
+from speechrnn.decoding.tuning import TuningOptions
+from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts, tune_run
 from speechrnn.transcription.transcriber import Transcriber
 
 
@@ -68,3 +70,21 @@ def test_the_emissions_of_a_part_are_those_of_its_utterances(model: Path, cuts: 
         abs(count * transcriber.model.seconds_per_frame - length) < 0.1
         for count, length in zip(frames, seconds, strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("missing", "does not exist"), ("run.txt", "is a file, not a folder"), (".", "holds no trained acoustic model")],
+)
+def test_what_is_no_run_is_said_before_anything_is_loaded(tmp_path: Path, name: str, problem: str) -> None:
+    (tmp_path / "run.txt").touch()
+    with pytest.raises(UserError, match=problem) as error:
+        tune_run(
+            tmp_path / name,
+            DecodingOptions(name="beam"),
+            language_model=None,
+            tuning=TuningOptions(),
+            device="cpu",
+            batch_seconds=10,
+        )
+    assert str(tmp_path / name) in str(error.value)
