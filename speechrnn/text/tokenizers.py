@@ -376,8 +376,6 @@ class TokenizerOptions:
                 raise UserError(f"tokenizer.{key} has no effect with tokenizer={self.kind}; leave it out.")
         if self.kind == "subword" and self.vocabulary_size is None:
             raise UserError("tokenizer=subword needs tokenizer.vocabulary_size, for example 500.")
-        if self.kind == "phone" and self.pronunciations is None:
-            raise UserError("tokenizer=phone needs tokenizer.pronunciations, a dictionary such as cmudict.dict.")
 
 
 def build_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> Tokenizer:
@@ -393,6 +391,8 @@ def build_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> Tokenize
         return CharTokenizer.build(texts, options.alphabet, options.min_count, options.unknown)
     if options.kind == "word":
         return WordTokenizer.build(texts, options.vocabulary_size, options.min_count)
-    if options.pronunciations is not None:
+    if options.kind == "phone":
+        if options.pronunciations is None:
+            raise UserError("tokenizer=phone needs tokenizer.pronunciations, a dictionary such as cmudict.dict.")
         return PhoneTokenizer.build(texts, options.pronunciations)
     return SubwordTokenizer.train(texts, options.vocabulary_size or 0)

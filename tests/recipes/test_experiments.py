@@ -76,6 +76,8 @@ def write_manifests(root: Path) -> None:
             speak(root / part / f"{number}.wav", text_of(number), number)
             rows.append({"audio_filepath": f"{part}/{number}.wav", "text": text_of(number), "speaker": str(number % 3)})
         (root / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = {word for number in range(12) for word in text_of(number).lower().split()}
+    (root / "words.dict").write_text("".join(f"{word} {' '.join(word.upper())}\n" for word in sorted(words)))
 
 
 def write_librispeech(root: Path) -> None:
@@ -94,8 +96,11 @@ EXPERIMENTS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "an4": (write_an4, []),
     "an4_fused": (write_an4, SMALL_BEAM),
     "an4_streaming": (write_an4, []),
-    "english": (write_manifests, ["acoustic.intermediate_layer=1", *SMALL_BEAM]),
-    "librispeech_100": (write_librispeech, ["acoustic.intermediate_layer=1", *SMALL_BEAM]),
+    "english": (
+        write_manifests,
+        [*SMALL_BEAM, "acoustic.intermediate_layer=1", "tokenizer.pronunciations={corpus}/words.dict"],
+    ),
+    "librispeech_100": (write_librispeech, [*SMALL_BEAM, "acoustic.intermediate_layer=1"]),
     "yesno": (write_yesno, ["corpus.segments=false"]),
 }
 
@@ -111,7 +116,7 @@ def test_an_experiment_runs_to_its_report(experiment: str, tmp_path: Path) -> No
     write(tmp_path / "corpus")
     keys = [f"experiment={experiment}", f"corpus.root={tmp_path / 'corpus'}", f"output={tmp_path / 'run'}"]
     with pytest.raises(SystemExit) as ended:
-        cli.main(["speech_to_text", *keys, *SMALL, *more])
+        cli.main(["speech_to_text", *keys, *SMALL, *(key.format(corpus=tmp_path / "corpus") for key in more)])
     assert ended.value.code == 0
     run = tmp_path / "run"
     assert (run / "report.html").stat().st_size > 0

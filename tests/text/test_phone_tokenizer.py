@@ -85,6 +85,6 @@ def test_a_damaged_description_is_refused(dictionary: Path, damage: dict[str, An
 def test_the_dictionary_is_an_option_of_phones_only(dictionary: Path) -> None:
     assert build_tokenizer(TokenizerOptions("phone", pronunciations=dictionary), ["the"]).kind == "phone"
     with pytest.raises(UserError, match="needs tokenizer"):
-        TokenizerOptions("phone")
+        build_tokenizer(TokenizerOptions("phone"), ["the"])
     with pytest.raises(UserError, match="no effect"):
         TokenizerOptions("char", pronunciations=dictionary)
