@@ -35,7 +35,7 @@ from speechrnn.transcription.transcriber import Failure, Transcriber
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 RATE = 16000  # Hz
-WOMEN = {"84", "1673", "2412", "1462"}  # speakers of the test and dev parts, from LibriSpeech's SPEAKERS.TXT
+WOMEN = {"ls84", "ls1673", "ls2412", "ls1462"}  # speakers of the test and dev parts, from LibriSpeech's SPEAKERS.TXT
 LATENCIES = (0.3, 0.6, 1.2)  # seconds of look-ahead
 BATCH = 8  # utterances
 

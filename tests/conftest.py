@@ -13,6 +13,9 @@ from hypothesis import settings
 settings.register_profile("speechrnn", deadline=None)
 settings.load_profile("speechrnn")
 
+# Models in tests are small: a second thread gains nothing, and beside another program each step would wait for it.
+torch.set_num_threads(1)
+
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 
 
