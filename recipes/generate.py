@@ -40,6 +40,10 @@ def main(config: DictConfig) -> int:
     given = options_from(config, PromptOptions)
     if [given.prompts is not None, given.prompt is not None, given.interactive].count(True) != 1:
         raise UserError("Give one of prompts=FILE, prompt=TEXT and interactive=true.")
+    if job.output is not None and (given.prompts is None or given.stream):
+        raise UserError(
+            "output= is written for prompts=FILE without stream=true only; leave it out, or give such a file."
+        )
     job = replace(job, model=find_model_directory(job.model, "language"))
     if given.prompts is not None and not given.stream:
         with open_prompts(given.prompts) as path:

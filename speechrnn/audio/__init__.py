@@ -17,11 +17,11 @@ if TYPE_CHECKING:
         AudioInfo,
         audio_blocks,
         audio_info,
-        is_silent,
         load_audio,
         save_audio,
     )
     from speechrnn.audio.paths import AUDIO_SUFFIXES, find_audio
+    from speechrnn.audio.samples import is_silent
     from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
     from speechrnn.audio.vad import SpeechDetector, build_detector
 else:
@@ -35,11 +35,11 @@ else:
             "AudioInfo",
             "audio_blocks",
             "audio_info",
-            "is_silent",
             "load_audio",
             "save_audio",
         ),
         "paths": ("AUDIO_SUFFIXES", "find_audio"),
+        "samples": ("is_silent",),
         "segmentation": ("SegmentationOptions", "Window", "cut_windows", "detect_speech"),
         "vad": ("SpeechDetector", "build_detector"),
     }

@@ -20,7 +20,7 @@ MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz
 
 @dataclass(frozen=True)
 class _Format:
-    """How libsndfile names a codec, and whether it is a telephone's."""
+    """A codec: its container and subtype in libsndfile, and whether it is a telephone's."""
 
     container: str
     subtype: str

@@ -21,6 +21,7 @@ import soxr
 from speechrnn.audio.backends import open_audio
 from speechrnn.audio.errors import AudioError, TruncatedAudioError
 from speechrnn.audio.reader import BLOCK_SAMPLES, AudioReader, truncation_error
+from speechrnn.audio.samples import SILENCE, loud_channel
 from speechrnn.core.files import atomic_write
 
 __all__ = [
@@ -29,10 +30,8 @@ __all__ = [
     "AudioInfo",
     "OpenedAudio",
     "TruncatedAudioError",
-    "as_floats",
     "audio_blocks",
     "audio_info",
-    "is_silent",
     "load_audio",
     "save_audio",
 ]
@@ -40,10 +39,8 @@ __all__ = [
 logger = logging.getLogger("speechrnn")
 
 MIN_SECONDS = 0.01  # less is not even one analysis window
-SILENCE = 2.0**-13  # of full scale (-78 dB): four steps of a 16-bit sample
 
 _PHASE_SECONDS = 30.0  # of sound by which channels are compared
-_CANCELLED = 0.01  # 20 dB: energy of the mix against that of the louder channel
 _CONTEXT = 0.25  # seconds read before and after a resampled clip, more than the resampling filter reaches
 
 
@@ -243,43 +240,6 @@ def save_audio(path: str | Path, samples: np.ndarray, sampling_rate: int) -> Non
         raise AudioError(f"Cannot write {path}: the samples hold NaN or infinite values; repair what made them.")
     with atomic_write(path, "wb") as file:
         soundfile.write(file, samples, sampling_rate, format=formats[path.suffix.lower()], subtype="PCM_16")
-
-
-def is_silent(samples: np.ndarray) -> bool:
-    """Return whether the range of samples (samples,) is at most `SILENCE`.
-
-    That is digital silence, also under dither or a constant offset; the noise of a quiet room is louder.
-
-    >>> is_silent(np.full(16000, 0.3, np.float32))
-    True
-    """
-    return samples.size == 0 or bool(np.ptp(samples) <= SILENCE)
-
-
-def loud_channel(energies: np.ndarray, mix: float) -> int | None:
-    """Return the channel with the most energy where the mix of all has nearly none; None: take the mix.
-
-    >>> loud_channel(np.array([1.0, 1.1]), mix=0.002)
-    1
-
-    Args:
-        energies: (channels,) sums of squared samples.
-        mix: the same of the mean of the channels.
-    """
-    if not np.isfinite(energies).all() or mix >= _CANCELLED * energies.max():
-        return None
-    return int(energies.argmax())
-
-
-def as_floats(samples: np.ndarray) -> np.ndarray:
-    """Convert float or integer samples of any shape to float32 of full scale 1.0.
-
-    >>> as_floats(np.array([16384, -32768], np.int16)).tolist()
-    [0.5, -1.0]
-    """
-    if samples.dtype.kind == "i":
-        return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
-    return samples.astype(np.float32, copy=False)
 
 
 def _clip(

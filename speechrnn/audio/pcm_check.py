@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from speechrnn.audio.io import as_floats
+from speechrnn.audio.samples import as_floats
 
 logger = logging.getLogger("speechrnn")
 

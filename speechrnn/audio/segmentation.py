@@ -15,7 +15,8 @@ from typing import Literal
 
 import numpy as np
 
-from speechrnn.audio.io import SILENCE, TruncatedAudioError, is_silent
+from speechrnn.audio.io import TruncatedAudioError
+from speechrnn.audio.samples import SILENCE, is_silent
 from speechrnn.audio.vad import CHUNK, CHUNKS_PER_SECOND, WARM_UP, SpeechDetector, count_chunks
 from speechrnn.core.errors import UserError
 

@@ -53,7 +53,8 @@ def find_model(name_or_path: str | Path) -> Path:
             "that has it, or give the directory of a model, as in model=outputs/demo/acoustic after speechrnn demo."
         )
     names = model_names()
-    there = f"known names: {', '.join(names)}" if names else "no model has a name on this machine"
+    nowhere = f"there is none in the package, in ${VARIABLE} and in ~/.local/share/speechrnn/models"
+    there = f"known names: {', '.join(names)}" if names else nowhere
     raise UserError(f"There is no model directory {name_or_path} and no model of that name; {there}.")
 
 

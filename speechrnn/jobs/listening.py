@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 
 from speechrnn.audio.errors import AudioError
-from speechrnn.audio.io import as_floats
 from speechrnn.audio.live import LiveSource, SampleFormat
+from speechrnn.audio.samples import as_floats
 from speechrnn.jobs.live_output import (
     Display,
     JsonLinesDisplay,

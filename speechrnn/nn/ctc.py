@@ -88,7 +88,7 @@ class LabelPriors:
     often a symbol is written, blanks are worth less, and labels last as long as their sounds: times become sharper.
 
     >>> priors = LabelPriors(0.3, symbols=4)
-    >>> priors.weighted().exp().pow(1 / 0.3).tolist()
+    >>> [round(share, 3) for share in priors.weighted().exp().pow(1 / 0.3).tolist()]
     [0.25, 0.25, 0.25, 0.25]
 
     Source:

@@ -23,8 +23,8 @@ class PhoneTokenizer:
 
     >>> tokenizer = PhoneTokenizer(Pronunciations({"to": [("T", "UW")], "two": [("T", "UW")]}))
     >>> tokenizer.encode("two to")
-    [2, 4, 5, 2, 4]
-    >>> tokenizer.decode([2, 4, 5, 4, 2])  # phones that are no word are joined
+    [2, 3, 5, 2, 3]
+    >>> tokenizer.decode([2, 3, 5, 3, 2])  # phones that are no word are joined
     'to uw-t'
     """
 

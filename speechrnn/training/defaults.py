@@ -113,7 +113,7 @@ class TrainingAudio:
 
 @dataclass(frozen=True)
 class Machine:
-    """What one machine gives to a training.
+    """The part of a machine that a training has.
 
     >>> Machine(gpu=False, cores=2, memory=24 * GIGABYTE, processes=1).name
     'a CPU with 2 cores'

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -28,29 +27,13 @@ from speechrnn.training.optimiser import make_optimiser, rate_at
 from speechrnn.training.pending import READ_STEPS, PendingStep, read_outcomes, skip_where
 from speechrnn.training.progress import Progress
 from speechrnn.training.schedule import Schedule
+from speechrnn.training.seeds import step_seed
 from speechrnn.training.task import BatchT, ModelT, State, Task
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 logger = logging.getLogger("speechrnn")
-
-
-def step_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
-    """Return the seed of the random numbers of one step: dropout, and masks that are drawn with torch.
-
-    torch's generator on a CPU (mt19937) takes the lower 32 bits of a seed and drops the others, so all parts are hashed
-    into 32 bits.
-
-    Args:
-        seed: of the training.
-        epoch, batch: of the step, from 0.
-        rank: of the process.
-
-    >>> step_seed(0, 0, 0, 0) == step_seed(1, 0, 0, 0)
-    False
-    """
-    return int(np.random.SeedSequence([seed, epoch, batch, rank]).generate_state(1)[0])
 
 
 class Loop(Generic[BatchT, ModelT]):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from speechrnn.audio import MIN_SECONDS, AudioError
-from speechrnn.audio.io import as_floats, loud_channel
+from speechrnn.audio.samples import as_floats, loud_channel
 from speechrnn.transcription.transcript_warnings import TranscriptWarning, channels_cancel
 
 UNKNOWN_RATE = -1  # of samples that came without one

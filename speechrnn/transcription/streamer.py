@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from speechrnn.audio.errors import AudioError
-from speechrnn.audio.io import MIN_SECONDS, SILENCE
+from speechrnn.audio.io import MIN_SECONDS
+from speechrnn.audio.samples import SILENCE
 from speechrnn.audio.streaming import StreamingResampler
 from speechrnn.decoding.decoder import Decoder, GreedyDecoder
 from speechrnn.decoding.hypothesis import Word

@@ -173,13 +173,6 @@ def test_silence_is_audio(tmp_path: Path) -> None:
     assert not silence.any() and len(silence) == 8000
 
 
-def test_is_silent() -> None:
-    dither = np.random.default_rng(0).choice([-1, 0, 1], 16000).astype(np.float32) / 32768
-    assert is_silent(np.zeros(16000, np.float32)) and is_silent(np.zeros(0, np.float32))
-    assert is_silent(dither) and is_silent(dither + 0.25)
-    assert not is_silent(dither * 4) and not is_silent(noise(100)[:, 0])
-
-
 @pytest.mark.parametrize("name", ["a.wav", "b.FLAC"])
 def test_save_clips_and_rounds_to_16_bits(tmp_path: Path, name: str) -> None:
     made = np.concatenate([noise(2000)[:, 0], np.array([2.0, -2.0], np.float32)])

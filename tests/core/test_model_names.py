@@ -67,7 +67,7 @@ def test_an_unknown_name_says_which_there_are(tmp_path: Path, name: str) -> None
 
 
 def test_without_any_named_model_the_message_says_so() -> None:
-    with pytest.raises(UserError, match=r"There is no model directory klingon .*no model has a name"):
+    with pytest.raises(UserError, match=r"There is no model directory klingon .*there is none in the package"):
         find_model("klingon")
 
 
