@@ -142,14 +142,23 @@ class SpeechToText:
             raise UserError(
                 f"The corpus {self.source.name} has no training part; {run.prepared}/summary.json says why."
             )
+        if options.init_from is None and options.trainer.frozen_layers:
+            raise UserError(
+                "trainer.frozen_layers keeps layers of a trained model: add init_from=MODEL, or leave it out."
+            )
         initial = InitialModel.load(options.init_from) if options.init_from is not None else None
         training = CutSet.from_file(corpus.train).to_eager()
         held_out = CutSet.from_file(corpus.dev).to_eager() if corpus.dev else None
-        tokenizer = build_tokenizer(options.tokenizer, (cut.supervisions[0].text for cut in training))
-        if initial is not None:
-            tokenizer = initial.choose_tokenizer(tokenizer, (cut.supervisions[0].text for cut in training))
+        texts = [cut.supervisions[0].text for cut in training]
+        build = initial.choose_tokenizer if initial is not None else build_tokenizer
+        tokenizer = build(options.tokenizer, texts)
         tokenizer.normalisation = options.normalisation  # travels with the model
         training, held_out = select_encodable(training, tokenizer), held_out and select_encodable(held_out, tokenizer)
+        if texts and len(training) == 0:
+            raise UserError(
+                f"The labels of tokenizer={tokenizer.kind} can write none of the {len(texts)} transcripts, such as "
+                f"{texts[0][:40]!r}; look at tokenizer.{'pronunciations' if tokenizer.kind == 'phone' else 'alphabet'}."
+            )
         choice = self.choose(training, held_out, tokenizer, fabric.device.type == "cuda", fabric.world_size)
         if fabric.is_global_zero:
             for reason in choice.reasons:

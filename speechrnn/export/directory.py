@@ -30,12 +30,15 @@ def export_directory(folder: str | Path, output: str | Path, weight_format: Weig
         the kind of the model, "acoustic" or "language".
 
     Raises:
-        UserError: there is no whole model directory, the output is that directory, or it cannot be written.
+        UserError: there is no whole model directory, the output is that directory or holds something else, or it cannot
+            be written.
     """
     folder, output = find_model_directory(folder, "acoustic"), Path(output).expanduser()
     kind = read_kind(folder)
     if output.exists() and output.resolve() == folder.resolve():
         raise UserError(f"output={output} is the directory of the model itself; choose another output.")
+    if output.is_file() or (output.is_dir() and any(output.iterdir()) and not (output / DESCRIPTION).is_file()):
+        raise UserError(f"output={output} is there and is no model directory; choose another output, or remove it.")
     load_language(folder) if kind == "language" else load_acoustic(folder)  # refuses what would not load later
     description, weights = load_model(folder, kind)
     save_model(output, kind, description, weights, weight_format)

@@ -55,7 +55,7 @@ class Pronunciations:
     def read(cls, path: Path) -> Pronunciations:
         """Read a dictionary: `WORD PHONE PHONE ...` a line, `WORD(2)` for a further pronunciation, `#` for a comment.
 
-        Stress digits of vowels are dropped.
+        Stress digits of vowels and commas between phones are dropped.
 
         Raises:
             UserError: the file cannot be read, or has no pronunciation.
@@ -69,7 +69,7 @@ class Pronunciations:
             word, *phones = line.split("#", 1)[0].split()[:MOST_PHONES] or [""]
             if word and phones and not line.startswith(";;;"):
                 plain = re.sub(r"(?<=.)\(\d+\)$", "", word).lower()
-                words.setdefault(plain, {})[tuple(phone.rstrip("012").upper() for phone in phones)] = None
+                words.setdefault(plain, {})[tuple(_phone(text) for text in phones)] = None
         if not words:
             raise UserError(f"{path} has no pronunciation; each line needs a word and its phones, as in `cat K AE1 T`.")
         return cls({word: tuple(pronunciations) for word, pronunciations in words.items()})
@@ -101,6 +101,11 @@ class Pronunciations:
             labels += [self._index[SPACE]] if labels else []
             labels += [self._index[phone] for phone in found[0]]
         return labels
+
+
+def _phone(text: str) -> str:
+    """Return a phone without stress and commas; as it is where nothing else would be left."""
+    return text.replace(",", "").rstrip("012").upper() or text.replace(",", "COMMA")
 
 
 def _regular_ending(last: str) -> Phones:

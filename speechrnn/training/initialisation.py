@@ -17,7 +17,8 @@ from speechrnn.core.plural import count
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic
 from speechrnn.nn.language import LanguageOptions
 from speechrnn.text.phone_tokenizer import PhoneTokenizer
-from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.text.symbols import BLANK
+from speechrnn.text.tokenizers import Tokenizer, TokenizerOptions, build_tokenizer
 from speechrnn.training.fabric import TrainerOptions
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("speechrnn")
 OptionsT = TypeVar("OptionsT", FeatureOptions, AcousticOptions, LanguageOptions)
-MOST_UNPRONOUNCED = 0.2  # share of the texts with a word that a model of phones cannot write
+MOST_UNPRONOUNCED = 0.5  # share of the texts with a word that a model of phones cannot write
 # Keys of `acoustic` that change the training and no weight: they are the new training's.
 FREE = frozenset({"input_dropout", "dropout", "intermediate_layer", "streaming", "latency"})
 
@@ -77,16 +78,39 @@ class InitialModel:
         """
         return adopt_options(self.name, "acoustic", self.model.options, wanted, AcousticOptions(), FREE)
 
-    def choose_tokenizer(self, tokenizer: Tokenizer, texts: Iterable[str]) -> Tokenizer:
-        """Return the model's alphabet if it can write all texts, and otherwise the one built for them.
+    def choose_tokenizer(self, options: TokenizerOptions, texts: Sequence[str]) -> Tokenizer:
+        """Return the model's alphabet if it can write all texts, and otherwise one of the options, built for them.
 
-        Phones remain phones if they can write most of the texts, since a dictionary lacks some names of any corpus.
+        Options of another kind than the model's and the default are followed in any case.
+
+        Phones remain phones if they can write half of the texts, since a dictionary lacks some names of any corpus.
+
+        Args:
+            options: of the alphabet to build; phones without a dictionary have the model's.
+            texts: (normalised) transcripts of the training part.
+
+        Raises:
+            UserError: see `build_tokenizer`.
         """
-        texts = list(texts)
-        unknown = sum(bool(self.tokenizer.count_unknown(text)) for text in texts)
-        if isinstance(self.tokenizer, PhoneTokenizer) and unknown <= MOST_UNPRONOUNCED * len(texts):
+        if options.kind not in (TokenizerOptions().kind, self.tokenizer.kind):
+            return build_tokenizer(options, texts)  # chosen by the user
+        unknown = [text for text in texts if self.tokenizer.count_unknown(text)]
+        if not isinstance(self.tokenizer, PhoneTokenizer):
+            return build_tokenizer(options, texts) if unknown else self.tokenizer
+        own = options.kind == "phone" and options.pronunciations is None
+        if own or len(unknown) <= MOST_UNPRONOUNCED * len(texts):
             return self.tokenizer.in_case_of(texts)
-        return tokenizer if unknown else self.tokenizer
+        words = sorted({word for text in unknown for word in self.tokenizer.count_unknown(text)})
+        logger.warning(
+            "%d of %d transcripts have words without a pronunciation in the model %s (%s), so its phones are given up "
+            "for the labels of tokenizer=%s; tokenizer=phone keeps them, and leaves those utterances out.",
+            len(unknown),
+            len(texts),
+            self.name,
+            ", ".join(words[:5]) + (", ..." if len(words) > 5 else ""),
+            options.kind,
+        )
+        return build_tokenizer(options, texts)
 
     @torch.no_grad()
     def copy_into(self, model: AcousticModel, tokenizer: Tokenizer) -> None:
@@ -108,6 +132,8 @@ class InitialModel:
             logger.info("Weights are those of %s.", self.name)
         else:
             places = {symbol: place for place, symbol in enumerate(self.tokenizer.symbols)}
+            if tokenizer.kind != self.tokenizer.kind:  # the letter B is not the phone B
+                places = {symbol: places[symbol] for symbol in (BLANK, " ") if symbol in places}
             rows = [(place, places[symbol]) for place, symbol in enumerate(tokenizer.symbols) if symbol in places]
             copy_rows(model.head, self.model.head, *zip(*rows, strict=True))
             logger.info(

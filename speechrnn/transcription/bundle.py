@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from speechrnn.core.model_names import DESCRIPTION, bundle_of, find_model, find_model_directory
-from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
+from speechrnn.decoding.beam_search import BeamOptions, search_options
+from speechrnn.decoding.fusion import NGRAM, DecodingOptions, with_model_directories
 from speechrnn.decoding.ngram.kenlm import is_kenlm
 from speechrnn.decoding.tuned_weights import read_tuned, system_key
 from speechrnn.transcription.options import AUTO, TranscriptionOptions
@@ -91,7 +92,7 @@ def resolve_models(model: str | Path, options: OptionsT) -> tuple[Path, OptionsT
     if options.language_model == AUTO:
         if decoding.name == "beam" and decoding.ngram is None:
             decoding, language = _with_language_models(decoding, bundle)
-            if options.decoding is None:
+            if search_options(decoding) == BeamOptions():  # nothing else was chosen
                 decoding = _with_tuned_search(decoding, language, bundle.acoustic)
     elif options.language_model is not None:
         language = find_model_directory(options.language_model, "language")
@@ -131,6 +132,9 @@ def _with_language_models(decoding: DecodingOptions, bundle: Bundle) -> tuple[De
     for language, file in wanted:
         if system_key(replace(decoding, ngram=file, rescoring_model=None), language) in tuned:
             return replace(decoding, ngram=file), language
+    if ngram is not None and any(key.startswith(f"{NGRAM}:") for key in tuned):
+        # Another file than the one that was tuned: if it is damaged, its reader says so.
+        return replace(decoding, ngram=ngram), None
     for language, file in wanted:
         if language is None or file is None:
             return replace(decoding, ngram=file), language

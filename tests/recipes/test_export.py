@@ -125,6 +125,15 @@ def test_a_directory_needs_a_place_of_its_own_and_a_whole_model(run: Run, models
     assert status == 2 and "model.json is damaged" in err and not (tmp_path / "new").exists()
 
 
+def test_a_folder_with_other_files_is_no_output_of_a_model(run: Run, models: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    (folder / "talk.txt").write_text("ABC")
+    status, _, err = run(f"model={models / 'acoustic'}", "format=directory", f"output={folder}")
+    assert status == 2 and "is no model directory; choose another output" in err
+    assert [path.name for path in folder.iterdir()] == ["talk.txt"]
+
+
 def test_two_runs_become_a_bundle_whose_size_is_printed(run: Run, models: Path, tmp_path: Path) -> None:
     (tmp_path / "speech").mkdir()
     (models / "acoustic").rename(tmp_path / "speech" / "acoustic")

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from speechrnn.core.errors import UserError
+from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.pronunciations import Pronunciations
+from speechrnn.text.tokenizers import tokenizer_from_json
 
 DICTIONARY = """;;; a comment
 cat K AE1 T
@@ -49,6 +51,16 @@ def test_a_text_is_encoded_as_a_whole_or_not_at_all(pronunciations: Pronunciatio
     assert [pronunciations.symbols[label] for label in labels] == ["K", "AE", "T", " ", "D", "AO", "G"]
     assert pronunciations.encode("cat zebra") is None
     assert 0 not in labels
+
+
+def test_commas_are_no_phones_and_a_phone_of_digits_stays(tmp_path: Path) -> None:
+    path = tmp_path / "other.dict"
+    path.write_text("one W, AH1, N\ntwo t 2\n")
+    pronunciations = Pronunciations.read(path)
+    assert pronunciations.pronounce("one") == (("W", "AH", "N"),)
+    assert pronunciations.pronounce("two") == (("T", "2"),)
+    tokenizer = PhoneTokenizer(pronunciations)
+    assert tokenizer_from_json(tokenizer.to_json()).symbols == tokenizer.symbols
 
 
 @pytest.mark.parametrize("text", ["", "# nothing\n", "word\n"])

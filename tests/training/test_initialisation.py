@@ -14,7 +14,7 @@ from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
 from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.pronunciations import Pronunciations
-from speechrnn.text.tokenizers import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, TokenizerOptions
 from speechrnn.training.fabric import TrainerOptions
 from speechrnn.training.initialisation import InitialModel, frozen_parameters
 
@@ -59,23 +59,36 @@ def test_the_head_of_another_alphabet_keeps_the_rows_of_shared_symbols(initial: 
 
 
 def test_the_alphabet_is_the_models_if_it_writes_all_texts(initial: InitialModel) -> None:
-    own = CharTokenizer.build(["AB"])
-    assert initial.choose_tokenizer(own, ["AB", "DA"]) is initial.tokenizer
-    assert initial.choose_tokenizer(own, ["AB", "AX"]) is own
+    assert initial.choose_tokenizer(TokenizerOptions(), ["AB", "DA"]) is initial.tokenizer
+    assert initial.choose_tokenizer(TokenizerOptions(), ["AB", "AX"]).symbols == ["<blank>", "A", "B", "X"]
+    assert initial.choose_tokenizer(TokenizerOptions("word"), ["AB", "DA"]).kind == "word"
 
 
-def test_phones_stay_where_a_dictionary_lacks_few_words_and_take_the_case_of_the_texts() -> None:
+def test_phones_stay_where_a_dictionary_has_half_of_the_texts_and_take_their_case(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     phones = PhoneTokenizer(Pronunciations({"cat": [("K", "AE", "T")], "a": [("AH",)]}))
     model = AcousticModel(len(phones), FEATURES, OPTIONS)
     initial = InitialModel("phones", model, phones)
-    own = CharTokenizer.build(["A CAT DOG"])
-    chosen = initial.choose_tokenizer(own, ["A CAT"] * 9 + ["A DOG"])
+    chosen = initial.choose_tokenizer(TokenizerOptions(), ["A CAT", "A DOG"])
     assert chosen.symbols == phones.symbols
     assert chosen.decode(chosen.encode("A CAT")) == "A CAT"
-    assert initial.choose_tokenizer(own, ["A CAT"] * 3 + ["A DOG"]) is own
     copy = AcousticModel(len(chosen), FEATURES, OPTIONS)
     initial.copy_into(copy, chosen)
     assert torch.equal(copy.head.weight, model.head.weight)
+    few = ["A CAT", "A DOG", "A FOX"]
+    assert initial.choose_tokenizer(TokenizerOptions("phone"), few).symbols == phones.symbols
+    caplog.set_level("WARNING", logger="speechrnn")
+    characters = initial.choose_tokenizer(TokenizerOptions(), few)
+    assert characters.kind == "char"
+    assert "2 of 3 transcripts have words without a pronunciation" in caplog.text and "DOG, FOX" in caplog.text
+    copy = AcousticModel(len(characters), FEATURES, OPTIONS)
+    before = copy.head.weight.clone()
+    initial.copy_into(copy, characters)
+    # The blank and the space are known; the letter T is not the phone T.
+    new = [place for place, symbol in enumerate(characters.symbols) if symbol not in ("<blank>", " ")]
+    assert torch.equal(copy.head.weight[new], before[new])
+    assert torch.equal(copy.head.weight[0], model.head.weight[0])
 
 
 def test_features_and_architecture_are_the_models_but_for_keys_of_the_training(initial: InitialModel) -> None:

@@ -44,15 +44,25 @@ def test_the_models_that_were_tuned_together_are_taken(bundle: Path) -> None:
     assert chosen() == ("beam", language, ngram)
 
 
-def test_the_search_is_as_wide_as_it_was_tuned_unless_a_decoding_is_chosen(bundle: Path) -> None:
+def test_the_search_is_as_wide_as_it_was_tuned_unless_a_width_is_chosen(bundle: Path) -> None:
     ngram = bundle / "ngram.arpa"
     tuned = TunedDecoding(search=BeamOptions(beam_size=77, beam_threshold=None))
     write_tuned(bundle / "acoustic", {system_key(DecodingOptions(name="beam", ngram=ngram), None): tuned})
     search = resolve_models("tiny", TranscriptionOptions())[1].search
     assert (search.beam_size, search.beam_threshold, search.ngram) == (77, None, ngram)
     assert search.nbest == DecodingOptions().nbest
-    search = resolve_models("tiny", TranscriptionOptions(decoding="beam"))[1].search
-    assert (search.beam_size, search.ngram) == (DecodingOptions().beam_size, ngram)
+    hot = DecodingOptions(name="beam", hot_words=("ADA",))
+    assert resolve_models("tiny", TranscriptionOptions(decoding=hot))[1].search.beam_size == 77
+    narrow = DecodingOptions(name="beam", beam_size=5)
+    search = resolve_models("tiny", TranscriptionOptions(decoding=narrow))[1].search
+    assert (search.beam_size, search.ngram) == (5, ngram)
+
+
+def test_another_ngram_file_than_the_tuned_one_is_not_passed_over(bundle: Path) -> None:
+    ngram = bundle / "ngram.arpa"
+    write_tuned(bundle / "acoustic", {system_key(DecodingOptions(name="beam", ngram=ngram), None): TunedDecoding()})
+    ngram.write_text("damaged")
+    assert resolve_models("tiny", TranscriptionOptions())[1].search.ngram == ngram  # whose reader refuses it
 
 
 def test_what_the_options_name_takes_the_place_of_the_bundles(bundle: Path) -> None:

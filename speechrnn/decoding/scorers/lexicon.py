@@ -256,6 +256,12 @@ def check_spelling(texts: Sequence[str], tokenizer: Tokenizer, name: str) -> Non
     if wrong:
         symbols = describe_counts(sum(wrong.values(), Counter()))
         few = ", ".join(map(repr, list(wrong)[:3])) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        if tokenizer.kind == "phone":
+            words = ", ".join(sorted(sum(wrong.values(), Counter()))[:5])
+            raise UserError(
+                f"The {name} ({few}) have no pronunciation in the dictionary of the acoustic model ({words}); "
+                "spell them otherwise, or leave them out."
+            )
         raise UserError(
             f"The {name} ({few}) need {symbols}, which the acoustic model can't write; "
             "spell them as the transcripts that it was trained on."

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers.scorers import Bigram, total
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.decoder import BeamDecoder
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.scorers.base import WeightedScorer
@@ -94,6 +95,11 @@ def test_hot_words_are_found_in_every_pronunciation() -> None:
     assert total(hot, labels("DH-AH T-IY")) == pytest.approx(2.0)
     assert total(hot, labels("T-UW DH-IY T-IY")) == pytest.approx(2.0)
     assert total(hot, labels("T-UW T-IY")) == pytest.approx(0.0)
+
+
+def test_a_hot_word_without_a_pronunciation_is_named() -> None:
+    with pytest.raises(UserError, match=r"'the zebra'.* have no pronunciation .*zebra"):
+        HotWords({"the zebra": 2.0, "tea": 1.0}, PHONES)
 
 
 def test_a_lexicon_allows_every_pronunciation_of_its_words() -> None:
