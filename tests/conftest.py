@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ settings.load_profile("speechrnn")
 
 # Models in tests are small: a second thread gains nothing, and beside another program each step would wait for it.
 torch.set_num_threads(1)
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the same for programs that tests start, so that sums are the same
 
 SHARED = Path(__file__).parents[1] / ".." / "shared" / "data"
 
