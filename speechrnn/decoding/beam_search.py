@@ -192,8 +192,15 @@ class Search:
 
     def order(self, log_probs: Tensor, frames: Tensor, after_blank: Tensor | None = None) -> Frames:
         """Put the frames of (batch, frames, symbols) log-probabilities in order for `run`; see `Frames`."""
-        thresholds = self.options.blank_threshold, self.options.symbol_threshold
-        return Frames(log_probs, frames, *thresholds, labels=self.labels, stride=self.size + 1, after_blank=after_blank)
+        return Frames(
+            log_probs,
+            frames,
+            self.options.blank_threshold,
+            self.options.symbol_threshold,
+            labels=self.labels,
+            stride=self.size + 1,
+            after_blank=after_blank,
+        )
 
     def run(self, frames: Frames) -> None:
         """Advance through all frames; the utterances of `beam` are in the order of `frames.order`."""

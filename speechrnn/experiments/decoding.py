@@ -63,6 +63,23 @@ def decode_cuts(
     return rows, {name: network + seconds for name, seconds in elapsed.items()}
 
 
+def decoder_of(
+    transcriber: Transcriber,
+    options: DecodingOptions,
+    language_model: Path | None,
+    tuned: Mapping[str, TunedDecoding],
+) -> Decoder:
+    """Make another decoder of a transcriber's emissions; see `make_decoder`."""
+    return make_decoder(
+        options,
+        language_model,
+        transcriber.tokenizer,
+        seconds_per_frame=transcriber.model.seconds_per_frame,
+        tuned=tuned,
+        device=transcriber.device,
+    )
+
+
 def compute_part_emissions(transcriber: Transcriber, cuts: Path, batch_seconds: float) -> list[Emission]:
     """Return log-probabilities (frames, labels), reference and speaker of each utterance of a prepared part."""
     emissions = []
@@ -125,17 +142,17 @@ def tune_run(
     decoding = with_model_directories(decoding)
     transcriber = Transcriber.load(model, device, precision="float32")
     found = read_tuned(model)
-    fit = transcriber.tokenizer, transcriber.model.seconds_per_frame, found, transcriber.device
     wanted = [(decoding, language_model)]
     if decoding.name != "greedy":
         wanted.insert(0, (DecodingOptions(), None))
-    decoders = [make_decoder(options, folder, *fit) for options, folder in wanted]
+    decoders = [decoder_of(transcriber, options, folder, found) for options, folder in wanted]
     emissions = compute_part_emissions(transcriber, path, batch_seconds)
     train, training = run / "prepared" / TRAIN, read_facts(model).training
     if training is None and train.is_file():
         training = TrainingFacts.of(CutSet.from_file(train))
     update_facts(model, training, describe_dev(emissions))
-    for system, decoder in zip(wanted, decoders, strict=True):
-        found[system_key(*system)] = replace(search_weights(decoder, emissions, tuning), system=system_name(*system))
+    for (options, folder), decoder in zip(wanted, decoders, strict=True):
+        tuned = search_weights(decoder, emissions, tuning)
+        found[system_key(options, folder)] = replace(tuned, system=system_name(options, folder))
     write_tuned(model, found)
-    return found[system_key(*wanted[-1])]
+    return found[system_key(decoding, language_model)]

@@ -18,7 +18,7 @@ from speechrnn.data.corpora.prepare import Prepared, prepare
 from speechrnn.data.texts import TextOptions, text_options, text_parts
 from speechrnn.data.texts.prepare import normalised
 from speechrnn.data.training_facts import TrainingFacts
-from speechrnn.decoding.decoder import Decoder, make_decoder
+from speechrnn.decoding.decoder import Decoder
 from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
 from speechrnn.decoding.model_facts import update_facts
 from speechrnn.decoding.ngram.arpa import write_arpa
@@ -26,7 +26,7 @@ from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.decoding.tuned_weights import read_tuned, system_key, system_name, write_tuned
 from speechrnn.decoding.tuning import TuningOptions, describe_dev
 from speechrnn.decoding.tuning import tune as search_weights
-from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts, record_errors
+from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts, decoder_of, record_errors
 from speechrnn.experiments.run import Run, is_first_process
 from speechrnn.experiments.text_prediction import LanguageModelOptions, train_model
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic, save_acoustic
@@ -313,5 +313,7 @@ class SpeechToText:
     def _systems(self, transcriber: Transcriber) -> dict[str, Decoder]:
         """Return the decoders that the run compares, by name; the last one is what the run is about."""
         tuned = read_tuned(self.run.acoustic)
-        fit = transcriber.tokenizer, transcriber.model.seconds_per_frame, tuned, transcriber.device
-        return {system_name(decoding, model): make_decoder(decoding, model, *fit) for decoding, model in self._wanted()}
+        return {
+            system_name(decoding, model): decoder_of(transcriber, decoding, model, tuned)
+            for decoding, model in self._wanted()
+        }

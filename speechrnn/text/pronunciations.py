@@ -34,6 +34,7 @@ class Pronunciations:
     Attributes:
         words: pronunciations of each word in lower case, the most usual first.
         symbols: the blank, the phones in alphabetical order, the space.
+        index: of each symbol in `symbols`.
     """
 
     def __init__(self, words: Mapping[str, Sequence[Phones]], phones: Collection[str] = ()) -> None:
@@ -49,7 +50,7 @@ class Pronunciations:
         phones |= {"S", "Z"}
         phones |= {"IH"} if phones & SIBILANTS - {"S", "Z"} else set()
         self.symbols = (BLANK, *sorted(phones), SPACE)
-        self._index = {phone: index for index, phone in enumerate(self.symbols)}
+        self.index = {phone: index for index, phone in enumerate(self.symbols)}
 
     @classmethod
     def read(cls, path: Path) -> Pronunciations:
@@ -98,8 +99,8 @@ class Pronunciations:
             found = self.pronounce(word)
             if not found:
                 return None
-            labels += [self._index[SPACE]] if labels else []
-            labels += [self._index[phone] for phone in found[0]]
+            labels += [self.index[SPACE]] if labels else []
+            labels += [self.index[phone] for phone in found[0]]
         return labels
 
 

@@ -24,7 +24,7 @@ from speechrnn.nn.ctc import LabelPriors, consistency_loss, ctc_loss
 from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
-from speechrnn.training.initialisation import InitialModel, frozen_parameters
+from speechrnn.training.initialisation import InitialModel, frozen_parameters, weights_digest
 from speechrnn.training.loop import Loop
 from speechrnn.training.selection import check_pronunciations, select_long_enough
 
@@ -364,7 +364,7 @@ def train_acoustic(
         "validation data": fingerprint_cuts(dev) if dev is not None else None,
         "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
-        **({"initial weights": initial.digest} if initial is not None else {}),
+        **({"initial weights": weights_digest(initial.model)} if initial is not None else {}),
         # The loop stores the end of the training and its warm-up with its state.
         **{key: value for key, value in (chosen or {}).items() if key == "trainer.batch_seconds"},
     }

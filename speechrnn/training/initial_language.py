@@ -11,7 +11,7 @@ import torch
 from speechrnn.core.plural import count
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language
 from speechrnn.text.tokenizers import Tokenizer
-from speechrnn.training.initialisation import adopt_options, weights_digest
+from speechrnn.training.initialisation import adopt_options
 
 logger = logging.getLogger("speechrnn")
 # Keys of `language` that change the training and no weight: they are the new training's.
@@ -44,11 +44,6 @@ class InitialLanguage:
             UserError: see `load_language`.
         """
         return cls(str(name), *load_language(name))
-
-    @property
-    def digest(self) -> str:
-        """Return the SHA-256 of the weights, for the checkpoint's fingerprint."""
-        return weights_digest(self.model)
 
     def architecture(self, wanted: LanguageOptions) -> LanguageOptions:
         """Return the model's architecture with the dropouts of `wanted`.

@@ -57,11 +57,6 @@ class InitialModel:
         """
         return cls(str(name), *load_acoustic(name))
 
-    @property
-    def digest(self) -> str:
-        """Return the SHA-256 of the weights, for the checkpoint's fingerprint."""
-        return weights_digest(self.model)
-
     def features(self, wanted: FeatureOptions) -> FeatureOptions:
         """Return the model's features; `wanted` may differ from them only where it has its default.
 

@@ -22,7 +22,7 @@ from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.training.checkpoint import remove_other
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.initial_language import InitialLanguage
-from speechrnn.training.initialisation import frozen_parameters
+from speechrnn.training.initialisation import frozen_parameters, weights_digest
 from speechrnn.training.loop import Loop
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def train_language(
         "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
         **{f"trainer.{key}": getattr(trainer, key) for key in TRAINING},
-        **({"initial weights": initial.digest} if initial is not None else {}),
+        **({"initial weights": weights_digest(initial.model)} if initial is not None else {}),
     }
     # Checkpoints of older versions record fewer options.
     defaults = {f"language.{key}": value for key, value in asdict(LanguageOptions()).items()}

@@ -10,16 +10,17 @@ import pytest
 from speechrnn.training.progress import Progress
 from speechrnn.training.task import State
 
+TASK: Any = SimpleNamespace(unit="tokens", criterion="dev_wer", format_loss=lambda loss: f"loss {loss}")
+
 
 def test_a_line_for_each_epoch_with_the_time_left(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO")
-    task: Any = SimpleNamespace(unit="tokens", criterion="dev_wer", format_loss=lambda loss: f"loss {loss}")
     now = iter([0.0, 3480.0])  # the beginning, and after two epochs
     monkeypatch.setattr("speechrnn.training.progress.time", SimpleNamespace(monotonic=lambda: next(now)))
     state = State()
-    progress = Progress(8, state, task, visible=True)
+    progress = Progress(8, state, TASK, visible=True)
     state.epoch, state.amount, state.seconds = 2, 5000.0, {"data": 1.0, "step": 4.0}
     state.history.append({"epoch": 2, "step": 9, "dev_wer": 0.25})
     progress.epoch(state, better=True)
@@ -31,11 +32,10 @@ def test_the_time_of_the_training_is_estimated_within_its_first_minute(
 ) -> None:
     """Of 10 epochs of 300 steps: the first step takes 5 s and each other one 2 s; the line comes once."""
     caplog.set_level("INFO")
-    task: Any = SimpleNamespace(unit="tokens", criterion="dev_wer", format_loss=lambda loss: f"loss {loss}")
     now = 0.0
     monkeypatch.setattr("speechrnn.training.progress.time", SimpleNamespace(monotonic=lambda: now))
     state = State()
-    progress = Progress(10, state, task, visible=True)
+    progress = Progress(10, state, TASK, visible=True)
     logged: dict[str, float] = {}
     for batch in range(1, 40):
         now += 5.0 if batch == 1 else 2.0
@@ -53,11 +53,10 @@ def test_a_step_of_more_than_a_minute_is_an_estimate_too(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("INFO")
-    task: Any = SimpleNamespace(unit="tokens", criterion="dev_wer", format_loss=lambda loss: f"loss {loss}")
     now = 0.0
     monkeypatch.setattr("speechrnn.training.progress.time", SimpleNamespace(monotonic=lambda: now))
     state = State(batch=1)
-    progress = Progress(1, state, task, visible=True)
+    progress = Progress(1, state, TASK, visible=True)
     now = 90.0
     progress.step(state, 3)
     assert "About 3 min 00 s to go: 2 steps of 1 min 30 s" in caplog.text

@@ -75,10 +75,10 @@ def spellings(word: str, tokenizer: Tokenizer) -> list[str]:
     """
     if not isinstance(tokenizer, PhoneTokenizer):
         return [word]
-    letters = {phone: chr(FIRST_PHONE + index) for index, phone in enumerate(tokenizer.symbols)}
+    pronunciations = tokenizer.pronunciations
     spelt = [
-        ["".join(letters[phone] for phone in phones) for phones in tokenizer.pronunciations.pronounce(part)]
-        for part in word.split()
+        ["".join(chr(FIRST_PHONE + pronunciations.index[phone]) for phone in phones) for phones in found]
+        for found in map(pronunciations.pronounce, word.split())
     ]
     return [" ".join(parts) for parts in itertools.islice(itertools.product(*spelt), MOST_SPELLINGS)]
 

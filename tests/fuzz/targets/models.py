@@ -163,29 +163,18 @@ def read_training(path: Path) -> None:
     assert all(bool(weight.isfinite().all()) for weight in saved["model"].values()), "weights not finite"
 
 
+def model_target(
+    name: str, write: Callable[[Path], None], load: Callable[[Path], tuple[torch.nn.Module, object]]
+) -> Target:
+    """Make the target of a model directory that `write` makes and `load` reads."""
+    return Target(name, functools.partial(seeds, write), functools.partial(read_model, write, load), write, share=0.4)
+
+
 TARGETS = {
     "acoustic": Target("acoustic", functools.partial(seeds, write_acoustic), read_acoustic, write_acoustic, share=0.4),
-    "language": Target(
-        "language",
-        functools.partial(seeds, write_language),
-        functools.partial(read_model, write_language, load_language),
-        write_language,
-        share=0.4,
-    ),
-    "acoustic_int8": Target(
-        "acoustic_int8",
-        functools.partial(seeds, write_acoustic_int8),
-        functools.partial(read_model, write_acoustic_int8, load_acoustic),
-        write_acoustic_int8,
-        share=0.4,
-    ),
-    "language_float16": Target(
-        "language_float16",
-        functools.partial(seeds, write_language_float16),
-        functools.partial(read_model, write_language_float16, load_language),
-        write_language_float16,
-        share=0.4,
-    ),
+    "language": model_target("language", write_language, load_language),
+    "acoustic_int8": model_target("acoustic_int8", write_acoustic_int8, load_acoustic),
+    "language_float16": model_target("language_float16", write_language_float16, load_language),
     "sentencepiece": Target("sentencepiece", lambda folder: {"m.model": _subwords()}, read_sentencepiece, share=1),
     "decoding": Target("decoding", whole({"decoding.json": TUNED}), read_decoding, share=2),
     "facts": Target("facts", whole({"facts.json": FACTS}), read_model_facts, share=1),
