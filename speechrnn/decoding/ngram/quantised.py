@@ -1,8 +1,9 @@
 """Small files of n-gram models: probabilities of 8 bits, compressed.
 
-The log-probabilities of an order are rounded to 254 steps of equal width, and so are its backoff weights. About 2.4
-bytes an n-gram, a quarter of an ARPA file that is compressed by gzip, and read in a fraction of its time. Bins with
-equally many values, as in KenLM, cost 5 % of perplexity here, since frequent n-grams share the few bins at the top.
+The log-probabilities of an order are rounded to 254 steps of equal width where there are more, and so are its backoff
+weights. About 2.4 bytes an n-gram, a quarter of an ARPA file that is compressed by gzip, and read in a fraction of its
+time. Bins with equally many values, as in KenLM, cost 5 % of perplexity here, since frequent n-grams share the few bins
+at the top.
 
 A file is a line that names the format, a line of JSON with the number of n-grams of each order, and the rest packed by
 zlib: the words, and for each order the last words of its n-grams, sorted by their contexts, the number of n-grams of
@@ -108,9 +109,13 @@ def read_quantised(path: str | Path) -> Ngrams:
 
 
 def _round(values: Tensor) -> Tensor:
-    """Round values to steps of equal width; what is infinite, and 0, stays as it is."""
+    """Round values to steps of equal width; what is infinite, and 0, stays as it is.
+
+    Values that fit in a table stay as they are, too, so that rounded values are rounded to themselves: steps computed
+    from them would differ in the last digit.
+    """
     ordinary = values[values.isfinite() & (values != 0)]
-    if not len(ordinary):
+    if len(ordinary.unique()) <= BINS - 2:
         return values
     low, high = float(ordinary.min()), float(ordinary.max())
     step = (high - low) / (BINS - 3) or 1.0

@@ -6,6 +6,7 @@ import json
 import random
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,19 @@ def test_what_is_read_is_what_was_rounded(seed: int, order: int, threshold: floa
     before = path.read_bytes()
     write_quantised(path, read)
     assert path.read_bytes() == before
+
+
+@given(seed=st.integers(0, 10**6), size=st.integers(1, 3000), width=st.sampled_from([1e-7, 1e-5, 1e-3, 1.0, 30.0]))
+def test_rounded_values_are_rounded_to_themselves(seed: int, size: int, width: float) -> None:
+    """For ranges of a few float32 numbers too, and whatever the order in which a processor adds and multiplies."""
+    values = -1 - width * torch.rand(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    ngrams = Ngrams("", ["</s>"], (torch.arange(size)[:, None],), (values.float(),), (torch.zeros(size),))
+    once = quantise(ngrams)
+    assert len(once.log_probs[0].unique()) <= 256
+    assert (once.log_probs[0] - values).abs().max() <= width / 253 / 2 + 1e-6
+    nudged = replace(once, log_probs=(once.log_probs[0].nextafter(torch.tensor(0.0)),))  # another processor's rounding
+    for rounded in (once, nudged):
+        assert torch.equal(quantise(rounded).log_probs[0], rounded.log_probs[0])
 
 
 def test_perplexity_hardly_changes_and_the_file_is_small(tmp_path: Path) -> None:
