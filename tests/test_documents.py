@@ -39,6 +39,7 @@ NEEDED = {
     "generate": ["model=x"],
     "tune": ["run=x"],
     "export": ["model=x"],
+    "pronounce": ["words=x", "dictionary=x", "output=x"],
 }
 # The options records of each recipe, by name as its script imports or defines them.
 RECORDS = {
@@ -51,6 +52,7 @@ RECORDS = {
     "generate": ["PromptOptions", "GenerationJobOptions", "GenerationOptions"],
     "tune": ["TuneOptions"],
     "export": ["ExportOptions"],
+    "pronounce": ["PronounceOptions"],
     "food_chain": ["FoodChainOptions"],
     "gates": ["GatesOptions"],
     "gradients": ["GradientsOptions"],

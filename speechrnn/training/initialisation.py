@@ -76,7 +76,7 @@ class InitialModel:
     def choose_tokenizer(self, options: TokenizerOptions, texts: Sequence[str]) -> Tokenizer:
         """Return the model's alphabet if it can write all texts, and otherwise one of the options, built for them.
 
-        Options of another kind than the model's and the default are followed in any case.
+        Options of another kind than the model's and the default are followed in any case, and so is a dictionary.
 
         Phones remain phones if they can write half of the texts, since a dictionary lacks some names of any corpus.
 
@@ -87,13 +87,12 @@ class InitialModel:
         Raises:
             UserError: see `build_tokenizer`.
         """
-        if options.kind not in (TokenizerOptions().kind, self.tokenizer.kind):
+        if options.kind not in (TokenizerOptions().kind, self.tokenizer.kind) or options.pronunciations is not None:
             return build_tokenizer(options, texts)  # chosen by the user
         unknown = [text for text in texts if self.tokenizer.count_unknown(text)]
         if not isinstance(self.tokenizer, PhoneTokenizer):
             return build_tokenizer(options, texts) if unknown else self.tokenizer
-        own = options.kind == "phone" and options.pronunciations is None
-        if own or len(unknown) <= MOST_UNPRONOUNCED * len(texts):
+        if options.kind == "phone" or len(unknown) <= MOST_UNPRONOUNCED * len(texts):
             return self.tokenizer.in_case_of(texts)
         words = sorted({word for text in unknown for word in self.tokenizer.count_unknown(text)})
         logger.warning(

@@ -91,6 +91,18 @@ def test_phones_stay_where_a_dictionary_has_half_of_the_texts_and_take_their_cas
     assert torch.equal(copy.head.weight[0], model.head.weight[0])
 
 
+def test_a_dictionary_of_the_user_replaces_the_models_own(tmp_path: Path) -> None:
+    """So that words which the model's lacks are trained."""
+    phones = PhoneTokenizer(Pronunciations({"cat": [("K", "AE", "T")], "a": [("AH",)]}))
+    initial = InitialModel("phones", AcousticModel(len(phones), FEATURES, OPTIONS), phones)
+    (tmp_path / "my.dict").write_text("cat K AE1 T\na AH0\ntack T AE1 K\n")
+    chosen = initial.choose_tokenizer(TokenizerOptions("phone", pronunciations=tmp_path / "my.dict"), ["a cat", "tack"])
+    assert chosen.symbols == phones.symbols and not chosen.count_unknown("tack")
+    copy = AcousticModel(len(chosen), FEATURES, OPTIONS)
+    initial.copy_into(copy, chosen)
+    assert torch.equal(copy.head.weight, initial.model.head.weight)
+
+
 def test_features_and_architecture_are_the_models_but_for_keys_of_the_training(initial: InitialModel) -> None:
     assert initial.features(FeatureOptions()) == FEATURES
     wanted = initial.architecture(AcousticOptions(dropout=0.7, streaming=0.5))

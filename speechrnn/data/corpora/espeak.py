@@ -88,7 +88,7 @@ def _loader() -> ModuleType:
 
 def version() -> str:
     """Return the version of espeak-ng, such as "1.52.0"."""
-    with _library() as library:
+    with open_library() as library:
         library.espeak_Info.restype = ctypes.c_char_p
         return library.espeak_Info(None).decode()
 
@@ -149,8 +149,8 @@ def speak(text: str, voice: str, *, rate: int = 175, pitch: int = 50, pitch_rang
         return 0
 
     callback = _Callback(receive)  # kept in a local: the library holds a bare pointer to it
-    with _library() as library:
-        sampling_rate = _start(library)
+    with open_library() as library:
+        sampling_rate = start(library)
         library.espeak_SetSynthCallback(callback)
         ctypes.CDLL(None).srand(seed)
         library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
@@ -167,7 +167,7 @@ def speak(text: str, voice: str, *, rate: int = 175, pitch: int = 50, pitch_rang
 
 
 @contextlib.contextmanager
-def _library() -> Iterator[ctypes.CDLL]:
+def open_library() -> Iterator[ctypes.CDLL]:
     """Load a fresh copy of the library and lock it: its state belongs to the process."""
     path = _loader().get_library_path()
     with _lock:
@@ -180,7 +180,7 @@ def _library() -> Iterator[ctypes.CDLL]:
             _ctypes.dlclose(library._handle)
 
 
-def _start(library: ctypes.CDLL) -> int:
+def start(library: ctypes.CDLL) -> int:
     """Initialise the library with its voices. Return its sampling rate in Hz."""
     home = Path(_loader().get_data_path()).parent
     sampling_rate = library.espeak_Initialize(_SYNCHRONOUS, 0, str(home).encode(), _OPTIONS)
