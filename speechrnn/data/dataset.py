@@ -7,10 +7,14 @@ remember two numbers to see exactly the batches that it would have seen.
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
+import threading
 import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -287,4 +291,21 @@ def loader(dataset: Utterances, batches: PlannedBatches, workers: int) -> DataLo
         num_workers=workers,
         persistent_workers=workers > 0,
         multiprocessing_context="forkserver" if workers > 0 else None,
+        worker_init_fn=_end_with_training if workers > 0 else None,
     )
+
+
+def _end_with_training(worker: int) -> None:
+    """End this worker process when the training's process is gone, also after SIGKILL.
+
+    torch's workers end when their parent does; but the parent of this one is the fork server, which lives as long as a
+    worker does.
+    """
+    training = multiprocessing.parent_process()
+
+    def watch() -> None:
+        if training is not None:
+            wait([training.sentinel])
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

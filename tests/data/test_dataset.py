@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +171,44 @@ def test_workers_give_the_same_batches(cuts: CutSet) -> None:
 
     for here, there in zip(epoch(0), epoch(1), strict=True):
         assert torch.equal(here, there)
+
+
+LOADING = """
+import sys
+import time
+
+from speechrnn.audio.augmentation import WaveformAugment, WaveformOptions
+from speechrnn.data.dataset import Example, PlannedBatches, Utterances, loader
+from speechrnn.text.tokenizers import CharTokenizer
+
+if __name__ == "__main__":
+    examples = [Example("x", sys.argv[1], "AB", start=0.0, duration=0.2, channel=0)]
+    dataset = Utterances(CharTokenizer.build(["AB"]), 16000, WaveformAugment(WaveformOptions(), 16000))
+    batches = iter(loader(dataset, PlannedBatches(examples, 1.0, 0, True), 1))
+    next(batches)
+    print(batches._workers[0].pid, flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+def test_workers_end_with_a_killed_training(tmp_path: Path, ending: signal.Signals) -> None:
+    soundfile.write(tmp_path / "a.wav", say("AB"), RATE)
+    script = tmp_path / "loading.py"
+    script.write_text(LOADING)
+    with subprocess.Popen([sys.executable, script, tmp_path / "a.wav"], stdout=subprocess.PIPE, text=True) as training:
+        assert training.stdout is not None
+        worker = int(training.stdout.readline())
+        os.kill(worker, 0)
+        training.send_signal(ending)
+    deadline = time.monotonic() + 120
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    left = Path(f"/proc/{worker}").exists()
+    if left:
+        os.kill(worker, signal.SIGKILL)
+    assert not left
 
 
 def test_pad_by_construction() -> None:
