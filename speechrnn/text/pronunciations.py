@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.text.symbols import BLANK
 
 VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
-VOICED = frozenset({*VOWELS, "B", "D", "DH", "G", "L", "M", "N", "NG", "R", "V", "W", "Y"})
+STRESSED = frozenset({*VOWELS, "AX", "AXR", "IX", "UX"})  # phones that have a stress digit
+VOICED = STRESSED | {"B", "D", "DH", "G", "L", "M", "N", "NG", "R", "V", "W", "Y"}
+ARPABET = VOICED | {"CH", "F", "HH", "JH", "K", "P", "S", "SH", "T", "TH", "Z", "ZH"}
 SIBILANTS = frozenset(["CH", "JH", "S", "SH", "Z", "ZH"])
 MOST_PHONES = 100  # of a word; a line with more is no word's
 SPACE = " "
@@ -34,6 +36,7 @@ class Pronunciations:
     Attributes:
         words: pronunciations of each word in lower case, the most usual first.
         symbols: the blank, the phones in alphabetical order, the space.
+        english: whether the phones are those of the CMU dictionary, so that the regular endings of English are known.
         index: of each symbol in `symbols`.
     """
 
@@ -47,8 +50,10 @@ class Pronunciations:
         phones = {phone for word in self.words.values() for pronunciation in word for phone in pronunciation}.union(
             phones
         )
-        phones |= {"S", "Z"}
-        phones |= {"IH"} if phones & SIBILANTS - {"S", "Z"} else set()
+        self.english = 2 * len(phones & ARPABET) > len(phones)
+        if self.english:
+            phones |= {"S", "Z"}
+            phones |= {"IH"} if phones & SIBILANTS - {"S", "Z"} else set()
         self.symbols = (BLANK, *sorted(phones), SPACE)
         self.index = {phone: index for index, phone in enumerate(self.symbols)}
 
@@ -56,7 +61,8 @@ class Pronunciations:
     def read(cls, path: Path) -> Pronunciations:
         """Read a dictionary: `WORD PHONE PHONE ...` a line, `WORD(2)` for a further pronunciation, `#` for a comment.
 
-        Stress digits of vowels and commas between phones are dropped.
+        Stress digits of English vowels and commas between phones are dropped. Phones are in upper case, unless some
+        differ only in case, as in X-SAMPA.
 
         Raises:
             UserError: the file cannot be read, or has no pronunciation.
@@ -70,20 +76,21 @@ class Pronunciations:
             word, *phones = line.split("#", 1)[0].split()[:MOST_PHONES] or [""]
             if word and phones and not line.startswith(";;;"):
                 plain = re.sub(r"(?<=.)\(\d+\)$", "", word).lower()
-                words.setdefault(plain, {})[tuple(_phone(text) for text in phones)] = None
+                words.setdefault(plain, {})[tuple(map(_phone, phones))] = None
         if not words:
             raise UserError(f"{path} has no pronunciation; each line needs a word and its phones, as in `cat K AE1 T`.")
-        return cls({word: tuple(pronunciations) for word, pronunciations in words.items()})
+        case = _case({phone for found in words.values() for phones in found for phone in phones})
+        return cls({word: tuple(tuple(map(case, phones)) for phones in found) for word, found in words.items()})
 
     def pronounce(self, word: str) -> tuple[Phones, ...]:
         """Return the pronunciations of a word, the most usual first; none of an unknown one.
 
-        A possessive or plural that the dictionary lacks is that of its stem, with the regular ending.
+        An English possessive or plural that the dictionary lacks is that of its stem, with the regular ending.
         """
         word = word.lower()
         if (found := self.words.get(word)) is not None:
             return found
-        for ending in ("'s", "s'", "s"):
+        for ending in ("'s", "s'", "s") if self.english else ():
             stems = self.words.get(word.removesuffix(ending)) if word.endswith(ending) else None
             if stems:
                 return tuple((*stem, *_regular_ending(stem[-1])) for stem in stems)
@@ -105,8 +112,16 @@ class Pronunciations:
 
 
 def _phone(text: str) -> str:
-    """Return a phone without stress and commas; as it is where nothing else would be left."""
-    return text.replace(",", "").rstrip("012").upper() or text.replace(",", "COMMA")
+    """Return a phone without commas, an English vowel without its stress."""
+    text = text.replace(",", "") or text.replace(",", "COMMA")
+    plain = text.rstrip("012")
+    return plain if plain.upper() in STRESSED else text
+
+
+def _case(phones: Collection[str]) -> Callable[[str], str]:
+    """Return what writes phones in one case, or as they are where some differ only in case and are not English."""
+    upper = {phone.upper() for phone in phones}
+    return str.upper if upper <= ARPABET or len(upper) == len(phones) else str
 
 
 def _regular_ending(last: str) -> Phones:

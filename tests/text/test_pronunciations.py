@@ -63,6 +63,29 @@ def test_commas_are_no_phones_and_a_phone_of_digits_stays(tmp_path: Path) -> Non
     assert tokenizer_from_json(tokenizer.to_json()).symbols == tokenizer.symbols
 
 
+def test_phones_that_differ_in_case_or_tone_are_not_merged(tmp_path: Path) -> None:
+    """X-SAMPA: s and S, a and A are sounds of their own; so are tones. No English ending is added."""
+    path = tmp_path / "other.dict"
+    path.write_text("bach b a x\nbahn b A n\nso s o\nscho S o\nma m a1\nma(2) m a2\n")
+    pronunciations = Pronunciations.read(path)
+    assert pronunciations.pronounce("bach") == (("b", "a", "x"),)
+    assert pronunciations.pronounce("bahn") == (("b", "A", "n"),)
+    assert len(pronunciations.pronounce("ma")) == 2
+    assert set(pronunciations.symbols) == {"<blank>", " ", *"b a x A n s o S m a1 a2".split()}
+    assert pronunciations.pronounce("bachs") == ()
+    tokenizer = PhoneTokenizer(pronunciations)
+    again = tokenizer_from_json(tokenizer.to_json())
+    assert again.symbols == tokenizer.symbols and again.count_unknown("bachs")
+
+
+def test_english_phones_in_both_cases_are_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "mixed.dict"
+    path.write_text("cat K AE1 T\ncats k ae1 t s\nsofa S OW1 F AX0\n")
+    pronunciations = Pronunciations.read(path)
+    assert pronunciations.pronounce("cats") == (("K", "AE", "T", "S"),)
+    assert pronunciations.pronounce("sofas") == (("S", "OW", "F", "AX", "Z"),)
+
+
 @pytest.mark.parametrize("text", ["", "# nothing\n", "word\n"])
 def test_a_file_without_pronunciations_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "empty.dict"
