@@ -16,6 +16,7 @@ from speechrnn.decoding.ngram.model import read_ngram
 from speechrnn.decoding.scorers.base import LabelScorer, Scorer, WeightedScorer, WordInsertionBonus, match_symbols
 from speechrnn.decoding.scorers.extended_vocabulary import ExtendedVocabulary
 from speechrnn.decoding.scorers.hot_words import HotWords
+from speechrnn.decoding.scorers.language_model import LanguageModelProtocol
 from speechrnn.decoding.scorers.lexicon import Lexicon, check_words
 from speechrnn.decoding.scorers.neural import NeuralModel
 from speechrnn.decoding.scorers.word import WordScorer
@@ -100,13 +101,16 @@ def make_scorers(
     """
     scorers = []
     known: Sequence[str] | None = None  # the vocabulary of a word model, if there is one
+    further_words: tuple[LanguageModelProtocol, Sequence[str]] | None = None
     if language_model is not None:
         further = options.ngram if options.unknown_penalty is None else None
         scorer, words = make_language_scorer(language_model, tokenizer, options.unknown_penalty, device, further)
         known = words or known
+        if isinstance(scorer, WordScorer) and words is not None and options.unknown_penalty is None:
+            further_words = scorer.model, words
         scorers.append(WeightedScorer(scorer, _first(options.language_weight, weights.language_weight), LANGUAGE))
     if options.ngram is not None:
-        scorer, words = make_ngram_scorer(options.ngram, tokenizer, options.unknown_penalty, device)
+        scorer, words = make_ngram_scorer(options.ngram, tokenizer, options.unknown_penalty, device, further_words)
         known = words or known
         scorers.append(WeightedScorer(scorer, _first(options.ngram_weight, weights.ngram_weight), NGRAM))
     if scorers or options.length_reward is not None:
@@ -173,9 +177,15 @@ def make_language_scorer(
 
 
 def make_ngram_scorer(
-    path: Path, tokenizer: Tokenizer, unknown_penalty: float | None, device: torch.device | str
+    path: Path,
+    tokenizer: Tokenizer,
+    unknown_penalty: float | None,
+    device: torch.device | str,
+    further: tuple[LanguageModelProtocol, Sequence[str]] | None = None,
 ) -> tuple[Scorer, Sequence[str] | None]:
     """Make the scorer of an n-gram file; return it and the model's words, None if its tokens are the labels.
+
+    Words of another model beside it, `further`, are allowed too where the file has `<unk>`; see `ExtendedVocabulary`.
 
     Raises:
         UserError: see `read_ngram`; a model that does not fit to the acoustic model.
@@ -185,6 +195,9 @@ def make_ngram_scorer(
         same = read_ngram(path, tokenizer, device)
         return LabelScorer(same, torch.arange(len(tokenizer), device=device)), None
     words = match_case(own.words, tokenizer)
+    if further is not None and UNKNOWN in words and not set(further[1]) <= set(words):
+        extended = ExtendedVocabulary(own, words, *further)
+        return WordScorer(extended, extended.words, tokenizer, device=device), extended.words
     return WordScorer(own, words, tokenizer, unknown_penalty, device), words
 
 

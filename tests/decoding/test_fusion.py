@@ -11,7 +11,7 @@ from helpers.language_models import toy_model
 from helpers.scorers import total
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.fusion import make_language_scorer, make_ngram_scorer
+from speechrnn.decoding.fusion import DecodingOptions, Weights, make_language_scorer, make_ngram_scorer, make_scorers
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.nn.language import save_language
@@ -44,3 +44,18 @@ def test_words_in_other_letters_are_still_refused(tmp_path: Path) -> None:
     save_language(tmp_path, toy_model(len(tokenizer), embedding=6, units=10), tokenizer, {})
     with pytest.raises(UserError, match="can write only 0 of the language model's 2 words"):
         make_language_scorer(tmp_path, CAPITALS, None, "cpu")
+
+
+def test_words_that_one_of_two_word_models_lacks_are_allowed(tmp_path: Path) -> None:
+    """Each forbade the words that only the other has, as long as one of them was not asked for the other's."""
+    path, folder = tmp_path / "words.arpa", tmp_path / "language"
+    write_arpa(path, kneser_ney([[2, 3], [4, 2, 3], [1, 3, 1]], ["<blank>", "<unk>", "THE", "CAT", "DOG"], 2))
+    tokenizer = WordTokenizer(["<blank>", "<unk>", "THE", "CAT", "BIRD"])
+    save_language(folder, toy_model(len(tokenizer), embedding=6, units=10), tokenizer, {})
+    options = DecodingOptions(name="beam", ngram=path, lexicon=None)
+    language, ngram, _ = make_scorers(options, folder, Weights(), CAPITALS)
+    for text in ("THE CAT", "THE DOG", "THE BIRD", "BIRD DOG"):
+        for weighted in (language, ngram):
+            assert total(weighted.scorer, CAPITALS.encode(text)) > -torch.inf
+    for weighted in (language, ngram):
+        assert total(weighted.scorer, CAPITALS.encode("THE COW")) == -torch.inf
