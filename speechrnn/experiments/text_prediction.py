@@ -25,9 +25,10 @@ from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language,
 from speechrnn.reports.text import write_text_report
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import TokenizerOptions
+from speechrnn.training.defaults import AutoLanguageTrainerOptions
 from speechrnn.training.fabric import make_fabric
 from speechrnn.training.initial_language import InitialLanguage
-from speechrnn.training.language import LanguageTrainerOptions, train_language
+from speechrnn.training.language import train_language
 
 logger = logging.getLogger("speechrnn")
 
@@ -58,7 +59,7 @@ class LanguageModelOptions:
     normalisation: NormalisationOptions
     tokenizer: TokenizerOptions
     language: LanguageOptions
-    trainer: LanguageTrainerOptions
+    trainer: AutoLanguageTrainerOptions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ def train_model(
     model, summary = train_language(
         fabric,
         options.language if initial is None else initial.architecture(options.language),
-        options.trainer,
+        options.trainer.chosen(),
         text.tokenizer,
         train=TokenFile.open(text.train),
         valid=TokenFile.open(text.valid) if text.valid else None,

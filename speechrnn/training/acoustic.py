@@ -390,6 +390,9 @@ def train_acoustic(
     # Checkpoints of older versions record fewer options.
     defaults = {f"features.{key}": value for key, value in asdict(FeatureOptions()).items()}
     defaults |= {f"acoustic.{key}": value for key, value in asdict(AcousticOptions()).items()}
-    loop: Loop[Batch, AcousticModel] = Loop(fabric, task, settings.trainer, folder, fingerprint, publish, defaults)
+    capped = "trainer.warmup" in (chosen or {})
+    loop: Loop[Batch, AcousticModel] = Loop(
+        fabric, task, settings.trainer, folder, fingerprint, publish, defaults, capped=capped
+    )
     model = loop.run()
     return model, summary(model)

@@ -1,4 +1,4 @@
-"""Defaults of an acoustic training: what is `auto` in its configuration, from the amount of audio and the machine.
+"""Defaults of a training: what is `auto` in its configuration, from the amount of audio and the machine.
 
 What changes the result is a function of the prepared data, so that a training that is resumed, on whatever machine,
 chooses the same. What only changes the speed (`workers`, `cache_gigabytes`) depends on the machine.
@@ -19,6 +19,9 @@ from speechrnn.core.plural import count
 from speechrnn.data.batching import plan_batches
 from speechrnn.nn.acoustic import AcousticOptions
 from speechrnn.training.acoustic import AcousticTrainerOptions
+from speechrnn.training.fabric import TrainerOptions
+from speechrnn.training.language import LanguageTrainerOptions
+from speechrnn.training.plan import MOST_WARMUP_STEPS, planned_epochs
 
 if TYPE_CHECKING:
     from lhotse import CutSet
@@ -26,10 +29,12 @@ if TYPE_CHECKING:
 Auto = Literal["auto"]
 AUTO: Auto = "auto"
 OptionsT = TypeVar("OptionsT")
+TrainerT = TypeVar("TrainerT", bound=TrainerOptions)
 
 EPOCHS = (110, 75)  # most; and for one hour of audio
 BATCH_SECONDS = 45.0  # up to one hour of audio
-WARMUP = (0.1, 2000)  # share of the training, and most steps
+LANGUAGE_EPOCHS = 9
+WARMUP = 0.1  # share of the training
 DROPOUT = (0.1, 0.3)  # least; and for one hour of audio
 NARROW_BAND = 8000  # Hz
 MEMORY_SHARE = 0.25  # of the machine's memory, for decoded audio
@@ -51,6 +56,25 @@ class AutoTrainerOptions(AcousticTrainerOptions):
     batch_seconds: float | Auto = field(default=AUTO, metadata={"min": 0.1})  # type: ignore[assignment]
     workers: int | Auto = field(default=AUTO, metadata={"min": 0})  # type: ignore[assignment]
     cache_gigabytes: float | Auto = field(default=AUTO, metadata={"min": 0.0})  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class AutoLanguageTrainerOptions(LanguageTrainerOptions):
+    """The keys of conf/trainer/language, of which the epochs may be `auto`.
+
+    >>> AutoLanguageTrainerOptions(min_steps=100).chosen().epochs
+    9
+    """
+
+    epochs: int | Auto = field(default=AUTO, metadata={"min": 1})  # type: ignore[assignment]
+
+    def chosen(self) -> LanguageTrainerOptions:
+        """Return options with a number of epochs; one that is given wins over `min_steps`.
+
+        >>> AutoLanguageTrainerOptions(epochs=1, min_steps=100).chosen().min_steps
+        0
+        """
+        return _fill(LanguageTrainerOptions, without_least_steps(self), {"epochs": LANGUAGE_EPOCHS})[0]
 
 
 @dataclass(frozen=True)
@@ -212,9 +236,11 @@ def choose(
     epochs = _value(trainer, "epochs", min(EPOCHS[0], max(1, round(EPOCHS[1] * max(hours, 1e-3) ** -0.25))))
     batch_seconds = _value(trainer, "batch_seconds", max(BATCH_SECONDS, 5.0 * round(BATCH_SECONDS / 5.0 * hours**0.4)))
     batches = len(plan_batches(audio.durations, batch_seconds / processes, trainer.seed, 0, processes)) // processes
-    planned = max(epochs, math.ceil(trainer.min_steps / max(batches, 1)))
+    timed = trainer.minutes is not None  # the epochs are planned when the steps have been measured
+    trainer = without_least_steps(trainer)
+    planned = int(planned_epochs(epochs, trainer.min_steps, batches))
     steps = planned * batches
-    warmup = _value(trainer, "warmup", min(WARMUP[0], WARMUP[1] / max(steps, 1)))
+    warmup = _value(trainer, "warmup", WARMUP if timed else min(WARMUP, MOST_WARMUP_STEPS / max(steps, 1)))
     dropout = round(min(DROPOUT[1], max(DROPOUT[0], DROPOUT[1] - 0.1 * math.log10(max(hours, 1.0)))), 2)
     rate = NARROW_BAND if 0 < audio.highest_rate <= NARROW_BAND else FeatureOptions().sampling_rate
     new_features, chosen_rate = _fill(FeatureOptions, features, {"sampling_rate": rate})
@@ -224,7 +250,6 @@ def choose(
     loading = choose_loading(trainer, needed + held_out, machine)
     schedule = {"epochs": epochs, "batch_seconds": batch_seconds, "warmup": warmup}
     new_trainer, chosen = _fill(AcousticTrainerOptions, trainer, {**schedule, **loading})
-    timed = trainer.minutes is not None  # the epochs are planned when the steps have been measured
     chosen_schedule = {
         key: value for key, value in chosen.items() if key in schedule and not (timed and key == "epochs")
     }
@@ -237,8 +262,8 @@ def choose(
         reasons.append(f"Chosen for {hours:.3g} h of audio: {listed}; {total}.")
     if planned > epochs and not timed:
         reasons.append(
-            f"trainer.min_steps={trainer.min_steps} makes {planned} epochs of trainer.epochs={epochs}: an epoch has "
-            f"{count(batches, 'step')}."
+            f"trainer.min_steps={trainer.min_steps} makes {planned} epochs of {epochs}: an epoch has "
+            f"{count(batches, 'step')}; trainer.epochs={epochs} makes {epochs}."
         )
     if chosen_rate and rate == NARROW_BAND:
         reasons.append(f"No recording has more than {NARROW_BAND} Hz: features.sampling_rate={NARROW_BAND}.")
@@ -275,6 +300,15 @@ def choose_loading(trainer: AcousticTrainerOptions, needed: float, machine: Mach
     workers = _value(trainer, "workers", workers)
     gigabytes = min(1.02 * needed, budget / max(workers, 1)) / GIGABYTE
     return {"workers": workers, "cache_gigabytes": math.ceil(gigabytes * 100) / 100}
+
+
+def without_least_steps(trainer: TrainerT) -> TrainerT:
+    """Return options of a training without `min_steps` where the epochs are given: `min_steps` is a part of `auto`.
+
+    >>> without_least_steps(AutoTrainerOptions(epochs=1, min_steps=300)).min_steps
+    0
+    """
+    return trainer if trainer.epochs == AUTO else replace(trainer, min_steps=0)
 
 
 def _value(options: Any, key: str, default: Any) -> Any:

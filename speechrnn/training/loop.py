@@ -51,6 +51,7 @@ class Loop(Generic[BatchT, ModelT]):
         fingerprint: dict[str, Any],
         publish: Callable[[ModelT], None] | None = None,
         defaults: Mapping[str, Any] | None = None,
+        capped: bool = False,
     ) -> None:
         """Set up model, average and optimiser.
 
@@ -62,6 +63,7 @@ class Loop(Generic[BatchT, ModelT]):
             fingerprint: plain values that a checkpoint must have too to be resumed: model, data, options.
             publish: called in the first process with the averaged model after each epoch whose model would be kept.
             defaults: values of the fingerprint that a checkpoint of an older version stands for where it lacks them.
+            capped: see `Schedule`.
         """
         self.fabric = fabric
         self.task = task
@@ -71,7 +73,7 @@ class Loop(Generic[BatchT, ModelT]):
         self.publish = publish
         self.defaults = defaults or {}
         self.state = State()
-        self.schedule = Schedule(fabric, options, self.state)
+        self.schedule = Schedule(fabric, options, self.state, capped)
         fabric.to_device(task.model)
         self.average: Average[ModelT] = (
             TriggeredAverage(task.model, options.nonmonotone)
@@ -105,7 +107,7 @@ class Loop(Generic[BatchT, ModelT]):
                 damaged or of another configuration.
         """
         resumed = self.saved = self.restore(self.folder / "last.ckpt")
-        self.schedule = Schedule(self.fabric, self.options, self.state)
+        self.schedule = Schedule(self.fabric, self.options, self.state, self.schedule.capped)
         first, size = (self.task.epoch(epoch, 0)[0] for epoch in (0, self.state.epoch))
         self.schedule.start(first, size, self.time_evaluation)
         if not resumed:

@@ -13,6 +13,7 @@ from speechrnn.training.task import State
 
 MEASURED_SECONDS = 60.0  # of training, before a plan for a wall time is made
 MEASURED_SHARE = 0.1  # of a short wall time
+MOST_WARMUP_STEPS = 2000  # of a warm-up that is chosen by the length of the training
 
 
 @dataclass(frozen=True)

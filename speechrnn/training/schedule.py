@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from speechrnn.training.fabric import TrainerOptions, sum_over_processes
-from speechrnn.training.plan import Plan, epochs_within, is_long_enough, planned_epochs
+from speechrnn.training.plan import MOST_WARMUP_STEPS, Plan, epochs_within, is_long_enough, planned_epochs
 from speechrnn.training.task import State
 
 if TYPE_CHECKING:
@@ -28,11 +28,16 @@ class Schedule:
         plan: None until a wall time (`minutes`) is planned, for which the training is measured first.
     """
 
-    def __init__(self, fabric: Fabric, options: TrainerOptions, state: State) -> None:
-        """Read the plan of the state of a training."""
+    def __init__(self, fabric: Fabric, options: TrainerOptions, state: State, capped: bool = False) -> None:
+        """Read the plan of the state of a training.
+
+        Args:
+            capped: whether the warm-up of a wall time has at most `MOST_WARMUP_STEPS` steps.
+        """
         self.fabric = fabric
         self.options = options
         self.state = state
+        self.capped = capped
         self.plan = Plan.of(state)
 
     @property
@@ -43,7 +48,7 @@ class Schedule:
     @property
     def warmup(self) -> float:
         """The share of the schedule in which the learning rate rises."""
-        return self.plan.warmup if self.plan is not None else self.options.warmup
+        return self.plan.warmup if self.plan is not None else self._warmup_of_minutes()
 
     def start(self, first: int, size: int, time_evaluation: Callable[[], float]) -> None:
         """Make the plan, or change it where the options ask for another end than the stored plan.
@@ -77,6 +82,7 @@ class Schedule:
         evaluation = self._mean(evaluation)
         step = self._mean(state.seconds["data"] + state.seconds["step"]) / state.step
         epochs = epochs_within(total - seconds, position, step * size, evaluation)
+        warmup = self._warmup_of_minutes()
         logger.info(
             "A step takes %.3g s and an evaluation %.3g s: trainer.minutes=%g is enough for %.4g epochs.",
             step,
@@ -85,8 +91,8 @@ class Schedule:
             epochs,
         )
         if self.plan is not None:
-            return self._follow(self.plan.change(position, epochs, options.warmup, options.minutes))
-        return self._follow(Plan(epochs, options.warmup, options.minutes, position, min(seconds / total, 1.0)))
+            return self._follow(self.plan.change(position, epochs, warmup, options.minutes))
+        return self._follow(Plan(epochs, warmup, options.minutes, position, min(seconds / total, 1.0)))
 
     def is_measured(self) -> bool:
         """Return whether a wall time is to be planned and the training has gone on for long enough."""
@@ -114,11 +120,25 @@ class Schedule:
         """Return the wall time of the training so far in seconds, the same in all processes."""
         return self._mean(sum(self.state.seconds.values()))
 
+    def _warmup_of_minutes(self) -> float:
+        """Return the warm-up of a wall time, of which the steps so far tell how many steps it has."""
+        seconds, minutes = self.elapsed(), self.options.minutes
+        if not self.capped or minutes is None or seconds <= 0.0:
+            return self.options.warmup
+        return min(self.options.warmup, MOST_WARMUP_STEPS / max(self.state.step / seconds * 60 * minutes, 1.0))
+
     def _follow(self, plan: Plan) -> Plan:
         """Follow a plan from here on, and log a change of the end."""
         earlier, self.plan = self.plan, plan
         plan.store(self.state)
-        if earlier is not None:
+        if earlier is not None and plan.epochs <= plan.start:
+            logger.info(
+                "The training was planned for %.4g epochs, has done %.4g, and ends here: it is asked for %s.",
+                earlier.epochs,
+                plan.start,
+                f"trainer.minutes={plan.minutes:g}" if plan.minutes else f"trainer.epochs={plan.epochs:g}",
+            )
+        elif earlier is not None:
             if plan.epochs > earlier.epochs:
                 self.state.stale = 0  # a training that had stopped early goes on
             logger.info(

@@ -21,12 +21,14 @@ from speechrnn.training.defaults import (
     GIGABYTE,
     AutoAcousticOptions,
     AutoFeatureOptions,
+    AutoLanguageTrainerOptions,
     AutoTrainerOptions,
     Choice,
     Machine,
     TrainingAudio,
     choose,
 )
+from speechrnn.training.plan import planned_epochs
 
 CPU = Machine(gpu=False, cores=2, memory=24 * GIGABYTE, processes=1)
 GPU = Machine(gpu=True, cores=16, memory=128 * GIGABYTE, processes=1)
@@ -117,9 +119,27 @@ def test_the_log_says_what_was_chosen_and_why() -> None:
 
 
 def test_the_log_says_where_the_minimum_of_steps_wins() -> None:
-    choice = choose_for(0.02, epochs=5)
-    assert any("trainer.min_steps=300 makes" in line and "trainer.epochs=5" in line for line in choice.reasons)
+    choice = choose_for(0.02)
+    assert any("trainer.min_steps=300 makes 150 epochs of 110" in line for line in choice.reasons)
+    assert planned_epochs(choice.trainer.epochs, choice.trainer.min_steps, batches=2) == 150.0
     assert not any("min_steps" in line for line in choose_for(1.0).reasons)
+
+
+def test_a_number_of_epochs_wins_over_the_minimum_of_steps() -> None:
+    choice = choose_for(0.02, epochs=5)
+    assert planned_epochs(choice.trainer.epochs, choice.trainer.min_steps, batches=2) == 5.0
+    assert not any("min_steps" in line for line in choice.reasons)
+    given = AutoLanguageTrainerOptions(epochs=1, min_steps=7300).chosen()
+    assert planned_epochs(given.epochs, given.min_steps, batches=10) == 1.0
+    automatic = AutoLanguageTrainerOptions(min_steps=7300).chosen()
+    assert planned_epochs(automatic.epochs, automatic.min_steps, batches=10) == 730.0
+    assert planned_epochs(automatic.epochs, automatic.min_steps, batches=1000) == 9.0
+
+
+def test_the_warmup_of_a_wall_time_is_not_that_of_other_epochs() -> None:
+    """It is capped when the steps are measured: 100 hours for one hour are few steps."""
+    assert choose_for(100.0).trainer.warmup < 0.1
+    assert choose_for(100.0, minutes=60.0).trainer.warmup == 0.1
 
 
 def test_the_log_names_no_epochs_where_a_wall_time_is_given() -> None:

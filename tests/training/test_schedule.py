@@ -41,6 +41,33 @@ def test_other_epochs_change_the_plan_and_say_so(caplog: pytest.LogCaptureFixtur
     assert "planned for 3 epochs and ends after 6 now; from 1.5 epochs on" in caplog.text
 
 
+@pytest.mark.parametrize("options", [{"epochs": 2}, {"minutes": 0.1}])
+def test_an_end_that_is_past_is_called_an_end(caplog: pytest.LogCaptureFixture, options: dict[str, Any]) -> None:
+    """No rate follows a plan of fewer epochs than are done."""
+    caplog.set_level("INFO")
+    state = State()
+    started(state, epochs=8)
+    state.epoch, state.step, state.seconds["step"] = 3, 12, 60.0
+    schedule = started(state, **options)
+    assert schedule.has_ended(4)
+    assert "planned for 8 epochs, has done 3, and ends here" in caplog.text
+    assert "".join(f"trainer.{key}={value}" for key, value in options.items()) in caplog.text
+    assert "learning rate" not in caplog.text
+
+
+def test_the_warmup_of_a_wall_time_has_at_most_so_many_steps() -> None:
+    """Ten steps a second for ten hours: 360,000 steps, of which a tenth would be 36,000."""
+    for capped, most in ((True, 2000), (False, 36000)):
+        state = State()
+        schedule = Schedule(FABRIC, TrainerOptions(minutes=600.0), state, capped)
+        schedule.start(1000, 1000, lambda: 0.0)
+        assert schedule.warmup == 0.1  # nothing is measured
+        state.batch, state.step, state.seconds["step"] = 600, 600, 60.0
+        before = schedule.warmup
+        assert schedule.plan_minutes(1000, 0.0).epochs == pytest.approx(360.0)
+        assert schedule.warmup == before == pytest.approx(most / 360_000)
+
+
 def test_a_wall_time_is_planned_when_it_is_measured() -> None:
     state = State()
     schedule = started(state, minutes=10.0)
