@@ -20,7 +20,7 @@ from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.core.plural import count
 from speechrnn.data.corpora import corpus_options
-from speechrnn.experiments.run import Run, is_first_process
+from speechrnn.experiments.run import Run, is_first_process, keep_earlier_values
 from speechrnn.experiments.speech_to_text import SpeechOptions, SpeechToText
 from speechrnn.experiments.stages import run_stages
 from speechrnn.experiments.text_prediction import TextPrediction, TextPredictionOptions
@@ -43,9 +43,10 @@ class DemoOptions(SpeechOptions):
 @recipe("demo")
 def main(config: DictConfig) -> None:
     """Do what speech_to_text and transcribe do, then what text_prediction and generate do."""
+    kept = keep_earlier_values("demo", config)
     options, corpus = options_from(config, DemoOptions), corpus_options(config.corpus)
     run = Run.open("demo", config)
-    run.start_logging()
+    run.start_logging(kept)
     speech = SpeechToText(options, corpus, run)
     prediction = TextPrediction(options.prediction, speech.language_text(), run)
 

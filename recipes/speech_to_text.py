@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.data.corpora import corpus_options
-from speechrnn.experiments.run import Run
+from speechrnn.experiments.run import Run, keep_earlier_values
 from speechrnn.experiments.speech_to_text import SpeechOptions, SpeechToText
 from speechrnn.experiments.stages import run_stages
 
@@ -29,9 +29,10 @@ class RecipeOptions(SpeechOptions):
 @recipe("speech_to_text")
 def main(config: DictConfig) -> None:
     """Turn a corpus into models, decode its test part with them, and report the errors."""
+    kept = keep_earlier_values("speech_to_text", config)
     options, corpus = options_from(config, RecipeOptions), corpus_options(config.corpus)
     run = Run.open("speech_to_text", config)
-    run.start_logging()
+    run.start_logging(kept)
     speech = SpeechToText(options, corpus, run)
     run_stages(
         options.stages,

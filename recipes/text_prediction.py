@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.data.texts import text_options
-from speechrnn.experiments.run import Run
+from speechrnn.experiments.run import Run, keep_earlier_values
 from speechrnn.experiments.stages import run_stages
 from speechrnn.experiments.text_prediction import TextPrediction, TextPredictionOptions
 
@@ -29,9 +29,10 @@ class RecipeOptions(TextPredictionOptions):
 @recipe("text_prediction")
 def main(config: DictConfig) -> None:
     """Turn a text into a language model, measure how well it predicts, and let it write."""
+    kept = keep_earlier_values("text_prediction", config)
     options, text = options_from(config, RecipeOptions), text_options(config.text)
     run = Run.open("text_prediction", config)
-    run.start_logging()
+    run.start_logging(kept)
     prediction = TextPrediction(options, text, run)
     run_stages(
         options.stages,

@@ -15,7 +15,15 @@ from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import finite, parse_json, write_json
 from speechrnn.core.plural import count
 from speechrnn.experiments.folder_lock import FolderLock, lock_folder
-from speechrnn.experiments.identity import changeable_keys, default_values, differences, excluded_keys, run_name
+from speechrnn.experiments.identity import (
+    changeable_keys,
+    default_values,
+    differences,
+    excluded_keys,
+    flat,
+    is_part,
+    run_name,
+)
 from speechrnn.experiments.log import start_logging
 
 if TYPE_CHECKING:
@@ -78,20 +86,21 @@ class Run:
         """
         from omegaconf import OmegaConf
 
-        if overrides is None:
-            from hydra.core.hydra_config import HydraConfig
-
-            overrides = list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
         values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-        given, output = values.get("name"), values.get("output")
-        excluded = excluded_keys(recipe)
-        name = run_name(overrides, excluded) if given is None else _checked_name(str(given))
-        folder = Path("outputs", recipe, name) if output is None else Path(str(output)).expanduser()
-        run = cls(recipe, name, folder.absolute())
+        run = cls._of(recipe, values, overrides)
         if is_first_process():
-            free = excluded | changeable_keys(recipe)
+            free = excluded_keys(recipe) | changeable_keys(recipe)
             run._prepare(OmegaConf.to_yaml(OmegaConf.create(values)), bool(values.get("restart", False)), free)
         return run
+
+    @classmethod
+    def _of(cls, recipe: str, values: Mapping[str, Any], overrides: Sequence[str] | None) -> Run:
+        """Return the run of a configuration, with the folder as it is."""
+        overrides = given_overrides() if overrides is None else overrides
+        given, output = values.get("name"), values.get("output")
+        name = run_name(overrides, excluded_keys(recipe)) if given is None else _checked_name(str(given))
+        folder = Path("outputs", recipe, name) if output is None else Path(str(output)).expanduser()
+        return cls(recipe, name, folder.absolute())
 
     @property
     def config(self) -> Path:
@@ -168,16 +177,21 @@ class Run:
         """The log, with times; later runs of the same command append to it."""
         return self.folder / "run.log"
 
-    def start_logging(self) -> None:
+    def start_logging(self, first_lines: Sequence[str] = ()) -> None:
         """Send the lines of the logger "speechrnn" to run.log and to the terminal (stderr).
 
         They no longer go to the log of a run that was at work before in this process. Of a distributed training, only
         the first process speaks.
 
+        Args:
+            first_lines: what to write first, known before there was a log.
+
         Raises:
             UserError: run.log cannot be written.
         """
         start_logging(self.log_file, is_first_process())
+        for line in first_lines:
+            self.log(line)
 
     def log(self, message: str) -> None:
         """Write a line to run.log and to the terminal."""
@@ -274,6 +288,59 @@ class Run:
                     path.unlink(missing_ok=True)
         except OSError as error:
             raise UserError(f"Cannot remove {error.filename} for restart=true: {error.strerror}.") from error
+
+
+def keep_earlier_values(recipe: str, config: DictConfig, overrides: Sequence[str] | None = None) -> list[str]:
+    """Replace each `auto` of a configuration by the value that the run in its folder began with.
+
+    A run that was made when the default was a number goes on with that number, and a run that was made with a value of
+    the user goes on with it where the command leaves it out. Nothing is replaced that the command gives, in a run that
+    begins afresh, or in keys that are not part of a run's identity. A configuration that cannot be read is left to
+    `Run.open`.
+
+    Args:
+        recipe: name of the recipe.
+        config: the configuration, which is changed.
+        overrides: what the user gave; None for the command line's.
+
+    Returns:
+        Sentences for the log: the values that were kept.
+
+    >>> from omegaconf import OmegaConf
+    >>> keep_earlier_values("demo", OmegaConf.create({"output": "nowhere", "corpus": {"dev_fraction": "auto"}}), [])
+    []
+    """
+    import yaml
+    from omegaconf import OmegaConf
+
+    overrides = given_overrides() if overrides is None else overrides
+    values: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    run = Run._of(recipe, values, overrides)
+    try:
+        if values.get("restart") or not run._has_results():
+            return []
+        text = run.config.read_text(encoding="utf-8")
+        earlier = flat(yaml.safe_load(text)) if text.startswith(HEADER) else {}
+    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        return []
+    typed = {override.lstrip("+").partition("=")[0] for override in overrides}
+    excluded = excluded_keys(recipe)
+    kept = {
+        key: earlier[key]
+        for key, value in flat(values).items()
+        if value == "auto" and earlier.get(key, "auto") != "auto" and key not in typed and is_part(key, excluded)
+    }
+    for key, value in kept.items():
+        OmegaConf.update(config, key, value)
+    listed = ", ".join(f"{key}={value}" for key, value in kept.items())
+    return [f"The run in {run.folder} goes on with the values that it began with: {listed}."] if kept else []
+
+
+def given_overrides() -> list[str]:
+    """Return the overrides of the command line; none outside of a command."""
+    from hydra.core.hydra_config import HydraConfig
+
+    return list(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
 def is_first_process() -> bool:

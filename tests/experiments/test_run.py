@@ -15,7 +15,7 @@ from omegaconf import OmegaConf
 
 from speechrnn.core.errors import UserError
 from speechrnn.experiments.log import stop_logging
-from speechrnn.experiments.run import OURS, Run, is_first_process
+from speechrnn.experiments.run import HEADER, OURS, Run, is_first_process, keep_earlier_values
 
 
 @pytest.fixture(autouse=True)
@@ -252,3 +252,54 @@ def test_damaged_metrics_are_named(text: str) -> None:
     run.metrics.write_text(text)
     with pytest.raises(UserError, match=r"metrics\.json .*restart=true"):
         run.read_metrics()
+
+
+# --- values that are chosen: auto
+
+
+def test_a_run_keeps_the_value_that_is_auto_now(tmp_path: Path) -> None:
+    """The demo's corpus.dev_fraction was 0.1 before it became auto: its old runs were refused."""
+    run = opened(output="here", corpus={"dev_fraction": 0.1})
+    run.acoustic.mkdir()
+    (run.acoustic / "model.json").touch()
+    config = OmegaConf.create({"output": "here", "name": None, "restart": False, "corpus": {"dev_fraction": "auto"}})
+    config.acoustic = {"layers": 3}
+    (sentence,) = keep_earlier_values("speech_to_text", config, [])
+    assert config.corpus.dev_fraction == 0.1
+    assert str(run.folder) in sentence and "corpus.dev_fraction=0.1" in sentence
+    Run.open("speech_to_text", config, [])
+    assert yaml.safe_load(run.config.read_text())["corpus"] == {"dev_fraction": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changed", "damage"),
+    [
+        (["corpus.dev_fraction=auto"], {}, None),
+        ([], {"restart": True}, None),
+        ([], {"output": "elsewhere"}, None),
+        ([], {}, "no: [configuration"),
+        ([], {}, f"{HEADER}\nno: [configuration"),
+        ([], {}, f"{HEADER}\n- a list"),
+    ],
+)
+def test_auto_stays_where_the_user_gives_it_or_begins_anew(
+    overrides: list[str], changed: dict[str, Any], damage: str | None
+) -> None:
+    run = opened(output="here", corpus={"dev_fraction": 0.1}, trainer={"workers": 2})
+    run.acoustic.mkdir()
+    (run.acoustic / "model.json").touch()
+    if damage is not None:
+        run.config.write_text(damage)
+    values = {"output": "here", "name": None, "restart": False, "corpus": {"dev_fraction": "auto"}, **changed}
+    config = OmegaConf.create(values)
+    assert keep_earlier_values("speech_to_text", config, overrides) == []
+    assert config.corpus.dev_fraction == "auto"
+
+
+def test_auto_stays_where_a_key_is_not_part_of_the_identity() -> None:
+    run = opened(output="here", trainer={"workers": 2})
+    run.acoustic.mkdir()
+    (run.acoustic / "model.json").touch()
+    config = OmegaConf.create({"output": "here", "name": None, "restart": False, "trainer": {"workers": "auto"}})
+    assert keep_earlier_values("speech_to_text", config, []) == []
+    assert config.trainer.workers == "auto"
