@@ -213,15 +213,25 @@ def _read_description(path: Path) -> dict[str, Any]:
             raise ValueError("a key stands twice in it")
         return values
 
+    nonfinite = []
+
+    def number(text: str) -> float:
+        if not math.isfinite(value := float(text)):
+            nonfinite.append(text)
+        return value
+
     try:
-        description = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=unique)
+        description = json.loads(
+            path.read_text(encoding="utf-8"), object_pairs_hook=unique, parse_float=number, parse_constant=number
+        )
         if not isinstance(description, dict):
             raise ValueError("it holds no JSON object")
         if "kind" not in description:
             raise ValueError("it has no kind")
         # Summaries of older versions may hold NaN; nothing depends on them.
         description["training"] = _without_nonfinite(description.get("training"))
-        json.dumps({key: value for key, value in description.items() if key != "training"}, allow_nan=False)
+        if nonfinite:  # most descriptions have none, and some are large
+            json.dumps({key: value for key, value in description.items() if key != "training"}, allow_nan=False)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,15 @@ class PhoneTokenizer:
         self.upper = upper
         self.symbols = list(pronunciations.symbols)
         self._space = len(self.symbols) - 1
-        self._words: dict[Phones, str] = {}
-        for word, found in pronunciations.words.items():
+
+    @cached_property
+    def _words(self) -> dict[Phones, str]:
+        """Return the first word of each pronunciation; a beam search over words does not need it."""
+        words: dict[Phones, str] = {}
+        for word, found in self.pronunciations.words.items():
             for phones in found:
-                self._words.setdefault(phones, word)
+                words.setdefault(phones, word)
+        return words
 
     @classmethod
     def build(cls, texts: Iterable[str], path: Path) -> PhoneTokenizer:
@@ -93,7 +99,8 @@ class PhoneTokenizer:
 
     def count_unknown(self, text: str) -> Counter[str]:
         """Count the words without a pronunciation."""
-        return Counter(word for word in text.split() if not self.pronunciations.pronounce(word))
+        unknown = [word for word in text.split() if not self.pronunciations.pronounce(word)]
+        return Counter(unknown) if unknown else Counter()  # asked for each word of large vocabularies
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values from which `tokenizer_from_json` makes the tokenizer again."""
@@ -120,7 +127,10 @@ class PhoneTokenizer:
             raise TypeError("phones is no list of phones")
         found: dict[str, tuple[Phones, ...]] = {}
         for word, pronunciations in words.items():
-            found[word] = tuple(tuple(phones.split()) for phones in pronunciations.split(BETWEEN))
+            if BETWEEN in pronunciations:
+                found[word] = tuple(tuple(phones.split()) for phones in pronunciations.split(BETWEEN))
+            else:  # most words; dictionaries are large
+                found[word] = (tuple(pronunciations.split()),)
             if not all(found[word]):
                 raise ValueError(f"the word {word[:40]!r} has an empty pronunciation")
         return cls(Pronunciations(found, alphabet), data["upper"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -47,9 +48,8 @@ class Pronunciations:
             phones: of the alphabet, besides those in the words.
         """
         self.words = {word: tuple(pronunciations) for word, pronunciations in words.items()}
-        phones = {phone for word in self.words.values() for pronunciation in word for phone in pronunciation}.union(
-            phones
-        )
+        pronounced = itertools.chain.from_iterable(self.words.values())
+        phones = {*itertools.chain.from_iterable(pronounced), *phones}
         self.english = 2 * len(phones & ARPABET) > len(phones)
         if self.english:
             phones |= {"S", "Z"}
@@ -87,8 +87,7 @@ class Pronunciations:
 
         An English possessive or plural that the dictionary lacks is that of its stem, with the regular ending.
         """
-        word = word.lower()
-        if (found := self.words.get(word)) is not None:
+        if (found := self.words.get(word)) is not None or (found := self.words.get(word := word.lower())) is not None:
             return found
         for ending in ("'s", "s'", "s") if self.english else ():
             stems = self.words.get(word.removesuffix(ending)) if word.endswith(ending) else None

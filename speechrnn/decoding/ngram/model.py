@@ -105,17 +105,20 @@ class NgramModel:
         for order in range(2, self.order + 1):
             words, log_probs, backoffs = _known(ngrams, order, tokens)
             contexts = self._contexts(words)
-            keys, places = (contexts * self._base + words[:, -1]).sort()
+            keys = contexts * self._base + words[:, -1]
+            if bool((keys[1:] < keys[:-1]).any()):  # a quantised file is sorted
+                keys, places = keys.sort()
+                words, log_probs, backoffs, contexts = (part[places] for part in (words, log_probs, backoffs, contexts))
             if (twice := keys[1:] == keys[:-1]).any():
-                spelt = self._spell(words[places[1:][twice][0]])
+                spelt = self._spell(words[1:][twice][0])
                 raise UserError(f"{self._source} holds the {order}-gram '{spelt}' twice; make it again.")
             # Contexts are numbered upwards, so the keys of a longer n-gram are larger and all stay sorted.
             self._keys = torch.cat([self._keys[:-1], keys, self._keys[-1:]])
-            self._log_probs = torch.cat([self._log_probs, log_probs[places]])
+            self._log_probs = torch.cat([self._log_probs, log_probs])
             if order < self.order:
                 lower = self._follow(self._lower[contexts], words[:, -1])
-                self._lower = torch.cat([self._lower, lower[places]])
-                self._backoffs = torch.cat([self._backoffs, backoffs[places]])
+                self._lower = torch.cat([self._lower, lower])
+                self._backoffs = torch.cat([self._backoffs, backoffs])
         self._offsets = torch.searchsorted(
             self._keys, torch.arange(len(self._lower) + 1, device=tokens.device) * self._base
         )
@@ -205,4 +208,4 @@ def _known(ngrams: Ngrams, order: int, tokens: Tensor) -> tuple[Tensor, Tensor, 
     )
     words = tokens[words]
     kept = (words >= 0).all(1) & (words[:, :-1] != 0).all(1) & (words[:, 1:] != tokens[-1]).all(1)
-    return words[kept], log_probs[kept], backoffs[kept]
+    return (words, log_probs, backoffs) if bool(kept.all()) else (words[kept], log_probs[kept], backoffs[kept])
