@@ -160,6 +160,24 @@ def test_bad_input_has_one_sentence_and_status_2(
     assert len(message.strip().splitlines()) == 1
 
 
+def test_a_model_to_begin_with_that_is_unknown(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'run'}", "init_from=nowhere") == 2
+    assert "no model of that name; known names: english" in capsys.readouterr().err
+
+
+def test_a_dictionary_without_the_words_of_the_transcripts(
+    corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "foreign.dict").write_text("zebra Z IY B R AH\n")
+    command = ["corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'run'}", "trainer.accelerator=cpu"]
+    assert run(*command, "tokenizer=phone", f"tokenizer.pronunciations={tmp_path / 'foreign.dict'}") == 2
+    message = capsys.readouterr().err
+    assert "can write none of the" in message and "look at tokenizer.pronunciations" in message
+    assert "Traceback" not in message
+
+
 def test_an_output_that_cannot_be_written(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("in the way")
     assert run("corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'file' / 'run'}") == 2
