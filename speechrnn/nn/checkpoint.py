@@ -2,13 +2,16 @@
 
 Loading never executes code from a file: tensors are read by safetensors, the rest is plain JSON, and the kind of
 model is a name that this package knows. Both files may be damaged or made by somebody else: each field is checked, and
-the sizes in the description are compared with the tensors before a model of these sizes is built.
+the sizes in the description are compared with the tensors before a model of these sizes is built. The description has
+digests of the weights and of itself, since a flipped bit mostly leaves numbers that are finite, and other words.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -27,6 +30,8 @@ from speechrnn.version import __version__
 WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 FORMAT = "weights"  # key of the description: the format of the weights, where it is not float32
+DIGESTS = "digests"  # key of the description: SHA-256 of each file; those of older versions have none
+NO_DIGEST = b"0" * 64
 OptionsT = TypeVar("OptionsT")
 
 
@@ -38,6 +43,8 @@ def save_model(
     weight_format: WeightFormat = "float32",
 ) -> None:
     """Write a model directory; the description is written last, so that a directory with a description is whole.
+
+    Both files are replaced only when both are on the disk, and the old description is removed before.
 
     >>> save_model("models/mine", "acoustic", {"training": {}}, model.state_dict())  # doctest: +SKIP
 
@@ -56,17 +63,26 @@ def save_model(
 
     folder = Path(folder)
     versions = {"speechrnn": __version__, "torch": torch.__version__}
-    own = {key: value for key, value in description.items() if key != FORMAT}
+    own = {key: value for key, value in description.items() if key not in (FORMAT, DIGESTS)}
     stored = {} if weight_format == "float32" else {FORMAT: weight_format}
     contents = _without_nonfinite({"kind": kind, **own, **stored, "versions": versions})
     try:
-        packed = pack_weights(weights, weight_format)
+        packed = save(pack_weights(weights, weight_format))
     except ValueError as error:
         raise UserError(f"Cannot write {folder / WEIGHTS}: {error}; choose weights=float32.") from error
-    with atomic_write(folder / WEIGHTS, "wb") as file:
-        file.write(save(packed))
-    with atomic_write(folder / DESCRIPTION) as file:
-        json.dump(contents, file, indent=2, ensure_ascii=False, allow_nan=False)
+    # Of the description, the digest is that of its file with zeros in the place of the digest.
+    contents[DIGESTS] = {WEIGHTS: hashlib.sha256(packed).hexdigest(), DESCRIPTION: NO_DIGEST.decode()}
+    text = json.dumps(contents, indent=2, ensure_ascii=False, allow_nan=False).encode()
+    before, _, after = text.rpartition(NO_DIGEST)
+    with atomic_write(folder / DESCRIPTION, "wb") as file:
+        file.write(before + hashlib.sha256(text).hexdigest().encode() + after)
+        file.flush()
+        os.fsync(file.fileno())
+        with atomic_write(folder / WEIGHTS, "wb") as weights_file:
+            weights_file.write(packed)
+            weights_file.flush()
+            os.fsync(weights_file.fileno())
+            (folder / DESCRIPTION).unlink(missing_ok=True)
 
 
 def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -82,8 +98,8 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
         the description (`model.json`) and the weights by name, float32 whatever format they are stored in.
 
     Raises:
-        UserError: the directory or one of its files is missing or damaged, the model is of another kind, or a weight is
-            not a finite number.
+        UserError: the directory or one of its files is missing or damaged, the model is of another kind, a weight is
+            not a finite number, or a digest in the description is not that of its file.
     """
     folder = find_model_directory(folder, kind)
     for name in (DESCRIPTION, WEIGHTS):
@@ -101,7 +117,8 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
     weight_format = description.get(FORMAT, "float32")
     if weight_format not in get_args(WeightFormat):
         raise damaged(folder / DESCRIPTION, f"{FORMAT} is none of {', '.join(get_args(WeightFormat))}")
-    return description, _read_weights(folder / WEIGHTS, weight_format)
+    digest = description.get(DIGESTS, {}).get(WEIGHTS)
+    return description, _read_weights(folder / WEIGHTS, weight_format, digest)
 
 
 def read_kind(folder: str | Path) -> str:
@@ -221,8 +238,9 @@ def _read_description(path: Path) -> dict[str, Any]:
         return value
 
     try:
+        data = path.read_bytes()
         description = json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=unique, parse_float=number, parse_constant=number
+            data.decode("utf-8"), object_pairs_hook=unique, parse_float=number, parse_constant=number
         )
         if not isinstance(description, dict):
             raise ValueError("it holds no JSON object")
@@ -232,6 +250,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         description["training"] = _without_nonfinite(description.get("training"))
         if nonfinite:  # most descriptions have none, and some are large
             json.dumps({key: value for key, value in description.items() if key != "training"}, allow_nan=False)
+        _check_digests(description.get(DIGESTS, {}), data)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
@@ -239,12 +258,30 @@ def _read_description(path: Path) -> dict[str, Any]:
     return description
 
 
-def _read_weights(path: Path, weight_format: WeightFormat) -> dict[str, Tensor]:
-    """Read `model.safetensors`: tensors of finite numbers."""
+def _check_digests(digests: Any, data: bytes) -> None:
+    """Raise ValueError where the digest of a description, or its form, is wrong.
+
+    Args:
+        digests: of the description.
+        data: the content of its file.
+    """
+    if not isinstance(digests, dict) or not all(isinstance(digest, str) for digest in digests.values()):
+        raise ValueError(f"its {DIGESTS} are no texts by name")
+    own = digests.get(DESCRIPTION)
+    if own is None:
+        return
+    before, _, after = data.replace(b"\r\n", b"\n").rpartition(own.encode())
+    if hashlib.sha256(before + NO_DIGEST + after).hexdigest() != own:
+        raise ValueError(f"it has changed since it was written; where that was meant, remove its key {DIGESTS}")
+
+
+def _read_weights(path: Path, weight_format: WeightFormat, digest: str | None) -> dict[str, Tensor]:
+    """Read `model.safetensors`: tensors of finite numbers, in a file of this digest where it is known."""
     from safetensors.torch import load
 
     try:
-        weights = unpack_weights(load(path.read_bytes()), weight_format)
+        data = path.read_bytes()
+        weights = unpack_weights(load(data), weight_format)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # safetensors and torch raise many kinds for a damaged header
@@ -252,6 +289,8 @@ def _read_weights(path: Path, weight_format: WeightFormat) -> dict[str, Tensor]:
     for name, tensor in weights.items():
         if not bool(torch.isfinite(tensor).all()):
             raise damaged(path, f"{name} holds numbers that are not finite")
+    if digest is not None and hashlib.sha256(data).hexdigest() != digest:
+        raise damaged(path, f"its bytes are not those that {DESCRIPTION} was written for")
     return weights
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
+from helpers.model_directories import change_description
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -128,8 +128,7 @@ def test_a_damaged_normalisation_is_refused(tmp_path: Path, value: object) -> No
     tokenizer = CharTokenizer.build(["abc"])
     model = AcousticModel(len(tokenizer), FeatureOptions(bins=10), AcousticOptions(layers=1, units=8, channels=2))
     save_acoustic(tmp_path, model, tokenizer, {})
-    description = json.loads((tmp_path / "model.json").read_text())
-    (tmp_path / "model.json").write_text(json.dumps({**description, "normalisation": value}))
+    change_description(tmp_path, normalisation=value)
     with pytest.raises(UserError, match=r"model\.json is damaged"):
         load_acoustic(tmp_path)
 
@@ -144,7 +143,6 @@ def test_a_wrong_size_of_the_intermediate_head_is_refused(tmp_path: Path, symbol
         tokenizer,
         {},
     )
-    description = json.loads((tmp_path / "model.json").read_text())
-    (tmp_path / "model.json").write_text(json.dumps({**description, "intermediate_symbols": symbols}))
+    change_description(tmp_path, intermediate_symbols=symbols)
     with pytest.raises(UserError, match=r"model\.(json|safetensors)"):
         load_acoustic(tmp_path)

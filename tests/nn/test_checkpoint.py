@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.model_directories import remove_digests
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -17,7 +18,7 @@ from speechrnn.audio.features import FeatureOptions
 from speechrnn.core import model_names
 from speechrnn.core.errors import UserError
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
-from speechrnn.nn.checkpoint import DESCRIPTION, FORMAT, WEIGHTS, load_model, load_weights, save_model
+from speechrnn.nn.checkpoint import DESCRIPTION, DIGESTS, FORMAT, WEIGHTS, load_model, load_weights, save_model
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
 from speechrnn.nn.quantisation import WeightFormat
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
@@ -31,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
         len(tokenizer), FeatureOptions(bins=20), AcousticOptions(layers=1, units=8, channels=4, subsampling="stack")
     )
     save_acoustic(tmp_path / "model", model, tokenizer, {"epochs": 1})
-    return tmp_path / "model"
+    return remove_digests(tmp_path / "model")  # so that what is damaged is found by what it is
 
 
 def test_a_loaded_model_is_the_saved_one(tmp_path: Path) -> None:
@@ -71,6 +72,7 @@ def test_flipped_bits_of_small_weights_are_refused_or_load_finite_weights(
     folder: Path, weight_format: WeightFormat
 ) -> None:
     save_model(folder, "acoustic", *load_model(folder, "acoustic"), weight_format)
+    remove_digests(folder)
     before = (folder / WEIGHTS).read_bytes()
     random = np.random.default_rng(0)
     for place in random.integers(0, len(before), 200):
@@ -94,6 +96,7 @@ def test_a_format_that_is_not_that_of_the_weights_is_refused(folder: Path, value
 
 def test_small_weights_without_their_format_are_refused(folder: Path) -> None:
     save_model(folder, "acoustic", *load_model(folder, "acoustic"), "float16")
+    remove_digests(folder)
     change(folder, FORMAT, "float32")
     with pytest.raises(UserError, match=r"differs"):
         load_acoustic(folder)
@@ -157,7 +160,7 @@ def language_folder(tmp_path: Path) -> Path:
     tokenizer = WordTokenizer.build(["a b c d e f"])
     options = LanguageOptions(units=6, embedding=4, softmax="adaptive", cutoffs=(3, 5))
     save_language(tmp_path / "language", LanguageModel(len(tokenizer), options), tokenizer, {"loss": math.nan})
-    return tmp_path / "language"
+    return remove_digests(tmp_path / "language")
 
 
 def change(folder: Path, path: str, value: Any) -> None:
@@ -281,6 +284,7 @@ def test_what_is_no_json_is_not_written_and_old_summaries_with_nan_still_load(fo
         "loss": None,
         "history": [None, 1.0],
     }
+    remove_digests(folder)
     text = (folder / DESCRIPTION).read_text().replace("null", "NaN")
     (folder / DESCRIPTION).write_text(text)
     description, _ = load_model(folder, "acoustic")
@@ -353,6 +357,84 @@ def test_flipped_bits_are_refused_or_load_finite_weights(folder: Path) -> None:
         path.write_bytes(before)
 
 
+@pytest.mark.parametrize("weight_format", ["float32", "float16", "int8"])
+def test_each_flipped_bit_of_a_saved_model_is_found(folder: Path, weight_format: WeightFormat) -> None:
+    """A bit of a weight that stays finite changes words, and so does one in a description."""
+    save_model(folder, "acoustic", *load_model(folder, "acoustic"), weight_format)
+    load_acoustic(folder)
+    for name in (DESCRIPTION, WEIGHTS):
+        path = folder / name
+        before = path.read_bytes()
+        random = np.random.default_rng(1)
+        for place in random.integers(0, len(before), 60):
+            changed = bytearray(before)
+            changed[place] ^= 1 << int(random.integers(8))
+            path.write_bytes(changed)
+            if name == DESCRIPTION and _other_digests(changed, before):
+                continue
+            with pytest.raises(UserError, match=rf"{folder}.* (is damaged|does not fit|holds a model of kind)"):
+                load_acoustic(folder)
+        path.write_bytes(before)
+
+
+def _other_digests(changed: bytes | bytearray, before: bytes) -> bool:
+    """Return whether the names of the digests differ, without which a model loads."""
+    try:
+        values, other = json.loads(changed), json.loads(before)
+    except ValueError:
+        return False
+    return bool(DIGESTS not in values or values[DIGESTS].keys() != other[DIGESTS].keys())
+
+
+def test_weights_of_another_training_of_the_same_model_are_refused(folder: Path, tmp_path: Path) -> None:
+    description, weights = load_model(folder, "acoustic")
+    for name, sign in (("a", 1), ("b", -1)):
+        changed = {**weights, "head.bias": weights["head.bias"] + sign}
+        save_model(tmp_path / name, "acoustic", description, changed)
+    load_acoustic(tmp_path / "a")
+    (tmp_path / "a" / WEIGHTS).write_bytes((tmp_path / "b" / WEIGHTS).read_bytes())
+    with pytest.raises(UserError, match=r"model\.safetensors is damaged .*model\.json was written for"):
+        load_acoustic(tmp_path / "a")
+
+
+def test_a_description_that_somebody_changed_is_refused_and_says_how_to_use_it(folder: Path) -> None:
+    save_model(folder, "acoustic", *load_model(folder, "acoustic"))
+    change(folder, "tokenizer/symbols", ["<blank>", " ", "B", "A", "C"])
+    with pytest.raises(UserError, match=r"model\.json is damaged .*has changed .*remove its key digests"):
+        load_acoustic(folder)
+    remove_digests(folder)
+    load_acoustic(folder)
+
+
+def test_a_description_may_have_the_line_ends_of_another_system(folder: Path) -> None:
+    save_model(folder, "acoustic", *load_model(folder, "acoustic"))
+    (folder / DESCRIPTION).write_bytes((folder / DESCRIPTION).read_bytes().replace(b"\n", b"\r\n"))
+    load_acoustic(folder)
+
+
+@pytest.mark.parametrize("digests", [None, [], "x", {WEIGHTS: 5}, {WEIGHTS: ["a"]}])
+def test_digests_that_are_none_are_refused(folder: Path, digests: object) -> None:
+    change(folder, DIGESTS, digests)
+    with pytest.raises(UserError, match=r"model\.json is damaged .*digests"):
+        load_acoustic(folder)
+
+
+def test_a_save_that_is_killed_leaves_no_description_of_other_weights(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A description beside the weights of another save would be taken for a damaged model."""
+    save_model(folder, "acoustic", *load_model(folder, "acoustic"))
+    replace, left = Path.replace, []
+
+    def killed(source: Path, target: Path) -> None:
+        left.append((Path(target).name, (folder / DESCRIPTION).exists()))
+        replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", killed)
+    save_model(folder, "acoustic", *load_model(folder, "acoustic"))
+    assert left == [(WEIGHTS, False), (DESCRIPTION, False)]
+
+
 def test_wrong_kind(tmp_path: Path) -> None:
     save_model(tmp_path / "lm", "language", {}, {"w": torch.zeros(2)})
     with pytest.raises(UserError, match=r"kind 'language'.*'acoustic'"):
@@ -366,6 +448,7 @@ def test_weights_of_another_model(tmp_path: Path) -> None:
 
 def test_nothing_half_written_on_a_full_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (folder / WEIGHTS).read_bytes()
+    description = (folder / DESCRIPTION).read_bytes()
 
     def no_space(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
@@ -374,4 +457,5 @@ def test_nothing_half_written_on_a_full_disk(folder: Path, monkeypatch: pytest.M
     with pytest.raises(UserError, match="No space left on device"):
         save_model(folder, "acoustic", {}, {"w": torch.zeros(100_000)})
     assert (folder / WEIGHTS).read_bytes() == before
+    assert (folder / DESCRIPTION).read_bytes() == description
     assert sorted(path.name for path in folder.iterdir()) == [DESCRIPTION, WEIGHTS]

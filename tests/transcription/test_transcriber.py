@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from helpers.model_directories import change_description
 from torch import Tensor
 
 from speechrnn.audio import MIN_SECONDS, AudioError, find_audio, load_audio, save_audio
@@ -603,8 +604,7 @@ def _damage_weights(folder: Path) -> None:
 
 
 def _other_kind(folder: Path) -> None:
-    description = json.loads((folder / "model.json").read_text())
-    (folder / "model.json").write_text(json.dumps({**description, "kind": "language"}))
+    change_description(folder, kind="language")
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
+from helpers.model_directories import remove_digests
 
 from fuzz.target import Target, whole
 from speechrnn.audio.features import FeatureOptions
@@ -36,8 +37,9 @@ def acoustic() -> AcousticModel:
 
 
 def write_acoustic(folder: Path) -> None:
-    """Write its directory."""
+    """Write its directory, without digests, so that damage goes as deep as it can."""
     save_acoustic(folder, acoustic(), CharTokenizer.build([], "AB "), {"normalisation": {"case": "upper"}})
+    remove_digests(folder)
 
 
 def write_language(folder: Path) -> None:
@@ -46,6 +48,7 @@ def write_language(folder: Path) -> None:
     options = LanguageOptions(layers=1, units=4, embedding=4)
     tokenizer = CharTokenizer.build([], "AB ")
     save_language(folder, LanguageModel(len(tokenizer), options), tokenizer, {"normalisation": {"case": "upper"}})
+    remove_digests(folder)
 
 
 def write_small(write: Callable[[Path], None], weight_format: WeightFormat, folder: Path) -> None:
@@ -54,6 +57,7 @@ def write_small(write: Callable[[Path], None], weight_format: WeightFormat, fold
     kind = read_kind(folder)
     description, weights = load_model(folder, kind)
     save_model(folder, kind, description, weights, weight_format)
+    remove_digests(folder)
 
 
 write_acoustic_int8 = functools.partial(write_small, write_acoustic, "int8")
