@@ -103,7 +103,7 @@ class GenerationOutput:
                 for path in (self.output, self.partial):
                     path.unlink(missing_ok=True)
                 self.journal.begin(overwrite=True)
-            elif self.journal.found is None and (self.output.exists() or self.partial.exists()):
+            elif self.journal.found is None and (self.output.exists() or self._has_partial()):
                 raise UserError(self._foreign())
             else:
                 self.journal.check_same(self.output)
@@ -121,6 +121,9 @@ class GenerationOutput:
     def writing(self) -> Iterator[Callable[[Result], None]]:
         """Give a function that adds a result. Without an exception, the file takes its final name at the end.
 
+        Where an exception comes before the first result, no partial file is left, which the next command, that finds
+        no journal beside it, would take for somebody else's.
+
         Raises:
             UserError: the file cannot be written, or was removed meanwhile.
         """
@@ -135,9 +138,18 @@ class GenerationOutput:
                 yield add
                 os.fsync(file.fileno())
             self.partial.replace(self.output)
-        except OSError as error:
+        except BaseException as error:
+            if self.journal.empty and not self._has_partial():
+                with contextlib.suppress(OSError):
+                    self.partial.unlink(missing_ok=True)
+            if not isinstance(error, OSError):
+                raise
             reason = error.strerror or str(error)
             raise UserError(f"Cannot write {self.partial}: {reason}; give the command again to go on.") from error
+
+    def _has_partial(self) -> bool:
+        """Return whether something stands in the partial file."""
+        return self.partial.exists() and self.partial.stat().st_size > 0
 
     def _count(self) -> ResultCount:
         """Count what has been written; cut off a torn line, and everything from a damaged one on."""

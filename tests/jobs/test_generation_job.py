@@ -59,6 +59,14 @@ def test_what_was_begun_goes_on_after_its_last_whole_line(tmp_path: Path, torn: 
     assert (tmp_path / "out").read_bytes() == (tmp_path / "whole").read_bytes()
 
 
+def test_a_job_that_ends_before_its_first_result_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "out", [], stop=True)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out.partial").touch()  # of an earlier version, or of a process that was killed while it began
+    assert run(tmp_path / "out", RESULTS) == ResultCount(0, 0)
+
+
 def test_a_finished_file_that_is_damaged_is_mended(tmp_path: Path) -> None:
     run(tmp_path / "out", RESULTS)
     whole = (tmp_path / "out").read_bytes()
