@@ -44,6 +44,11 @@ def main(config: DictConfig) -> None:
     options = build(ExportOptions, config, "")
     if options.format != "bundle" and not {options.language_model, options.ngram} <= {AUTO, None}:
         raise UserError("language_model= and ngram= are parts of a bundle: add format=bundle.")
+    if options.format == "onnx" and options.weights != "float32":
+        raise UserError(
+            f"weights={options.weights} is for format=directory and format=bundle; an ONNX file holds float32, so "
+            "leave weights= out."
+        )
     if options.format == "onnx":
         write_onnx(options)
     elif options.output is None:

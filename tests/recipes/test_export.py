@@ -188,6 +188,10 @@ def test_bad_input_is_one_sentence(run: Run, models: Path, tmp_path: Path, monke
         status, out, err = run(*overrides)
         assert (status, out) == (2, ""), overrides
         assert err.startswith(f"speechrnn: {sentence}") and err.count("\n") == 1
+    for weights in ("int8", "float16"):
+        status, out, err = run(model, output, f"weights={weights}")
+        assert (status, out) == (2, "") and f"weights={weights} is for format=directory and format=bundle" in err
+        assert not (tmp_path / "model.onnx").exists()
     (models / "acoustic" / "model.json").write_text("{")
     status, _, err = run(model, output)
     assert status == 2 and "model.json is damaged" in err
