@@ -45,8 +45,11 @@ def read_facts(folder: str | Path) -> ModelFacts:
     if not path.is_file():
         return ModelFacts()
     try:
-        return build(ModelFacts, parse_json(path.read_bytes()), "")
-    except (OSError, ValueError, AttributeError, TypeError, UserError) as error:
+        values = parse_json(path.read_bytes())
+        if not values:
+            raise ValueError("it holds no facts")
+        return build(ModelFacts, values, "")
+    except (OSError, ValueError, UserError) as error:
         raise UserError(
             f"{path} is damaged ({str(error).rstrip('.')}); remove it, or run `speechrnn tune` again."
         ) from error

@@ -17,6 +17,7 @@ from typing import Any
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.core.jsonio import parse_json
 from speechrnn.decoding.beam_search import BeamOptions
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.fusion import DecodingOptions, Weights
@@ -110,10 +111,14 @@ def read_tuned(folder: str | Path) -> dict[str, TunedDecoding]:
     if not path.is_file():
         return {}
     try:
-        systems = json.loads(path.read_text(encoding="utf-8"))
+        systems = parse_json(path.read_bytes())
+        if not isinstance(systems, dict):
+            raise ValueError("it holds no group of decoding systems")
         return {name: _entry(name, values) for name, values in systems.items()}
-    except (OSError, ValueError, AttributeError, RecursionError, UserError) as error:
-        raise UserError(f"{path} is damaged ({error}); remove it, or run `speechrnn tune` again.") from error
+    except (OSError, ValueError, UserError) as error:
+        raise UserError(
+            f"{path} is damaged ({str(error).rstrip('.')}); remove it, or run `speechrnn tune` again."
+        ) from error
 
 
 def write_tuned(folder: str | Path, tuned: Mapping[str, TunedDecoding]) -> None:

@@ -28,7 +28,10 @@ def test_each_part_is_kept_when_the_other_is_written(tmp_path: Path) -> None:
     [
         "",
         "[]",
+        "{}",
+        "null",
         "{",
+        '{"dev": [1, 2]}',
         '{"dev": 3}',
         '{"dev": {"utterances": -1, "uncertainty": 1, "deviation": 1}}',
         '{"dev": {"utterances": 9, "uncertainty": NaN, "deviation": 1}}',

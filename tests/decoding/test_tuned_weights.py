@@ -78,7 +78,12 @@ def test_a_file_of_an_earlier_version(tmp_path: Path) -> None:
     [
         "{",
         "[]",
+        "[1, 2]",
+        "null",
+        "3",
+        '"text"',
         '{"ngram": 3}',
+        '{"ngram": null, "ngram": []}',
         '{"ngram": {"weights": {"langage_weight": 1}}}',
         '{"ngram": {"calibration": {"offset": Infinity}}}',
         "[" * 100_000,
@@ -88,6 +93,14 @@ def test_a_damaged_file_of_weights(tmp_path: Path, text: str) -> None:
     (tmp_path / "decoding.json").write_text(text)
     with pytest.raises(UserError, match=r"decoding.json is damaged .* run `speechrnn tune` again"):
         read_tuned(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[1, 2]", "3", "null"])
+def test_a_file_that_holds_something_else_is_named_without_words_of_python(tmp_path: Path, text: str) -> None:
+    (tmp_path / "decoding.json").write_text(text)
+    with pytest.raises(UserError, match="holds no group of decoding systems") as error:
+        read_tuned(tmp_path)
+    assert "object" not in str(error.value) and "attribute" not in str(error.value)
 
 
 def test_the_names_of_systems(tmp_path: Path) -> None:
