@@ -43,7 +43,7 @@ class PronounceOptions:
 def main(config: DictConfig) -> None:
     """Count the words, pronounce those that the dictionary lacks, and write both."""
     options = build(PronounceOptions, config, "")
-    pronunciations = Pronunciations.read(options.dictionary)
+    pronunciations = Pronunciations.read(options.dictionary, "dictionary")
     paths = [options.words] if isinstance(options.words, Path) else options.words
     counts = Counter(word for path in paths for word in read_words(path))
     if not counts:

@@ -67,7 +67,7 @@ class StreamingFrontEnd:
         extract = front_end.extract
         if not isinstance(extract, LogMel | KaldiFilterBank):
             raise UserError(
-                f"features.kind={options.kind} looks beyond its window; train with features.kind=log_mel or kaldi to "
+                f"features={options.kind} looks beyond its window; train with features=log_mel or kaldi to "
                 "recognise live."
             )
         self._extract = extract

@@ -16,6 +16,7 @@ from typing import Any, BinaryIO
 
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
+from speechrnn.core.text_files import BINARY, HEAD, file_kind
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.prompt_encoder import PromptEncoder
 from speechrnn.generation.results import Prompt, Result
@@ -83,6 +84,10 @@ def count_prompts(path: Path) -> int:
         raise UserError(f"prompts={path} is neither .txt (a prompt a line) nor .jsonl (an object a line); rename it.")
     count, last = 0, b"\n"
     with path.open("rb") as file:
+        kind = file_kind(file.read(HEAD))
+        if kind not in (None, BINARY):  # a few bytes that no text holds are the failure of their lines
+            raise UserError(f"prompts={path} seems to be {kind}; give a text in UTF-8, a prompt a line.")
+        file.seek(0)
         while block := file.read(2**20):
             count += block.count(b"\n")
             last = block[-1:]

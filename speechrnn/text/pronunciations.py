@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.text_files import read_text
 from speechrnn.text.symbols import BLANK
 
 VOWELS = ("AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW")
@@ -15,6 +16,7 @@ STRESSED = frozenset({*VOWELS, "AX", "AXR", "IX", "UX"})  # phones that have a s
 VOICED = STRESSED | {"B", "D", "DH", "G", "L", "M", "N", "NG", "R", "V", "W", "Y"}
 ARPABET = VOICED | {"CH", "F", "HH", "JH", "K", "P", "S", "SH", "T", "TH", "Z", "ZH"}
 SIBILANTS = frozenset(["CH", "JH", "S", "SH", "Z", "ZH"])
+FORM = "a dictionary with a word and its phones a line, as in `cat K AE1 T`"
 MOST_PHONES = 100  # of a word; a line with more is no word's
 SPACE = " "
 
@@ -58,19 +60,21 @@ class Pronunciations:
         self.index = {phone: index for index, phone in enumerate(self.symbols)}
 
     @classmethod
-    def read(cls, path: Path) -> Pronunciations:
+    def read(cls, path: Path, key: str = "tokenizer.pronunciations") -> Pronunciations:
         """Read a dictionary: `WORD PHONE PHONE ...` a line, `WORD(2)` for a further pronunciation, `#` for a comment.
 
-        Stress digits of English vowels and commas between phones are dropped. Phones are in upper case, unless some
-        differ only in case, as in X-SAMPA.
+        The file may be packed by gzip or xz. Stress digits of English vowels and commas between phones are dropped.
+        Phones are in upper case, unless some differ only in case, as in X-SAMPA.
+
+        Args:
+            path: the file.
+            key: that names it, for messages.
 
         Raises:
-            UserError: the file cannot be read, or has no pronunciation.
+            UserError: the file cannot be read, is no text, or has no pronunciation.
         """
-        try:
-            lines = path.read_text("utf-8", errors="replace").splitlines()
-        except OSError as error:
-            raise UserError(f"The pronunciations {path} cannot be read: {error.strerror}.") from error
+        name = f"{key}={path}"
+        lines = read_text(path, name, FORM, "replace").splitlines()  # cmudict 0.7b is in Latin-1
         words: dict[str, dict[Phones, None]] = {}
         for line in lines:
             word, *phones = line.split("#", 1)[0].split()[:MOST_PHONES] or [""]
@@ -78,7 +82,7 @@ class Pronunciations:
                 plain = re.sub(r"(?<=.)\(\d+\)$", "", word).lower()
                 words.setdefault(plain, {})[tuple(map(_phone, phones))] = None
         if not words:
-            raise UserError(f"{path} has no pronunciation; each line needs a word and its phones, as in `cat K AE1 T`.")
+            raise UserError(f"{name} has no pronunciation; give {FORM}.")
         case = _case({phone for found in words.values() for phones in found for phone in phones})
         return cls({word: tuple(tuple(map(case, phones)) for phones in found) for word, found in words.items()})
 

@@ -130,7 +130,7 @@ class AcousticTask:
                 characters = CharTokenizer.build(cut.supervisions[0].text for cut in train)
                 self.intermediate_labels, symbols = characters.encode, len(characters)
             elif trainer.pronunciations is not None:
-                pronunciations = Pronunciations.read(trainer.pronunciations)
+                pronunciations = Pronunciations.read(trainer.pronunciations, "trainer.pronunciations")
                 self.intermediate_labels, symbols = pronunciations.encode, len(pronunciations.symbols)
                 check_pronunciations(pronunciations, train, trainer.pronunciations)
         self.model = AcousticModel(

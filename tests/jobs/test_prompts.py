@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import json
 from pathlib import Path
@@ -191,3 +192,13 @@ def test_standard_input_may_begin_with_a_byte_order_mark() -> None:
         assert path.suffix == ".jsonl"
         (prompt,) = read_prompts(path, OPTIONS, ENCODER)
     assert isinstance(prompt, Prompt) and prompt.text == "a"
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"), [("one\ntwo".encode("utf-16"), "a text in UTF-16"), (gzip.compress(b"one"), "a gzip archive")]
+)
+def test_a_file_of_another_kind_is_no_prompts(tmp_path: Path, content: bytes, kind: str) -> None:
+    path = tmp_path / "prompts.txt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"prompts=.*prompts.txt seems to be {kind}; give a text in UTF-8"):
+        count_prompts(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -90,7 +91,30 @@ def test_english_phones_in_both_cases_are_the_same(tmp_path: Path) -> None:
 def test_a_file_without_pronunciations_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "empty.dict"
     path.write_text(text)
-    with pytest.raises(UserError, match="no pronunciation"):
+    with pytest.raises(UserError, match=r"^tokenizer\.pronunciations=.*empty\.dict has no pronunciation"):
         Pronunciations.read(path)
-    with pytest.raises(UserError, match="cannot be read"):
-        Pronunciations.read(tmp_path / "missing.dict")
+    with pytest.raises(UserError, match=r"^trainer\.pronunciations=.*missing\.dict cannot be read: No such file"):
+        Pronunciations.read(tmp_path / "missing.dict", "trainer.pronunciations")
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (DICTIONARY.encode("utf-16"), "a text in UTF-16"),
+        (bytes(range(256)), "a binary file"),
+        (b"PK\x03\x04" + DICTIONARY.encode(), "a zip archive"),
+    ],
+)
+def test_a_file_of_another_kind_is_not_read_as_words(tmp_path: Path, content: bytes, kind: str) -> None:
+    path = tmp_path / "words.dict"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"words.dict seems to be {kind}.*; give a dictionary with a word and its"):
+        Pronunciations.read(path)
+
+
+def test_a_packed_dictionary_is_unpacked_and_one_in_latin_1_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "words.dict"
+    path.write_bytes(gzip.compress(DICTIONARY.encode()))
+    assert Pronunciations.read(path).pronounce("dog") == (("D", "AO", "G"),)
+    path.write_bytes("cat K AE1 T\nDÉJÀ D EY2".encode("latin-1"))
+    assert Pronunciations.read(path).pronounce("cat") == (("K", "AE", "T"),)

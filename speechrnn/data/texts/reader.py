@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.text_files import file_kind
 
 _BLOCK = 1 << 20  # bytes read at once
 _LONGEST = 1 << 22  # bytes of a line that are yielded together
@@ -36,13 +37,16 @@ def read_lines(path: Path, errors: str = "strict") -> Iterator[Line]:
         errors: "strict", or "replace" to read U+FFFD for bytes that are no UTF-8.
 
     Raises:
-        UserError: no such file, a damaged archive, or bytes that are no UTF-8.
+        UserError: no such file, something else than a text, a damaged archive, or bytes that are no UTF-8.
     """
     offset = 0  # of `data` in the text, bytes
     data = b""
-    ended = True
+    ended = first = True
     for block in _blocks(path):
         data += block
+        if first and (kind := file_kind(block)) is not None:
+            raise UserError(f"{path} seems to be {kind}; give a text in UTF-8, plain, or packed as .gz or .xz.")
+        first = False
         if offset == 0 and data.startswith(_BOM):
             data, offset = data[len(_BOM) :], len(_BOM)
         cut = data.rfind(b"\n") + 1
@@ -127,8 +131,11 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 
 def _open(path: Path) -> IO[bytes]:
-    openers = {".gz": gzip.open, ".xz": lzma.open}
-    return openers.get(path.suffix.lower(), open)(path, "rb")  # type: ignore[operator]
+    """Open a file, unpacked where its name or its first bytes say that it is packed."""
+    with path.open("rb") as file:
+        magic = file.read(2)
+    openers = {".gz": gzip.open, ".xz": lzma.open, b"\x1f\x8b": gzip.open, b"\xfd7": lzma.open}
+    return (openers.get(path.suffix.lower()) or openers.get(magic, open))(path, "rb")  # type: ignore[operator]
 
 
 def _decode(data: bytes, path: Path, offset: int, errors: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.text_files import read_text
 from speechrnn.text.normalisation import normalise
 from speechrnn.text.symbols import describe_counts
 from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
@@ -21,6 +22,7 @@ _PHONE = re.compile(
 )
 _VARIANT = re.compile(r"\(\d+\)$")  # of a word's second pronunciation: READ(2)
 COMMENT = ";;;"
+FORM = "a text file, one word a line"
 MOST_UNWRITABLE = 0.5  # share of words with characters that the acoustic model can't write
 
 logger = logging.getLogger("speechrnn")
@@ -34,7 +36,7 @@ def read_word_list(path: Path, tokenizer: Tokenizer) -> list[str]:
     model can write them; see `spell`. Those that it cannot write are left out.
 
     Args:
-        path: a UTF-8 text file.
+        path: a UTF-8 text file, plain or packed by gzip or xz.
         tokenizer: of the acoustic model.
 
     Returns:
@@ -44,15 +46,7 @@ def read_word_list(path: Path, tokenizer: Tokenizer) -> list[str]:
         UserError: the file cannot be read, is no text, holds no words, a line has several words, or the acoustic model
             cannot write most of them.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8"
-        raise UserError(
-            f"decoding.lexicon={path} cannot be read: {reason}; give a text file, one word a line."
-        ) from error
-    if "\0" in text:
-        raise UserError(f"decoding.lexicon={path} is no text (it holds zero bytes); give a text file, one word a line.")
+    text = read_text(path, f"decoding.lexicon={path}", FORM)
     words: dict[str, None] = {}
     unwritable: dict[str, None] = {}
     for number, line in enumerate(text.splitlines(), start=1):
@@ -64,7 +58,7 @@ def read_word_list(path: Path, tokenizer: Tokenizer) -> list[str]:
             else:  # normalisation makes two words of well-known
                 words.update(dict.fromkeys(spelt.split()))
     if not words and not unwritable:
-        raise UserError(f"decoding.lexicon={path} holds no words; give a text file, one word a line.")
+        raise UserError(f"decoding.lexicon={path} holds no words; give {FORM}.")
     if len(unwritable) > MOST_UNWRITABLE * (len(words) + len(unwritable)):
         symbols = describe_counts(sum(map(tokenizer.count_unknown, unwritable), Counter()), 5)
         raise UserError(

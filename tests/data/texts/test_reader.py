@@ -159,3 +159,27 @@ def test_an_archive_that_asks_for_gigabytes_is_a_damaged_one(tmp_path: Path, mon
     monkeypatch.setattr(lzma.LZMAFile, "read", read)
     with pytest.raises(UserError, match=r"a.txt.xz is a damaged archive"):
         list(read_lines(path))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        ("a text\n".encode("utf-16"), "a text in UTF-16"),
+        ("a text\n".encode("utf-16-le"), "a text in UTF-16"),
+        (bytes(1000), "a binary file"),
+        (gzip.compress(gzip.compress(b"a text")), "a gzip archive"),
+        (b"PK\x03\x04rest", "a zip archive"),
+    ],
+)
+@pytest.mark.parametrize("errors", ["strict", "replace"])
+def test_a_file_of_another_kind_is_not_read_as_words(tmp_path: Path, content: bytes, kind: str, errors: str) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=f"text.txt seems to be {kind}"):
+        list(read_lines(path, errors))
+
+
+def test_a_packed_text_is_known_by_its_content(tmp_path: Path) -> None:
+    path = tmp_path / "text.txt"
+    path.write_bytes(gzip.compress(b"a text"))
+    assert [line.text for line in read_lines(path)] == ["a text"]

@@ -1,0 +1,104 @@
+"""Texts that users give as files: UTF-8, plain or packed; what is something else is named."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import re
+import zlib
+from pathlib import Path
+
+from speechrnn.core.errors import UserError
+
+LARGEST = 1 << 30  # bytes of a text that is read at once
+HEAD = 1 << 12  # bytes that tell what a file is
+_MAGIC = (
+    (rb"\x1f\x8b", "a gzip archive"),
+    (rb"\xfd7zXZ\0", "an xz archive"),
+    (rb"BZh.1AY&SY", "a bzip2 archive"),
+    (rb"\x28\xb5\x2f\xfd", "a zstd archive"),
+    (rb"7z\xbc\xaf\x27\x1c", "a 7z archive"),
+    (rb"PK\x03\x04", "a zip archive, as .docx and .xlsx files are"),
+    (rb"%PDF-", "a PDF document"),
+    (rb"{\\rtf", "an RTF document"),
+    (rb"\xff\xfe\0\0|\0\0\xfe\xff", "a text in UTF-32"),
+    (rb"\xff\xfe|\xfe\xff", "a text in UTF-16"),
+    (rb"RIFF.{4}WAVE|fLaC\0|OggS\0|ID3[\x02-\x04]|NIST_1A", "a recording"),
+    (rb"\x89PNG|\xff\xd8\xff", "a picture"),
+    (rb"\x7fELF", "a program"),
+)
+BINARY = "a binary file"
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f]")  # none of a text's: not tab, line ends, end of file, escape
+MOST_CONTROLS = 0.02  # share of the head; a text may have some by mistake
+_ZEROS_OF_UTF16 = 0.4  # share of zeros in every other byte, from which a file is a text in UTF-16
+
+
+def file_kind(head: bytes) -> str | None:
+    """Return what a file seems to be that is no UTF-8 text, as a noun; None where nothing tells.
+
+    Args:
+        head: its first bytes, `HEAD` or more.
+
+    >>> file_kind(b"\\xff\\xfea\\0b\\0")
+    'a text in UTF-16'
+    >>> file_kind("naïve".encode()) is None
+    True
+    """
+    head = head[:HEAD]
+    for magic, kind in _MAGIC:
+        if re.match(magic, head, re.DOTALL):
+            return kind
+    fewer, more = sorted((head[::2].count(0), head[1::2].count(0)))
+    if 2 * more > _ZEROS_OF_UTF16 * len(head) and 20 * fewer < len(head):
+        return "a text in UTF-16"
+    return BINARY if b"\0" in head or len(_CONTROLS.findall(head)) > MOST_CONTROLS * len(head) else None
+
+
+def read_text(path: Path, name: str, expected: str, errors: str = "strict") -> str:
+    """Return the text of a UTF-8 file; one that is packed by gzip or xz is unpacked.
+
+    Args:
+        path: the file.
+        name: of the file in messages, with its key: "decoding.lexicon=words.txt".
+        expected: the kind of file that is needed: "a text file, one word a line".
+        errors: "strict", or "replace" to read U+FFFD for bytes that are no UTF-8.
+
+    Returns:
+        the text without a byte order mark; line ends as they are.
+
+    Raises:
+        UserError: the file cannot be read, is something else than a text, or too large.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "words.txt"
+    >>> path.write_bytes(b"ADA")
+    3
+    >>> read_text(path, "decoding.lexicon=words.txt", "a text file, one word a line")
+    'ADA'
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(6)
+        opener = {b"\x1f\x8b": gzip.open, b"\xfd7": lzma.open}.get(head[:2], open)
+        with opener(path, "rb") as file:  # type: ignore[operator]
+            data: bytes = file.read(LARGEST + 1)
+    # MemoryError: a damaged header of .xz asks for gigabytes.
+    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, MemoryError) as error:
+        raise UserError(
+            f"{name} is a damaged archive ({error or 'it needs too much memory'}); give {expected}."
+        ) from error
+    except OSError as error:
+        raise UserError(f"{name} cannot be read: {error.strerror or error}; give {expected}.") from error
+    if len(data) > LARGEST:
+        raise UserError(f"{name} holds more than {LARGEST >> 30} GB of text; give {expected}.")
+    if (kind := file_kind(data)) is None and b"\0" in data:
+        kind = BINARY
+    if kind is not None:
+        raise UserError(f"{name} seems to be {kind}; give {expected}, in UTF-8.")
+    try:
+        return data.decode("utf-8-sig", errors)
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{name} is no UTF-8: byte {error.start:,} (0x{data[error.start]:02x}) fits no character; "
+            f"give {expected}, in UTF-8."
+        ) from None
