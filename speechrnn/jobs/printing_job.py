@@ -31,6 +31,7 @@ from speechrnn.transcription.transcript import Failure
 from speechrnn.transcription.writers import Writer, find_writers
 
 PLAIN = ("txt", "json")  # the formats of a job that names none
+WITH_NAMES = (".json", ".ctm")  # suffixes of formats that name the recording
 
 
 def run_printing_job(job: TranscriptionJobOptions, options: TranscriptionOptions, inputs: Sequence[Input]) -> Summary:
@@ -44,10 +45,11 @@ def run_printing_job(job: TranscriptionJobOptions, options: TranscriptionOptions
         inputs: all of them.
 
     Raises:
-        UserError: several formats, which need a folder; see `Transcriber.load`.
+        UserError: what needs a folder is printed: several formats, or subtitles of several recordings; see
+            `Transcriber.load`.
     """
     inputs = assign_channels(inputs, job.channels)
-    printer = TranscriptPrinter(inputs, _writer(job))
+    printer = TranscriptPrinter(inputs, _writer(job, len(inputs)))
     executor = make_executor(job.executor, options.device)
     worker = TranscriptionWorker(
         job.model, replace(options, threads=job.executor.worker_threads), job.remote, ordered=True
@@ -88,13 +90,22 @@ def run_printing_job(job: TranscriptionJobOptions, options: TranscriptionOptions
     return Summary(done=not reasons, interrupted=False)
 
 
-def _writer(job: TranscriptionJobOptions) -> Writer | None:
-    """Return the writer of the one format that is asked for; None for words as they are found."""
+def _writer(job: TranscriptionJobOptions, recordings: int) -> Writer | None:
+    """Return the writer of the one format that is asked for; None for words as they are found.
+
+    Raises:
+        UserError: several formats, or one that cannot hold the transcripts of so many recordings.
+    """
     if set(job.formats) == set(PLAIN) or tuple(job.formats) == ("txt",):
         return None
     writers = find_writers(job.formats, job.subtitles)
     if len(writers) > 1:
         raise UserError(f"formats=[{','.join(job.formats)}] are several files: add output=DIR, or name one format.")
+    if recordings > 1 and writers[0].suffix not in WITH_NAMES:
+        raise UserError(
+            f"formats=[{job.formats[0]}] of {recordings:,} recordings are as many files: add output=DIR, or choose "
+            "formats=[json]."
+        )
     return writers[0]
 
 

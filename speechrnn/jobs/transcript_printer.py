@@ -30,8 +30,8 @@ class TranscriptPrinter:
     """Print the transcripts of recordings in their order, each segment as soon as those before it are printed.
 
     On a terminal, each line has its times, and each of several recordings its name. Elsewhere a recording is a line,
-    empty where no words were found, so that the lines are those that `NAME.txt` would have. With a writer, each
-    recording is printed in its format when it is complete.
+    empty where no words were found; of several recordings, each line begins with the name and a tab. A recording that
+    failed is not printed. With a writer, each recording is printed in its format when it is complete.
     """
 
     def __init__(self, inputs: Sequence[Input], writer: Writer | None = None, file: TextIO | None = None) -> None:
@@ -73,7 +73,9 @@ class TranscriptPrinter:
         else:
             for segment in transcript.segments[self._printed :] if transcript is not None else ():
                 self._print(segment)
-            if not self._terminal:
+            if transcript is not None and not self._printed:
+                self._name()
+            if not self._terminal and (transcript is not None or self._printed):
                 self._write("\n")
         self._waiting.pop(item.id, None)
         self._place += 1
@@ -85,13 +87,21 @@ class TranscriptPrinter:
     def _print(self, segment: Segment) -> None:
         first = self._printed == 0
         self._printed += 1
+        if first:
+            self._name()
         if not self._terminal:
             self._write(f"{'' if first else ' '}{one_line(segment.text)}")
             return
-        if first and len(self._inputs) > 1:
-            self._write(f"{one_line(self._inputs[self._place].source)}:\n")
         for caption in captions(_Passage([segment], segment.end), LINE):  # type: ignore[arg-type]
             self._write(f"[{_clock(caption.start)} --> {_clock(caption.end)}]  {' '.join(caption.lines)}\n")
+
+    def _name(self) -> None:
+        """Print which of several recordings comes next."""
+        if len(self._inputs) > 1:
+            item = self._inputs[self._place]
+            channel = "" if item.channel is None else f", channel {item.channel}"
+            end = ":\n" if self._terminal else "\t"
+            self._write(f"{one_line(item.source)}{channel}{end}")
 
     def _write(self, text: str) -> None:
         self._file.write(text)

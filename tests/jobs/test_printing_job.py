@@ -43,7 +43,9 @@ def test_a_pipe_gets_a_line_a_recording_and_the_rest_is_on_stderr(run: Run) -> N
     assert status == 0 and err.startswith("3 files, ")
     assert run("calls/", "output=out", "formats=[txt,json]")[0] == 0
     texts = sorted(Path("out").rglob("*.txt"))
-    assert out == "".join(path.read_text() for path in texts)
+    names = [f"calls/{path.relative_to('out').with_suffix('.wav').as_posix()}" for path in texts]
+    assert out == "".join(f"{name}\t{path.read_text()}" for name, path in zip(names, texts, strict=True))
+    assert run(str(names[0]))[1] == texts[0].read_text()
     transcript = json.loads(texts[0].with_suffix(".json").read_text())
     assert (transcript["model"], transcript["decoding"]) == ("english", "beam")
     assert Transcriber.load("english", "cpu", decoding="greedy").decoder.name == "greedy"
@@ -60,12 +62,18 @@ def test_one_format_may_be_printed_and_several_need_a_folder(run: Run) -> None:
     assert status == 0 and out.startswith("1\n00:00:00,")
     status, out, err = run("calls/0/0000.wav", "formats=[srt,vtt]")
     assert (status, out) == (2, "") and "output=DIR" in err and err.count("\n") == 1
+    for format in ("srt", "vtt", "tsv", "textgrid"):
+        status, out, err = run("calls/", f"formats=[{format}]")
+        assert (status, out) == (2, "") and f"formats=[{format}] of 3 recordings" in err and err.count("\n") == 1
+    status, out, _ = run("calls/", "formats=[json]")
+    names = [line.split('"')[3] for line in out.splitlines() if '"audio"' in line]
+    assert status == 0 and len(set(names)) == 3
 
 
 def test_a_recording_that_cannot_be_read_is_listed_and_the_others_are_printed(run: Run) -> None:
     Path("calls/0/0001.wav").write_text("a letter")
     status, out, err = run("calls/")
-    assert status == 1 and len(out.splitlines()) == 3 and out.splitlines()[1] == ""
+    assert status == 1 and len(out.splitlines()) == 2 and "0001.wav" not in out
     assert "1 of 3 could not be transcribed" in err and "0001.wav" in err
 
 
