@@ -230,18 +230,19 @@ def _convert_union(members: tuple[Any, ...], value: Any, key: str) -> Any:
     if value is None and type(None) in members:
         return None
     # The member of the value's own type first, so that 3 stays 3 under `str | int`.
-    needs = []
+    needs, meant = [], None
     for member in sorted(members, key=lambda member: type(value) is not member):
         try:
             return _convert(member, value, key)
         except _WrongValueError as wrong:
             needs.append(str(wrong))
-    raise _WrongValueError(" or ".join(sorted(needs, key=lambda need: need == "null")))
+            meant = meant or wrong.meant
+    raise _WrongValueError(" or ".join(sorted(needs, key=lambda need: need == "null")), meant)
 
 
 def _convert_items(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, key: str) -> Any:
     if not isinstance(value, (list, tuple)):
-        _refuse(hint)
+        raise _WrongValueError(_describe(hint), _as_list(hint, origin, arguments, value, key))
     if origin is tuple and arguments[-1] is not Ellipsis:
         if len(value) != len(arguments):
             _refuse(hint)
@@ -252,6 +253,16 @@ def _convert_items(hint: Any, origin: Any, arguments: tuple[Any, ...], value: An
         except _WrongValueError as wrong:
             raise _WrongValueError(f"a list [...], each item {wrong}") from None
     return items if origin is list else tuple(items)
+
+
+def _as_list(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, key: str) -> str | None:
+    """Return a value as the only item of a list, as it would be typed, where that would be right; else None."""
+    try:
+        _convert_items(hint, origin, arguments, [value], key)
+    except (_WrongValueError, UserError):
+        return None
+    text = _text([value])
+    return text if text.isprintable() and len(text) <= SHOWN else None
 
 
 def _check_range(value: Any, limits: Mapping[str, Any], key: str) -> None:

@@ -129,7 +129,7 @@ def test_a_missing_key_is_named() -> None:
         ({"limit": "all"}, "acoustic.limit=all is wrong: it must be a whole number or null."),
         (
             {"words": "a"},
-            "acoustic.words=a is wrong: it must be a list [...], each item text, such as acoustic.words=[].",
+            "acoustic.words=a is wrong: it must be a list [...], each item text; did you mean acoustic.words=[a]?",
         ),
         ({"words": [["a"]]}, "must be a list [...], each item text"),
         ({"band": [1]}, "must be a list of 2: [a number, a number], such as acoustic.band=[20.0,7600.0]."),
