@@ -8,6 +8,7 @@ from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import try_lock
+from speechrnn.core.lock_holder import describe_holder
 
 _locks: weakref.WeakValueDictionary[Path, FolderLock] = weakref.WeakValueDictionary()
 
@@ -34,8 +35,9 @@ class FolderLock:
             return
         self._finalizer = weakref.finalize(self, os.close, descriptor)
         if try_lock(descriptor) is False:
+            holder = describe_holder(descriptor)
             self._finalizer()
-            raise UserError(f"Another process is at work in {folder}; wait for it, or end it first.")
+            raise UserError(f"Another process is at work in {folder}{holder}; wait for it, or end it first.")
 
 
 def lock_folder(folder: Path) -> FolderLock:

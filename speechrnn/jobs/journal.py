@@ -20,6 +20,7 @@ from typing import IO, Any
 from speechrnn.core.errors import UserError
 from speechrnn.core.failures import MachineError
 from speechrnn.core.files import is_at, try_lock
+from speechrnn.core.lock_holder import describe_holder
 from speechrnn.jobs.fingerprint import check_same
 
 FORMAT = 2  # of the header; journals of another format are refused
@@ -313,7 +314,8 @@ def open_locked(path: Path) -> IO[bytes]:
 def lock_exclusive(file: IO[bytes], path: Path) -> None:
     """Lock a file for this process; the lock ends with the process. UserError where another process has it."""
     if try_lock(file.fileno()) is False:
-        raise UserError(f"Another process is writing {path}; wait for it, or end it first.")
+        holder = describe_holder(file.fileno())
+        raise UserError(f"Another process is writing {path}{holder}; wait for it, or end it first.")
 
 
 def cannot_write(path: Path, error: OSError) -> MachineError:

@@ -43,8 +43,10 @@ def test_a_second_command_is_refused_and_removes_nothing(
     (tmp_path / "config.yaml").write_text("# speechrnn: the configuration of this run. Recipe: speech_to_text\n")
     (tmp_path / "metrics.json").write_text("{}")
     config = OmegaConf.create({"output": str(tmp_path), "restart": restart})
-    with pytest.raises(UserError, match=r"Another process is at work in .*; wait for it"):
+    with pytest.raises(UserError, match=r"Another process is at work in .*; wait for it") as error:
         Run.open("speech_to_text", config, [])
+    if Path("/proc/locks").is_file():
+        assert f"(process {holder.pid}, since 2" in str(error.value) and " -c " in str(error.value)
     assert (tmp_path / "metrics.json").exists()
     holder.kill()
     holder.wait()
