@@ -16,7 +16,7 @@ from speechrnn.core.config import build
 from speechrnn.core.plural import count
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuning import TuningOptions
-from speechrnn.experiments.decoding import tune_run
+from speechrnn.experiments.tuning import tune_run
 
 
 @dataclass(frozen=True)

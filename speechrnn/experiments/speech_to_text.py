@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,12 +22,12 @@ from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
 from speechrnn.decoding.model_facts import update_facts
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
-from speechrnn.decoding.tuned_weights import read_tuned, system_key, system_name, write_tuned
-from speechrnn.decoding.tuning import TuningOptions, describe_dev
-from speechrnn.decoding.tuning import tune as search_weights
-from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts, decoder_of, record_errors
+from speechrnn.decoding.tuned_weights import read_tuned, system_name
+from speechrnn.decoding.tuning import TuningOptions
+from speechrnn.experiments.decoding import decode_cuts, decoder_of, record_errors
 from speechrnn.experiments.run import Run, is_first_process
 from speechrnn.experiments.text_prediction import LanguageModelOptions, train_model
+from speechrnn.experiments.tuning import tune_systems
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic, save_acoustic
 from speechrnn.reports.speech import write_report
 from speechrnn.text.normalisation import NormalisationOptions
@@ -54,8 +53,6 @@ from speechrnn.training.initialisation import InitialModel
 from speechrnn.training.selection import select_encodable
 from speechrnn.transcription.hypotheses import write_rows
 from speechrnn.transcription.transcriber import Transcriber
-
-logger = logging.getLogger("speechrnn")
 
 
 @dataclass(frozen=True)
@@ -247,17 +244,17 @@ class SpeechToText:
             if options.decoding.name == "greedy":
                 return
             raise UserError("The corpus has no dev part to tune on; leave tune out of stages=[...].")
-        transcriber = self._transcriber()
-        emissions = compute_part_emissions(transcriber, corpus.dev, options.decode.batch_seconds)
-        training = self._training_facts(CutSet.from_file(corpus.train)) if corpus.train else None
-        update_facts(run.acoustic, training, describe_dev(emissions))
-        found = read_tuned(run.acoustic)
-        for (decoding, model), (name, decoder) in zip(self._wanted(), self._systems(transcriber).items(), strict=True):
-            logger.info("Tuning the decoding called %s", name)
-            tuned = search_weights(decoder, emissions, options.tuning)
-            found[system_key(decoding, model)] = replace(tuned, system=name)
+        results = tune_systems(
+            self._transcriber(),
+            self._wanted(),
+            run.acoustic,
+            corpus.dev,
+            tuning=options.tuning,
+            batch_seconds=options.decode.batch_seconds,
+            training=self._training_facts(CutSet.from_file(corpus.train)) if corpus.train else None,
+        )
+        for name, tuned in results.items():
             run.update_metrics("tuning", {name: asdict(tuned)})
-        write_tuned(run.acoustic, found)
 
     def decode(self) -> None:
         """Decode the test part, or dev where there is no test part, with every system, and count the errors.

@@ -4,41 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
-from helpers.acoustic_models import RATE, save_listener
-from lhotse import CutSet, Recording, SupervisionSegment
+from lhotse import CutSet
 
-from speechrnn.audio import save_audio
 from speechrnn.audio.segmentation import SegmentationOptions
-from speechrnn.core.errors import UserError
 from speechrnn.decoding.decoder import make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.decoding.tuning import TuningOptions
-from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts, tune_run
+from speechrnn.experiments.decoding import compute_part_emissions, decode_cuts
 from speechrnn.transcription.transcriber import Transcriber
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_listener(tmp_path_factory.mktemp("model"))
-
-
-@pytest.fixture(scope="module")
-def cuts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared part of eight recordings of 0.2 to 0.6 s."""
-    folder = tmp_path_factory.mktemp("cuts")
-    generator = np.random.default_rng(0)
-    prepared = []
-    for number in range(8):
-        path = folder / f"{number}.wav"
-        samples = generator.standard_normal(round(generator.uniform(0.2, 0.6) * RATE)) * 0.1
-        save_audio(path, samples.astype(np.float32), RATE)
-        cut = Recording.from_file(path).to_cut()
-        cut.supervisions = [SupervisionSegment(f"{number}", cut.recording_id, 0.0, cut.duration, text="AB C")]
-        prepared.append(cut.with_id(f"{number}"))
-    CutSet.from_cuts(prepared).to_file(folder / "cuts.jsonl.gz")
-    return folder / "cuts.jsonl.gz"
 
 
 @pytest.mark.parametrize(
@@ -70,21 +43,3 @@ def test_the_emissions_of_a_part_are_those_of_its_utterances(model: Path, cuts: 
         abs(count * transcriber.model.seconds_per_frame - length) < 0.1
         for count, length in zip(frames, seconds, strict=True)
     )
-
-
-@pytest.mark.parametrize(
-    ("name", "problem"),
-    [("missing", "does not exist"), ("run.txt", "is a file, not a folder"), (".", "holds no trained acoustic model")],
-)
-def test_what_is_no_run_is_said_before_anything_is_loaded(tmp_path: Path, name: str, problem: str) -> None:
-    (tmp_path / "run.txt").touch()
-    with pytest.raises(UserError, match=problem) as error:
-        tune_run(
-            tmp_path / name,
-            DecodingOptions(name="beam"),
-            language_model=None,
-            tuning=TuningOptions(),
-            device="cpu",
-            batch_seconds=10,
-        )
-    assert str(tmp_path / name) in str(error.value)

@@ -1,0 +1,115 @@
+"""Tune the systems of a run on its dev part, and write the result beside the acoustic model's weights."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from lhotse import CutSet
+
+from speechrnn.core.errors import UserError
+from speechrnn.core.model_names import find_model_directory
+from speechrnn.data.training_facts import TrainingFacts
+from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
+from speechrnn.decoding.model_facts import read_facts, update_facts
+from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, system_key, system_name, write_tuned
+from speechrnn.decoding.tuning import TuningOptions, describe_dev, tune
+from speechrnn.experiments.decoding import compute_part_emissions, decoder_of
+from speechrnn.transcription.transcriber import Transcriber
+
+DEV, TRAIN = "cuts_dev.jsonl.gz", "cuts_train.jsonl.gz"  # in the prepared/ folder of a run
+
+logger = logging.getLogger("speechrnn")
+
+
+def tune_systems(
+    transcriber: Transcriber,
+    systems: Sequence[tuple[DecodingOptions, Path | None]],
+    model: Path,
+    dev: Path,
+    *,
+    tuning: TuningOptions,
+    batch_seconds: float,
+    training: TrainingFacts | None = None,
+) -> dict[str, TunedDecoding]:
+    """Tune each system on emissions of the dev part that are computed once.
+
+    The weights and the calibration of confidences are added to decoding.json; facts.json says what the model was
+    trained on, and how unsure it is of the dev part. Entries of other systems stay.
+
+    Args:
+        transcriber: of the acoustic model.
+        systems: options of a search, and directory of a language model or None.
+        model: the acoustic model's directory, where both files are written.
+        dev: the part, a manifest of cuts.
+        tuning: how the weights are searched.
+        batch_seconds: most audio in one batch.
+        training: what the model was trained on; None leaves what facts.json says.
+
+    Returns:
+        The result of each system by its name, in the order of `systems`.
+
+    Raises:
+        UserError: see `make_decoder`.
+    """
+    found = read_tuned(model)
+    decoders = [decoder_of(transcriber, options, language_model, found) for options, language_model in systems]
+    emissions = compute_part_emissions(transcriber, dev, batch_seconds)
+    update_facts(model, training, describe_dev(emissions))
+    results = {}
+    for (options, language_model), decoder in zip(systems, decoders, strict=True):
+        name = system_name(options, language_model)
+        logger.info("Tuning the decoding called %s", name)
+        results[name] = replace(tune(decoder, emissions, tuning), system=name)
+        found[system_key(options, language_model)] = results[name]
+    write_tuned(model, found)
+    return results
+
+
+def tune_run(
+    run: Path,
+    decoding: DecodingOptions,
+    language_model: Path | None,
+    *,
+    tuning: TuningOptions,
+    device: str,
+    batch_seconds: float,
+) -> TunedDecoding:
+    """Tune one system on the dev part of a run's folder, whatever the run's configuration; see `tune_systems`.
+
+    The confidences of greedy decoding are calibrated too.
+
+    Raises:
+        UserError: no model or no dev part there; see `make_decoder`.
+    """
+    dev, train, model = run / "prepared" / DEV, run / "prepared" / TRAIN, run / "acoustic"
+    if not run.is_dir():
+        what = "is a file, not a folder" if run.exists() else "does not exist"
+        raise UserError(f"run={run} {what}; give the folder of a run of speech_to_text.")
+    if not (model / "model.json").is_file():
+        remedy = "give its command again to train it" if (run / "config.yaml").is_file() else "give a run's folder"
+        raise UserError(f"run={run} holds no trained acoustic model; {remedy}.")
+    if not dev.is_file():
+        raise UserError(
+            f"run={run} holds no prepared/{DEV}; give the folder of a run of speech_to_text with a dev part."
+        )
+    if language_model is not None:
+        language_model = find_model_directory(language_model, "language")
+    systems = [(with_model_directories(decoding), language_model)]
+    if decoding.name != "greedy":
+        systems.insert(0, (DecodingOptions(), None))
+    training = read_facts(model).training
+    if training is None and train.is_file():
+        training = TrainingFacts.of(CutSet.from_file(train))
+    results = tune_systems(
+        Transcriber.load(model, device, precision="float32"),
+        systems,
+        model,
+        dev,
+        tuning=tuning,
+        batch_seconds=batch_seconds,
+        training=training,
+    )
+    return results[system_name(*systems[-1])]

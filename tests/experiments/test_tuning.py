@@ -1,0 +1,81 @@
+"""Tests of tuning: the stage of a run and the recipe `tune` write the same entries."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from speechrnn.core.errors import UserError
+from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.model_facts import read_facts
+from speechrnn.decoding.tuned_weights import read_tuned, system_key
+from speechrnn.decoding.tuning import TuningOptions
+from speechrnn.experiments.tuning import DEV, tune_run, tune_systems
+from speechrnn.transcription.transcriber import Transcriber
+
+GREEDY = (DecodingOptions(), None)
+BEAM = (DecodingOptions(name="beam", beam_size=4, blank_threshold=1.0), None)
+TUNING = TuningOptions(weights=(0.5,), rewards=(0.0,))
+
+
+@pytest.fixture
+def run(tmp_path: Path, model: Path, cuts: Path) -> Path:
+    """The folder of a run: its acoustic model and its prepared dev part."""
+    shutil.copytree(model, tmp_path / "run" / "acoustic")
+    (tmp_path / "run" / "prepared").mkdir()
+    shutil.copy(cuts, tmp_path / "run" / "prepared" / DEV)
+    return tmp_path / "run"
+
+
+def test_each_system_gets_an_entry_and_the_facts_of_the_dev_part_are_written(run: Path) -> None:
+    model = run / "acoustic"
+    transcriber = Transcriber.load(model, "cpu", precision="float32")
+    results = tune_systems(
+        transcriber, [GREEDY, BEAM], model, run / "prepared" / DEV, tuning=TUNING, batch_seconds=10.0
+    )
+    assert list(results) == ["greedy", "bare_beam"]
+    stored = read_tuned(model)
+    assert {system_key(*system) for system in (GREEDY, BEAM)} == stored.keys()
+    assert stored[system_key(*BEAM)] == results["bare_beam"]
+    assert read_facts(model).dev is not None
+
+
+def test_entries_of_other_systems_stay(run: Path) -> None:
+    model = run / "acoustic"
+    transcriber = Transcriber.load(model, "cpu", precision="float32")
+    for system in (BEAM, GREEDY):
+        tune_systems(transcriber, [system], model, run / "prepared" / DEV, tuning=TUNING, batch_seconds=10.0)
+    assert {system_key(*system) for system in (GREEDY, BEAM)} == read_tuned(model).keys()
+
+
+def test_a_run_is_tuned_with_its_greedy_confidences(run: Path) -> None:
+    tuned = tune_run(run, *BEAM, tuning=TUNING, device="cpu", batch_seconds=10.0)
+    stored = read_tuned(run / "acoustic")
+    assert stored[system_key(*BEAM)] == tuned
+    assert system_key(*GREEDY) in stored
+
+
+def test_a_run_without_a_dev_part_is_refused(run: Path) -> None:
+    (run / "prepared" / DEV).unlink()
+    with pytest.raises(UserError, match=DEV):
+        tune_run(run, *BEAM, tuning=TUNING, device="cpu", batch_seconds=10.0)
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("missing", "does not exist"), ("run.txt", "is a file, not a folder"), (".", "holds no trained acoustic model")],
+)
+def test_what_is_no_run_is_said_before_anything_is_loaded(tmp_path: Path, name: str, problem: str) -> None:
+    (tmp_path / "run.txt").touch()
+    with pytest.raises(UserError, match=problem) as error:
+        tune_run(
+            tmp_path / name,
+            DecodingOptions(name="beam"),
+            language_model=None,
+            tuning=TuningOptions(),
+            device="cpu",
+            batch_seconds=10,
+        )
+    assert str(tmp_path / name) in str(error.value)
