@@ -56,6 +56,12 @@ class FeatureOptions:
     deltas: int = field(default=2, metadata={"min": 0, "max": 2})
     normalisation: Literal["utterance", "training", "none"] = "utterance"
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Return samples a window, samples a hop, and the size of the Fourier transform: the next power of 2."""
+        window = round(self.window * self.sampling_rate)
+        return window, round(self.hop * self.sampling_rate), 1 << (window - 1).bit_length()
+
 
 class LogMel(nn.Module):
     """Compute the natural logarithm of a mel power spectrogram.
@@ -71,9 +77,7 @@ class LogMel(nn.Module):
     def __init__(self, options: FeatureOptions) -> None:
         super().__init__()
         rate = options.sampling_rate
-        self.window_samples = round(options.window * rate)
-        self.hop_samples = round(options.hop * rate)
-        self.fft_size = 1 << (self.window_samples - 1).bit_length()
+        self.window_samples, self.hop_samples, self.fft_size = options.sizes
         self.dimensions = options.bins
         filters = melscale_fbanks(
             self.fft_size // 2 + 1, options.low, options.high or rate / 2, options.bins, rate, norm=None
@@ -147,9 +151,7 @@ class KaldiFilterBank(nn.Module):
     def __init__(self, options: FeatureOptions) -> None:
         super().__init__()
         rate = options.sampling_rate
-        self.window_samples = round(options.window * rate)
-        self.hop_samples = round(options.hop * rate)
-        self.fft_size = 1 << (self.window_samples - 1).bit_length()
+        self.window_samples, self.hop_samples, self.fft_size = options.sizes
         self.dimensions = options.bins
         filters, _ = kaldi.get_mel_banks(
             options.bins, self.fft_size, float(rate), options.low, options.high or 0.0, 100.0, -500.0, 1.0

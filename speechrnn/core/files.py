@@ -147,6 +147,19 @@ def copy_file(source: str | Path, target: str | Path) -> None:
         shutil.copyfileobj(content, stack.enter_context(atomic_write(target, "wb")))
 
 
+def begins_with(path: str | Path, start: bytes) -> bool:
+    """Return whether a file begins with such bytes.
+
+    >>> begins_with(__file__, b"#!/bin/sh")
+    False
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with Path(path).open("rb") as file:
+        return file.read(len(start)) == start
+
+
 def folder_size(path: str | Path) -> int:
     """Return the bytes of a file, or of all files in a folder.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, make_dataclass
 from pathlib import Path
 from types import ModuleType
@@ -77,10 +77,24 @@ def source_options(
     return options
 
 
-def clear(folder: Path, names: Iterable[str]) -> None:
-    """Remove the files of an earlier preparation, the summary first: without it the others are not used."""
-    for name in ("summary.json", *names):
-        try:
-            (folder / name).unlink(missing_ok=True)
-        except OSError as error:
-            raise UserError(f"Cannot write {folder / name}: {error.strerror}; choose another output folder.") from error
+def download_list(
+    group: str, module: ModuleType, options: SourceOptions, name: str
+) -> tuple[Callable[..., list[Any]], Path]:
+    """Return the function that lists what a source lacks, and the folder that it is downloaded into.
+
+    Args:
+        group: the config group, for messages.
+        module: of the source.
+        options: of the source.
+        name: of the module's function.
+
+    Raises:
+        UserError: the source has nothing to download, or its root is not given.
+    """
+    missing: Callable[..., list[Any]] | None = getattr(module, name, None)
+    if missing is None:
+        nothing = f"The {group} {options.name} has nothing to download; set {group}.download=false."
+        raise UserError(getattr(module, "HOW_TO_GET", nothing))
+    if options.root is None:
+        raise UserError(f"{group}.download=true needs {group}.root, the folder to put {options.name} into.")
+    return missing, options.root

@@ -24,8 +24,35 @@ NO_EFFECT = {"affects_output": False}
 AUTO = "auto"  # language_model: that of the bundle
 
 
+class SearchSettings:
+    """Check the settings of the search in a record of options, where they may be given by name.
+
+    The fields stand in the records themselves, whose order is that of positional arguments.
+
+    >>> TranscriptionOptions(decoding="beam").search.name
+    'beam'
+    """
+
+    decoding: DecodingOptions | Literal["greedy", "beam"] | None
+    language_model: Path | str | None
+
+    def __post_init__(self) -> None:
+        if self.language_model not in (None, AUTO):
+            if not str(self.language_model):
+                raise ValueError("language_model= is empty: give a directory, or null.")
+            object.__setattr__(self, "language_model", Path(self.language_model).expanduser())
+        if isinstance(self.decoding, str):
+            object.__setattr__(self, "decoding", build(DecodingOptions, {"name": self.decoding}, "decoding"))
+
+    @property
+    def search(self) -> DecodingOptions:
+        """Return the decoding options, also where `decoding` was given by name; the defaults where it was not given."""
+        assert not isinstance(self.decoding, str)
+        return self.decoding or DecodingOptions()
+
+
 @dataclass(frozen=True)
-class TranscriptionOptions:
+class TranscriptionOptions(SearchSettings):
     """Hold all settings of a transcriber; conf/transcribe.yaml explains each key.
 
     A new key is added here and in conf/transcribe.yaml: `Transcriber.load`, the workers of a job and the fingerprint
@@ -56,20 +83,6 @@ class TranscriptionOptions:
     precision: Precision = "auto"
     # How recordings are grouped into batches depends on timing anyway, and the words do not depend on it.
     batch_seconds: float = field(default=240.0, metadata={"min": 0.1, **NO_EFFECT})
-
-    def __post_init__(self) -> None:
-        if self.language_model not in (None, AUTO):
-            if not str(self.language_model):
-                raise ValueError("language_model= is empty: give a directory, or null.")
-            object.__setattr__(self, "language_model", Path(self.language_model).expanduser())
-        if isinstance(self.decoding, str):
-            object.__setattr__(self, "decoding", build(DecodingOptions, {"name": self.decoding}, "decoding"))
-
-    @property
-    def search(self) -> DecodingOptions:
-        """Return the decoding options, also where `decoding` was given by name; the defaults where it was not given."""
-        assert not isinstance(self.decoding, str)
-        return self.decoding or DecodingOptions()
 
 
 def keywords_of(

@@ -6,16 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from speechrnn.core.config import build
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.nn.recurrent import Blocks
 from speechrnn.transcription.endpoint import EndpointOptions
-from speechrnn.transcription.options import AUTO
+from speechrnn.transcription.options import AUTO, SearchSettings
 
 
 @dataclass(frozen=True)
-class StreamingOptions:
+class StreamingOptions(SearchSettings):
     """Configure live recognition; conf/listen.yaml explains each key.
 
     >>> StreamingOptions(latency=0.3).endpoint.silence
@@ -36,20 +35,6 @@ class StreamingOptions:
     language_model: Path | str | None = AUTO
     endpoint: EndpointOptions = field(default_factory=EndpointOptions)
     device: str = "cpu"
-
-    def __post_init__(self) -> None:
-        if self.language_model not in (None, AUTO):
-            if not str(self.language_model):
-                raise ValueError("language_model= is empty: give a directory, or null.")
-            object.__setattr__(self, "language_model", Path(self.language_model).expanduser())
-        if isinstance(self.decoding, str):
-            object.__setattr__(self, "decoding", build(DecodingOptions, {"name": self.decoding}, "decoding"))
-
-    @property
-    def search(self) -> DecodingOptions:
-        """Return the decoding options, also where `decoding` was given by name; the defaults where it was not given."""
-        assert not isinstance(self.decoding, str)
-        return self.decoding or DecodingOptions()
 
 
 def blocks_for(latency: float, model: AcousticModel) -> Blocks:

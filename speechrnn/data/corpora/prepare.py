@@ -13,7 +13,7 @@ import inspect
 import json
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from types import ModuleType
@@ -26,7 +26,8 @@ from speechrnn.data.corpora import SPLITS, CorpusOptions, Utterance, corpus_modu
 from speechrnn.data.corpora.check import MISSING_AUDIO, NO_TRANSCRIPT, Accepted, Rejected, Stamp, check, escape, stamp
 from speechrnn.data.corpora.holdout import auto_fraction, hold_out
 from speechrnn.data.download import fetch_archives
-from speechrnn.data.sources import clear
+from speechrnn.data.prepared import clear, read_summary, write_summary
+from speechrnn.data.sources import download_list
 from speechrnn.text.normalisation import NormalisationOptions
 
 if TYPE_CHECKING:
@@ -129,12 +130,8 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
             for split in ("dev", "test")
             if accepted.get("train") and accepted.get(split)
         },
-        "fingerprint": fingerprint,
     }
-    # Last, because its fingerprint says that the folder is complete.
-    with atomic_write(folder / "summary.json") as file:
-        json.dump(summary, file, ensure_ascii=False, indent=2)
-        file.write("\n")
+    write_summary(folder, summary, fingerprint)
     prepared = _load(folder, fingerprint)
     if prepared is None:
         raise RuntimeError(f"{folder} is not what was just written")
@@ -144,19 +141,9 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
 
 
 def _download(module: ModuleType, options: CorpusOptions) -> None:
-    missing: Callable[..., list[Any]] | None = getattr(module, "missing_archives", None)
-    if missing is None:
-        raise UserError(
-            getattr(
-                module,
-                "HOW_TO_GET",
-                f"The corpus {options.name} has nothing to download; set corpus.download=false.",
-            )
-        )
-    if options.root is None:
-        raise UserError(f"corpus.download=true needs corpus.root, the folder to put {options.name} into.")
+    missing, root = download_list("corpus", module, options, "missing_archives")
     keys = {key: value for key, value in options.own.items() if key in inspect.signature(missing).parameters}
-    fetch_archives(missing(options.root, **keys), options.root)
+    fetch_archives(missing(root, **keys), root)
 
 
 def _hold_out_dev(accepted: dict[str, list[Accepted]], fraction: float | Literal["auto"]) -> str:
@@ -298,12 +285,12 @@ def _fingerprint(
 
 def _load(folder: Path, fingerprint: str) -> Prepared | None:
     """Load the result of an earlier call from `folder`, if it is complete and has this fingerprint."""
+    summary = read_summary(folder, fingerprint)
+    if summary is None:
+        return None
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        if summary["fingerprint"] != fingerprint:
-            return None
         sizes = {split: part["utterances"] for split, part in summary["splits"].items()}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError, AttributeError):
         return None
     paths = {split: folder / f"cuts_{split}.jsonl.gz" if sizes.get(split) else None for split in SPLITS}
     if any(path is not None and not path.is_file() for path in paths.values()):

@@ -18,7 +18,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.plural import count
 from speechrnn.data.download import fetch_files
-from speechrnn.data.sources import clear
+from speechrnn.data.prepared import clear, read_summary, write_summary
+from speechrnn.data.sources import download_list
 from speechrnn.data.texts import SPLITS, Part, TextOptions, text_module, text_parts
 from speechrnn.data.texts.encode import Encoder, normalised
 from speechrnn.data.tokens import TokenFile, write_tokens
@@ -113,12 +114,8 @@ def prepare_text(
         "normalisation": asdict(normalisation),
         "tokenizer": {**asdict(tokenizer), "symbols": len(made)},
         "splits": counts,
-        "fingerprint": fingerprint,
     }
-    # Last, because its fingerprint says that the folder is complete.
-    with atomic_write(folder / "summary.json") as file:
-        json.dump(summary, file, ensure_ascii=False, indent=2)
-        file.write("\n")
+    write_summary(folder, summary, fingerprint)
     prepared = _load(folder, fingerprint)
     if prepared is None:
         raise RuntimeError(f"{folder} is not what was just written")
@@ -173,13 +170,8 @@ def _files(part: Part) -> str:
 
 
 def _download(options: TextOptions) -> None:
-    module = text_module(options.name)
-    if not hasattr(module, "missing_files"):
-        nothing = f"The text {options.name} has nothing to download; set text.download=false."
-        raise UserError(getattr(module, "HOW_TO_GET", nothing))
-    if options.root is None:
-        raise UserError(f"text.download=true needs text.root, the folder to put {options.name} into.")
-    fetch_files(module.missing_files(options.root), options.root)
+    missing, root = download_list("text", text_module(options.name), options, "missing_files")
+    fetch_files(missing(root), root)
 
 
 def _sample(texts: Iterable[str], most: int = _SAMPLE) -> Iterator[str]:
@@ -216,10 +208,10 @@ def _fingerprint(
 
 def _load(folder: Path, fingerprint: str) -> PreparedText | None:
     """Load the result of an earlier call from `folder`, if it is complete and has this fingerprint."""
+    summary = read_summary(folder, fingerprint)
+    if summary is None:
+        return None
     try:
-        summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-        if summary["fingerprint"] != fingerprint:
-            return None
         tokenizer = tokenizer_from_json(json.loads((folder / "tokenizer.json").read_text(encoding="utf-8")))
         paths = {split: folder / f"{split}.tokens" for split in summary["splits"]}
         for split, path in paths.items():

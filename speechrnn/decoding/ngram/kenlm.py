@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import begins_with
 from speechrnn.decoding.ngram.arpa import LN_10
 from speechrnn.decoding.ngram.symbols import END, match_names, missing_symbols, symbol, visible
 from speechrnn.text.tokenizers import BLANK, UNKNOWN, Tokenizer
@@ -51,8 +52,7 @@ BEGIN = -1  # begin of a line, in a history
 def is_kenlm(path: str | Path) -> bool:
     """Return whether a file begins as KenLM's binary files do. UserError where it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
+        return begins_with(path, MAGIC)
     except OSError as error:
         raise UserError(f"Cannot read the n-gram model {path}: {error.strerror or error}.") from error
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
+from speechrnn.core.files import atomic_write, begins_with
 from speechrnn.decoding.ngram.arpa import Ngrams
 from speechrnn.decoding.ngram.lookup import NgramLookup
 from speechrnn.decoding.ngram.symbols import END
@@ -54,8 +54,7 @@ def quantise(ngrams: Ngrams) -> Ngrams:
 def is_quantised(path: str | Path) -> bool:
     """Return whether a file begins as those of `write_quantised` do. UserError where it cannot be read."""
     try:
-        with Path(path).open("rb") as file:
-            return file.read(len(MAGIC)) == MAGIC
+        return begins_with(path, MAGIC)
     except OSError as error:
         raise UserError(f"Cannot read the n-gram model {path}: {error.strerror or error}.") from error
 

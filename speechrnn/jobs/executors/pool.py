@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import queue
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.executors.scheduler import Scheduler
@@ -88,40 +89,54 @@ def least_busy(workers: Iterable[WorkerT], suspect: bool) -> WorkerT | None:
     return min(able, key=lambda worker: len(worker.chunks), default=None)
 
 
-class Pool(Protocol):
-    """Hold the workers of one run."""
+class Pool(ABC, Generic[WorkerT]):
+    """Hold the workers of one run; a subclass says where they are and how they are reached.
+
+    Attributes:
+        workers: that have been started and have not died.
+    """
+
+    workers: list[WorkerT]
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """Return how many workers there may be."""
-        ...
 
+    @abstractmethod
     def start(self, wanted: int) -> None:
         """Start workers until there are so many, but no more than `size`."""
-        ...
 
     def can_submit(self, suspect: bool) -> bool:
         """Return whether a worker can take a chunk; see `least_busy`."""
-        ...
+        return least_busy(self.workers, suspect) is not None
 
     def submit(self, chunk: Chunk) -> None:
         """Send a chunk to the worker with the fewest."""
-        ...
+        worker = least_busy(self.workers, chunk.tries > 0)
+        if worker is None:
+            raise RuntimeError("no worker can take a chunk")
+        worker.chunks[chunk.place] = chunk
+        self.send(worker, chunk)
 
+    @abstractmethod
+    def send(self, worker: WorkerT, chunk: Chunk) -> None:
+        """Send a chunk to a worker; one that has just died shows in `events`."""
+
+    @abstractmethod
     def wait(self) -> None:
         """Wait until there are events."""
-        ...
 
+    @abstractmethod
     def events(self) -> list[Event]:
         """Return what has happened."""
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """End all workers at once."""
-        ...
 
 
-def run_pool(pool: Pool, scheduler: Scheduler, stopped: Callable[[], bool]) -> Iterator[Any]:
+def run_pool(pool: Pool[Any], scheduler: Scheduler, stopped: Callable[[], bool]) -> Iterator[Any]:
     """Submit chunks and yield results until all is done; see `Executor.run`.
 
     Args:

@@ -21,7 +21,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.jobs.executors.pool import Died, Done, Event, Failed, Ready, Refused, least_busy, run_pool, serve
+from speechrnn.jobs.executors.pool import Died, Done, Event, Failed, Pool, Ready, Refused, run_pool, serve
 from speechrnn.jobs.executors.scheduler import Scheduler
 from speechrnn.jobs.executors.work import Chunk, MakeWorker
 
@@ -97,7 +97,7 @@ class WorkerProcess:
             yield Died(tuple(self.chunks), describe_exit(self.process.exitcode), not self.loaded)
 
 
-class ProcessPool:
+class ProcessPool(Pool[WorkerProcess]):
     """Hold the processes of one run."""
 
     def __init__(self, make_worker: MakeWorker, ordered: bool, environments: list[dict[str, str]]) -> None:
@@ -123,16 +123,8 @@ class ProcessPool:
         for number in sorted({*range(min(wanted, self.size))} - taken)[: max(0, wanted - len(taken))]:
             self.workers.append(WorkerProcess(number, self.make_worker, self.ordered, self.environments[number]))
 
-    def can_submit(self, suspect: bool) -> bool:
+    def send(self, worker: WorkerProcess, chunk: Chunk) -> None:
         """See `Pool`."""
-        return least_busy(self.workers, suspect) is not None
-
-    def submit(self, chunk: Chunk) -> None:
-        """See `Pool`."""
-        worker = least_busy(self.workers, chunk.tries > 0)
-        if worker is None:
-            raise RuntimeError("no worker can take a chunk")
-        worker.chunks[chunk.place] = chunk
         with contextlib.suppress(OSError):  # it has just died, which its pipe will show
             worker.pipe.send(chunk)
 

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.jobs.executors.pool import DEPTH, Died, Done, Event, Failed, Ready, Refused, least_busy, run_pool, serve
+from speechrnn.jobs.executors.pool import DEPTH, Died, Done, Event, Failed, Pool, Ready, Refused, run_pool, serve
 from speechrnn.jobs.executors.scheduler import Scheduler
 from speechrnn.jobs.executors.work import Chunk, MakeWorker
 
@@ -136,7 +136,7 @@ class ActorHandle:
     chunks: dict[int, Chunk] = field(default_factory=dict)  # by their place
 
 
-class RayPool:
+class RayPool(Pool[ActorHandle]):
     """Hold the actors of one run."""
 
     def __init__(self, make_worker: MakeWorker, ordered: bool, workers: int | None, cpus: int, gpus: float) -> None:
@@ -188,16 +188,8 @@ class RayPool:
             self.calls[worker.handle.node.remote()] = worker
             self.calls[worker.handle.load.remote(self.make_worker, self.ordered)] = worker
 
-    def can_submit(self, suspect: bool) -> bool:
+    def send(self, worker: ActorHandle, chunk: Chunk) -> None:
         """See `Pool`."""
-        return least_busy(self.workers, suspect) is not None
-
-    def submit(self, chunk: Chunk) -> None:
-        """See `Pool`."""
-        worker = least_busy(self.workers, chunk.tries > 0)
-        if worker is None:
-            raise RuntimeError("no worker can take a chunk")
-        worker.chunks[chunk.place] = chunk
         self.calls[worker.handle.do.remote(chunk)] = worker
 
     def wait(self) -> None:

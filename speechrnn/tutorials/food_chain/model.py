@@ -16,17 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.core.errors import UserError
+from speechrnn.data.corpora.grammar import FOOD_CHAIN
 from speechrnn.nn.recurrent import MODULES
 from speechrnn.text.tokenizers import WordTokenizer
 from speechrnn.tutorials.setting import check_loss
 
-SENTENCES = (
-    "Sharks feed on tuna fishes.",
-    "Tuna fishes feed on small fishes.",
-    "Small fishes feed on sea plants.",
-    "Sea plants feed on micro-organisms.",
-    "Micro-organisms feed on sharks.",
-)
 STARTS = ("Sharks", "Tuna fishes", "Small fishes", "Sea plants", "Micro-organisms")
 MISTAKES = (
     "Sharks.",
@@ -61,7 +55,7 @@ class Words:
 
     def __init__(self, fold_case: bool) -> None:
         self.fold_case = fold_case
-        self.tokenizer = WordTokenizer.build([" ".join(self.split(sentence)) for sentence in SENTENCES])
+        self.tokenizer = WordTokenizer.build([" ".join(self.split(sentence)) for sentence in FOOD_CHAIN])
 
     def split(self, text: str) -> list[str]:
         """Split "Tuna fishes." into "tuna", "fishes" and "."."""
@@ -150,7 +144,7 @@ def train(model: nn.Module, words: Words, steps: int, learning_rate: float) -> l
 
 def batch(words: Words) -> tuple[Tensor, Tensor]:
     """Return inputs and next words, both (length, 5), a column a sentence; targets are -1 after the end."""
-    sentences = [torch.tensor([END, *words.encode(sentence), END]) for sentence in SENTENCES]
+    sentences = [torch.tensor([END, *words.encode(sentence), END]) for sentence in FOOD_CHAIN]
     inputs = nn.utils.rnn.pad_sequence([sentence[:-1] for sentence in sentences], padding_value=END)
     targets = nn.utils.rnn.pad_sequence([sentence[1:] for sentence in sentences], padding_value=-1)
     return inputs, targets
@@ -182,7 +176,7 @@ class TrainedNetwork:
     Attributes:
         history: of each step, the probability of the correct food after "feed on", averaged over the five sentences.
         written: the completed sentence of each prompt.
-        probabilities: (5, 5) of each food after each of the five beginnings; both in the order of SENTENCES.
+        probabilities: (5, 5) of each food after each of the five beginnings; both in the order of FOOD_CHAIN.
         hidden: (5, units) hidden units at the same places.
     """
 
@@ -203,7 +197,7 @@ class TrainedNetwork:
 
 def expected(prompt: str) -> str | None:
     """Return the one sentence that begins with the prompt, whatever its case; None for none or several."""
-    fitting = [sentence for sentence in SENTENCES if sentence.lower().startswith(prompt.lower())]
+    fitting = [sentence for sentence in FOOD_CHAIN if sentence.lower().startswith(prompt.lower())]
     return fitting[0] if len(fitting) == 1 else None
 
 

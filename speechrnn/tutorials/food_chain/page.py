@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 from markupsafe import Markup
 
+from speechrnn.data.corpora.grammar import FOOD_CHAIN
 from speechrnn.experiments.run import Run
 from speechrnn.reports.plots import FIRST, INK, SECOND, figure_style, svg
-from speechrnn.tutorials.food_chain.model import SENTENCES, STARTS, FoodChainOptions, TrainedNetwork, Words, expected
+from speechrnn.tutorials.food_chain.model import STARTS, FoodChainOptions, TrainedNetwork, Words, expected
 from speechrnn.tutorials.page import write_page
 from speechrnn.tutorials.pictures import NAMES, colour_scale, heat_map, legend, line_axes
 
@@ -48,7 +49,7 @@ def _probabilities(network: TrainedNetwork, title: str, name: str) -> Markup:
 
     figure = Figure(figsize=(5.4, 3.3))
     axes = figure.add_axes((0.25, 0.27, 0.6, 0.59))
-    foods = [sentence.split(" feed on ")[1].split()[0].rstrip(".") for sentence in SENTENCES]
+    foods = [sentence.split(" feed on ")[1].split()[0].rstrip(".") for sentence in FOOD_CHAIN]
     mesh = heat_map(axes, network.probabilities.numpy(), [f"{start} …" for start in STARTS], foods, numbers=True)
     axes.set_xticks(range(len(foods)), foods, rotation=25, ha="right", rotation_mode="anchor")
     axes.set_title(title, fontsize=10, color=INK)
@@ -88,7 +89,7 @@ def _learning(feedback: TrainedNetwork, last_word: TrainedNetwork) -> Markup:
 def _word_by_word(words: Words, feedback: TrainedNetwork, last_word: TrainedNetwork) -> list[tuple[str, ...]]:
     """Return the three most probable next words of both networks after each word of each sentence, a row each."""
     rows = []
-    for sentence in SENTENCES:
+    for sentence in FOOD_CHAIN:
         indices = [0, *words.encode(sentence)]
         column = torch.tensor(indices)[:, None]
         both = [network.model(column)[:, 0].softmax(-1) for network in (feedback, last_word)]

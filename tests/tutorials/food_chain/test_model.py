@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from speechrnn.core.errors import UserError
+from speechrnn.data.corpora.grammar import FOOD_CHAIN
 from speechrnn.tutorials.food_chain.model import (
     MISTAKES,
-    SENTENCES,
     STARTS,
     FoodChainOptions,
     LastWordNetwork,
@@ -31,7 +31,7 @@ def trained(seed: int, cell: str = "lstm", fold_case: bool = True) -> tuple[Word
 @pytest.mark.parametrize(("seed", "cell"), [(1, "lstm"), (2, "rnn_tanh"), (3, "gru")])
 def test_feedback_completes_every_sentence_and_the_last_word_alone_cannot(seed: int, cell: str) -> None:
     _, feedback, last_word = trained(seed, cell)
-    assert feedback.written == dict(zip(STARTS, SENTENCES, strict=True))
+    assert feedback.written == dict(zip(STARTS, FOOD_CHAIN, strict=True))
     assert feedback.right() == 5 and feedback.mistakes() == 0
     assert feedback.probabilities.diagonal().min() > 0.8
     # The same answer whatever came before: at best one of the five is right.
@@ -63,7 +63,7 @@ def test_without_folding_the_capital_letter_marks_the_beginning() -> None:
 @pytest.mark.parametrize("fold_case", [True, False])
 def test_sentences_come_back_from_indices(fold_case: bool) -> None:
     words = Words(fold_case)
-    for sentence in SENTENCES:
+    for sentence in FOOD_CHAIN:
         assert words.decode(words.encode(sentence)) == sentence
 
 
@@ -81,7 +81,7 @@ def test_folding_makes_one_word_of_an_animal_at_both_ends() -> None:
 def test_batches_end_where_sentences_end() -> None:
     words = Words(True)
     inputs, targets = batch(words)
-    for column, sentence in enumerate(SENTENCES):
+    for column, sentence in enumerate(FOOD_CHAIN):
         indices = words.encode(sentence)
         assert inputs[: len(indices) + 1, column].tolist() == [0, *indices]
         assert targets[: len(indices) + 1, column].tolist() == [*indices, 0]
@@ -98,5 +98,5 @@ def test_a_sentence_that_finds_no_end_is_broken_off() -> None:
 
 
 def test_the_right_sentence_of_a_beginning() -> None:
-    assert expected("small FISHES") == SENTENCES[2]
+    assert expected("small FISHES") == FOOD_CHAIN[2]
     assert expected("S") is None and expected("Fishes") is None
