@@ -177,8 +177,9 @@ def _loss_picture(descents: Mapping[str, Descent]) -> Markup:
     for (name, descent), colour, dashes in zip(
         descents.items(), (FIRST, SECOND, GREEN), ("-", "--", "-."), strict=True
     ):
-        smooth = np.convolve(descent.losses, np.ones(SMOOTHED) / SMOOTHED, "valid")
-        axes.plot(range(SMOOTHED - 1, len(descent.losses)), smooth, dashes, color=colour, label=name)
+        width = min(SMOOTHED, len(descent.losses))
+        smooth = np.convolve(descent.losses, np.ones(width) / width, "valid")
+        axes.plot(range(width - 1, len(descent.losses)), smooth, dashes, color=colour, label=name)
     axes.set_ylim(bottom=0)
     legend(axes, columns=2)
     return svg(figure, "clipped-loss", "Loss over the steps of training, with clipping and without")
