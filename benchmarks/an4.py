@@ -18,7 +18,7 @@ ALPHABET = " '.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
 def settings(root: Path) -> AcousticSettings:
-    """What conf/experiment/speech_to_text/an4.yaml trains with."""
+    """Return the settings that conf/experiment/speech_to_text/an4.yaml trains with."""
     from speechrnn.cli import help
     from speechrnn.cli.overrides import compose
     from speechrnn.core.config import build

@@ -38,7 +38,7 @@ ENOUGH = 20  # recordings of a quick run
 
 @dataclass
 class LiveRun:
-    """What became of some recordings at a latency.
+    """Results of live recognition of some recordings at a latency.
 
     Attributes:
         texts: of each recording.

@@ -40,7 +40,7 @@ PER_FOLDER = 100
 
 
 class Cost(NamedTuple):
-    """What a run took: its size in seconds of audio or in files, its peak in MiB, its seconds."""
+    """Cost of a run: its size in seconds of audio or in files, its peak in MiB, its seconds."""
 
     size: float
     peak: float
@@ -117,7 +117,7 @@ def series(
 
 
 class Held(NamedTuple):
-    """What a process holds: resident memory in MiB, open files and threads."""
+    """Resources of a process: resident memory in MiB, open files and threads."""
 
     memory: float
     files: int

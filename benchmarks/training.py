@@ -40,7 +40,7 @@ class Parts:
         self.last = time.perf_counter()
 
     def start(self) -> None:
-        """What came before belongs to no part."""
+        """Start the clock of the parts; time before it belongs to none."""
         self.last = time.perf_counter()
 
     def mark(self, part: str) -> None:

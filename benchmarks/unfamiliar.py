@@ -85,7 +85,7 @@ Sounds = list[np.ndarray]
 
 
 class Share(NamedTuple):
-    """How many recordings have words, the warning, and a mean confidence below the peer's threshold."""
+    """Number of recordings that have words, the warning, and a mean confidence below the peer's threshold."""
 
     recordings: int
     with_words: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from helpers.imports import imports, module_of
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "speechrnn"
+CODE = ("speechrnn", "recipes", "benchmarks", "tests")  # folders
 
 # Folders on one level do not import each other. The command line uses core only.
 LEVELS = (
@@ -108,13 +110,50 @@ def test_the_import_reader_sees_lazy_and_type_only_imports(tmp_path: Path) -> No
 def test_the_tests_of_a_module_are_found_under_its_name() -> None:
     """The tests of speechrnn/FOLDER/MODULE.py are in tests/FOLDER/test_MODULE.py."""
     modules = [path.relative_to(PACKAGE) for path in files() if path.name != "__init__.py"]
-    without = [
+    without = {
         module.as_posix()
         for module in modules
         if not (ROOT / "tests" / module.parent / f"test_{module.name}").is_file()
+    }
+    assert without == NEED_NO_TESTS
+
+
+# One line each, with nothing to test.
+NEED_NO_TESTS = {"version.py"}
+
+
+def python_files() -> list[Path]:
+    """All Python files of the repository."""
+    return [
+        path for name in ("speechrnn", "recipes", "benchmarks", "tests") for path in sorted((ROOT / name).rglob("*.py"))
     ]
-    assert len(without) <= WITHOUT_TESTS_OF_THEIR_NAME, "\n".join(without)
 
 
-# Modules whose tests stand elsewhere, as in tests/recipes: this number only falls.
-WITHOUT_TESTS_OF_THEIR_NAME = 37
+def test_no_module_is_longer_than_400_lines() -> None:
+    """Of the program; a test module is as long as the behaviour of its module needs."""
+    modules = [path for path in python_files() if "tests" not in path.relative_to(ROOT).parts]
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in modules}
+    assert {str(path.relative_to(ROOT)): count for path, count in lines.items() if count > LONGEST} == {}
+
+
+LONGEST = 400  # lines
+
+
+def test_no_variable_is_called_one_and_no_tuple_is_spread_in_a_call() -> None:
+    """A variable has the name of the thing; arguments stand in the call, one after the other."""
+    found = []
+    for path in python_files():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            place = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == "one":
+                found.append(f"{place}: a variable is called one")
+            elif isinstance(node, ast.arg) and node.arg == "one":
+                found.append(f"{place}: an argument is called one")
+            elif isinstance(node, ast.Call):
+                spread = [part.value for part in node.args if isinstance(part, ast.Starred)]
+                named = [part.value for part in node.keywords if part.arg is None]
+                if any(isinstance(part, (ast.Tuple, ast.List)) for part in spread):
+                    found.append(f"{place}: a tuple is spread in a call")
+                if any(isinstance(part, ast.Call) and ast.unparse(part.func) == "dict" for part in named):
+                    found.append(f"{place}: dict(...) is spread in a call")
+    assert found == []

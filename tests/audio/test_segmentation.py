@@ -24,7 +24,7 @@ SMALL = SegmentationOptions(silence=0.5, padding=0.2, window=6.0, context=1.0)
 
 
 class Oracle:
-    """What swings by more than 0.5 is speech."""
+    """Detector that takes for speech whatever swings by more than 0.5."""
 
     name = "oracle"
 
@@ -60,7 +60,7 @@ def stretches(cut: Sequence[Window]) -> list[list[Window]]:
 
 
 def check(cut: Sequence[Window], samples: np.ndarray, rate: int, step: int, options: SegmentationOptions) -> None:
-    """What holds for the pieces of any recording longer than a window."""
+    """Check the windows of a recording that is longer than a window."""
     behind = 0
     for stretch in stretches(cut):
         begin, end = stretch[0].start, stretch[-1].start + len(stretch[-1].samples)

@@ -18,7 +18,7 @@ APPENDED = ("job.jsonl", "hypotheses.jsonl.partial", "all.jsonl.partial", "all.j
 
 @dataclass
 class Plan:
-    """What one attempt meets.
+    """Disturbances of an attempt.
 
     Attributes:
         kind: name of the disturbance.

@@ -198,7 +198,7 @@ def check_transcripts(folder: Path, expected: dict[str, Any]) -> list[str]:
 
 
 def check_completions(folder: Path, expected: dict[str, Any]) -> list[str]:
-    """What is written is the beginning of the whole."""
+    """Check that the written completions are the beginning of the whole."""
     whole: bytes = expected["all.jsonl"]
     for name in ("all.jsonl", "all.jsonl.partial"):
         path = folder / name

@@ -23,7 +23,7 @@ def text_of(documents: list[list[int]]) -> TokenFile:
 
 
 def read(batches: BpttBatches, epoch: int = 0, start: int = 0) -> list[list[tuple[list[int], list[int]]]]:
-    """What a model that keeps its state would see: for each row the (inputs, targets) between two fresh starts."""
+    """Return the text as a model with a state reads it: for each row the (inputs, targets) between two starts."""
     rows: list[list[tuple[list[int], list[int]]]] = [[] for _ in range(batches.batch_size)]
     for batch in batches.batches(epoch, start):
         for row, pieces in enumerate(rows):

@@ -59,7 +59,7 @@ class TableScorer:
         return torch.tensor([self.row(self.prefixes[state])[-1] for state in states.tolist()], device=states.device)
 
     def row(self, prefix: Prefix) -> list[float]:
-        """What each symbol adds after the prefix, and what the end does."""
+        """Return the scores of each symbol after the prefix, and of the end."""
         generator = torch.Generator().manual_seed(zlib.crc32(repr((self.seed, prefix)).encode()))
         values = torch.randn(self.symbols + 1, generator=generator).double()
         if self.forbids:
@@ -68,7 +68,7 @@ class TableScorer:
         return values.tolist()
 
     def total(self, labels: Prefix) -> float:
-        """What it adds to a whole label sequence."""
+        """Return the score of a whole label sequence."""
         steps = sum(self.row(labels[:number])[label] for number, label in enumerate(labels))
         return steps + self.row(labels)[-1]
 

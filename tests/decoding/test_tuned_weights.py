@@ -37,14 +37,19 @@ def test_entries_are_written_and_read(tmp_path: Path) -> None:
 
 
 def test_each_language_model_has_its_entry(tmp_path: Path) -> None:
-    one, other = model(tmp_path / "one", "1"), model(tmp_path / "other", "2")
+    first, other = model(tmp_path / "one", "1"), model(tmp_path / "other", "2")
     (tmp_path / "letters.arpa").write_text("3")
     with_ngram = DecodingOptions(name="beam", ngram=tmp_path / "letters.arpa")
-    keys = [system_key(BEAM, one), system_key(BEAM, other), system_key(with_ngram, None), system_key(with_ngram, one)]
+    keys = [
+        system_key(BEAM, first),
+        system_key(BEAM, other),
+        system_key(with_ngram, None),
+        system_key(with_ngram, first),
+    ]
     assert len(set(keys)) == 4
     tuned = {key: TunedDecoding(Weights(number)) for number, key in enumerate(keys)}
-    assert [find_tuned(tuned, *system).weights.language_weight for system in ((BEAM, one), (BEAM, other))] == [0, 1]
-    assert find_tuned(tuned, with_ngram, one).weights.language_weight == 3
+    assert [find_tuned(tuned, *system).weights.language_weight for system in ((BEAM, first), (BEAM, other))] == [0, 1]
+    assert find_tuned(tuned, with_ngram, first).weights.language_weight == 3
     # Its place does not matter, its content does.
     moved = model(tmp_path / "moved", "1")
     assert find_tuned(tuned, BEAM, moved).weights.language_weight == 0

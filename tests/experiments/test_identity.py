@@ -143,17 +143,17 @@ def test_the_overrides_of_the_identity_name_the_run(overrides: list[str], name: 
 
 
 @pytest.mark.parametrize(
-    ("one", "other"),
+    ("value", "other"),
     [(".1", "1"), ("1e-3", "1e+3"), ("-.5", "-5"), ("[.1,2]", "[1,2]"), (".hidden", "hidden"), ("a+b", "a-b")],
 )
-def test_different_values_have_different_names(one: str, other: str) -> None:
-    assert run_name([f"key={one}"]) != run_name([f"key={other}"])
+def test_different_values_have_different_names(value: str, other: str) -> None:
+    assert run_name([f"key={value}"]) != run_name([f"key={other}"])
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
-def test_different_numbers_have_different_names(one: float, other: float) -> None:
+def test_different_numbers_have_different_names(value: float, other: float) -> None:
     for write in ("{!r}", "{:+.3e}", "{:.17g}"):
-        texts = [write.format(value) for value in (one, other)]
+        texts = [write.format(number) for number in (value, other)]
         texts = [re.sub(r"^([+-]?)0\.", r"\1.", text) for text in texts]
         if float(texts[0]) != float(texts[1]):
             assert run_name([f"key={texts[0]}"]) != run_name([f"key={texts[1]}"])

@@ -30,7 +30,7 @@ RESTARTS = 20  # of a target whose process ends, before it is given up
 
 @dataclass
 class Result:
-    """What became of a target's inputs.
+    """Outcome of the inputs of a target.
 
     Attributes:
         inputs: how many were read.

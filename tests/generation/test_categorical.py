@@ -22,10 +22,10 @@ def test_a_draw_is_where_the_cumulative_sum_passes_the_number(
     table[:, columns // 2] = 1.0
     uniform = min(number, 1 - 2**-48)
     found = Categorical.from_scores(table, Buffers(table)).draw(np.full(3, uniform))
-    for column, one in zip(found.tolist(), table.double(), strict=True):
-        until = one.softmax(0).cumsum(0)
-        assert one[column] > MASKED
-        assert until[column] >= uniform - 1e-5 and until[column] - one.softmax(0)[column] <= uniform + 1e-5
+    for column, weights in zip(found.tolist(), table.double(), strict=True):
+        until = weights.softmax(0).cumsum(0)
+        assert weights[column] > MASKED
+        assert until[column] >= uniform - 1e-5 and until[column] - weights.softmax(0)[column] <= uniform + 1e-5
 
 
 @pytest.mark.parametrize("columns", [1, 255, 256, 2048, 2049, 9000])

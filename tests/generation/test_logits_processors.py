@@ -51,7 +51,7 @@ shapes = st.builds(
 @given(st.lists(shapes, min_size=1, max_size=5), st.integers(0, 1000))
 def test_the_draw_is_shaped_as_transformers_does_it(options: list[GenerationOptions], seed: int) -> None:
     values = scores(len(options), V, seed)
-    expected = [shaped(row.tolist(), [], 0, one) for row, one in zip(values, options, strict=True)]
+    expected = [shaped(row.tolist(), [], 0, chosen) for row, chosen in zip(values, options, strict=True)]
     warp(values, options)
     np.testing.assert_allclose(draws(values), np.stack(expected), atol=1e-5)
 
@@ -62,8 +62,8 @@ def test_a_row_is_shaped_alike_in_any_company(options: list[GenerationOptions], 
     values = scores(len(options), V, seed)
     alone = [row.unsqueeze(0).clone() for row in values]
     warp(values, options)
-    for row, one, together in zip(alone, options, values, strict=True):
-        warp(row, [one])
+    for row, chosen, together in zip(alone, options, values, strict=True):
+        warp(row, [chosen])
         assert torch.equal(row[0], together)
 
 

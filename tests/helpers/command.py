@@ -105,19 +105,19 @@ PAGES = {
 
 
 class Result:
-    """What a command printed and how it ended."""
+    """Output and exit status of a command."""
 
     def __init__(self, status: int, out: str, err: str) -> None:
         self.status, self.out, self.err = status, out, err
 
     @property
     def runs(self) -> list[dict[str, Any]]:
-        """What the recipe got, one entry a job."""
+        """Return the configurations that the recipe got, one a job."""
         return [json.loads(line) for line in self.out.splitlines()]
 
     @property
     def config(self) -> dict[str, Any]:
-        """What the only job got."""
+        """Return the configuration of the only job."""
         (run,) = self.runs
         config: dict[str, Any] = run["config"]
         return config

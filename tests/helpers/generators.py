@@ -56,7 +56,7 @@ def logits(model: LanguageModel, tokens: Sequence[int]) -> np.ndarray:
 
 
 def probabilities(model: LanguageModel, tokens: Sequence[int]) -> np.ndarray:
-    """What may follow a text, (vocabulary,) float64: the whole text is read each time, by the training's code."""
+    """Return the probabilities of the next token, (vocabulary,) float64, by the training's code on the whole text."""
     with torch.no_grad(), single_threaded():  # small products are slow where threads wait for each other
         outputs, _ = model(torch.tensor([0, *tokens]).unsqueeze(1), model.start(1))
         return model.log_probs(outputs[-1, 0]).double().exp().numpy()

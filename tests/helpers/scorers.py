@@ -54,7 +54,7 @@ def closed(words: Sequence[str] = WORDS, seed: int = 0) -> tuple[Bigram, list[st
 
 
 def total(scorer: Scorer, labels: Sequence[int], finish: bool = True) -> float:
-    """What a scorer adds to a whole text, asked label by label."""
+    """Return the score of a whole text, asked label by label."""
     state, result = torch.tensor([scorer.begin()]), 0.0
     for label in labels:
         row = scorer.scores(state)

@@ -20,8 +20,8 @@ def stereo(tmp_path: Path) -> Input:
 
 def test_the_mix_and_a_channel_keep_the_id(stereo: Input) -> None:
     assert assign_channels([stereo], "mix") == [stereo]
-    (one,) = assign_channels([stereo], 1)
-    assert (one.id, one.channel) == ("a/talk", 1)
+    (channel,) = assign_channels([stereo], 1)
+    assert (channel.id, channel.channel) == ("a/talk", 1)
 
 
 def test_each_channel_becomes_an_input(stereo: Input, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
 
 
 def test_a_lock_is_on_the_file_that_has_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the file is replaced between opening and locking, the new one is locked."""
+    """A file that is replaced between opening and locking is opened again."""
     fcntl = pytest.importorskip("fcntl")
     path = tmp_path / "j"
     flock = fcntl.flock

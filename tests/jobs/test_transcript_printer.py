@@ -32,11 +32,11 @@ def transcript(name: str, *segments: Segment) -> Transcript:
 def test_segments_of_a_later_recording_wait_and_none_is_printed_twice() -> None:
     file = io.StringIO()
     printer = TranscriptPrinter(INPUTS, file=file)
-    one, two, three = segment("ONE", 0.0), segment("TWO", 2.0), segment("THREE", 0.0)
+    first, two, three = segment("ONE", 0.0), segment("TWO", 2.0), segment("THREE", 0.0)
     printer.add(INPUTS[1], three)
-    printer.add(INPUTS[0], one)
+    printer.add(INPUTS[0], first)
     assert file.getvalue() == "a.wav\tONE"
-    printer.finish(INPUTS[0], transcript("a.wav", one, two))
+    printer.finish(INPUTS[0], transcript("a.wav", first, two))
     assert file.getvalue() == "a.wav\tONE TWO\nb.wav\tTHREE"
     printer.finish(INPUTS[1], transcript("b.wav", three))
     assert file.getvalue() == "a.wav\tONE TWO\nb.wav\tTHREE\n"

@@ -12,7 +12,7 @@ from speechrnn.nn.recurrent import MODULES, Blocks, RecurrentLayer, RecurrentOpt
 
 
 def packed_reference(layer: RecurrentLayer, inputs: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-    """What torch's module with the same parameters gives on the packed sequence, the directions summed."""
+    """Return the outputs of torch's module with the same parameters on the packed sequence, the directions summed."""
     packed = pack_padded_sequence(inputs, lengths, enforce_sorted=False)
     outputs, _ = pad_packed_sequence(layer.network(packed)[0], total_length=inputs.shape[0])
     if layer.network.bidirectional:

@@ -97,8 +97,8 @@ def test_which_of_two_runs_makes_fewer_errors(run: Run, tmp_path: Path) -> None:
     first, second = write(tmp_path / "first", worse, references), write(tmp_path / "second", better, references)
     status, out, _ = run(f"runs=[{first},{second}]", f"output={tmp_path}/figures.json")
     assert status == 0
-    one, other, difference, verdict = out.splitlines()
-    assert one.split() == [str(first), "WER", "25.00%"]
+    first_line, other, difference, verdict = out.splitlines()
+    assert first_line.split() == [str(first), "WER", "25.00%"]
     assert other.split() == [str(second), "WER", "6.25%"]
     assert difference.split()[:2] == ["difference", "-18.75%"]
     assert verdict.startswith("significant at 5 %: p = ") and "40 utterances" in verdict

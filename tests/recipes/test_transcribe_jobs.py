@@ -145,7 +145,7 @@ def test_killed_at_any_moment_each_transcript_is_there_once_and_whole(
 
 @pytest.fixture
 def signals(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, signal.Signals]]:
-    """What is sent to this process after how many transcripts, while little is read ahead."""
+    """Send signals to this process after so many transcripts, while little is read ahead."""
     monkeypatch.setattr(pipeline, "POOL_SECONDS", 1.0)
     monkeypatch.setattr(pipeline, "DECODING_SECONDS", 1.0)
     monkeypatch.setattr(reader, "CLIP_BATCH_SECONDS", 1.0)

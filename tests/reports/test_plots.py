@@ -81,13 +81,13 @@ def test_perplexity_of_train_is_that_of_its_loss() -> None:
 
 
 def test_drawings_are_for_the_inside_of_a_page() -> None:
-    one, other = loss_curves(HISTORY, best_epoch=1), error_curves(HISTORY, best_epoch=1)
-    for drawing in (one, other):
+    losses, other = loss_curves(HISTORY, best_epoch=1), error_curves(HISTORY, best_epoch=1)
+    for drawing in (losses, other):
         assert drawing.startswith("<svg viewBox=") and drawing.rstrip().endswith("</svg>")
         assert "://" not in drawing and "<style" not in drawing and "<metadata" not in drawing
         assert not re.search(r"#0[0-9a-f]0[0-9a-f]0[0-9a-f]", drawing)  # every stand-in has become a colour of the page
         ET.fromstring(str(drawing).replace("<svg ", '<svg xmlns:xlink="x" ', 1))
-    identifiers = [set(re.findall(r' id="([^"]*)"', drawing)) for drawing in (one, other)]
+    identifiers = [set(re.findall(r' id="([^"]*)"', drawing)) for drawing in (losses, other)]
     assert identifiers[0] and identifiers[0].isdisjoint(identifiers[1])
 
 

@@ -159,7 +159,7 @@ def test_validation_in_the_loop_agrees_with_evaluate(tmp_path: Path, documents: 
 
 
 def test_documents_know_nothing_of_each_other(tmp_path: Path) -> None:
-    """What stands in one document changes no loss of the next."""
+    """The text of a document changes no loss of the next."""
     task = make_task(tmp_path, documents=True, random_bptt=False)
     task.model.eval()
     _, batches = task.epoch(0, 0)

@@ -98,7 +98,7 @@ def make_loop(task: Any, folder: Path, options: TrainerOptions = PLAIN, **finger
 
 
 class KilledError(Exception):
-    """What stops a training in these tests."""
+    """Error that stops a training in these tests."""
 
 
 @pytest.mark.parametrize("killed_at", [1, 2, 4, 5, 11])
@@ -220,20 +220,20 @@ def test_steps_that_are_queued_end_with_the_same_bits(
 ) -> None:
     """Losses are read from the device once in many steps; what is not finite is skipped there, and its batch saved."""
     options = replace(PLAIN, epochs=12, optimiser=optimiser, learning_rate=0.01)
-    one, many = (
+    single, many = (
         make_loop(Task(broken=broken), tmp_path / "one", options),
         queued(Task(broken=broken), tmp_path / "many", options),
     )
-    one.run()
+    single.run()
     many.run()
-    assert torch.equal(many.task.model.value, one.task.model.value)
-    assert (many.state.step, many.state.history) == (one.state.step, one.state.history)
+    assert torch.equal(many.task.model.value, single.task.model.value)
+    assert (many.state.step, many.state.history) == (single.state.step, single.state.history)
     names = [
         sorted(path.name for path in (tmp_path / name / "checkpoints").glob("nonfinite/*")) for name in ("one", "many")
     ]
     assert names[0] == names[1] and len(names[0]) == len(broken)
     if not broken:
-        assert torch.equal(many.average.model.value, one.average.model.value)
+        assert torch.equal(many.average.model.value, single.average.model.value)
 
 
 def test_too_many_queued_steps_that_are_not_finite_stop_the_training(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from speechrnn.transcription.transcript import DecodedSegment, assemble, fit_wor
 def decoded(
     *words: Word, acoustic: float = -1.0, parts: dict[str, float] | None = None, frames: int = 10
 ) -> DecodingResult:
-    """What a decoder might have found."""
+    """Return the result of a decoder."""
     reading = Hypothesis((1,) * len(words), acoustic, acoustic, parts or {})
     return DecodingResult(words, (" ".join(word.word for word in words),), (reading,), frames)
 

@@ -131,7 +131,7 @@ def test_workers_end_with_their_driver_and_without_tracebacks(tmp_path: Path, en
 
 
 def gone(process: int) -> bool:
-    """Whether a process ends within a while."""
+    """Return whether a process ends within a while."""
     for _ in range(100):
         try:
             os.kill(process, 0)

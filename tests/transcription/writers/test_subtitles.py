@@ -40,7 +40,7 @@ def spoken(text: str, start: float = 0.0, each: float = 0.2) -> list[tuple[str, 
 
 
 def seen(text: str) -> str:
-    """What a reader could see of it, in order: no blanks, no control characters."""
+    """Return the visible characters in their order: no blanks, no control characters."""
     return "".join(
         caption for caption in text if not caption.isspace() and unicodedata.category(caption) not in ("Cc", "Cs")
     )

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
+import numpy as np
+import pytest
 import torch
+from helpers.gates import activations_of
+from hypothesis import given
+from hypothesis import strategies as st
 
 from speechrnn.tutorials.gates.activations import Activations
 from speechrnn.tutorials.gates.cell import Step
 from speechrnn.tutorials.gates.tracking import (
+    Tracker,
     correlations,
     find_trackers,
     inside_quotes,
@@ -88,3 +94,40 @@ def test_a_cell_is_chosen_on_one_half_and_judged_on_the_other() -> None:
     cells[half:, 0] = signal[half:]
     tracker = next(t for t in find_trackers(make_activations(cells), characters=True) if t.name == "inside quotes")
     assert tracker.unit == 1 and abs(tracker.correlation) < 0.01
+
+
+def test_signals_of_a_text_with_open_quotes() -> None:
+    tokens = list('ab "c d." e\n\n"f')
+    assert inside_quotes(tokens) == [0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 1, 1]
+    assert place_in_line(tokens) == [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 0, 1, 2]
+    assert place_in_word(tokens) == [1, 2, 0, 0, 1, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1]
+    assert place_in_sentence(tokens)[6:9] == [7, 0, 1]
+    assert inside_quotes(list('"a\n\nb')) == [1, 1, 1, 0, 0]  # an empty line closes what was left open
+    assert inside_quotes(list("x“y”z")) == [0, 1, 1, 0, 0]
+    others = ["place in the line", "place in the word", "place in the sentence"]
+    assert list(signals(tokens * 2, characters=False)) == ["inside quotes", others[0], others[2]]
+    assert list(signals(list("aaaa"), characters=True)) == others
+
+
+@given(st.lists(st.lists(st.floats(-5, 5, width=32), min_size=3, max_size=3), min_size=4, max_size=30))
+def test_correlations_are_numpys(rows: list[list[float]]) -> None:
+    values = np.array(rows) + np.random.default_rng(0).normal(size=(len(rows), 3))
+    signal = torch.from_numpy(values[:, 2])
+    expected = [np.corrcoef(values[:, unit], values[:, 2])[0, 1] for unit in (0, 1)]
+    assert correlations(torch.from_numpy(values[:, :2]), signal).tolist() == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_cell_is_found_where_it_is_and_judged_elsewhere() -> None:
+    torch.manual_seed(0)
+    text = 'so "he" said.\n' * 40
+    quotes = torch.tensor(inside_quotes(list(text)))
+    layers = [torch.randn(len(text), 4), torch.randn(len(text), 6)]
+    layers[1][:, 3] = 2 - 3 * quotes
+    tracker = find_trackers(activations_of(text, layers), characters=True)[0]
+    assert replace(tracker, correlation=0.0) == Tracker("inside quotes", 1, 3, 0.0)
+    assert tracker.correlation == pytest.approx(-1)
+    # One that follows them on the half where cells are chosen, and means nothing on the other.
+    layers[1][:, 3] = torch.randn(len(text))
+    layers[0][: len(text) // 2, 1] = quotes[: len(text) // 2]
+    tracker = find_trackers(activations_of(text, layers), characters=True)[0]
+    assert (tracker.layer, tracker.unit) == (0, 1) and abs(tracker.correlation) < 0.3

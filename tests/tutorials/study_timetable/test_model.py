@@ -55,10 +55,10 @@ def test_what_was_really_studied_outvotes_what_was_predicted(with_feedback: Trai
 
 def test_without_feedback_nothing_but_today_counts() -> None:
     model = Planner(feedback=False)
-    one, other = draw_days(9, 4, 0.5, 0.0), draw_days(9, 4, 0.5, 0.0)
+    days, other = draw_days(9, 4, 0.5, 0.0), draw_days(9, 4, 0.5, 0.0)
     inputs = other.inputs()
-    inputs[-1] = one.inputs()[-1]
-    assert torch.equal(model(one.inputs())[-1], model(inputs)[-1])
+    inputs[-1] = days.inputs()[-1]
+    assert torch.equal(model(days.inputs())[-1], model(inputs)[-1])
 
 
 def test_the_page_shows_every_kind_of_day() -> None:

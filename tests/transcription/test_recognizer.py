@@ -1,0 +1,40 @@
+"""Tests of loading a recogniser: the network on its device, and the decoder with the tuned weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.acoustic_models import save_listener
+from helpers.language_models import toy_model
+
+from speechrnn.core.errors import UserError
+from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.nn.language import save_language
+from speechrnn.text.tokenizers import CharTokenizer
+from speechrnn.transcription.recognizer import load_recognizer
+
+
+@pytest.fixture(scope="module")
+def acoustic(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_listener(tmp_path_factory.mktemp("acoustic"))
+
+
+def test_the_parts_belong_together(acoustic: Path) -> None:
+    loaded = load_recognizer(acoustic, DecodingOptions(), None, "cpu")
+    assert loaded.device.type == "cpu" and not loaded.network.training
+    assert loaded.network.head.out_features == len(loaded.tokenizer)
+
+
+def test_what_is_missing_is_named(acoustic: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nowhere"):
+        load_recognizer(tmp_path / "nowhere", DecodingOptions(), None, "cpu")
+    with pytest.raises(UserError, match="abacus"):
+        load_recognizer(acoustic, DecodingOptions(), None, "abacus")
+
+
+def test_a_language_model_of_other_characters_is_refused(acoustic: Path, tmp_path: Path) -> None:
+    tokenizer = CharTokenizer.build([], "XYZ ")
+    save_language(tmp_path / "language", toy_model(len(tokenizer)), tokenizer, {})
+    with pytest.raises(UserError, match="language"):
+        load_recognizer(acoustic, DecodingOptions(name="beam"), tmp_path / "language", "cpu")
