@@ -138,7 +138,7 @@ def shorten(path: Path) -> Path:
 
 
 def show_next_step(run: Run) -> None:
-    """Print how few words the model knows, and the command to try next."""
+    """Print the number of words that the model knows, and the command to try next."""
     words = vocabulary(run.prepared / "cuts_train.jsonl.gz")
     if words:
         print(f"\nThis model knows only the {len(words)} words of its training data; it can transcribe nothing else.")

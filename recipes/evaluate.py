@@ -32,7 +32,7 @@ class EvaluateOptions:
 
 @recipe("evaluate")
 def main(config: DictConfig) -> None:
-    """Texts are read, normalised alike, matched by id, and counted; or a language model reads one."""
+    """Count the errors of transcripts, compare two runs, or measure the perplexity of a text."""
     options = options_from(config, EvaluateOptions)
     of_text = config.model is not None or config.text.files is not None
     if options.runs and len(options.runs) != 2:
@@ -55,7 +55,7 @@ def main(config: DictConfig) -> None:
 
 
 def evaluate(options: EvaluateOptions, hypotheses: Path) -> dict[str, Any]:
-    """Prints the errors of one set of hypotheses; returns them."""
+    """Print the error rates of hypotheses, and return them."""
     matched = read(options, hypotheses, "hypotheses")
     figures = metrics.score(matched.rows)
     low, high = figures["wer_ci95"]
@@ -74,7 +74,7 @@ def evaluate(options: EvaluateOptions, hypotheses: Path) -> dict[str, Any]:
 
 
 def compare(options: EvaluateOptions, first: Path, second: Path) -> dict[str, Any]:
-    """Prints what the second run does better or worse than the first; returns it."""
+    """Print the difference of the error rates of two runs and its significance, and return it."""
     runs = [read(options, run, "runs") for run in (first, second)]
     comparison = metrics.compare(runs[0].rows, runs[1].rows)
     low, high = comparison.interval
@@ -94,7 +94,7 @@ def compare(options: EvaluateOptions, first: Path, second: Path) -> dict[str, An
 
 
 def read(options: EvaluateOptions, hypotheses: Path, key: str) -> Matched:
-    """Hypotheses and their references, both normalised."""
+    """Read hypotheses and their references, and normalise both."""
     if options.references is not None:
         references = read_texts(options.references, REFERENCE, "references")
     else:
@@ -107,7 +107,7 @@ def read(options: EvaluateOptions, hypotheses: Path, key: str) -> Matched:
 
 
 def predict(config: DictConfig) -> dict[str, Any]:
-    """Prints how probable a language model finds a text; returns it."""
+    """Print the perplexity of a language model on a text, and return it."""
     # Here, because error rates need no torch and shall come at once.
     from speechrnn.evaluation.text_evaluation import TextEvaluation, evaluate_text
 

@@ -40,7 +40,7 @@ class ExportOptions:
 
 @recipe("export")
 def main(config: DictConfig) -> None:
-    """Nothing but the models is read."""
+    """Write an ONNX file, a model directory with small weights, or a bundle."""
     options = build(ExportOptions, config, "")
     if options.format != "bundle" and not {options.language_model, options.ngram} <= {AUTO, None}:
         raise UserError("language_model= and ngram= are parts of a bundle: add format=bundle.")

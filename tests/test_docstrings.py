@@ -94,7 +94,7 @@ def test_docstrings_of_functions_are_in_the_imperative() -> None:
     """'Write a file.' and not 'Writes a file.'"""
     third_person = re.compile(r"(?!Pass |Process |Guess |Discuss )[A-Z][a-z]+s ")
     found = []
-    for path in FILES:
+    for path in [*FILES, *sorted((ROOT / "recipes").rglob("*.py"))]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 text = ast.get_docstring(node) or ""

@@ -35,7 +35,7 @@ def figures(network: TrainedNetwork) -> dict[str, object]:
     """Return the numbers for metrics.json."""
     return {
         "right": network.right(),
-        "mistakes_of_the_article": network.mistakes(),
+        "known_mistakes": network.mistakes(),
         "probability_of_the_food": network.history[-1],
         "written": network.written,
     }

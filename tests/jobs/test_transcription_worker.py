@@ -29,7 +29,7 @@ class Transcriber:
 
     engine = Engine()
 
-    def __init__(self, touch: Callable[[Path], None] = lambda path: None) -> None:
+    def __init__(self, touch: Callable[[Path], object] = lambda path: None) -> None:
         self.touch = touch
 
     def transcribe(
@@ -78,7 +78,7 @@ def test_refused_inputs_are_failures_among_the_others(files: Path) -> None:
 
 
 def test_a_file_that_changes_while_it_is_read_is_a_failure(files: Path) -> None:
-    (outcome,) = run([Input("a", str(files / "a.wav"))], Transcriber(lambda path: path.write_text("longer") and None))
+    (outcome,) = run([Input("a", str(files / "a.wav"))], Transcriber(lambda path: path.write_text("longer")))
     assert isinstance(outcome.result, Failure) and "was changed while it was read" in outcome.result.reason
 
 

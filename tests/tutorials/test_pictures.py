@@ -43,4 +43,5 @@ def test_lines_have_labels_and_a_legend() -> None:
     axes.plot([0, 1], label="LSTM")
     legend(axes)
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("steps", "loss")
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["LSTM"]
+    drawn = axes.get_legend()
+    assert drawn is not None and [text.get_text() for text in drawn.get_texts()] == ["LSTM"]

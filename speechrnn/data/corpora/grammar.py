@@ -1,4 +1,4 @@
-"""Sentences of the synthetic corpus: a food chain, a timetable, numbers and commands; 52 words in all.
+"""Sentences of the synthetic corpus: a food chain, a timetable, numbers and commands; 53 words, normalised.
 
 The food chain and the timetable (math, then science, then English, then math again) can only be continued with the
 words before in mind, so that a language model has something to learn from them; any number can follow a number.

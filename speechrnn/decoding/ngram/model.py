@@ -48,7 +48,7 @@ def read_ngrams(path: str | Path) -> Ngrams:
 
 
 class NgramModel:
-    """A backing-off n-gram model; implements `models.LanguageModelProtocol`.
+    """A backing-off n-gram model; implements `scorers.language_model.LanguageModelProtocol`.
 
     A state is the longest end of what was read that the model knows as a context. Contexts are numbered: 0 is the
     empty one, 1 + w that of the word w, and then come the n-grams of orders 2 to order - 1, sorted. All of them exist

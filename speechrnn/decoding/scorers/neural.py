@@ -13,7 +13,7 @@ DROPPED = -1
 
 
 class NeuralModel:
-    """A `LanguageModelProtocol` (decoding/models.py) whose states are rows of one tensor; each is computed once.
+    """A `LanguageModelProtocol` whose states are rows of one tensor; each is computed once.
 
     A row is the recurrent layers' state, and the last layer's output is part of it. So the log-probabilities, for words
     ten times as large, are made where they are asked for and not kept.

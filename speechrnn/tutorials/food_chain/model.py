@@ -27,14 +27,14 @@ MISTAKES = (
     "Sharks feed on sharks.",
     "Sea plants.",
     "Sea plants feed on sharks.",
-)  # wrong sentences of the article
+)  # wrong sentences of "Recurrent Neural Networks"
 END = 0  # index of the end of a line, which also stands before each sentence
 LONGEST = 15  # words; a sentence without an end is cut off after them
 
 
 @dataclass(frozen=True)
 class FoodChainOptions:
-    """The keys of the recipe; conf/food_chain.yaml explains them."""
+    """The keys of the recipe; conf/tutorials/food_chain.yaml explains them."""
 
     prompts: tuple[str, ...]
     fold_case: bool

@@ -33,7 +33,7 @@ HELD_OUT = 8000  # characters
 
 @dataclass(frozen=True)
 class SmallModelOptions:
-    """The model that is trained where none is given; conf/gates.yaml explains the keys."""
+    """The model that is trained where none is given; conf/tutorials/gates.yaml explains the keys."""
 
     characters: int = field(metadata={"min": 5000})
     units: int = field(metadata={"min": 1})
@@ -45,7 +45,7 @@ class SmallModelOptions:
 
 @dataclass(frozen=True)
 class GatesOptions:
-    """The keys of the recipe; conf/gates.yaml explains them."""
+    """The keys of the recipe; conf/tutorials/gates.yaml explains them."""
 
     model: Path | None
     sentence: str | None

@@ -16,7 +16,7 @@ LETTERS = 8
 
 @dataclass(frozen=True)
 class ClippingOptions:
-    """One plain recurrent network with large weights; conf/gradients.yaml explains the keys."""
+    """One plain recurrent network with large weights; conf/tutorials/gradients.yaml explains the keys."""
 
     scale: float = field(metadata={"min": 0.0})
     delay: int = field(metadata={"min": 1})

@@ -23,7 +23,7 @@ CLASSES = 8  # of the loss at the end
 
 @dataclass(frozen=True)
 class FlowOptions:
-    """Options of the measurements before any training; conf/gradients.yaml explains the keys."""
+    """Options of the measurements before any training; conf/tutorials/gradients.yaml explains the keys."""
 
     distance: int = field(metadata={"min": 1})
     depths: tuple[int, ...] = field(metadata={"min": 1})

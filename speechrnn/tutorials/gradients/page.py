@@ -29,7 +29,7 @@ SMOOTHED = 10  # steps that a loss is averaged over in its curve
 
 @dataclass(frozen=True)
 class GradientsOptions:
-    """The keys of the recipe; conf/gradients.yaml explains them."""
+    """The keys of the recipe; conf/tutorials/gradients.yaml explains them."""
 
     units: int
     flow: FlowOptions

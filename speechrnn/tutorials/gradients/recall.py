@@ -25,7 +25,7 @@ CLIP = 1.0  # norm to which a longer gradient is shortened
 
 @dataclass(frozen=True)
 class RecallOptions:
-    """The task and its training; conf/gradients.yaml explains the keys."""
+    """The task and its training; conf/tutorials/gradients.yaml explains the keys."""
 
     letters: int = field(metadata={"min": 2})
     delays: tuple[int, ...] = field(metadata={"min": 1})

@@ -26,7 +26,7 @@ SHORTEST = 3  # letters; shorter words are too often correct by chance
 
 @dataclass(frozen=True)
 class SpellingOptions:
-    """The keys of the recipe; conf/spelling.yaml explains them."""
+    """The keys of the recipe; conf/tutorials/spelling.yaml explains them."""
 
     files: tuple[str, ...]
     units: int = field(metadata={"min": 1})

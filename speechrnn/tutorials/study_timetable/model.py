@@ -20,7 +20,7 @@ SUBJECTS = ("math", "science", "English")
 
 @dataclass(frozen=True)
 class TimetableOptions:
-    """The keys of the recipe; conf/study_timetable.yaml explains them."""
+    """The keys of the recipe; conf/tutorials/study_timetable.yaml explains them."""
 
     missed: float = field(metadata={"min": 0.0, "max": 0.9})
     changes: float = field(metadata={"min": 0.0, "max": 0.5})
