@@ -177,7 +177,7 @@ def _loss_picture(descents: Mapping[str, Descent]) -> Markup:
     for (name, descent), colour, dashes in zip(
         descents.items(), (FIRST, SECOND, GREEN), ("-", "--", "-."), strict=True
     ):
-        width = min(SMOOTHED, len(descent.losses))
+        width = min(SMOOTHED, (len(descent.losses) + 1) // 2)  # of a short training, too, more than a point is left
         smooth = np.convolve(descent.losses, np.ones(width) / width, "valid")
         axes.plot(range(width - 1, len(descent.losses)), smooth, dashes, color=colour, label=name)
     axes.set_ylim(bottom=0)
