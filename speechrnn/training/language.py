@@ -171,13 +171,18 @@ class LanguageTask:
         with self.fabric.autocast():
             nats = -self.model.target_log_probs(dropped, batch.targets)
         # In one of several processes all rows may have ended, and the loss of no token is 0.
-        loss = nats.sum() / (batch.targets >= 0).sum().clamp_min(1)
+        there = batch.targets >= 0
+        number = there.sum().clamp_min(1)
+        loss = nats.sum() / number
         # A state that is not finite would never leave its row.
         self.carried = torch.where(torch.isfinite(loss.detach()), states.detach(), torch.zeros_like(states))
         if self.options.activation:
-            loss = loss + self.options.activation * dropped.square().mean()
+            loss = loss + self.options.activation * (dropped.square().mean(2) * there).sum() / number
         if self.options.temporal_activation and len(outputs) > 1:
-            loss = loss + self.options.temporal_activation * outputs.diff(dim=0).square().mean()
+            # Of a window of n tokens there are n - 1 changes a row.
+            squares = outputs.diff(dim=0).square().mean(2) * there[1:]
+            factor = self.options.temporal_activation * len(outputs) / (len(outputs) - 1)
+            loss = loss + factor * squares.sum() / number
         return loss
 
     def weight(self, batch: TokenBatch) -> float:

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from speechrnn.core.errors import UserError
-from speechrnn.data.tokens import Block, TokenBatch, TokenFile, write_tokens
+from speechrnn.data.tokens import Block, BpttBatches, TokenBatch, TokenFile, write_tokens
 from speechrnn.evaluation.perplexity import score_text
 from speechrnn.nn.language import LanguageOptions
 from speechrnn.text.tokenizers import CharTokenizer
@@ -281,6 +282,63 @@ def test_two_processes_train_one_model(tmp_path: Path) -> None:
     assert ended.stderr.count("epoch 3/3") == 1  # one process talks
     carried = torch.load(tmp_path / "run" / "checkpoints" / "language" / "last.ckpt", weights_only=True)["carried"]
     assert carried.shape[:2] == (2, 2) and not torch.equal(carried[0], carried[1])  # four rows in all
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("penalty", [0.0, 0.5])
+def test_two_processes_that_run_out_of_documents_train_the_model_of_one(tmp_path: Path, penalty: float) -> None:
+    """Two CPU processes over gloo; the rows of one have ended while the other reads on. 0 / 0 made its loss nan."""
+    lines = 4 * ["abc cab bb"] + 30 * ["cab bb abc"] + 60 * ["bb abc cab"]  # documents of very different lengths
+    documents = [" ".join(lines[: 2 + number**2]) for number in (9, 1, 2, 0, 1)]
+    (tmp_path / "train.txt").write_text("\n\n".join(documents) + "\n", encoding="utf-8")
+    (tmp_path / "valid.txt").write_text("abc cab bb\n", encoding="utf-8")
+    options = {
+        "text": "file",
+        "text.train": "[train.txt]",
+        "text.valid": "[valid.txt]",
+        "text.documents": "true",
+        "language.units": 16,
+        "language.embedding": 8,
+        **{f"language.{name}": 0.0 for name in ("input_dropout", "dropout", "output_dropout", "weight_drop")},
+        "trainer.epochs": 3,
+        "trainer.batch_size": 4,
+        "trainer.bptt": 8,
+        "trainer.activation": penalty,
+        "trainer.temporal_activation": penalty,
+        "trainer.average": 0.0,
+        "trainer.keep": "last",
+        "trainer.accelerator": "cpu",
+        "stages": "[prepare,train]",
+    }
+    environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "LOCAL_RANK")}
+    models, histories = [], []
+    for processes in (1, 2):
+        ended = subprocess.run(
+            [
+                *(sys.executable, str(ROOT / "recipes" / "text_prediction.py")),
+                *(f"{key}={value}" for key, value in options.items()),
+                *(f"output={processes}", f"trainer.devices={processes}"),
+                f"trainer.strategy={'ddp' if processes > 1 else 'auto'}",
+            ],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env=environment,
+            timeout=300,
+        )
+        assert ended.returncode == 0, ended.stderr
+        assert "not finite" not in ended.stderr
+        models.append(load_file(tmp_path / str(processes) / "language" / "model.safetensors"))
+        last = torch.load(tmp_path / str(processes) / "checkpoints" / "language" / "last.ckpt", weights_only=True)
+        histories.append(last["state"]["history"])
+    text = TokenFile.open(tmp_path / "1" / "prepared" / "text" / "train.tokens")
+    windows = list(BpttBatches(text, 4, 8, random_length=True, documents=True).plan(0))
+    assert any(window.lengths[:2].sum() == 0 or window.lengths[2:].sum() == 0 for window in windows)
+    assert [record["step"] for record in histories[0]] == [record["step"] for record in histories[1]]
+    for first, second in zip(*histories, strict=True):
+        assert first["train_loss"] == pytest.approx(second["train_loss"], rel=1e-4)
+    for name, value in models[0].items():
+        torch.testing.assert_close(models[1][name], value, atol=2e-4, rtol=2e-3)
 
 
 def test_rows_that_processes_cannot_share_are_refused(tmp_path: Path) -> None:
