@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions, change_speed
 from speechrnn.audio.features import ChannelOptions, FeatureOptions
@@ -16,8 +17,7 @@ from speechrnn.data.dataset import pad
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
 from speechrnn.nn.ctc import ctc_loss
 
-pytestmark = pytest.mark.integration  # trains models
-
+ROOT = Path(__file__).parents[2]
 RATE = 8000
 TONES = (500, 900, 1500, 2400)  # Hz, of the labels 1 to 4
 NO_MASKS = SpecAugmentOptions(frequency_masks=0, time_masks=0)
@@ -31,9 +31,33 @@ AUGMENTATIONS = {
     "noise": replace(NO_AUGMENTATION, noise=("noise.wav",), noise_share=1.0, snr=(10.0, 20.0)),
     "rooms": replace(NO_AUGMENTATION, rooms=("room.wav",), room_share=1.0),
     "codecs": replace(NO_AUGMENTATION, codec_share=1.0),
-    "warp": NO_AUGMENTATION,
-    "masks": NO_AUGMENTATION,
     "all": WaveformOptions(padding=0.2, noise=("noise.wav",), rooms=("room.wav",), volume=(-6.0, 6.0)),
+}
+TIME_MASKS = SpecAugmentOptions(frequency_masks=0, time_masks=2, time_width=0.04)
+FREQUENCY_MASKS = SpecAugmentOptions(frequency_masks=1, frequency_width=2, time_masks=0)
+MASKS = {
+    "time masks": TIME_MASKS,
+    "frequency masks": FREQUENCY_MASKS,
+    "all": replace(TIME_MASKS, frequency_masks=1, frequency_width=2),
+}
+CHANNELS = {
+    "warp": ChannelOptions(warp=(0.95, 1.05)),
+    "gain": ChannelOptions(gain=6.0),
+    "narrow": ChannelOptions(narrow_share=0.5, narrow=(2800.0, 3800.0)),
+}
+# The test that tries each key of conf/augmentation.
+TRIED = {
+    "waveform.speeds": "speeds",
+    "waveform.padding": "padding",
+    "waveform.volume": "volume",
+    **{f"waveform.{key}": "noise" for key in ("noise", "noise_share", "snr")},
+    **{f"waveform.{key}": "rooms" for key in ("rooms", "room_share")},
+    **{f"waveform.{key}": "codecs" for key in ("codecs", "codec_share")},
+    **{f"masks.{key}": "time masks" for key in ("time_masks", "time_width", "time_share")},
+    **{f"masks.{key}": "frequency masks" for key in ("frequency_masks", "frequency_width")},
+    **{f"channel.{key}": "narrow" for key in ("narrow", "narrow_share")},
+    "channel.warp": "warp",
+    "channel.gain": "gain",
 }
 
 
@@ -106,18 +130,25 @@ def loss_without() -> float:
     return final_loss(NO_AUGMENTATION, NO_MASKS)
 
 
-@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.integration  # trains models
+@pytest.mark.parametrize("name", dict.fromkeys([*AUGMENTATIONS, *MASKS, *CHANNELS]))
 def test_a_model_learns_with_each_augmentation(name: str, files: Path, loss_without: float) -> None:
-    waveform = AUGMENTATIONS[name]
+    waveform = AUGMENTATIONS.get(name, NO_AUGMENTATION)
     waveform = replace(
         waveform,
         noise=tuple(str(files / noise) for noise in waveform.noise),
         rooms=tuple(str(files / room) for room in waveform.rooms),
     )
-    masks = NO_MASKS
-    if name in ("masks", "all"):
-        masks = SpecAugmentOptions(frequency_masks=1, frequency_width=2, time_masks=2, time_width=0.04)
-    loss = final_loss(waveform, masks, ChannelOptions(warp=(0.95, 1.05)) if name == "warp" else None)
+    loss = final_loss(waveform, MASKS.get(name, NO_MASKS), CHANNELS.get(name))
     print(f"{name}: {loss:.3f} nats a label, {loss_without:.3f} without")
     assert loss_without < 0.1
     assert loss < 0.3
+
+
+def test_every_augmentation_is_tried() -> None:
+    page = yaml.safe_load((ROOT / "conf" / "augmentation" / "standard.yaml").read_text(encoding="utf-8"))
+    keys = {f"{group}.{key}" for group, values in page.items() for key in values}
+    records = {"masks": SpecAugmentOptions, "channel": ChannelOptions, "waveform": WaveformOptions}
+    assert keys == {f"{group}.{entry.name}" for group, record in records.items() for entry in fields(record)}
+    assert keys == set(TRIED)
+    assert set(TRIED.values()) <= {*AUGMENTATIONS, *MASKS, *CHANNELS}
