@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from itertools import takewhile
 
 import torch
 from torch import Tensor
@@ -74,6 +73,7 @@ class StreamingSearch:
         self._device = device
         self._hot_words: StreamHotWords | None = None
         self._live: weakref.WeakSet[SearchState] = weakref.WeakSet()
+        self._ended = False  # whether a segment has ended since the last frames: then it is time to forget its states
         self._search = self._make_search()
 
     @torch.inference_mode()
@@ -143,23 +143,20 @@ class StreamingSearch:
         nodes = nodes[nodes != NOWHERE]
         if not len(nodes):
             return state.stable_tokens, len(state.stable_tokens)
-        ways: list[list[int]] = [[] for _ in nodes]
-        numbers: list[int] = []  # nodes on the way of the best hypothesis, the last one first
-        while bool((nodes != state.stable).any()):
-            below = nodes != state.stable
-            for way, label, here in zip(ways, trie.label[nodes].tolist(), below.tolist(), strict=True):
-                if here:
-                    way.append(label)
-            if bool(below[0]):
-                numbers.append(int(nodes[0]))
-            nodes = torch.where(below, trie.parent[nodes], nodes)
-        columns = zip(*(reversed(way) for way in ways), strict=False)
-        shared = sum(1 for _ in takewhile(lambda labels: len(set(labels)) == 1, columns))
-        best = tuple(reversed(ways[0]))
+        way = [int(nodes[0])]  # nodes of the best hypothesis, from the stable one on
+        while way[-1] != state.stable:
+            way.append(int(trie.parent[way[-1]]))
+        way.reverse()
+        numbers = torch.tensor(way, device=self._device)
+        places = torch.full_like(trie.parent, -1)  # on the way
+        places[numbers] = torch.arange(len(way), device=self._device)
+        while bool((aside := places[nodes] < 0).any()):
+            nodes = torch.where(aside, trie.parent[nodes], nodes)
+        shared = int(places[nodes].min())
+        best = tuple(trie.label[numbers[1:]].tolist())
         tokens = state.stable_tokens + best
-        if shared:
-            state.stable = numbers[len(best) - shared]
-            state.stable_tokens += best[:shared]
+        state.stable = way[shared]
+        state.stable_tokens += best[:shared]
         return tokens, len(state.stable_tokens)
 
     @torch.inference_mode()
@@ -183,9 +180,12 @@ class StreamingSearch:
         search.beam, search.ended = state.beam, []
         (found,) = search.results([0], torch.tensor([state.offset], dtype=torch.float64))
         self._live.discard(state)
-        if search.cache is not None and search.cache.states > IDLE_STATES and all(map(self._is_fresh, self._live)):
-            self._renew()
+        self._ended = True
         return found
+
+    def _is_idle(self, states: int) -> bool:
+        """Return whether the scorers' states are worth forgetting and no stream is amid a segment."""
+        return states > IDLE_STATES and all(map(self._is_fresh, self._live))
 
     def _is_fresh(self, state: SearchState) -> bool:
         """Return whether a segment has no labels yet, in any hypothesis."""
@@ -203,8 +203,10 @@ class StreamingSearch:
 
     def _reserve(self, frames: int) -> None:
         """Make room for the prefixes of so many frames, all streams together."""
-        if self._search.cache is not None and self._search.cache.states > MOST_STATES:
+        cache = self._search.cache
+        if cache is not None and (cache.states > MOST_STATES or (self._ended and self._is_idle(cache.states))):
             self._renew()
+        self._ended = False
         trie, needed = self._search.trie, frames * self._search.size
         if trie.full(needed):
             self._compact()

@@ -124,6 +124,7 @@ def test_memory_is_bounded() -> None:
     sizes = []
     for seed in range(12):
         in_blocks(search, uttered(seed, 150), [5])
+        search.advance([search.start()], [uttered(seed, 1)])  # when it is forgotten
         assert search._search.cache is not None
         sizes.append(search._search.cache.states)
     assert max(sizes) <= streaming_search.IDLE_STATES

@@ -181,6 +181,8 @@ class NgramModel:
         ]
         return scores, torch.cat(follows).view(-1, self.vocabulary)
 
+    lasting = True  # see `LanguageModelProtocol`
+
     def begin(self) -> int:
         """Return the number of the start state; other states stay valid."""
         return 1 + self._begin

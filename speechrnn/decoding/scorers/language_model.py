@@ -15,6 +15,8 @@ class LanguageModelProtocol(Protocol):
 
     Attributes:
         vocabulary: the number of tokens, END OF LINE included.
+
+    A model may have the attribute `lasting`, True, if its states stay valid after `begin`.
     """
 
     vocabulary: int

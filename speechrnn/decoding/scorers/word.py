@@ -116,7 +116,11 @@ class WordScorer:
 
     def begin(self) -> int:
         """As `Scorer.begin`. A state is a context of the model and the node of the incomplete word in the tree."""
-        self._forget()
+        lasting = (
+            getattr(self.model, "lasting", False) and torch.is_inference_mode_enabled() == self._sums.is_inference()
+        )
+        if not lasting:
+            self._forget()
         self._begin = self.model.begin()
         return self._begin * (self.tree.outside + 1)
 

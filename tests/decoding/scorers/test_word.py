@@ -217,3 +217,40 @@ def test_unknown_words_need_unk_and_a_penalty() -> None:
     for penalty in (0.5, math.nan, -math.inf):
         with pytest.raises(UserError, match="give 0 or a number below"):
             WordScorer(*open_model(), CHARS, unknown_penalty=penalty)
+
+
+class CountingBigram(Bigram):
+    """Number the states by the token before, and count the contexts whose probabilities were asked for."""
+
+    asked = 0
+    lasting = True
+
+    def extend(self, states: Tensor, tokens: Tensor) -> Tensor:
+        return tokens
+
+    def log_probs(self, states: Tensor) -> Tensor:
+        self.asked += len(states)
+        return self.table[states]
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+def test_what_is_known_of_contexts_stays_for_the_next_utterance_where_states_do(lasting: bool) -> None:
+    _, symbols = closed()
+    model = CountingBigram(len(symbols), 0)
+    model.lasting = lasting
+    scorer = WordScorer(model, symbols, CHARS)
+    labels = CHARS.encode("the then that")
+    first = total(scorer, labels)
+    asked = model.asked
+    assert asked > 0
+    assert total(scorer, labels) == first
+    assert model.asked == (asked if lasting else 2 * asked)
+
+
+def test_what_was_known_in_inference_mode_is_not_written_to_outside_of_it() -> None:
+    _, symbols = closed()
+    model = CountingBigram(len(symbols), 0)
+    scorer = WordScorer(model, symbols, CHARS)
+    with torch.inference_mode():
+        first = total(scorer, CHARS.encode("the"))
+    assert total(scorer, CHARS.encode("the then that")) != first
