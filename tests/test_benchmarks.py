@@ -227,8 +227,11 @@ def test_latency_measures_and_draws(
     picture = tmp_path / "latency.svg"
     arguments = ["--quick", "--model", str(tmp_path / "acoustic"), "--manifest", str(tmp_path / "test.jsonl")]
     monkeypatch.setattr(sys, "argv", ["latency", *arguments, "--latencies", "0.3", "0.6", "--picture", str(picture)])
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--no-gate", "--hold", "0.2", "--streams", "2"])
     module("latency").main()
-    lines = [RESULT.match(line) for line in capsys.readouterr().out.splitlines()]
+    printed = capsys.readouterr().out
+    assert "2 streams at 0.6 s" in printed
+    lines = [RESULT.match(line) for line in printed.splitlines()]
     assert [line["name"] for line in lines if line] == ["live_300ms_word_errors", "live_600ms_word_errors"]
     assert ElementTree.parse(picture).getroot().tag.endswith("svg")
 

@@ -15,7 +15,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from speechrnn.audio.io import audio_blocks
+from speechrnn.audio.io import OpenedAudio, audio_blocks
 from speechrnn.audio.microphone import Microphone, import_sounddevice
 from speechrnn.audio.pcm_check import PcmCheck
 from speechrnn.core.errors import UserError
@@ -71,6 +71,7 @@ class PacedFile:
         packet: seconds of a packet.
         pace: seconds of sound a second; 0: as fast as it is read.
         clock: returns seconds.
+        opened: what the file is; known when the first packet is there.
     """
 
     path: Path
@@ -79,6 +80,7 @@ class PacedFile:
     pace: float = 1.0
     live: bool = False
     clock: Callable[[], float] = time.monotonic
+    opened: OpenedAudio | None = None
     _closed: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -89,13 +91,16 @@ class PacedFile:
     def packets(self) -> Iterator[np.ndarray]:
         """See `LiveSource`."""
         begin, samples = self.clock(), 0
-        for block in audio_blocks(self.path, self.packet, self.sampling_rate):
+        for block in audio_blocks(self.path, self.packet, self.sampling_rate, on_open=self._note):
             samples += len(block)
             if self.pace > 0:
                 self._closed.wait(max(0.0, begin + samples / self.sampling_rate / self.pace - self.clock()))
             if self._closed.is_set():
                 return
             yield block
+
+    def _note(self, opened: OpenedAudio) -> None:
+        self.opened = opened
 
     def close(self) -> None:
         """See `LiveSource`."""

@@ -29,6 +29,10 @@ _STRIDES = (1, 2, 2, 1)  # of Silero's four convolutions, in frames
 _STEPS = 4096  # chunks that the LSTM takes at a time: 8 MB of gates a waveform
 
 
+LSTMState = tuple[torch.Tensor, torch.Tensor]
+"""Hidden state and cell of an LSTM, (1, units) each."""
+
+
 class SpeechDetector(Protocol):
     """A voice activity detector; see `build_detector`.
 
@@ -78,9 +82,9 @@ class SileroDetector:
 
     name = "silero"
 
-    _RATE = 16000  # Hz
-    _CHUNK = 512  # samples
-    _BEFORE = 64  # samples of the previous chunk that each one sees
+    RATE = 16000  # Hz
+    SAMPLES = 512  # of a chunk
+    BEFORE = 64  # samples of the previous chunk that each one sees
     _FFT, _HOP = 256, 128  # samples
     _UNITS = 128
 
@@ -133,23 +137,38 @@ class SileroDetector:
                 probabilities[number] = row[:count].copy()
         return [probabilities[number] for number in range(len(waveforms))]
 
+    @torch.inference_mode()
+    def step(self, samples: torch.Tensor, state: LSTMState | None) -> tuple[torch.Tensor, LSTMState]:
+        """Compute the probabilities of the next chunks of a stream.
+
+        Args:
+            samples: (BEFORE + chunks * SAMPLES,) at 16 kHz, of which the first `BEFORE` stand before the chunks.
+            state: what the chunks before have left; None: there are none.
+
+        Returns:
+            (chunks,) probabilities, and the state after them.
+        """
+        windows = samples.unfold(0, self.BEFORE + self.SAMPLES, self.SAMPLES)
+        hidden, state = self._lstm(self._encode([windows]), state)
+        return torch.sigmoid(F.linear(hidden.relu(), self._output, self._bias)).squeeze(-1), state
+
     def _frames(self, samples: np.ndarray, sampling_rate: int, count: int) -> torch.Tensor:
-        """Cut (samples,) into (count, _BEFORE + _CHUNK), with zeros before the beginning and after the end."""
-        if sampling_rate != self._RATE and count:
-            samples = soxr.resample(samples, sampling_rate, self._RATE)
-        padded = torch.zeros(self._BEFORE + count * self._CHUNK)
-        samples = samples[: count * self._CHUNK]
-        padded[self._BEFORE : self._BEFORE + len(samples)] = torch.from_numpy(np.asarray(samples, np.float32))
+        """Cut (samples,) into (count, BEFORE + SAMPLES), with zeros before the beginning and after the end."""
+        if sampling_rate != self.RATE and count:
+            samples = soxr.resample(samples, sampling_rate, self.RATE)
+        padded = torch.zeros(self.BEFORE + count * self.SAMPLES)
+        samples = samples[: count * self.SAMPLES]
+        padded[self.BEFORE : self.BEFORE + len(samples)] = torch.from_numpy(np.asarray(samples, np.float32))
         if not count:
-            return padded.new_zeros(0, self._BEFORE + self._CHUNK)
-        return padded.unfold(0, self._BEFORE + self._CHUNK, self._CHUNK)
+            return padded.new_zeros(0, self.BEFORE + self.SAMPLES)
+        return padded.unfold(0, self.BEFORE + self.SAMPLES, self.SAMPLES)
 
     def _encode(self, frames: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Encode [(chunks, _BEFORE + _CHUNK)] as (all chunks, _UNITS)."""
+        """Encode [(chunks, BEFORE + SAMPLES)] as (all chunks, _UNITS)."""
         encoded = [torch.zeros(0, self._UNITS)]
         for part in _join(frames, _ENCODED):
             # 640 samples with the reflection, so 4 frames of 256
-            windows = F.pad(part, (0, self._BEFORE), "reflect").unfold(1, self._FFT, self._HOP)
+            windows = F.pad(part, (0, self.BEFORE), "reflect").unfold(1, self._FFT, self._HOP)
             spectra = windows.reshape(-1, self._FFT) @ self._basis.T  # real parts, then imaginary parts
             real, imaginary = spectra.tensor_split(2, dim=1)
             x = (real.square() + imaginary.square()).sqrt_().view(len(part), -1)

@@ -16,7 +16,8 @@ from typing import Literal
 import numpy as np
 
 from speechrnn.audio.errors import AudioError
-from speechrnn.audio.live import LiveSource, SampleFormat
+from speechrnn.audio.live import LiveSource, PacedFile, SampleFormat
+from speechrnn.audio.mixing import StreamingMixer
 from speechrnn.audio.samples import as_floats
 from speechrnn.jobs.live_output import (
     Display,
@@ -28,6 +29,7 @@ from speechrnn.jobs.live_output import (
 )
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.streamer import Streamer
+from speechrnn.transcription.transcript_warnings import channels_cancel
 from speechrnn.transcription.writers import SubtitleOptions
 
 logger = logging.getLogger("speechrnn")
@@ -129,6 +131,7 @@ class Listening:
         self._lock = threading.Condition()
         self._stopped = False
         self._streamer: Streamer | None = None
+        self._mixer: StreamingMixer | None = None
         self._began = 0.0
         self._recognised = 0.0  # seconds
         self._slow = 0  # times that something was done about it
@@ -191,7 +194,7 @@ class Listening:
             arrived = time.monotonic()
             packets, end = self._take_waiting(packet)
             if packets:
-                self._accept(np.concatenate(packets))
+                self._accept(np.concatenate(packets, axis=1))
             if end is not None:
                 return end.error
 
@@ -200,7 +203,7 @@ class Listening:
         packets: list[np.ndarray] = []
         samples = 0
         while not isinstance(packet, _End):
-            packets.append(as_floats(packet).reshape(len(packet), -1).mean(1))
+            packets.append(as_floats(packet).reshape(len(packet), -1).T)
             samples += len(packet)
             if samples >= TURN_SECONDS * self._source.sampling_rate:
                 return packets, None
@@ -210,10 +213,17 @@ class Listening:
                 return packets, None
         return packets, packet
 
-    def _accept(self, samples: np.ndarray) -> None:
-        if self._streamer is None:  # the rate is known only now
+    def _accept(self, channels: np.ndarray) -> None:
+        """Recognise the next (channels, samples)."""
+        if self._streamer is None or self._mixer is None:  # the rate is known only now
             self._began = time.monotonic()
+            self._mixer = StreamingMixer(self._source.sampling_rate)
             self._streamer = self._start(self._source.sampling_rate)
+            if isinstance(self._source, PacedFile) and self._source.opened is not None:
+                self._streamer.warnings.check_rate(self._source.opened.sampling_rate)
+        samples = self._mixer.accept(channels)
+        if self._mixer.loud_channel is not None:
+            self._streamer.warnings.add(channels_cancel(self._mixer.loud_channel))
         self._handle(self._streamer.accept(samples))
         seconds = len(samples) / self._source.sampling_rate
         self._recognised += seconds

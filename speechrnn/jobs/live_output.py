@@ -9,6 +9,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol, TextIO
 
@@ -169,11 +170,13 @@ class LiveTranscript:
         self._captions = 0
         self._texts: list[str] = []
         self._confidence, self._words = 0.0, 0
+        self._warnings: list[dict[str, str]] = []
         self._end = 0  # bytes of the file that stay
         self._write(self._beginning(), 0.0, new=True)
 
     def add(self, event: Event) -> None:
         """Add a final; one without words changes nothing."""
+        self._warnings += [asdict(warning) for warning in event.warnings]
         words = fit_words(event.words, max(event.time, event.words[-1].end)) if event.words else ()
         if not words:
             return
@@ -216,6 +219,7 @@ class LiveTranscript:
             "confidence": confidence,
             "alternatives": [],
             "incomplete": None,
+            "warnings": self._warnings,
         }
         return "\n], " + json.dumps(fields, ensure_ascii=False)[1:] + "\n"
 

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from speechrnn.decoding.hypothesis import Word
+from speechrnn.transcription.transcript_warnings import TranscriptWarning
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Event:
         words: with times, in seconds from the start of the stream, and confidences.
         stable_words: how many words, from the first, stay as they are; all of a final.
         time: seconds of the stream that were recognised when the event was made.
+        warnings: why the words of the stream deserve doubt, as far as no earlier final told; of a partial, none.
     """
 
     kind: Literal["partial", "final"]
@@ -33,6 +35,7 @@ class Event:
     words: tuple[Word, ...]
     stable_words: int
     time: float
+    warnings: tuple[TranscriptWarning, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the event in values for `json.dump`."""

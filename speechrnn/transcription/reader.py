@@ -20,8 +20,8 @@ from speechrnn.transcription.isolation import ItemError, compute_each
 from speechrnn.transcription.samples import UNKNOWN_RATE, Samples, resampled
 from speechrnn.transcription.transcript import Failure
 from speechrnn.transcription.transcript_warnings import TranscriptWarning, channels_cancel, narrow_band
+from speechrnn.transcription.unfamiliar import CLOSE_RATE
 
-CLOSE_RATE = 0.9  # of a rate; recordings of this rate count as having the same band
 CLIP_BATCH_SECONDS = 240.0  # audio of short clips that goes through the speech detector together
 
 

@@ -6,6 +6,7 @@ import copy
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -13,12 +14,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.audio.errors import AudioError
 from speechrnn.audio.io import MIN_SECONDS
 from speechrnn.audio.samples import SILENCE
-from speechrnn.audio.streaming import StreamingResampler
+from speechrnn.audio.streaming_vad import StreamingSpeechDetector, build_stream_detector
 from speechrnn.decoding.decoder import Decoder, GreedyDecoder
 from speechrnn.decoding.hypothesis import Word
+from speechrnn.decoding.model_facts import ModelFacts, read_facts
 from speechrnn.decoding.streaming import DecodingState, StreamingDecoder, make_streaming_decoder
 from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.nn.streaming import StreamingNetwork
@@ -28,13 +29,13 @@ from speechrnn.transcription.endpoint import Endpointer, EndpointOptions, Silenc
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.options import keywords_of
 from speechrnn.transcription.recognizer import load_recognizer
-from speechrnn.transcription.samples import Samples, to_mono
+from speechrnn.transcription.samples import Samples
+from speechrnn.transcription.speech_gate import SpeechGate, SpeechGateOptions
+from speechrnn.transcription.stream_input import StreamInput
+from speechrnn.transcription.stream_warnings import StreamWarnings
 from speechrnn.transcription.streaming_options import StreamingOptions, blocks_for
 
 logger = logging.getLogger("speechrnn")
-
-LOUDEST = 8.0  # times full scale, to which samples are cut: more is no sound
-RATES = (1000, 1_000_000)  # Hz
 
 
 class StreamingRecognizer:
@@ -59,7 +60,10 @@ class StreamingRecognizer:
         *,
         decoder: Decoder | None = None,
         latency: float = 0.6,
+        hold: float = 0.0,
         endpoint: EndpointOptions | None = None,
+        gate: SpeechGateOptions | None = None,
+        facts: ModelFacts | None = None,
     ) -> None:
         """
         Args:
@@ -67,17 +71,23 @@ class StreamingRecognizer:
             tokenizer: its alphabet.
             name: of the model.
             decoder: of recordings, whose words the streams get; nobody else may use it. None: greedy.
-            latency: see `StreamingOptions`.
+            latency, hold: see `StreamingOptions`.
             endpoint: where segments end; None: the defaults.
+            gate: which frames may have words; None: all.
+            facts: about the model; streams that lie far from them have a warning.
 
         Raises:
-            UserError: the model's features need the whole recording.
+            UserError: the model's features need the whole recording, or the gate a package that is not installed.
         """
         self.name = name
         self.tokenizer = tokenizer
         self.sampling_rate = model.front_end.options.sampling_rate
         self.seconds_per_frame = model.seconds_per_frame
+        self.hold = hold
         self.endpoint = endpoint or EndpointOptions()
+        self.facts = facts or ModelFacts()
+        self._gate = gate
+        self._detector = None if gate is None else build_stream_detector(gate.detector)
         self.network = StreamingNetwork(model, blocks_for(latency, model))
         self.latency = self.network.latency
         device = model.head.weight.device
@@ -118,8 +128,18 @@ class StreamingRecognizer:
             model_name(acoustic),
             decoder=decoder,
             latency=options.latency,
+            hold=options.hold,
             endpoint=options.endpoint,
+            gate=options.gate,
+            facts=read_facts(acoustic),
         )
+
+    def make_gate(self) -> SpeechGate | None:
+        """Make the gate of a stream that begins; None: all frames may have words."""
+        if self._gate is None or self._detector is None:
+            return None
+        detector = StreamingSpeechDetector(self._detector, self.sampling_rate)
+        return SpeechGate(self._gate, detector, self.seconds_per_frame)
 
     def stream(self, sampling_rate: int | None = None, hot_words: Sequence[str] = ()) -> Streamer:
         """Begin a stream.
@@ -159,10 +179,10 @@ class StreamingRecognizer:
         ends = [end and streamer.samples >= shortest for streamer, end in zip(streamers, ends, strict=True)]
         found = self.network.advance([streamer.network_state for streamer in streamers], samples, ends)
         active = [
-            (streamer, streamer.gate.apply(log_probs), end, into)
+            (streamer, streamer.apply_gates(log_probs, end), end, into)
             for streamer, log_probs, end, into in zip(streamers, found, ends, events, strict=True)
-            if len(log_probs) or end
         ]
+        active = [row for row in active if len(row[1]) or row[2]]
         while active:
             cuts = [streamer.endpointer.find(log_probs) for streamer, log_probs, _, _ in active]
             self._decode(
@@ -210,25 +230,25 @@ class Streamer:
         segment: number of the current segment.
         frames: of the current segment that were decoded.
         samples: that came in, at the model's rate.
+        warnings: why its words deserve doubt.
     """
 
     def __init__(self, recognizer: StreamingRecognizer, sampling_rate: int, hot_words: tuple[str, ...] = ()) -> None:
         """See `StreamingRecognizer.stream`."""
-        if not RATES[0] <= sampling_rate <= RATES[1]:
-            raise AudioError(f"A stream of {sampling_rate} Hz is no sound; give its sampling rate, such as 16000.")
+        self.warnings = StreamWarnings(recognizer.facts, recognizer.sampling_rate)
+        self._input = StreamInput(sampling_rate, recognizer.sampling_rate, self.warnings)
+        self.warnings.check_rate(sampling_rate)
         self.recognizer = recognizer
         self.sampling_rate = sampling_rate
         self.hot_words = hot_words
         self.network_state = recognizer.network.start()
         self.endpointer = Endpointer(recognizer.endpoint, recognizer.tokenizer, recognizer.seconds_per_frame)
-        self.gate = SilenceGate(recognizer.step, SILENCE)
+        self._silence_gate = SilenceGate(recognizer.step, SILENCE)
+        self._speech_gate = recognizer.make_gate()
         self.segment = 0
         self.frames = 0
         self.samples = 0
-        self._resampler = StreamingResampler(sampling_rate, recognizer.sampling_rate)
         self._first = 0  # frame of the stream at which the segment begins
-        self._ended = False
-        self._warned: set[str] = set()
         self._stable: tuple[Word, ...] = ()  # words of the segment
         self._shown: tuple[tuple[str, ...], int] = (), 0  # words of its last event, and how many were stable
         self._next_decoder: StreamingDecoder = recognizer.decoder
@@ -263,12 +283,14 @@ class Streamer:
     def partial(self) -> Event:
         """Recognise all samples so far, also those whose look-ahead has not come yet, and return their words.
 
-        Events of `accept` wait for the look-ahead, and so make fewer mistakes.
+        Events of `accept` wait for the look-ahead and hold back the latest words, and so make fewer mistakes.
         """
         state = copy.copy(self.network_state)
         state.packets = list(state.packets)
         log_probs = self.recognizer.network.advance([state], [torch.zeros(0)], [True])[0]
-        log_probs = copy.copy(self.gate).apply(log_probs)
+        log_probs = copy.copy(self._silence_gate).apply(log_probs)
+        if self._speech_gate is not None:
+            log_probs = self._speech_gate.preview(log_probs)
         words, _ = self.decoder.preview(self.decoding_state, log_probs)
         return self._event("partial", self._placed(words), len(self._stable))
 
@@ -286,21 +308,32 @@ class Streamer:
 
     def prepare(self, packet: Samples, last: bool) -> Tensor:
         """Convert samples to float32 (samples,) at the model's rate; see `accept`."""
-        if self._ended:
-            raise ValueError("the stream has ended; begin another one")
-        self._ended = last
-        samples = self._resampler.accept(self._clean(packet))
-        if last:
-            samples = np.concatenate([samples, self._resampler.finish()])
-        tensor = torch.from_numpy(np.ascontiguousarray(samples))
-        self.gate.accept(tensor)
-        self.samples += len(tensor)
-        return tensor
+        samples = self._input.accept(packet, last)
+        self._silence_gate.accept(samples)
+        if self._speech_gate is not None:
+            self._speech_gate.accept(samples.numpy(), last)
+        self.samples += len(samples)
+        return samples
+
+    def apply_gates(self, log_probs: Tensor, last: bool) -> Tensor:
+        """Return the next frames that may be decoded, with those that can have no words as sure blanks.
+
+        Args:
+            log_probs: (frames, symbols) of the network.
+            last: whether the stream ends with them.
+        """
+        log_probs = self._silence_gate.apply(log_probs)
+        return log_probs if self._speech_gate is None else self._speech_gate.apply(log_probs, last)
 
     def update(self) -> list[Event]:
-        """Return a partial event if the words have changed."""
+        """Return a partial event if the words have changed.
+
+        Words that end within the latest `hold` seconds are held back, unless they are stable: they mostly change.
+        """
         words, stable = self.decoder.partial(self.decoding_state) if self.frames else ((), 0)
-        placed = self._placed(words)
+        sure = self.frames * self.recognizer.seconds_per_frame - self.recognizer.hold + 1e-6  # seconds
+        settled = sum(1 for _ in takewhile(lambda word: word.end <= sure, words))
+        placed = self._placed(words[: max(stable, settled)])
         self._stable += placed[len(self._stable) : stable]
         shown = tuple(word.word for word in placed), len(self._stable)
         if shown == self._shown:
@@ -313,6 +346,8 @@ class Streamer:
         events = []
         if self.frames:
             placed = self._placed(self.decoder.finish(self.decoding_state).words)
+            if placed:
+                self.warnings.check_segment(self.decoding_state.log_probs)
             if placed or self._shown[0]:
                 events = [self._event("final", placed, len(placed))]
                 self.segment += 1
@@ -345,24 +380,5 @@ class Streamer:
     def _event(self, kind: Literal["partial", "final"], words: tuple[Word, ...], stable: int) -> Event:
         text = " ".join(word.word for word in words)
         time = round((self._first + self.frames) * self.recognizer.seconds_per_frame, 3)
-        return Event(kind, self.segment, text, words, stable, time)
-
-    def _clean(self, packet: Samples) -> np.ndarray:
-        """Convert samples of any kind to finite float32 (samples,), full scale 1.0."""
-        array = to_mono(packet)
-        if not np.isfinite(array).all():
-            self._warn("NaN", "The stream holds NaN or infinite samples; they count as silence.")
-            array = np.where(np.isfinite(array), array, np.float32(0.0))
-        if len(array) and float(np.abs(array).max()) > LOUDEST:
-            self._warn(
-                "loud",
-                "The samples are far above full scale 1.0; give integers as an integer array, and check the format.",
-            )
-            array = np.clip(array, -LOUDEST, LOUDEST)
-        return array
-
-    def _warn(self, kind: str, message: str) -> None:
-        """Log a warning once a stream."""
-        if kind not in self._warned:
-            self._warned.add(kind)
-            logger.warning(message)
+        warnings = self.warnings.take() if kind == "final" else ()
+        return Event(kind, self.segment, text, words, stable, time, warnings)

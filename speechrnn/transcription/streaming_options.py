@@ -11,6 +11,7 @@ from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.nn.recurrent import Blocks
 from speechrnn.transcription.endpoint import EndpointOptions
 from speechrnn.transcription.options import AUTO, SearchSettings
+from speechrnn.transcription.speech_gate import SpeechGateOptions
 
 
 @dataclass(frozen=True)
@@ -22,18 +23,23 @@ class StreamingOptions(SearchSettings):
 
     Attributes:
         latency: seconds between a sound and the last one that its words depend on, at most, in the recurrent layers.
+        hold: seconds ago that a word must have ended for a partial to show it, unless it is stable: later ones mostly
+            change.
         decoding: "greedy", "beam", or all options of a search; None: the beam search for a bundle with language models
             (`english`), else greedy.
         language_model: a language model for the beam search, by name or directory; "auto": what the bundle has, an
             n-gram model included; None: none.
         endpoint: where segments end.
+        gate: which frames may have words.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
     """
 
     latency: float = field(default=0.6, metadata={"min": 0.01, "max": 30.0})
+    hold: float = field(default=0.35, metadata={"min": 0.0, "max": 30.0})
     decoding: DecodingOptions | Literal["greedy", "beam"] | None = None
     language_model: Path | str | None = AUTO
     endpoint: EndpointOptions = field(default_factory=EndpointOptions)
+    gate: SpeechGateOptions = field(default_factory=SpeechGateOptions)
     device: str = "cpu"
 
 

@@ -31,6 +31,7 @@ from speechrnn.transcription.reader import Source, with_rate
 from speechrnn.transcription.recognizer import Recognizer, load_recognizer
 from speechrnn.transcription.runtime import Engine, make_engine
 from speechrnn.transcription.samples import Samples
+from speechrnn.transcription.speech_gate import SpeechGateOptions
 from speechrnn.transcription.streamer import Streamer, StreamingRecognizer
 from speechrnn.transcription.transcript import Alternative, DecodedSegment, Failure, Segment, Transcript, assemble
 
@@ -218,8 +219,10 @@ class Transcriber:
         self,
         sampling_rate: int | None = None,
         latency: float = 0.6,
+        hold: float = 0.35,
         endpoint: EndpointOptions | None = None,
         hot_words: Sequence[str] = (),
+        gate: SpeechGateOptions | None = None,
     ) -> Streamer:
         """Begin a live stream, in float32 and with the transcriber's decoding.
 
@@ -227,9 +230,10 @@ class Transcriber:
 
         Args:
             sampling_rate: Hz, of its samples; None: the model's.
-            latency: see `StreamingOptions`.
+            latency, hold: see `StreamingOptions`.
             endpoint: where its segments end; None: the defaults.
             hot_words: words and phrases that are expected in it.
+            gate: which frames may have words; None: the defaults.
 
         Raises:
             UserError: see `StreamingRecognizer`.
@@ -240,7 +244,10 @@ class Transcriber:
             self.name,
             decoder=copy.deepcopy(self.decoder),  # whose scorers remember what one search asks them
             latency=latency,
+            hold=hold,
             endpoint=endpoint,
+            gate=gate or SpeechGateOptions(),
+            facts=self.facts,
         )
         return recognizer.stream(sampling_rate, hot_words)
 

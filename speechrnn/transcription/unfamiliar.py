@@ -13,6 +13,7 @@ from speechrnn.transcription.bundle import model_name
 from speechrnn.transcription.transcript import DecodedSegment
 from speechrnn.transcription.transcript_warnings import UNFAMILIAR, TranscriptWarning, unfamiliar
 
+CLOSE_RATE = 0.9  # of a rate; recordings of this rate count as having the same band
 JOB_SHARE = 1 / 3  # of the recordings; a job with more unfamiliar ones is unfamiliar as a whole
 
 

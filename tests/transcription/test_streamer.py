@@ -19,20 +19,25 @@ from hypothesis import strategies as st
 
 from speechrnn.audio.errors import AudioError
 from speechrnn.core.errors import UserError
+from speechrnn.data.training_facts import TrainingFacts
 from speechrnn.decoding.decoder import BeamDecoder, GreedyDecoder
 from speechrnn.decoding.fusion import LANGUAGE, LENGTH, NGRAM, DecodingOptions
+from speechrnn.decoding.model_facts import ModelFacts
 from speechrnn.decoding.scorers.base import LabelScorer, WeightedScorer
 from speechrnn.decoding.scorers.neural import NeuralModel
 from speechrnn.decoding.streaming import StreamingBeamDecoder
 from speechrnn.nn.acoustic import save_acoustic
 from speechrnn.transcription.endpoint import HARD_LIMIT, EndpointOptions
 from speechrnn.transcription.events import Event
+from speechrnn.transcription.speech_gate import SpeechGateOptions
 from speechrnn.transcription.streamer import Streamer, StreamingRecognizer
 from speechrnn.transcription.streaming_options import blocks_for
 from speechrnn.transcription.transcriber import Transcriber
+from speechrnn.transcription.transcript_warnings import CHANNELS_CANCEL, NARROW_BAND
 
 MODEL, TOKENIZER = streaming_model()
 KINDS = ["greedy", "beam", "fused"]
+OPEN = SpeechGateOptions(detector="none")
 
 
 def make_decoder(kind: str) -> GreedyDecoder | BeamDecoder:
@@ -161,6 +166,36 @@ def test_a_stream_has_partials_before_its_finals_and_several_segments() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_partials_hold_back_the_latest_words_unless_they_are_stable(kind: str) -> None:
+    sound, endpoint = noise(12 * RATE), EndpointOptions(0.3, 1.5)
+    at_once = run(make_recognizer(kind, endpoint=endpoint).stream(), sound, [1600])
+    held = run(make_recognizer(kind, endpoint=endpoint, hold=0.3).stream(), sound, [1600])
+    check_promises(held)
+    assert finals(held) == finals(at_once)
+    partials = [event for event in held if event.kind == "partial"]
+    assert partials
+    assert all(word.end <= event.time - 0.3 + 1e-3 for event in partials for word in event.words[event.stable_words :])
+    latest = [event.words[-1].end > event.time - 0.3 for event in at_once if event.kind == "partial" and event.words]
+    assert any(latest)  # that is what is held back
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sound_in_which_nobody_speaks_has_no_words(kind: str) -> None:
+    pytest.importorskip("silero_vad")
+    sound = noise(6 * RATE)
+    assert finals(run(make_recognizer(kind).stream(), sound, [1600]))
+    assert run(make_recognizer(kind, gate=SpeechGateOptions()).stream(), sound, [1600, 7]) == []
+
+
+def test_a_partial_on_demand_has_no_words_either_where_nobody_speaks() -> None:
+    pytest.importorskip("silero_vad")
+    streamer = make_recognizer(gate=SpeechGateOptions(before=0.0)).stream()
+    streamer.accept(noise(2 * RATE))
+    silent_until = (2 * RATE // 2048 - 1) * 2048 / RATE
+    assert all(word.start >= silent_until - 0.1 for word in streamer.partial().words)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_partial_on_demand_has_the_buffered_audio_and_changes_nothing(kind: str) -> None:
     recognizer = make_recognizer(kind, endpoint=EndpointOptions(60.0, 60.0))
     sound = noise(2 * RATE)
@@ -180,7 +215,7 @@ def test_memory_does_not_grow(kind: str) -> None:
     sizes = []
     for second in range(40):
         streamer.accept(noise(RATE, second))
-        held = [*streamer.decoding_state.blocks, *streamer.network_state.packets, streamer.gate._ranges]
+        held = [*streamer.decoding_state.blocks, *streamer.network_state.packets, streamer._silence_gate._ranges]
         held += [tensor for stage in streamer.network_state.tensors for tensor in stage]
         sizes.append(sum(tensor.numel() for tensor in held))
     assert max(sizes[20:]) <= 1.5 * max(sizes[:20])
@@ -363,7 +398,7 @@ def test_the_language_models_of_a_bundle_are_used_as_for_recordings(
 ) -> None:
     save_bundle(tmp_path / "mine", streaming=True)
     monkeypatch.setenv("SPEECHRNN_MODELS", str(tmp_path))
-    recognizer = StreamingRecognizer.load("mine", endpoint=EndpointOptions(60.0, 60.0))
+    recognizer = StreamingRecognizer.load("mine", endpoint=EndpointOptions(60.0, 60.0), gate=OPEN)
     transcriber = Transcriber.load("mine", device="cpu", engine="torch", precision="float32")
     assert isinstance(transcriber.decoder, BeamDecoder)
     assert scorers_of(recognizer) == [scorer.name for scorer in transcriber.decoder.scorers] == [LANGUAGE, LENGTH]
@@ -384,7 +419,7 @@ def test_an_ngram_model_is_used_in_a_stream(tmp_path: Path) -> None:
     folder = save_bundle(tmp_path / "mine", streaming=True)
     options = DecodingOptions(name="beam", ngram=folder / "ngram.arpa", ngram_weight=0.5)
     recognizer = StreamingRecognizer.load(
-        folder, decoding=options, language_model=None, endpoint=EndpointOptions(0.3, 1.5)
+        folder, decoding=options, language_model=None, endpoint=EndpointOptions(0.3, 1.5), gate=OPEN
     )
     assert scorers_of(recognizer) == [NGRAM, LENGTH]
     sound = noise(6 * RATE)
@@ -398,7 +433,7 @@ def test_a_model_for_whole_recordings_says_so(tmp_path: Path, caplog: pytest.Log
         StreamingRecognizer(model, tokenizer, "whole")
     assert "acoustic.streaming" in caplog.text
     save_acoustic(tmp_path / "acoustic", MODEL, TOKENIZER, {})
-    streamer = Streamer.load(tmp_path / "acoustic", latency=0.3, decoding="beam")
+    streamer = Streamer.load(tmp_path / "acoustic", latency=0.3, decoding="beam", gate=OPEN)
     assert streamer.recognizer.decoding == "beam"
     assert finals(run(streamer, noise(RATE), [100]))
 
@@ -407,5 +442,28 @@ def test_a_model_for_whole_recordings_says_so(tmp_path: Path, caplog: pytest.Log
 def test_a_transcriber_streams_beside_its_files(kind: str) -> None:
     sound = noise(2 * RATE)
     expected = finals(run(make_recognizer(kind).stream(), sound, [400]))
-    streamer = Transcriber(MODEL, TOKENIZER, "tiny", "cpu", decoder=make_decoder(kind)).stream()
+    streamer = Transcriber(MODEL, TOKENIZER, "tiny", "cpu", decoder=make_decoder(kind)).stream(gate=OPEN)
     assert finals(run(streamer, sound, [400])) == expected
+
+
+def test_a_stream_below_the_rates_of_training_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    facts = ModelFacts(TrainingFacts(1.0, 100, 10, 1000, 100, sampling_rates={"16000": 1.0}, narrow_band=False))
+    recognizer = make_recognizer(endpoint=EndpointOptions(0.3, 1.5), facts=facts)
+    with caplog.at_level(logging.WARNING, "speechrnn"):
+        events = finals(run(recognizer.stream(8000), noise(6 * RATE), [1600]))
+    assert caplog.text.count("8000 Hz") == 1
+    assert [len(event.warnings) for event in events] == [1] + [0] * (len(events) - 1)
+    assert events[0].warnings[0].kind == NARROW_BAND
+    assert recognizer.stream(16000).warnings.all == ()
+
+
+def test_channels_that_cancel_each_other_out_give_way_to_one() -> None:
+    sound = noise(6 * RATE)
+    sound[:RATE] *= 0.0
+    streamer, alone = (make_recognizer(endpoint=EndpointOptions(0.3, 1.5)).stream() for _ in range(2))
+    events = run(streamer, np.stack([sound, -sound], 1)[RATE:], [1600])  # (samples, channels)
+    assert [warning.kind for warning in streamer.warnings.all] == [CHANNELS_CANCEL]
+    assert finals(events)
+    assert finals(run(alone, np.concatenate([np.zeros(RATE, np.float32), sound[2 * RATE :]]), [1600])) == [
+        replace(event, warnings=()) for event in finals(events)
+    ]
