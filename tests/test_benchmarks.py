@@ -37,6 +37,7 @@ SCRIPTS = [
     "batches",
     "metrics",
     "mixture",
+    "no_speech",
     "recurrent",
     "sphinx",
     "startup",
@@ -193,6 +194,14 @@ def test_quick_ends_with_results(name: str, shared: Path) -> None:
     result = RESULT.match(done.stdout.splitlines()[-1])
     assert result is not None, done.stdout
     assert float(result["ratio"]) > 0
+
+
+def test_sounds_without_speech_are_sound(module: Load) -> None:
+    sounds = module("no_speech")
+    for make in sounds.SOUNDS:
+        found = make(np.random.default_rng(0), 40000)
+        assert found.shape == (40000,) and np.isfinite(found).all()
+        assert 0.01 < np.abs(found).max() <= 1.5, make.__name__
 
 
 def test_words_that_are_taken_back_and_their_delays_are_counted(module: Load) -> None:

@@ -405,7 +405,7 @@ def test_the_language_models_of_a_bundle_are_used_as_for_recordings(
     assert recognizer.name == "mine"
     sound = noise(3 * RATE)
     (final,) = finals(run(recognizer.stream(), sound, [800]))
-    (same,) = finals(run(transcriber.stream(endpoint=EndpointOptions(60.0, 60.0)), sound, [800]))
+    (same,) = finals(run(transcriber.stream(endpoint=EndpointOptions(60.0, 60.0), gate=OPEN), sound, [800]))
     assert final == same
     assert StreamingRecognizer.load("mine", language_model=None).decoding == "beam"
     assert scorers_of(StreamingRecognizer.load("mine", language_model=None)) == []
