@@ -25,7 +25,7 @@ from speechrnn.audio import save_audio
 from speechrnn.nn.acoustic import save_acoustic
 
 SCRIPT = Path(__file__).parents[2] / "recipes" / "listen.py"
-QUICK = ["endpoint.silence=0.3", "endpoint.longest=2.0", "gate.detector=none"]
+QUICK = ["endpoint.silence=0.3", "endpoint.longest=2.0", "gate.detector=none", "hold=0"]
 
 
 def sound(seconds: float) -> np.ndarray:
