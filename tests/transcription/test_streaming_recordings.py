@@ -39,7 +39,7 @@ def finals(streamer: Streamer, sound: np.ndarray, sizes: list[int]) -> list[Even
 
 def random_sizes(generator: np.random.Generator, samples: int) -> list[int]:
     """Packets of 1 ms to 10 s."""
-    sizes = []
+    sizes: list[int] = []
     while sum(sizes) < samples:
         sizes.append(round(16 * 10 ** generator.uniform(0, 4)))
     return sizes
@@ -58,7 +58,7 @@ def test_the_gate_loses_no_speech(recordings: list[np.ndarray]) -> None:
     pytest.importorskip("silero_vad")
     texts = []
     for detector in ("silero", "none"):
-        gate = SpeechGateOptions(detector=detector)  # type: ignore[arg-type]
+        gate = SpeechGateOptions(detector=detector)
         recognizer = StreamingRecognizer.load("english", decoding="greedy", gate=gate)
         found = [finals(recognizer.stream(), sound, [1600] * (len(sound) // 1600 + 1)) for sound in recordings]
         texts.append([" ".join(event.text for event in events).split() for events in found])
