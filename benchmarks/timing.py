@@ -1,4 +1,4 @@
-"""What the benchmarks share: their options, fair turns at the clock, and the form of a result.
+"""Options, alternating measurements and the form of a result, for all benchmarks.
 
 Both sides of a claim run in turn in one process (A B A B ...), so that whatever else the machine is doing falls on
 both; what is reported are medians.

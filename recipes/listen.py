@@ -40,7 +40,9 @@ def main(config: DictConfig) -> int:
         packet=options.packet,
         microphone=options.microphone,
     )
-    outputs = open_outputs(options.outputs, source.name, recognizer.name, recognizer.decoding, options.subtitles)
+    outputs = open_outputs(
+        options.outputs, source.name, recognizer.name, decoding=recognizer.decoding, subtitles=options.subtitles
+    )
     listening = Listening(
         source,
         recognizer.stream,

@@ -79,14 +79,14 @@ def test_every_public_class_and_function_has_an_example(name: str) -> None:
 
 
 def test_no_docstring_begins_with_a_question_word() -> None:
-    """Functions and classes say what they do or are, with a verb or a noun first."""
+    """Modules, functions and classes say what they do or are, with a verb or a noun first."""
     found = []
     for path in PYTHON:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            if isinstance(node, (ast.Module, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
                 text = ast.get_docstring(node) or ""
                 if QUESTION.match(text):
-                    found.append(f"{path.relative_to(ROOT)}:{node.lineno} {text.splitlines()[0]}")
+                    found.append(f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 1)} {text.splitlines()[0]}")
     assert found == []
 
 

@@ -26,7 +26,7 @@ def main(config: DictConfig) -> None:
     run = Run.open("food_chain", config)
     run.update_metrics("feedback", figures(feedback))
     run.update_metrics("last_word", figures(last_word))
-    report = write_food_chain(run, options, words, feedback, last_word)
+    report = write_food_chain(run, options, words, feedback=feedback, last_word=last_word)
     show(feedback, last_word)
     print(f"report  {report}")
 

@@ -1,4 +1,4 @@
-"""Why gradients vanish and explode, what clipping does, and what an LSTM learns that a plain RNN cannot.
+"""Gradients: they vanish and explode; clipping helps, and an LSTM learns what a plain RNN cannot.
 
 Half a minute on one core; the run's report.html has the curves.
 """

@@ -36,7 +36,7 @@ _FORMATS: dict[Codec, _Format] = {
 
 
 def apply_codec(samples: np.ndarray, sampling_rate: int, codec: Codec, compression: float = 0.5) -> np.ndarray:
-    """Encode and decode speech; what is said stays where it is.
+    """Encode and decode speech; its words stay at their times.
 
     >>> apply_codec(np.zeros(16000, np.float32), 16000, "gsm").shape
     (16000,)

@@ -1,4 +1,4 @@
-"""Whether raw PCM from a pipe is what it was said to be: nothing in it says its rate, format and channels."""
+"""Check of raw PCM from a pipe against the rate, format and channels that were given: nothing in it states them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HELD_SECONDS = 0.05  # that a packet was not taken from the pipe, after which no
 
 
 class PcmCheck:
-    """Warn once when samples are hardly of the rate, format and channels that they are said to be.
+    """Warn once when samples can hardly have the rate, format and channels that were given.
 
     >>> check = PcmCheck(16000, "s16", 1)
     >>> check.accept(np.zeros((1600, 1), np.int16))
@@ -104,7 +104,7 @@ class PcmCheck:
             self._compare(self._turns[1:])
 
     def _compare(self, speeds: list[float]) -> None:
-        """Warn when all turns came at the speed of a known rate, which is not the one that was told."""
+        """Warn when all turns came at the speed of a known rate that is not the given one."""
         mean = sum(speeds) / len(speeds)
         rate = min(RATES, key=lambda known: abs(mean / known - 1))
         steady = abs(mean / rate - 1) < STEADY / 3 and all(abs(speed / rate - 1) < STEADY for speed in speeds)

@@ -269,7 +269,7 @@ class PlannedBatches(Sampler[tuple[int, list[Example]]]):
     def _plan(self, epoch: int) -> list[list[Example]]:
         if not self.shuffle:
             return batch_by_length(self.examples, self.batch_seconds)[self.rank :: self.world_size]
-        batches = plan_batches(self._durations, self.batch_seconds, self.seed, epoch, self.world_size)
+        batches = plan_batches(self._durations, self.batch_seconds, self.seed, epoch=epoch, world_size=self.world_size)
         return [[self.examples[number] for number in batch] for batch in batches[self.rank :: self.world_size]]
 
     def largest(self, slowest: float = 1.0, added: float = 0.0) -> list[Example]:

@@ -152,7 +152,9 @@ class BeamDecoder:
     def _result(self, hypotheses: list[Hypothesis], log_probs: Tensor) -> DecodingResult:
         best, compared = hypotheses[0], hypotheses[:POSTERIOR_HYPOTHESES]
         texts = tuple(" ".join(self.words(hypothesis.tokens)) for hypothesis in hypotheses)
-        words = align_words(log_probs, best.tokens, self.tokenizer, self.seconds_per_frame, best.open_word)
+        words = align_words(
+            log_probs, best.tokens, self.tokenizer, seconds_per_frame=self.seconds_per_frame, open_word=best.open_word
+        )
         words = tuple(replace(word, word=text) for word, text in zip(words, texts[0].split(), strict=True))
         if len(compared) == 1:
             posteriors = [1.0] * len(words)
@@ -197,7 +199,7 @@ def make_decoder(
     if options.name == "greedy":
         return GreedyDecoder(tokenizer, seconds_per_frame, found.calibration)
     folder = None if language_model is None else Path(language_model)
-    scorers = make_scorers(options, folder, found.weights, tokenizer, device)
+    scorers = make_scorers(options, folder, found.weights, tokenizer=tokenizer, device=device)
     rescorer = make_rescorer(options, tokenizer, device)
     calibration = found.calibration or Calibration()
     return BeamDecoder(tokenizer, seconds_per_frame, options, scorers, rescorer, calibration)

@@ -104,13 +104,17 @@ def make_scorers(
     further_words: tuple[LanguageModelProtocol, Sequence[str]] | None = None
     if language_model is not None:
         further = options.ngram if options.unknown_penalty is None else None
-        scorer, words = make_language_scorer(language_model, tokenizer, options.unknown_penalty, device, further)
+        scorer, words = make_language_scorer(
+            language_model, tokenizer, options.unknown_penalty, device=device, ngram=further
+        )
         known = words or known
         if isinstance(scorer, WordScorer) and words is not None and options.unknown_penalty is None:
             further_words = scorer.model, words
         scorers.append(WeightedScorer(scorer, _first(options.language_weight, weights.language_weight), LANGUAGE))
     if options.ngram is not None:
-        scorer, words = make_ngram_scorer(options.ngram, tokenizer, options.unknown_penalty, device, further_words)
+        scorer, words = make_ngram_scorer(
+            options.ngram, tokenizer, options.unknown_penalty, device=device, further=further_words
+        )
         known = words or known
         scorers.append(WeightedScorer(scorer, _first(options.ngram_weight, weights.ngram_weight), NGRAM))
     if scorers or options.length_reward is not None:

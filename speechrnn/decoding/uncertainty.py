@@ -1,4 +1,4 @@
-"""How unsure an acoustic model is of its labels, and whether that is far from how unsure it is of its dev part.
+"""Uncertainty of an acoustic model about its labels, in comparison with its dev part.
 
 A network trained on a few words is sure of them also where others are spoken, so that no confidence by itself tells
 that a recording is strange; but it is less sure than on its own kind of speech. The measure is the entropy of the

@@ -69,9 +69,9 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
     part = part_of(options.text)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test.tokens"
-        counts = tokenize(part, tokenizer, normalisation, path, "test")
+        counts = tokenize(part, tokenizer, normalisation, path=path, split="test")
         text = TokenFile.open(path)
-        scores = score_lines(text, read(model, text, options.text.documents, None, "model"))
+        scores = score_lines(text, read(model, text, options.text.documents, reader=None, name="model"))
         if options.lines is not None:
             scores = written(scores, whole(normalised(part.lines(), normalisation)), options.lines)
         own = TextScore(-math.fsum(score.logprob for score in scores), len(text), text.characters)
@@ -82,7 +82,7 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
         if options.dynamic:
             adapting["dynamic"] = options.adaptation.dynamic
         for name, constants in adapting.items():
-            windows = read(model, text, options.text.documents, adaptive_scorer(model, constants), name)
+            windows = read(model, text, options.text.documents, reader=adaptive_scorer(model, constants), name=name)
             score = TextScore(-math.fsum(float(window.sum()) for window in windows), len(text), text.characters)
             figures[name] = {**score.figures(), **asdict(constants)}
     return figures

@@ -174,7 +174,15 @@ class SpeechToText:
 
         folder = run.checkpoints / "acoustic"
         model, summary = train_acoustic(
-            fabric, settings, tokenizer, training, held_out, folder, save, initial, choice.chosen
+            fabric,
+            settings,
+            tokenizer,
+            train=training,
+            dev=held_out,
+            folder=folder,
+            save=save,
+            initial=initial,
+            chosen=choice.chosen,
         )
         if fabric.is_global_zero:
             save(model, summary)
@@ -274,7 +282,7 @@ class SpeechToText:
         systems = self._systems(transcriber)
         rows, elapsed = decode_cuts(transcriber, systems, path, options.decode.batch_seconds)
         for name in systems:
-            record_errors(run, name, rows[name], split, elapsed[name])
+            record_errors(run, name, rows[name], split=split, elapsed=elapsed[name])
         # The report shows the last system, beside the hypotheses of the network without a language model.
         last = rows[list(systems)[-1]]
         if len(systems) > 1:

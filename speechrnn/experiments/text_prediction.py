@@ -97,9 +97,9 @@ def train_model(
     fabric = make_fabric(options.trainer, run.events / "language")
     vocabulary = initial.tokenizer if initial is not None else None
     if fabric.is_global_zero:
-        prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text, vocabulary)
+        prepare_text(source, options.tokenizer, options.normalisation, folder=run.prepared_text, initial=vocabulary)
     fabric.barrier()  # the other processes find what the first has prepared
-    text = prepare_text(source, options.tokenizer, options.normalisation, run.prepared_text, vocabulary)
+    text = prepare_text(source, options.tokenizer, options.normalisation, folder=run.prepared_text, initial=vocabulary)
 
     def save(model: LanguageModel, summary: dict[str, Any]) -> None:
         # Prompts are normalised as the training text was, and go on after a line end where that text did.
@@ -152,7 +152,7 @@ class TextPrediction:
             options = self.options
             vocabulary = self._initial.tokenizer if self._initial is not None else None
             self._text = prepare_text(
-                self.source, options.tokenizer, options.normalisation, self.run.prepared_text, vocabulary
+                self.source, options.tokenizer, options.normalisation, folder=self.run.prepared_text, initial=vocabulary
             )
         return self._text
 

@@ -65,7 +65,9 @@ def _finish(
     outputs, frames = add_subsampling(graph, model.subsampling, features, frames)
     outputs = graph.linear(outputs, model.input, int8)
     # (batch, frames, units) -> (frames, batch, units)
-    outputs = add_recurrent_stack(graph, model.recurrent, graph("Transpose", outputs, perm=[1, 0, 2]), frames, int8)
+    outputs = add_recurrent_stack(
+        graph, model.recurrent, graph("Transpose", outputs, perm=[1, 0, 2]), frames=frames, int8=int8
+    )
     logits = graph.linear(graph("Transpose", outputs, perm=[1, 0, 2]), model.head, int8)
     graph("LogSoftmax", logits, axis=2, name=OUTPUTS[0])
     graph("Identity", frames, name=OUTPUTS[1])

@@ -41,7 +41,7 @@ def export_directory(folder: str | Path, output: str | Path, weight_format: Weig
         raise UserError(f"output={output} is there and is no model directory; choose another output, or remove it.")
     load_language(folder) if kind == "language" else load_acoustic(folder)  # refuses what would not load later
     description, weights = load_model(folder, kind)
-    save_model(output, kind, description, weights, weight_format)
+    save_model(output, kind, description, weights=weights, weight_format=weight_format)
     for path in sorted(folder.iterdir()):
         if path.name in (DESCRIPTION, WEIGHTS) or path.name.startswith(".") or path.suffix in LEFT_OUT:
             continue

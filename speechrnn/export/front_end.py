@@ -34,7 +34,7 @@ def log_mel(graph: Graph, module: LogMel, waveforms: str, lengths: str) -> tuple
     before = module.fft_size // 2 - (module.fft_size - size) // 2  # samples of a window before its centre
     window = module.window.double().numpy()
     pads = [before, size - before]  # as many windows as hops fit into the waveform, and one
-    mel = spectrum(graph, waveforms, window[:, None] * basis(size, module.fft_size), module.hop_samples, pads)
+    mel = spectrum(graph, waveforms, window[:, None] * basis(size, module.fft_size), hop=module.hop_samples, pads=pads)
     mel = graph("MatMul", mel, graph.constant(module.filters))
     features = graph("Log", graph("Add", mel, graph.constant(np.float32(FLOOR))))
     hops = graph("Div", lengths, graph.integers(module.hop_samples))
@@ -57,7 +57,7 @@ def kaldi(graph: Graph, module: KaldiFilterBank, waveforms: str, lengths: str) -
     missing = graph("Max", graph("Sub", graph.integers(size), count), graph.integers(0))
     pads = graph("Concat", graph.integers(0, 0, 0), missing, axis=0)
     filled = graph("Pad", waveforms, pads)
-    mel = graph("MatMul", spectrum(graph, filled, matrix, hop, [0, 0]), graph.constant(module.filters))
+    mel = graph("MatMul", spectrum(graph, filled, matrix, hop=hop, pads=[0, 0]), graph.constant(module.filters))
     least = graph.constant(np.float32(torch.finfo(torch.float32).eps))
     features = graph("Log", graph("Max", mel, least))
     hops = graph("Div", graph("Sub", lengths, graph.integers(size)), graph.integers(hop))

@@ -192,4 +192,4 @@ class TextPredictor:
         Raises:
             UserError: the prompt holds characters that the model does not know.
         """
-        return find_next_words(self.batches, self.encoder, self.detokenizer, prompt, k)
+        return find_next_words(self.batches, self.encoder, self.detokenizer, prompt=prompt, k=k)

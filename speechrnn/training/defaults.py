@@ -235,7 +235,10 @@ def choose(
     hours = audio.hours
     epochs = _value(trainer, "epochs", min(EPOCHS[0], max(1, round(EPOCHS[1] * max(hours, 1e-3) ** -0.25))))
     batch_seconds = _value(trainer, "batch_seconds", max(BATCH_SECONDS, 5.0 * round(BATCH_SECONDS / 5.0 * hours**0.4)))
-    batches = len(plan_batches(audio.durations, batch_seconds / processes, trainer.seed, 0, processes)) // processes
+    batches = (
+        len(plan_batches(audio.durations, batch_seconds / processes, trainer.seed, epoch=0, world_size=processes))
+        // processes
+    )
     timed = trainer.minutes is not None  # the epochs are planned when the steps have been measured
     trainer = without_least_steps(trainer)
     planned = int(planned_epochs(epochs, trainer.min_steps, batches))

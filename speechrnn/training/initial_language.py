@@ -51,7 +51,9 @@ class InitialLanguage:
         Raises:
             UserError: a key of the architecture is set to another value than the model's.
         """
-        return adopt_options(self.name, "language", self.model.options, wanted, LanguageOptions(), FREE)
+        return adopt_options(
+            self.name, "language", self.model.options, wanted=wanted, default=LanguageOptions(), free=FREE
+        )
 
     @torch.no_grad()
     def copy_into(self, model: LanguageModel, tokenizer: Tokenizer) -> None:

@@ -63,7 +63,14 @@ class InitialModel:
         Raises:
             UserError: a key is set to another value than the model's.
         """
-        return adopt_options(self.name, "features", self.model.front_end.options, wanted, FeatureOptions(), frozenset())
+        return adopt_options(
+            self.name,
+            "features",
+            self.model.front_end.options,
+            wanted=wanted,
+            default=FeatureOptions(),
+            free=frozenset(),
+        )
 
     def architecture(self, wanted: AcousticOptions) -> AcousticOptions:
         """Return the model's architecture with dropout, intermediate loss and blocks of `wanted`.
@@ -71,7 +78,9 @@ class InitialModel:
         Raises:
             UserError: a key of the architecture is set to another value than the model's.
         """
-        return adopt_options(self.name, "acoustic", self.model.options, wanted, AcousticOptions(), FREE)
+        return adopt_options(
+            self.name, "acoustic", self.model.options, wanted=wanted, default=AcousticOptions(), free=FREE
+        )
 
     def choose_tokenizer(self, options: TokenizerOptions, texts: Sequence[str]) -> Tokenizer:
         """Return the model's alphabet if it can write all texts, and otherwise one of the options, built for them.

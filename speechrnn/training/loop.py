@@ -84,8 +84,8 @@ class Loop(Generic[BatchT, ModelT]):
             task.model,
             options.optimiser,
             options.learning_rate,
-            options.betas,
-            options.weight_decay,
+            betas=options.betas,
+            weight_decay=options.weight_decay,
             scaled=precision(options) == "16-mixed",
         )
         # On a GPU steps are queued. In 16 bits the loss scaler reads each of them from the device itself.

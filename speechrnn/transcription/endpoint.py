@@ -1,4 +1,4 @@
-"""Where a segment of a stream ends: at a pause, or between two words when it has become long."""
+"""End of a segment of a stream: at a pause, or between two words when it has become long."""
 
 from __future__ import annotations
 

@@ -238,7 +238,10 @@ class Reader:
         if second is not None:
             self._put_clips()  # which must not wait for the end of a long recording
             parts = chain([first, second], blocks)
-            self._put_windows(recording, cut_windows(parts, self.sampling_rate, self.step, self.options, self.detector))
+            self._put_windows(
+                recording,
+                cut_windows(parts, self.sampling_rate, self.step, options=self.options, detector=self.detector),
+            )
             return
         self._clips.append((recording, first))
         self._clip_seconds += len(first) / self.sampling_rate

@@ -45,7 +45,7 @@ class RecordingState:
             following, frames = self.waiting.pop(self.windows)
             self.windows += 1
             window = following.window
-            frames = trim_context(frames, window.start, window.valid, step, window.last)
+            frames = trim_context(frames, window.start, window.valid, step=step, last=window.last)
             yield from self.assembler.add(window.valid[0] / sampling_rate, frames, window.first, window.last)
 
     @property

@@ -90,7 +90,7 @@ class Transcriber:
         self.seconds_per_frame = model.seconds_per_frame
         self.step = round(model.seconds_per_frame * self.sampling_rate)
         self.decoder = decoder or GreedyDecoder(tokenizer, model.seconds_per_frame)
-        self.engine = engine or make_engine(model, None, "torch", self.device, "float32")
+        self.engine = engine or make_engine(model, None, "torch", device=self.device, precision="float32")
         self.segmentation = segmentation or SegmentationOptions()
         self.threads = threads or default_threads(self.device)
         self.batch_seconds = batch_seconds

@@ -1,4 +1,4 @@
-"""What detectors hear in recordings whose answer is known, and Silero's network against its own package."""
+"""Tests of detectors on recordings whose speech is known, and of Silero's network against its own package."""
 
 from __future__ import annotations
 

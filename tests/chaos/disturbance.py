@@ -1,4 +1,4 @@
-"""What happens to a running command, as a user, a system that is short of memory, and a power cut would do it."""
+"""Disturbances of a running command, as by a user, a system that is short of memory, and a power cut."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which exceptions are the fault of one item, and which end a whole job."""
+"""Tests of exceptions: some are the fault of one item, others end a whole job."""
 
 from __future__ import annotations
 

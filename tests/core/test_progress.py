@@ -1,4 +1,4 @@
-"""What a job shows, with somebody there to see it and without."""
+"""Tests of the progress of a job, on a terminal and elsewhere."""
 
 from __future__ import annotations
 

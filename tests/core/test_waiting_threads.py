@@ -1,4 +1,4 @@
-"""How OpenMP threads wait: the package bounds their spinning before torch is loaded, and never overrides a user."""
+"""Tests of waiting OpenMP threads: the package bounds their spinning before torch is loaded, unless a user has."""
 
 from __future__ import annotations
 

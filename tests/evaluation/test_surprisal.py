@@ -1,4 +1,4 @@
-"""What a model finds surprising, told in tokens that readers can see."""
+"""Tests of surprisal, in tokens that readers can see."""
 
 from __future__ import annotations
 

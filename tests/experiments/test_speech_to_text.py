@@ -1,4 +1,4 @@
-"""What an experiment of speech to text chooses where its configuration says `auto`."""
+"""Tests of the values that an experiment of speech to text chooses for `auto`."""
 
 from __future__ import annotations
 

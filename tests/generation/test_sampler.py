@@ -1,4 +1,4 @@
-"""What is drawn has the right distribution, and no row's draw depends on another row."""
+"""Tests of draws: they have the right distribution, and no row's draw depends on another row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a job is told to work on, in all the forms in which people say it."""
+"""Tests of the inputs of a job, in all forms in which people give them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is unlike a model's training data has a warning; a job says so where many recordings are."""
+"""Tests of warnings of recordings that are unlike a model's training data, and of a job with many of them."""
 
 from __future__ import annotations
 

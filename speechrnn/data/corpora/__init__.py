@@ -76,7 +76,7 @@ def corpus_options(config: Mapping[str, Any]) -> CorpusOptions:
     Raises:
         UserError: see `sources.source_options`.
     """
-    return source_options("corpus", CORPORA, "utterances", CorpusOptions, config)
+    return source_options("corpus", CORPORA, "utterances", shared=CorpusOptions, config=config)
 
 
 def corpus_module(name: str) -> ModuleType:

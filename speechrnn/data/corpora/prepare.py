@@ -278,8 +278,8 @@ def _fingerprint(
     digest.update(json.dumps([_VERSION, options.plain(), asdict(normalisation)], sort_keys=True).encode())
     for split in sorted(listed):
         digest.update(split.encode())
-        for utterance, mark in zip(listed[split], stamps[split], strict=True):
-            digest.update(repr((utterance, mark)).encode())
+        for utterance, state in zip(listed[split], stamps[split], strict=True):
+            digest.update(repr((utterance, state)).encode())
     return digest.hexdigest()
 
 

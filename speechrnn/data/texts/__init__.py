@@ -56,7 +56,7 @@ def text_options(config: Mapping[str, Any]) -> TextOptions:
     Raises:
         UserError: see `sources.source_options`.
     """
-    return source_options("text", TEXTS, "parts", TextOptions, config)
+    return source_options("text", TEXTS, "parts", shared=TextOptions, config=config)
 
 
 def text_module(name: str) -> ModuleType:

@@ -104,7 +104,8 @@ def prepare_text(
     else:
         made = build_tokenizer(tokenizer, _sample(texts) if tokenizer.kind == "subword" else texts)
     counts = {
-        split: tokenize(part, made, normalisation, folder / f"{split}.tokens", split) for split, part in parts.items()
+        split: tokenize(part, made, normalisation, path=folder / f"{split}.tokens", split=split)
+        for split, part in parts.items()
     }
     with atomic_write(folder / "tokenizer.json") as file:
         json.dump(made.to_json(), file)

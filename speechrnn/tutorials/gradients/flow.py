@@ -101,7 +101,7 @@ def weights(layer: RecurrentLayer, name: str) -> Tensor:
 
 def measure(cell: str, depth: int, units: int, scale: float, distance: int, forget_bias: float = 1.0) -> Flow:
     """Measure the gradients of an untrained stack on random inputs."""
-    layers = make_stack(cell, depth, units, scale, forget_bias)
+    layers = make_stack(cell, depth, units, scale=scale, forget_bias=forget_bias)
     choose = nn.Linear(units, CLASSES)
     inputs = torch.randn(distance + 1, ROWS, units)
     targets = torch.randint(CLASSES, (ROWS,))
@@ -122,8 +122,11 @@ def relative(norms: Sequence[float]) -> list[float]:
 def measure_all(options: FlowOptions, units: int) -> tuple[list[Flow], list[Flow]]:
     """Measure each cell at each depth and scale, and one layer of LSTM with each forget bias."""
     flows = [
-        measure(cell, depth, units, scale, options.distance)
+        measure(cell, depth, units, scale=scale, distance=options.distance)
         for cell, depth, scale in product(MODULES, options.depths, options.scales)
     ]
-    gated = [measure("lstm", 1, units, 1.0, options.distance, bias) for bias in options.forget_biases]
+    gated = [
+        measure("lstm", 1, units, scale=1.0, distance=options.distance, forget_bias=bias)
+        for bias in options.forget_biases
+    ]
     return flows, gated

@@ -111,7 +111,7 @@ def train(lines: list[str], options: SpellingOptions) -> Iterator[Checkpoint]:
     )
     optimiser = torch.optim.Adam(model.parameters(), options.learning_rate)
     step, losses = 0, [float(np.log(len(tokenizer)))]
-    yield evaluate(step, losses, model, tokenizer, known, options)
+    yield evaluate(step, losses, model, tokenizer=tokenizer, known=known, options=options)
     while step < options.steps:
         states = model.start(batches.batch_size)
         for batch in batches.batches(epoch=step):
@@ -126,7 +126,7 @@ def train(lines: list[str], options: SpellingOptions) -> Iterator[Checkpoint]:
             step += 1
             losses.append(loss.item())
             if step % options.every == 0 or step == options.steps:
-                yield evaluate(step, losses, model, tokenizer, known, options)
+                yield evaluate(step, losses, model, tokenizer=tokenizer, known=known, options=options)
                 losses = []
             if step == options.steps:
                 break

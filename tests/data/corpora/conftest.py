@@ -1,4 +1,4 @@
-"""What the corpus tests share: making audio files, and looking into what was prepared."""
+"""Fixtures of the tests of corpora: audio files, and a view of prepared parts."""
 
 from __future__ import annotations
 

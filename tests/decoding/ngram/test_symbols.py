@@ -1,4 +1,4 @@
-"""How symbols are spelt in files of n-gram models, and found again."""
+"""Tests of the spelling of symbols in files of n-gram models."""
 
 from __future__ import annotations
 

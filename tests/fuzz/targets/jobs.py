@@ -1,4 +1,4 @@
-"""What a user gives to a job, and what a job finds of an earlier one."""
+"""Targets: inputs that a user gives to a job, and files that a job finds of an earlier one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who has what, without any worker."""
+"""Tests of the scheduler, without any worker."""
 
 from __future__ import annotations
 

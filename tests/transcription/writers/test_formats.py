@@ -1,4 +1,4 @@
-"""What the writers write, read back: by readers of others where the format is not ours."""
+"""Tests of written files, read back: by other programs where the format is not ours."""
 
 from __future__ import annotations
 
