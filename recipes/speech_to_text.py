@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.data.corpora import corpus_options
+from speechrnn.experiments.preflight import check_speech
 from speechrnn.experiments.run import Run, keep_earlier_values
 from speechrnn.experiments.speech_to_text import SpeechOptions, SpeechToText
 from speechrnn.experiments.stages import run_stages
@@ -31,6 +32,7 @@ def main(config: DictConfig) -> None:
     """Turn a corpus into models, decode its test part with them, and report the errors."""
     kept = keep_earlier_values("speech_to_text", config)
     options, corpus = options_from(config, RecipeOptions), corpus_options(config.corpus)
+    check_speech(options, options.stages)
     run = Run.open("speech_to_text", config)
     run.start_logging(kept)
     speech = SpeechToText(options, corpus, run)

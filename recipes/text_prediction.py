@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.data.texts import text_options
+from speechrnn.experiments.preflight import check_prediction
 from speechrnn.experiments.run import Run, keep_earlier_values
 from speechrnn.experiments.stages import run_stages
 from speechrnn.experiments.text_prediction import TextPrediction, TextPredictionOptions
@@ -31,6 +32,7 @@ def main(config: DictConfig) -> None:
     """Turn a text into a language model, measure how well it predicts, and let it write."""
     kept = keep_earlier_values("text_prediction", config)
     options, text = options_from(config, RecipeOptions), text_options(config.text)
+    check_prediction(options, options.stages)
     run = Run.open("text_prediction", config)
     run.start_logging(kept)
     prediction = TextPrediction(options, text, run)

@@ -1,5 +1,11 @@
 """The one exception that users see."""
 
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Collection, Iterator
+
 LONGEST_MESSAGE = 1000  # characters; a value from a file may have millions
 _END = 200  # characters of a longer message that are kept at its end, where it says what to do
 _JOINERS = "\u200c\u200d"  # invisible, but a part of how Persian and Hindi are spelt
@@ -25,6 +31,27 @@ class UserError(Exception):
     def __str__(self) -> str:
         """Return the sentence, on one line."""
         return one_line(super().__str__())
+
+
+@contextlib.contextmanager
+def keys_below(key: str, groups: Collection[str]) -> Iterator[None]:
+    """Name keys in messages as a recipe has them in which their groups lie below another key.
+
+    >>> with keys_below("prediction", ["language"]):
+    ...     raise UserError("language.units=3 has no effect; leave language.units out.")
+    Traceback (most recent call last):
+    ...
+    speechrnn.core.errors.UserError: prediction.language.units=3 has no effect; leave prediction.language.units out.
+
+    Args:
+        key: above the groups.
+        groups: names of the groups, as the messages have them.
+    """
+    try:
+        yield
+    except UserError as error:
+        pattern = rf"(?<![\w./\\-])(?=({'|'.join(groups)})(\.\w|=))"
+        raise type(error)(re.sub(pattern, f"{key}.", str(error))) from error
 
 
 def one_line(text: str) -> str:

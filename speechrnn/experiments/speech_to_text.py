@@ -10,7 +10,7 @@ from lhotse import CutSet
 
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformOptions
 from speechrnn.audio.features import ChannelOptions
-from speechrnn.core.errors import UserError
+from speechrnn.core.errors import UserError, keys_below
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.data.corpora import CorpusOptions
 from speechrnn.data.corpora.prepare import Prepared, prepare
@@ -53,6 +53,8 @@ from speechrnn.training.initialisation import InitialModel
 from speechrnn.training.selection import select_encodable
 from speechrnn.transcription.hypotheses import write_rows
 from speechrnn.transcription.transcriber import Transcriber
+
+PREDICTION = ("language", "trainer", "tokenizer", "normalisation")  # groups of keys below `prediction`
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,8 @@ class SpeechToText:
             lines = [tokenizer.encode(text) for text in texts if not tokenizer.count_unknown(text)]
             write_arpa(run.ngram, kneser_ney(lines, tokenizer.symbols, options.ngram_order))
         if options.language_model is None:
-            train_model(options.prediction, source, run, replace_other=True)
+            with keys_below("prediction", PREDICTION):
+                train_model(options.prediction, source, run, replace_other=True)
 
     def language_text(self) -> TextOptions:
         """Return the language model's text: the run's transcripts, each read from the start as the decoder does."""

@@ -104,10 +104,15 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
     folder = find_model_directory(folder, kind)
     for name in (DESCRIPTION, WEIGHTS):
         if not (folder / name).is_file():
-            inside = [str(path.parent) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]
+            found = [path.parent for path in sorted(folder.glob(f"*/{DESCRIPTION}"))]
+            inside = [str(path) for path in found if read_kind(path) == kind]
             if is_shipped(folder):
                 raise UserError(f"{folder / name} is missing, so this installation is incomplete: install it again.")
-            hint = f"did you mean {' or '.join(inside)}?" if inside else "give the folder that a training wrote."
+            hint = "give the folder that a training wrote."
+            if found:
+                hint = f"it holds {found[0].name}/ alone, and this needs a model of kind {kind!r}."
+            if inside:
+                hint = f"did you mean {' or '.join(inside)}?"
             raise UserError(f"{folder} is no model directory, for it has no {name}; {hint}")
     description = _read_description(folder / DESCRIPTION)
     if description["kind"] != kind:
