@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import runpy
 import signal
 import sys
@@ -58,6 +59,7 @@ class Attempt:
         folder: Path,
         *,
         kill_at: int | None = None,
+        full_at: int | None = None,
         feed: Callable[[int], None] | None = None,
     ) -> None:
         """
@@ -65,6 +67,7 @@ class Attempt:
             command: recipe and overrides.
             folder: working folder, which also gets the files `out`, `err` and `tmp/`.
             kill_at: the process kills itself before this operation on files below `folder`, from 1; None: it does not.
+            full_at: no file can become longer from this operation on, as on a full disk; None: there is room.
             feed: is called in another process with the descriptor of a pipe that the command reads; None: no input.
         """
         (folder / "tmp").mkdir(exist_ok=True)
@@ -75,7 +78,7 @@ class Attempt:
         sys.stdout.flush()
         self.pid = os.fork()
         if not self.pid:
-            _run(command, folder, kill_at, feed)
+            _run(command, folder, kill_at=kill_at, full_at=full_at, feed=feed)
 
     def poll(self) -> int | None:
         """Return the status, or None while the process runs."""
@@ -131,13 +134,20 @@ def processes_of(session: int) -> list[int]:
     return found
 
 
-def _run(command: Sequence[str], folder: Path, kill_at: int | None, feed: Callable[[int], None] | None) -> None:
+def _run(
+    command: Sequence[str],
+    folder: Path,
+    *,
+    kill_at: int | None,
+    full_at: int | None,
+    feed: Callable[[int], None] | None,
+) -> None:
     """Become the command; never return."""
     status = 70
     try:
         os.setsid()
         os.chdir(folder)
-        _redirect(folder, feed)
+        _redirect(folder, feed, piped=full_at is not None)
         os.environ["TMPDIR"] = str(folder / "tmp")
         import tempfile
 
@@ -145,7 +155,9 @@ def _run(command: Sequence[str], folder: Path, kill_at: int | None, feed: Callab
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         if kill_at is not None:
-            _kill_at(kill_at, folder)
+            _act_at(kill_at, folder, lambda: os.kill(os.getpid(), signal.SIGKILL))
+        if full_at is not None:
+            _act_at(full_at, folder, fill_disk)
         recipe, *overrides = command
         script = str(RECIPES / f"{recipe}.py")
         sys.argv = [script, *overrides]
@@ -176,8 +188,14 @@ def _leave() -> None:
     sys.stderr.flush()
 
 
-def _redirect(folder: Path, feed: Callable[[int], None] | None) -> None:
-    """Open the standard streams: an empty or a fed input, and files."""
+def fill_disk() -> None:
+    """Let no file of this process become longer, as on a full disk; the error is EFBIG instead of ENOSPC."""
+    _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
+
+
+def _redirect(folder: Path, feed: Callable[[int], None] | None, piped: bool) -> None:
+    """Open the standard streams: an empty or a fed input, and files; `piped`: files that another process writes."""
     source = os.open(os.devnull, os.O_RDONLY)
     if feed is not None:
         source, sink = os.pipe()
@@ -189,12 +207,24 @@ def _redirect(folder: Path, feed: Callable[[int], None] | None) -> None:
         os.close(sink)
     os.dup2(source, 0)
     for name, number in (("out", 1), ("err", 2)):
-        os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644), number)
+        file = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        if piped:
+            source, sink = os.pipe()
+            if not os.fork():
+                os.close(sink)
+                while block := os.read(source, 1 << 16):
+                    os.write(file, block)
+                os._exit(0)
+            os.close(source)
+            os.close(file)
+            file = sink
+        os.dup2(file, number)
+        os.close(file)
     sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
 
 
-def _kill_at(wanted: int, folder: Path) -> None:
-    """Let this process end by SIGKILL before an operation on files."""
+def _act_at(wanted: int, folder: Path, act: Callable[[], None]) -> None:
+    """Let this process do something before an operation on files."""
     count, top = 0, str(folder)
 
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
@@ -205,6 +235,6 @@ def _kill_at(wanted: int, folder: Path) -> None:
         if isinstance(arguments[0], (str, os.PathLike)) and str(Path.cwd() / arguments[0]).startswith(top):
             count += 1
             if count == wanted:
-                os.kill(os.getpid(), signal.SIGKILL)
+                act()
 
     sys.addaudithook(audit)

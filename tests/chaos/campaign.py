@@ -82,18 +82,19 @@ class Campaign:
     def _disturb(self, job: Job, case: Path, draw: random.Random, counts: Counter[str]) -> list[str]:
         started: list[Attempt] = []
 
-        def start(kill_at: int | None) -> Attempt:
-            started.append(Attempt(job.command, case, kill_at=kill_at, feed=job.feed))
+        def start(kill_at: int | None, full_at: int | None = None) -> Attempt:
+            started.append(Attempt(job.command, case, kill_at=kill_at, full_at=full_at, feed=job.feed))
             return started[-1]
 
         for _ in range(draw.choice(ROUNDS)):
             started.clear()
             plan = draw_plan(draw, kinds_for(job.workers, job.resumes))
-            count, wrong = apply(plan, start(plan.kill_at), self.seconds[job.name], start, case / OUTPUT)
+            count, wrong = apply(plan, start(plan.kill_at, plan.full_at), self.seconds[job.name], start, case / OUTPUT)
             counts[plan.kind] += count
             for attempt in started:
                 wrong += attempt.close()
-                refused = plan.kind == "both" and attempt.status == 2  # the other one has the lock
+                refused = plan.kind in ("both", "full") and attempt.status == 2  # the other one has the lock
+                refused |= plan.kind == "full" and attempt.status == 1  # a recording that could not be written
                 if attempt.poll() not in ENDINGS and not refused:
                     wrong.append(f"{plan.kind} ends with {attempt.status}")
             wrong += complaints(case)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,12 +25,14 @@ class Plan:
         kind: name of the disturbance.
         moment: when, as a share of the time that an undisturbed run takes.
         kill_at: operation on files before which the process kills itself; None: no such.
+        full_at: operation on files from which on the disk is full; None: no such.
         seed: of what else is drawn.
     """
 
     kind: str
     moment: float
     kill_at: int | None
+    full_at: int | None
     seed: int
 
 
@@ -41,12 +44,14 @@ def draw_plan(draw: random.Random, kinds: Sequence[str]) -> Plan:
     kind = draw.choice(kinds)
     moment = draw.random() ** 0.5 * 0.95 if draw.random() < 0.7 else draw.random() * 0.2
     kill_at = draw.randrange(1, OPERATIONS) if kind in ("operation", "operations") else None
-    return Plan(kind, moment, kill_at, draw.randrange(2**31))
+    full_at = draw.randrange(1, OPERATIONS) if kind == "full" else None
+    return Plan(kind, moment, kill_at, full_at, draw.randrange(2**31))
 
 
 def kinds_for(workers: bool, resumes: bool) -> list[str]:
     """Return the disturbances that a job can meet."""
     kinds = ["kill", "kill", "operation", "operation", "operations", "twice", "SIGTERM", "SIGINT", "two SIGINT", "stop"]
+    kinds += ["full", "full"]
     if resumes:
         kinds += ["power", "both"]
     if workers:
@@ -68,7 +73,7 @@ def apply(plan: Plan, attempt: Attempt, seconds: float, start: Start, output: Pa
         How often it was disturbed, and what is wrong.
     """
     draw = random.Random(plan.seed)
-    attempt.wait(plan.moment * seconds if plan.kill_at is None else LONGEST)
+    attempt.wait(plan.moment * seconds if plan.kill_at is None and plan.full_at is None else LONGEST)
     if plan.kill_at is not None:
         count = int(attempt.status == -signal.SIGKILL)
         if plan.kind == "operations":  # again, soon after it has begun
@@ -148,6 +153,20 @@ def _both(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> 
     return int(running), []
 
 
+def _full(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
+    """Let it meet a full disk: it ends with a sentence, or has done its work before."""
+    if attempt.wait(LONGEST):
+        attempt.send(signal.SIGKILL, group=True)
+        attempt.wait(LONGEST)
+        return 1, ["it does not end on a full disk"]
+    while attempt.children():  # which writes what it printed
+        time.sleep(0.005)
+    sentence = (attempt.folder / "err").read_text(errors="replace").strip().rpartition("\n")[2]
+    if attempt.status == 2 and not sentence.startswith("speechrnn: "):
+        return 1, [f"a full disk is no sentence: {sentence}"]
+    return int(attempt.status != 0), []
+
+
 def _worker(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
     """Kill a worker process; another one does its work."""
     children = attempt.children()
@@ -179,4 +198,5 @@ _DISTURBANCES: dict[str, Callable[..., tuple[int, list[str]]]] = {
     "both": _both,
     "worker": _worker,
     "driver": _driver,
+    "full": _full,
 }

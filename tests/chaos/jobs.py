@@ -136,6 +136,8 @@ def trained(folder: Path) -> dict[str, Any]:
     for name, data in all_files(folder).items():
         if name.endswith(".json"):
             result[name] = without_times(json.loads(data))
+            if isinstance(digests := result[name].get("digests"), dict):
+                del digests[name.rpartition("/")[2]]  # of the description, which holds times; that of the weights stays
         elif name.endswith((".safetensors", ".jsonl", ".gz")) or name == "config.yaml":
             result[name] = data if not name.endswith(".gz") else b"there"
         elif name.endswith(".ckpt"):

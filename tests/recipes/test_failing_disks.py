@@ -196,7 +196,7 @@ def test_an_output_that_can_only_be_read(name: str, disk: Disk, jobs: dict[str, 
     assert not any((disk.folder / OUTPUT).iterdir())
 
 
-@pytest.mark.parametrize("name", NAMES[:3])
+@pytest.mark.parametrize("name", NAMES)
 def test_a_clock_that_jumps_back_and_forth(
     name: str,
     jobs: dict[str, Job],
