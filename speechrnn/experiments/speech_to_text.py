@@ -158,6 +158,11 @@ class SpeechToText:
                 f"The labels of tokenizer={tokenizer.kind} can write none of the {len(texts)} transcripts, such as "
                 f"{texts[0][:40]!r}; look at tokenizer.{'pronunciations' if tokenizer.kind == 'phone' else 'alphabet'}."
             )
+        if fabric.is_global_zero and tokenizer.kind == "phone" and not self._finds_words():
+            run.log(
+                "The labels are phones, and without a language model of words, words that sound alike are the first of "
+                "their kind in the dictionary: add decoding=beam prediction.tokenizer=word."
+            )
         choice = self.choose(training, held_out, tokenizer, fabric.device.type == "cuda", fabric.world_size)
         if fabric.is_global_zero:
             for reason in choice.reasons:
@@ -296,6 +301,12 @@ class SpeechToText:
     def report(self) -> None:
         """Write report.html."""
         self.run.log(f"Report: {write_report(self.run.folder)}")
+
+    def _finds_words(self) -> bool:
+        """Return whether the beam search has a language model of words, or one of the user's."""
+        options = self.options
+        given = options.language_model is not None or options.decoding.ngram is not None
+        return options.decoding.name == "beam" and (given or options.prediction.tokenizer.kind == "word")
 
     def _training_facts(self, training: CutSet) -> TrainingFacts:
         waveform, channel = self.options.augmentation.waveform, self.options.augmentation.channel

@@ -85,7 +85,8 @@ class InitialModel:
     def choose_tokenizer(self, options: TokenizerOptions, texts: Sequence[str]) -> Tokenizer:
         """Return the model's alphabet if it can write all texts, and otherwise one of the options, built for them.
 
-        Options of another kind than the model's and the default are followed in any case, and so is a dictionary.
+        Options of another kind than the model's and the default are followed in any case, and so are a dictionary and
+        an alphabet that is written out.
 
         Phones remain phones if they can write half of the texts, since a dictionary lacks some names of any corpus.
 
@@ -96,8 +97,9 @@ class InitialModel:
         Raises:
             UserError: see `build_tokenizer`.
         """
-        if options.kind not in (TokenizerOptions().kind, self.tokenizer.kind) or options.pronunciations is not None:
-            return build_tokenizer(options, texts)  # chosen by the user
+        chosen = options.pronunciations is not None or options.alphabet is not None
+        if chosen or options.kind not in (TokenizerOptions().kind, self.tokenizer.kind):
+            return build_tokenizer(options, texts)
         unknown = [text for text in texts if self.tokenizer.count_unknown(text)]
         if not isinstance(self.tokenizer, PhoneTokenizer):
             return build_tokenizer(options, texts) if unknown else self.tokenizer

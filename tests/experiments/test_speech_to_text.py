@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -42,3 +43,22 @@ def test_a_model_to_begin_with_decides_on_its_own_stride_and_sampling_rate() -> 
     assert not choice.chosen.keys() & {"acoustic.stride", "features.sampling_rate"}
     assert not any("stride" in reason or "sampling_rate" in reason for reason in choice.reasons)
     assert choose(CHARACTERS, rate=8000).features.sampling_rate == 8000
+
+
+@pytest.mark.parametrize(
+    ("decoding", "kind", "ngram", "finds"),
+    [
+        ("greedy", "word", None, False),
+        ("beam", "char", None, False),
+        ("beam", "word", None, True),
+        ("beam", "char", Path("words.q8"), True),
+    ],
+)
+def test_phones_need_a_language_model_of_words(decoding: str, kind: str, ngram: Path | None, finds: bool) -> None:
+    options = SimpleNamespace(
+        decoding=SimpleNamespace(name=decoding, ngram=ngram),
+        language_model=None,
+        prediction=SimpleNamespace(tokenizer=SimpleNamespace(kind=kind)),
+    )
+    experiment: Any = SimpleNamespace(options=options)
+    assert SpeechToText._finds_words(experiment) == finds

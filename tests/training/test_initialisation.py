@@ -91,6 +91,15 @@ def test_phones_stay_where_a_dictionary_has_half_of_the_texts_and_take_their_cas
     assert torch.equal(copy.head.weight[0], model.head.weight[0])
 
 
+def test_an_alphabet_that_is_written_out_replaces_the_models_phones() -> None:
+    """Otherwise nothing could ask a model of phones for characters, since they are the default."""
+    phones = PhoneTokenizer(Pronunciations({"cat": [("K", "AE", "T")]}))
+    initial = InitialModel("phones", AcousticModel(len(phones), FEATURES, OPTIONS), phones)
+    assert initial.choose_tokenizer(TokenizerOptions(), ["cat"]).kind == "phone"
+    chosen = initial.choose_tokenizer(TokenizerOptions(alphabet=" act"), ["cat"])
+    assert (chosen.kind, chosen.symbols) == ("char", ["<blank>", " ", "a", "c", "t"])
+
+
 def test_a_dictionary_of_the_user_replaces_the_models_own(tmp_path: Path) -> None:
     """So that words which the model's lacks are trained."""
     phones = PhoneTokenizer(Pronunciations({"cat": [("K", "AE", "T")], "a": [("AH",)]}))
