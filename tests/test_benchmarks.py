@@ -30,7 +30,9 @@ SCRIPTS = [
     "decoding",
     "engine",
     "english",
+    "fine_tuning",
     "generation",
+    "hot_words",
     "language",
     "latency",
     "memory",
@@ -321,3 +323,19 @@ def test_a_telephone_has_nothing_above_its_band(module: Load) -> None:
     wave = 0.1 * np.random.default_rng(0).standard_normal(16000).astype(np.float32)
     power = np.abs(np.fft.rfft(module("english").over_telephone(wave))) ** 2  # bins of 1 Hz
     assert power[4200:].sum() < 0.001 * power[300:3400].sum()
+
+
+def test_speakers_who_are_decoded_are_in_no_training(module: Load) -> None:
+    rows = [[{"duration": 30.0, "speaker": str(number)} for _ in range(4)] for number in range(40)]
+    ten, decoded = module("fine_tuning").split(rows, 10.0)
+    twenty, same = module("fine_tuning").split(rows, 20.0)
+    assert decoded == same
+    assert {row["speaker"] for row in ten} < {row["speaker"] for row in twenty}
+    assert not {row["speaker"] for row in twenty} & {row["speaker"] for row in decoded}
+    assert (len(ten), len(twenty), len(decoded)) == (20, 40, 120)
+
+
+def test_hot_words_are_found_or_false_alarms(module: Load) -> None:
+    script = module("hot_words")
+    utterances = [script.Utterance(np.zeros(1), "a", "the ledger of jacquard"), script.Utterance(np.zeros(1), "a", "a")]
+    assert script.found(utterances, ["ledger ledger of", "jacquard"], ["ledger", "jacquard"]) == (1, 2)

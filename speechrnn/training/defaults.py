@@ -32,6 +32,7 @@ OptionsT = TypeVar("OptionsT")
 TrainerT = TypeVar("TrainerT", bound=TrainerOptions)
 
 EPOCHS = (110, 75)  # most; and for one hour of audio
+FINE_TUNING = 1 / 6  # of these epochs, where a training begins with a model
 BATCH_SECONDS = 45.0  # up to one hour of audio
 LANGUAGE_EPOCHS = 9
 WARMUP = 0.1  # share of the training
@@ -227,13 +228,15 @@ def choose(
         speeds: factors of the augmentation; each of them is cached.
         processes: of the training, on all machines.
         subwords: whether the labels are words or their parts, of which there are fewer a second than characters.
-        initial: whether the training begins with the weights of a model, whose sampling rate and stride it takes.
+        initial: whether the training begins with the weights of a model, whose sampling rate and stride it takes, and
+            which needs fewer epochs.
     """
     if initial:
         features = _fill(FeatureOptions, features, {"sampling_rate": FeatureOptions().sampling_rate})[0]
         acoustic = replace(acoustic, stride=_value(acoustic, "stride", AcousticOptions().stride))
     hours = audio.hours
-    epochs = _value(trainer, "epochs", min(EPOCHS[0], max(1, round(EPOCHS[1] * max(hours, 1e-3) ** -0.25))))
+    passes = min(EPOCHS[0], EPOCHS[1] * max(hours, 1e-3) ** -0.25) * (FINE_TUNING if initial else 1.0)
+    epochs = _value(trainer, "epochs", max(1, round(passes)))
     batch_seconds = _value(trainer, "batch_seconds", max(BATCH_SECONDS, 5.0 * round(BATCH_SECONDS / 5.0 * hours**0.4)))
     batches = (
         len(plan_batches(audio.durations, batch_seconds / processes, trainer.seed, epoch=0, world_size=processes))

@@ -45,6 +45,10 @@ def test_a_model_to_begin_with_decides_on_its_own_stride_and_sampling_rate() -> 
     assert choose(CHARACTERS, rate=8000).features.sampling_rate == 8000
 
 
+def test_a_model_to_begin_with_needs_a_sixth_of_the_epochs() -> None:
+    assert (choose(CHARACTERS).trainer.epochs, choose(CHARACTERS, init_from="english").trainer.epochs) == (75, 12)
+
+
 @pytest.mark.parametrize(
     ("decoding", "kind", "ngram", "finds"),
     [
