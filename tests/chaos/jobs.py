@@ -93,7 +93,8 @@ def make_jobs(folder: Path) -> list[Job]:
         *("trainer.bptt=16", "trainer.accelerator=cpu", "sample.max_new_tokens=20", "trainer.checkpoint_steps=3"),
     ]
     live_files = ",".join(f"{OUTPUT}/talk.{suffix}" for suffix in ("json", "srt", "vtt", "txt"))
-    listen = ["listen", f"model={live}", "input=-", "show=json", "endpoint.silence=0.2", f"output=[{live_files}]"]
+    keys = ["show=json", "endpoint.silence=0.2", "gate.detector=none"]  # the sound is noise
+    listen = ["listen", f"model={live}", "input=-", *keys, f"output=[{live_files}]"]
     processes = ["executor=processes", "executor.workers=2"]
     transcribed, generated = check_transcripts, check_completions
     return [
