@@ -46,7 +46,7 @@ class DecodingOptions(BeamOptions):
     length_reward: float | None = None
     unknown_penalty: float | None = field(default=None, metadata={"max": 0.0})
     hot_words: tuple[str, ...] = ()
-    hot_word_boost: float = 3.0
+    hot_word_boost: float = 6.0
     lexicon: Path | None = None
     lexicon_mode: Literal["restrict", "prefer"] = "restrict"
     lexicon_penalty: float = field(default=5.0, metadata={"min": 0.0})
