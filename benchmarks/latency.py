@@ -157,7 +157,7 @@ def draw(path: Path, title: str, whole: float, rates: dict[float, float]) -> Non
         figure, axes = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")
         axes.plot(list(rates), list(rates.values()), "o-", color="#2a6fb0", label="live")
         for latency, rate in rates.items():
-            axes.annotate(f"{rate:.1f}", (latency, rate), (0, 8), textcoords="offset points", ha="center")
+            axes.annotate(f"{rate:.1f}", (latency, rate), (7, 5), textcoords="offset points")
         axes.axhline(whole, color="#777777", linestyle="--", label=f"whole recordings: {whole:.1f}")
         axes.set(xlabel="latency (s)", ylabel="word error rate (%)", title=title, xscale="log")
         axes.set_xticks(list(rates), [f"{latency:g}" for latency in rates], minor=False)
