@@ -95,7 +95,8 @@ class FFmpegReader(AudioReader):
         """Yield (samples, channels) of all frames, and silence where time stamps say that sound is missing."""
         import av
 
-        to_float = av.AudioResampler(format="fltp", layout=track.codec_context.layout, rate=self.rate)
+        # Packed: of planar frames, PyAV 18 reads no more than 8 channels, and ends the process beyond.
+        to_float = av.AudioResampler(format="flt", layout=track.codec_context.layout, rate=self.rate)
         frames: Iterator[Any] = itertools.chain(self._container.decode(track), [None])
         clock = _Clock(self._container, self.rate) if self._format in _TIMED else None
         position = 0  # samples so far
@@ -106,7 +107,7 @@ class FFmpegReader(AudioReader):
                     yield np.zeros((min(BLOCK_SAMPLES, missing - start), self.channels), np.float32)
                 position += missing
             for part in to_float.resample(frame):
-                yield part.to_ndarray().T
+                yield part.to_ndarray().reshape(part.samples, -1)
                 position += part.samples
 
     def _read(self, frames: int) -> np.ndarray:

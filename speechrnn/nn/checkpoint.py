@@ -31,6 +31,7 @@ WEIGHTS = "model.safetensors"
 DESCRIPTION = "model.json"
 FORMAT = "weights"  # key of the description: the format of the weights, where it is not float32
 DIGESTS = "digests"  # key of the description: SHA-256 of each file; those of older versions have none
+LARGEST = 1e10  # of a weight; the outputs of a network with larger ones overflow
 NO_DIGEST = b"0" * 64
 OptionsT = TypeVar("OptionsT")
 
@@ -99,7 +100,7 @@ def load_model(folder: str | Path, kind: str) -> tuple[dict[str, Any], dict[str,
 
     Raises:
         UserError: the directory or one of its files is missing or damaged, the model is of another kind, a weight is
-            not a finite number, or a digest in the description is not that of its file.
+            not a finite number or huge, or a digest in the description is not that of its file.
     """
     folder = find_model_directory(folder, kind)
     for name in (DESCRIPTION, WEIGHTS):
@@ -294,6 +295,8 @@ def _read_weights(path: Path, weight_format: WeightFormat, digest: str | None) -
     for name, tensor in weights.items():
         if not bool(torch.isfinite(tensor).all()):
             raise damaged(path, f"{name} holds numbers that are not finite")
+        if tensor.is_floating_point() and bool((tensor.abs() > LARGEST).any()):
+            raise damaged(path, f"{name} holds numbers above {LARGEST:g}, which no network has")
     if digest is not None and hashlib.sha256(data).hexdigest() != digest:
         raise damaged(path, f"its bytes are not those that {DESCRIPTION} was written for")
     return weights

@@ -75,6 +75,36 @@ def test_a_picture_longer_than_the_sound_is_no_truncation() -> None:
     assert message is None and len(samples) == pytest.approx(3.6 * RATE, abs=0.02 * RATE)
 
 
+@pytest.mark.parametrize("layout", ["7.1", "22.2"])
+@pytest.mark.parametrize("codec", ["pcm_s16le", "aac"])
+def test_many_channels_in_a_container_are_read(tmp_path: Path, layout: str, codec: str) -> None:
+    """Of planar frames, PyAV reads 8 channels; with more, the process ended."""
+    path = tmp_path / "many.mkv"
+    count = av.AudioLayout(layout).nb_channels
+    tones = 0.3 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)[:, None] * np.linspace(0.5, 1, count)
+    with av.open(str(path), "w") as container:
+        try:
+            stream = container.add_stream(codec, rate=RATE, layout=layout)
+        except (ValueError, av.error.FFmpegError):
+            pytest.skip("FFmpeg cannot write it")
+        assert isinstance(stream, av.AudioStream)
+        resampler = av.AudioResampler(format=stream.format.name, layout=layout, rate=RATE)
+        try:
+            for start in range(0, len(tones), 1024):
+                packed = np.ascontiguousarray(tones[start : start + 1024].astype(np.float32).reshape(1, -1))
+                frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
+                frame.sample_rate, frame.pts = RATE, start
+                for part in resampler.resample(frame):
+                    container.mux(stream.encode(part))
+            container.mux(stream.encode(None))
+        except av.error.FFmpegError:
+            pytest.skip("FFmpeg cannot write it")
+    assert audio_info(path).channels == count
+    samples, message = read_all(path)
+    expected = np.abs(tones.mean(1)).max()
+    assert message is None and np.abs(samples[2000:-2000]).max() == pytest.approx(expected, rel=0.1)
+
+
 def write_track(
     path: Path, codec: str, rate: int, start: float, gap: float, picture: bool = True, **options: str
 ) -> np.ndarray:

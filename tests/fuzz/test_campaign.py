@@ -25,6 +25,8 @@ FOUND = (  # target, seed and number of inputs that were no result and no senten
     ("sentencepiece", 641, 2153),  # the surface of <unk> is no UTF-8: UnicodeDecodeError
     ("rows", 641, 9),  # a row that json takes for UTF-16, and that was kept
     ("results", 641, 1575),  # the same
+    ("mkv", 691, 1968),  # 24 channels, of which PyAV reads 8: the process ended
+    ("acoustic", 691, 1920),  # finite weights of 1e37: log-probabilities of NaN
     ("common_voice", 641, 6549),  # escapes that made a message ten times as long
 )
 

@@ -300,6 +300,16 @@ def test_weights_that_are_no_numbers_are_refused(folder: Path, value: float) -> 
         load_acoustic(folder)
 
 
+@pytest.mark.parametrize("name", ["head.bias", "recurrent.layers.0.network.weight_hh_l0"])
+@pytest.mark.parametrize("value", [2e10, -3e38])
+def test_weights_with_which_every_output_overflows_are_refused(folder: Path, name: str, value: float) -> None:
+    weights = load_file(folder / WEIGHTS)
+    weights[name].view(-1)[0] = value
+    save_file(weights, folder / WEIGHTS)
+    with pytest.raises(UserError, match=rf"model\.safetensors is damaged \({name} holds numbers above 1e\+10"):
+        load_acoustic(folder)
+
+
 @pytest.mark.parametrize("kind", [torch.float16, torch.float64, torch.int32, torch.bool])
 def test_weights_of_another_type_are_refused(folder: Path, kind: torch.dtype) -> None:
     weights = load_file(folder / WEIGHTS)

@@ -120,7 +120,7 @@ def read_results(path: Path) -> None:
             else:
                 there = results.partial.read_bytes() if results.partial.exists() else b""
             assert before.lines == there.count(b"\n") and all(
-                json.loads(line) is not None for line in there.splitlines()
+                json.loads(line) is not None for line in there.split(b"\n") if line
             )
     finally:
         for file in path.parent.glob("out.jsonl*"):
