@@ -65,7 +65,20 @@ def update_facts(folder: str | Path, training: TrainingFacts | None = None, dev:
         facts = read_facts(folder)
     except UserError:
         facts = ModelFacts()
-    facts = replace(facts, training=training or facts.training, dev=dev or facts.dev)
+    _write(folder, replace(facts, training=training or facts.training, dev=dev or facts.dev))
+
+
+def forget_dev(folder: str | Path) -> None:
+    """Remove how unsure a model is of its dev part from its facts.json, as of weights that have changed.
+
+    Raises:
+        UserError: the file is damaged or cannot be written.
+    """
+    if (facts := read_facts(folder)).dev is not None:
+        _write(folder, replace(facts, dev=None))
+
+
+def _write(folder: str | Path, facts: ModelFacts) -> None:
     with atomic_write(Path(folder) / FILE) as file:
         json.dump(asdict(facts), file, indent=2, allow_nan=False)
         file.write("\n")

@@ -27,8 +27,8 @@ from speechrnn.decoding.tuning import TuningOptions
 from speechrnn.experiments.decoding import decode_cuts, decoder_of, record_errors
 from speechrnn.experiments.run import Run, is_first_process
 from speechrnn.experiments.text_prediction import LanguageModelOptions, train_model
-from speechrnn.experiments.tuning import tune_systems
-from speechrnn.nn.acoustic import AcousticModel, load_acoustic, save_acoustic
+from speechrnn.experiments.tuning import save_trained, tune_systems
+from speechrnn.nn.acoustic import AcousticModel, load_acoustic
 from speechrnn.reports.speech import write_report
 from speechrnn.text.normalisation import NormalisationOptions
 from speechrnn.text.tokenizers import (
@@ -177,7 +177,7 @@ class SpeechToText:
         )
 
         def save(model: AcousticModel, summary: dict[str, Any]) -> None:
-            save_acoustic(run.acoustic, model, tokenizer, summary)
+            save_trained(run.acoustic, model, tokenizer, summary)
 
         folder = run.checkpoints / "acoustic"
         model, summary = train_acoustic(

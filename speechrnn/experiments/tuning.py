@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from lhotse import CutSet
 
@@ -13,10 +14,13 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.data.training_facts import TrainingFacts
 from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
-from speechrnn.decoding.model_facts import read_facts, update_facts
-from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, system_key, system_name, write_tuned
+from speechrnn.decoding.model_facts import forget_dev, read_facts, update_facts
+from speechrnn.decoding.tuned_weights import FILE, TunedDecoding, read_tuned, system_key, system_name, write_tuned
 from speechrnn.decoding.tuning import TuningOptions, describe_dev, tune
 from speechrnn.experiments.decoding import compute_part_emissions, decoder_of
+from speechrnn.nn.acoustic import AcousticModel, save_acoustic
+from speechrnn.nn.checkpoint import WEIGHTS
+from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.transcription.transcriber import Transcriber
 
 DEV, TRAIN = "cuts_dev.jsonl.gz", "cuts_train.jsonl.gz"  # in the prepared/ folder of a run
@@ -66,6 +70,24 @@ def tune_systems(
         found[system_key(options, language_model)] = results[name]
     write_tuned(model, found)
     return results
+
+
+def save_trained(folder: Path, model: AcousticModel, tokenizer: Tokenizer, summary: dict[str, Any]) -> None:
+    """Write a model that is being trained; what was tuned for other weights that were there before is removed.
+
+    Args:
+        folder: the model directory.
+        model, tokenizer, summary: see `save_acoustic`.
+    """
+    weights, tuned = folder / WEIGHTS, folder / FILE
+    before = weights.read_bytes() if weights.is_file() else None
+    save_acoustic(folder, model, tokenizer, summary)
+    if before is None or weights.read_bytes() == before:
+        return
+    forget_dev(folder)
+    if tuned.is_file():
+        tuned.unlink()
+        logger.info("The weights of %s have changed: %s, which was tuned for others, is removed.", folder, FILE)
 
 
 def tune_run(

@@ -6,13 +6,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.fusion import DecodingOptions
-from speechrnn.decoding.model_facts import read_facts
-from speechrnn.decoding.tuned_weights import read_tuned, system_key
+from speechrnn.decoding.model_facts import read_facts, update_facts
+from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, system_key, write_tuned
 from speechrnn.decoding.tuning import TuningOptions
-from speechrnn.experiments.tuning import DEV, tune_run, tune_systems
+from speechrnn.decoding.uncertainty import DevStatistics
+from speechrnn.experiments.tuning import DEV, save_trained, tune_run, tune_systems
+from speechrnn.nn.acoustic import load_acoustic
 from speechrnn.transcription.transcriber import Transcriber
 
 GREEDY = (DecodingOptions(), None)
@@ -79,3 +82,16 @@ def test_what_is_no_run_is_said_before_anything_is_loaded(tmp_path: Path, name: 
             batch_seconds=10,
         )
     assert str(tmp_path / name) in str(error.value)
+
+
+def test_what_was_tuned_for_other_weights_is_removed(model: Path, tmp_path: Path) -> None:
+    network, tokenizer = load_acoustic(model)
+    save_trained(tmp_path, network, tokenizer, {})
+    write_tuned(tmp_path, {"greedy": TunedDecoding()})
+    update_facts(tmp_path, dev=DevStatistics(utterances=20, uncertainty=0.3, deviation=0.2))
+    save_trained(tmp_path, network, tokenizer, {"epochs": 1})  # the same weights
+    assert read_tuned(tmp_path) and read_facts(tmp_path).dev is not None
+    with torch.no_grad():
+        next(network.parameters()).add_(1.0)
+    save_trained(tmp_path, network, tokenizer, {"epochs": 2})
+    assert read_tuned(tmp_path) == {} and read_facts(tmp_path).dev is None
