@@ -10,6 +10,7 @@ import pytest
 from helpers.language_models import toy_model, write_text
 
 from speechrnn.core.errors import UserError
+from speechrnn.data.texts import text_options, text_parts
 from speechrnn.data.texts.reader import Line
 from speechrnn.evaluation.perplexity import LineScore
 from speechrnn.evaluation.text_evaluation import TextEvaluation, TextFiles, evaluate_text, part_of, whole, written
@@ -49,6 +50,17 @@ def test_several_files_are_read_in_their_order(tmp_path: Path) -> None:
     part = part_of(TextFiles((str(first), str(second))))
     assert [*part.files] == [first, second]
     assert [line.text for line in part.lines()] == ["b", "a"]
+
+
+@pytest.mark.parametrize(("name", "file"), [("wikitext2", "wiki.test.tokens"), ("ptb", "ptb.test.txt")])
+def test_evaluate_reads_the_lines_that_a_run_scores(name: str, file: str, tmp_path: Path) -> None:
+    """Spaces at the ends of lines and blank lines count in the figures of both, or in those of neither."""
+    for split in ("train", "valid", "test"):
+        write_text(tmp_path / file.replace("test", split), f" = {split} = \n \n the <unk> , @-@ sea \n\n end\n")
+    own = text_parts(text_options({"name": name, "root": str(tmp_path)}))["test"]
+    evaluated = part_of(TextFiles(str(tmp_path / file)))
+    assert [line.text for line in evaluated.lines()] == [line.text for line in own.lines()]
+    assert [line.text for line in own.lines()][:2] == [" = test = ", " "]
 
 
 @pytest.mark.parametrize("name", ["missing.txt", "empty.txt", "alien.txt"])
