@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 import pytest
 import torch
+import torch.nn.functional as F
 from helpers.scorers import Bigram, total
 
 from speechrnn.core.errors import UserError
@@ -88,6 +92,32 @@ def test_the_decoder_writes_the_models_words() -> None:
     assert [word.word for word in result.words] == [best, "the"]
     assert result.texts[0] == f"{best} the"
     assert len(set(result.texts)) == len(result.texts)
+
+
+@pytest.mark.integration  # takes seconds
+@pytest.mark.parametrize("seed", range(2))
+def test_the_search_over_phones_finds_the_best_of_all_label_sequences(seed: int) -> None:
+    """CTC and a word model whose words sound alike and have several pronunciations, against enumeration."""
+    dictionary = {"to": [("T", "UW"), ("T", "AH")], "too": [("T", "UW")], "a": [("AH",), ("EY",)], "ah": [("AH",)]}
+    phones = PhoneTokenizer(Pronunciations(dictionary))
+    words, frames, weight = ["<blank>", *dictionary], 4, 0.7
+    used = [phones.symbols.index(symbol) for symbol in ("T", "UW", "AH", "EY", " ")]
+    emissions = 2 * torch.randn(1, frames, len(phones), generator=torch.Generator().manual_seed(seed))
+    emissions[:, :, [label for label in range(1, len(phones)) if label not in used]] = -20.0
+    log_probs = emissions.log_softmax(2)
+    scorer = WordScorer(Bigram(len(words), seed), words, phones)
+    scores: dict[tuple[int, ...], float] = {(): float(log_probs[0, :, 0].sum()) + weight * total(scorer, [])}
+    for length in range(1, frames + 1):
+        for row in itertools.product(used, repeat=length):
+            sizes = torch.tensor(frames), torch.tensor(length)
+            loss = float(F.ctc_loss(log_probs[0], torch.tensor(row), *sizes, reduction="sum"))
+            scores[row] = -loss + weight * total(scorer, row) if math.isfinite(loss) else -math.inf
+    best = max(scores, key=lambda row: scores[row])
+    options = DecodingOptions(name="beam", beam_size=300, beam_threshold=1e9)
+    decoder = BeamDecoder(phones, 0.02, options, [WeightedScorer(scorer, weight, "language")])
+    (result,) = decoder(log_probs, torch.tensor([frames]))
+    assert result.hypotheses[0].score == pytest.approx(scores[best], abs=1e-4)
+    assert result.texts[0] == " ".join(word or "?" for word in scorer.words(best))
 
 
 def test_hot_words_are_found_in_every_pronunciation() -> None:
