@@ -98,7 +98,12 @@ def test_the_decoder_writes_the_models_words() -> None:
 @pytest.mark.parametrize("seed", range(2))
 def test_the_search_over_phones_finds_the_best_of_all_label_sequences(seed: int) -> None:
     """CTC and a word model whose words sound alike and have several pronunciations, against enumeration."""
-    dictionary = {"to": [("T", "UW"), ("T", "AH")], "too": [("T", "UW")], "a": [("AH",), ("EY",)], "ah": [("AH",)]}
+    dictionary: dict[str, list[tuple[str, ...]]] = {
+        "to": [("T", "UW"), ("T", "AH")],
+        "too": [("T", "UW")],
+        "a": [("AH",), ("EY",)],
+        "ah": [("AH",)],
+    }
     phones = PhoneTokenizer(Pronunciations(dictionary))
     words, frames, weight = ["<blank>", *dictionary], 4, 0.7
     used = [phones.symbols.index(symbol) for symbol in ("T", "UW", "AH", "EY", " ")]
