@@ -102,7 +102,10 @@ def test_many_channels_in_a_container_are_read(tmp_path: Path, layout: str, code
     assert audio_info(path).channels == count
     samples, message = read_all(path)
     expected = np.abs(tones.mean(1)).max()
-    assert message is None and np.abs(samples[2000:-2000]).max() == pytest.approx(expected, rel=0.1)
+    assert message is None and np.abs(samples[2000:-2000]).max() == pytest.approx(
+        expected,
+        rel=0.01 if codec == "pcm_s16le" else 0.2,  # AAC keeps only the bass of the channel for it
+    )
 
 
 def write_track(
