@@ -96,6 +96,8 @@ class BeamDecoder:
         rescorer: ranks the hypotheses that the search has found; None: none.
         calibration: of the confidences.
         name: in transcripts.
+        whole: whether words that sound alike are told apart by the words after them too; False where words are shown
+            before the next ones are known.
     """
 
     tokenizer: Tokenizer
@@ -105,6 +107,7 @@ class BeamDecoder:
     rescorer: WeightedScorer | None = None
     calibration: Calibration = field(default_factory=Calibration)
     name: str = "beam"
+    whole: bool = True
 
     @property
     def search_options(self) -> DecodingOptions:
@@ -145,7 +148,7 @@ class BeamDecoder:
         if self.tokenizer.kind == "phone":
             for scorer in (weighted.scorer for weighted in self.scorers):
                 if isinstance(scorer, WordScorer):
-                    found = scorer.words(tokens)
+                    found = scorer.words(tokens, self.whole)
                     return [word if known is None else known for word, known in zip(words, found, strict=True)]
         return words
 

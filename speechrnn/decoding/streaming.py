@@ -109,7 +109,7 @@ class StreamingBeamDecoder:
             decoder: of recordings; its scorers must not be used by anybody else.
             device: of the log-probabilities.
         """
-        self._decoder = decoder
+        self._decoder = replace(decoder, whole=False)  # words that have been shown stay as they are
         self._search = StreamingSearch(decoder.tokenizer, decoder.scorers, decoder.search_options, device)
         self.name = decoder.name
 

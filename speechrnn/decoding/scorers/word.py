@@ -5,7 +5,8 @@ from __future__ import annotations
 import bisect
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +21,16 @@ from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 TINY = 1e-30  # probability of a node whose words are lost in the rounding of the sums
 ROWS_BYTES = 2**28  # memory for the contexts' sums; when it is full, all are dropped, and made anew where needed
 AT_ONCE = 256  # contexts whose probabilities are made in one go
+READINGS = 8  # sequences of words that sound alike, each with another context, that are compared at most
+READINGS_THRESHOLD = 8.0  # natural logarithm below the best of them
+ROWS_AT_ONCE = 128  # contexts whose probabilities are kept for them
+
+
+class Reading(NamedTuple):
+    """A sequence of tokens for labels that spell several, with its log-probability."""
+
+    score: float
+    tokens: tuple[int, ...]
 
 
 class WordScorer:
@@ -71,7 +82,7 @@ class WordScorer:
             for letters in spellings(words[number], tokenizer):
                 entries.setdefault(letters, []).append(number)
         self.tree = PrefixTree(list(entries), spelling, device)
-        tokens_of = [entries[letters] for letters in self.tree.words]
+        self._tokens_of = tokens_of = [entries[letters] for letters in self.tree.words]
         self._tokens = torch.tensor([tokens[0] for tokens in tokens_of], device=device)
         self._homophones = _Homophones(tokens_of, device) if any(len(tokens) > 1 for tokens in tokens_of) else None
         self._words, self._letters = words, spelling.letters
@@ -107,6 +118,7 @@ class WordScorer:
     def _forget(self) -> None:
         self._places: dict[int, int] = {}  # context -> row
         self._next: dict[tuple[int, int], int] = {}  # context, token -> context
+        self._rows_of: dict[int, Tensor] = {}  # context -> log-probabilities
         size = len(self._tokens) + 1
         device = self._tokens.device
         self._sums = torch.empty(0, size, dtype=torch.float64, device=device)  # of the words before each word
@@ -125,22 +137,36 @@ class WordScorer:
         return self._begin * (self.tree.outside + 1)
 
     @torch.inference_mode()
-    def words(self, labels: Sequence[int]) -> list[str | None]:
-        """Return the model's words for a label sequence since `begin`; None where it has no such word."""
+    def words(self, labels: Sequence[int], whole: bool = False) -> list[str | None]:
+        """Return the model's words for a label sequence since `begin`; None where it has no such word.
+
+        Args:
+            labels: of words that may have ended or not.
+            whole: tell words that sound alike apart by the words after them too, by a Viterbi search over the words
+                that the labels spell; False: by those before them alone, as the search does.
+        """
         spelt = [""]
         for label in labels:
             if self._begins_list[label]:
                 spelt.append("")
             spelt[-1] += self._letters[label] or ""
-        found: list[str | None] = []
+        places = [self._place(letters) for letters in filter(None, spelt)]
+        tokens = self._read(places) if whole else self._read_forwards(places)
+        return [None if place is None else self._words[token] for place, token in zip(places, tokens, strict=True)]
+
+    def _place(self, letters: str) -> int | None:
+        """Return the number of the tree's word that is spelt so; None of an unknown word."""
+        place = bisect.bisect_left(self.tree.words, letters)
+        return place if place < len(self.tree.words) and self.tree.words[place] == letters else None
+
+    def _read_forwards(self, places: Iterable[int | None]) -> list[int]:
+        """Return the most probable token of each word after those before it, as the search has taken them."""
+        chosen = []
         context = self._begin
-        for letters in filter(None, spelt):
-            place = bisect.bisect_left(self.tree.words, letters)
-            known = place < len(self.tree.words) and self.tree.words[place] == letters
-            token = self._token(context, place) if known else self._unknown
-            found.append(self._words[token] if known else None)
-            context = self._follow(context, token)
-        return found
+        for place in places:
+            chosen.append(self._unknown if place is None else self._token(context, place))
+            context = self._follow(context, chosen[-1])
+        return chosen
 
     def _token(self, context: int, word: int) -> int:
         """Return the token of a word of the tree in a context."""
@@ -148,6 +174,36 @@ class WordScorer:
             return self._tokens_list[word]
         row = int(self._rows(torch.tensor([context], device=self._tokens.device)))  # which may make the tables anew
         return int(self._choices[row, self._homophones.groups_list[word]])
+
+    def _read(self, places: Iterable[int | None]) -> tuple[int, ...]:
+        """Return the most probable sequence with a token of each word, and then the end of the line."""
+        alternatives = [[self._unknown] if place is None else self._tokens_of[place] for place in places]
+        readings = {self._begin: Reading(0.0, ())}  # the best one of each context
+        for tokens in alternatives:
+            longer = self._longer(readings, tokens)
+            readings = {}
+            for context, reading in longer[:READINGS]:
+                if reading.score > longer[0][1].score - READINGS_THRESHOLD:
+                    readings.setdefault(self._follow(context, reading.tokens[-1]), reading)
+        return self._longer(readings, [END_OF_LINE])[0][1].tokens[:-1]
+
+    def _longer(self, readings: Mapping[int, Reading], tokens: Sequence[int]) -> list[tuple[int, Reading]]:
+        """Return the readings with one of the tokens more, and the contexts before it; the most probable first."""
+        compared = len(readings) * len(tokens) > 1
+        longer = [
+            (context, Reading(score + (self._log_prob(context, token) if compared else 0.0), (*chosen, token)))
+            for context, (score, chosen) in readings.items()
+            for token in tokens
+        ]
+        return sorted(longer, key=lambda pair: -pair[1].score)
+
+    def _log_prob(self, context: int, token: int) -> float:
+        """Return the model's log-probability of a token."""
+        if context not in self._rows_of:
+            if len(self._rows_of) == ROWS_AT_ONCE:
+                self._rows_of.clear()
+            self._rows_of[context] = self.model.log_probs(torch.tensor([context], device=self._tokens.device))[0].cpu()
+        return float(self._rows_of[context][token])
 
     def _follow(self, context: int, token: int) -> int:
         """Return the context after a token."""

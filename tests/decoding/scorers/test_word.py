@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -18,6 +19,8 @@ from speechrnn.decoding.scorers import word as word_scorer
 from speechrnn.decoding.scorers.base import Scorer
 from speechrnn.decoding.scorers.neural import NeuralModel
 from speechrnn.decoding.scorers.word import WordScorer
+from speechrnn.text.phone_tokenizer import PhoneTokenizer
+from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import UNKNOWN, CharTokenizer, Tokenizer
 
 
@@ -254,3 +257,61 @@ def test_what_was_known_in_inference_mode_is_not_written_to_outside_of_it() -> N
     with torch.inference_mode():
         first = total(scorer, CHARS.encode("the"))
     assert total(scorer, CHARS.encode("the then that")) != first
+
+
+HOMOPHONES = PhoneTokenizer(
+    Pronunciations(
+        {
+            "to": [("T", "UW")],
+            "two": [("T", "UW")],
+            "too": [("T", "UW")],
+            "have": [("HH", "AE", "V")],
+            "halve": [("HH", "AE", "V")],
+            "dogs": [("D", "AO", "G", "Z")],
+        }
+    )
+)
+ALIKE = ["<blank>", *HOMOPHONES.pronunciations.words]
+
+
+def test_the_next_word_tells_apart_what_sounds_alike() -> None:
+    """have two dogs: after "have" alone, "to" is the likelier word; "to dogs" is hardly one."""
+    model = Bigram(len(ALIKE))
+    have, to, two, dogs = (ALIKE.index(word) for word in ("have", "to", "two", "dogs"))
+    table = torch.full_like(model.table, 0.01)
+    table[0, have] = table[two, dogs] = table[dogs, 0] = 1.0
+    table[have, to], table[have, two] = 0.6, 0.4
+    model.table = (table / table.sum(1, keepdim=True)).log()
+    scorer = WordScorer(model, ALIKE, HOMOPHONES)
+    scorer.begin()
+    labels = HOMOPHONES.encode("have two dogs")
+    assert scorer.words(labels, whole=True) == ["have", "two", "dogs"]
+    assert scorer.words(labels) == ["have", "to", "dogs"]  # as the search took them, before "dogs" was known
+
+
+@given(
+    seed=st.integers(0, 10**6), said=st.lists(st.sampled_from([*ALIKE[1:], "T-UW-Z"]), max_size=5), closed=st.booleans()
+)
+def test_words_that_sound_alike_are_the_most_probable_ones_together(seed: int, said: list[str], closed: bool) -> None:
+    """Against enumeration, where none is pruned; a word outside the vocabulary has the context of `<unk>`."""
+    words = [*ALIKE, UNKNOWN]
+    model = Bigram(len(words), seed)
+    scorer = WordScorer(model, words, HOMOPHONES, unknown_penalty=None if closed else -1.0)
+    scorer.begin()
+    space = HOMOPHONES.symbols.index(" ")
+    labels: list[int] = []
+    for word in said:
+        phones = word.split("-") if "-" in word else HOMOPHONES.pronunciations.words[word][0]
+        labels += [space, *(HOMOPHONES.symbols.index(phone) for phone in phones)]
+    unknown = words.index(UNKNOWN)
+    alike = {word: found[0] for word, found in HOMOPHONES.pronunciations.words.items()}
+    places = [
+        [unknown] if word not in alike else [words.index(other) for other in alike if alike[other] == alike[word]]
+        for word in said
+    ]
+    best = max(itertools.product(*places), key=model.of)
+    expected = [None if word not in alike else words[token] for word, token in zip(said, best, strict=True)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(word_scorer, "READINGS", 1000)
+        patch.setattr(word_scorer, "READINGS_THRESHOLD", math.inf)
+        assert scorer.words(labels, whole=True) == expected
