@@ -51,7 +51,7 @@ def file_kind(head: bytes) -> str | None:
     fewer, more = sorted((head[::2].count(0), head[1::2].count(0)))
     if 2 * more > _ZEROS_OF_UTF16 * len(head) and 20 * fewer < len(head):
         return "a text in UTF-16"
-    return BINARY if b"\0" in head or len(_CONTROLS.findall(head)) > MOST_CONTROLS * len(head) else None
+    return BINARY if len(_CONTROLS.findall(head)) > max(1, MOST_CONTROLS * len(head)) else None
 
 
 def read_text(path: Path, name: str, expected: str, errors: str = "strict") -> str:
