@@ -1,4 +1,4 @@
-"""What would end a stage after hours is said before the first one, and then nothing is written."""
+"""Errors that would end a stage after hours are reported before the first one, and nothing is written."""
 
 from __future__ import annotations
 
