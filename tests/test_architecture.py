@@ -139,8 +139,8 @@ def test_no_module_is_longer_than_400_lines() -> None:
 LONGEST = 400  # lines
 
 
-def test_no_variable_is_called_one_and_no_tuple_is_spread_in_a_call() -> None:
-    """A variable has the name of the thing; arguments stand in the call, one after the other."""
+def test_no_variable_is_called_one_and_no_tuple_is_spread() -> None:
+    """A variable has the name of the thing; arguments and items stand in their place, one after the other."""
     found = []
     for path in python_files():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -149,11 +149,10 @@ def test_no_variable_is_called_one_and_no_tuple_is_spread_in_a_call() -> None:
                 found.append(f"{place}: a variable is called one")
             elif isinstance(node, ast.arg) and node.arg == "one":
                 found.append(f"{place}: an argument is called one")
+            elif isinstance(node, ast.Starred) and isinstance(node.value, (ast.Tuple, ast.List)):
+                found.append(f"{place}: a tuple is spread where its items could stand")
             elif isinstance(node, ast.Call):
-                spread = [part.value for part in node.args if isinstance(part, ast.Starred)]
                 named = [part.value for part in node.keywords if part.arg is None]
-                if any(isinstance(part, (ast.Tuple, ast.List)) for part in spread):
-                    found.append(f"{place}: a tuple is spread in a call")
                 if any(isinstance(part, ast.Call) and ast.unparse(part.func) == "dict" for part in named):
                     found.append(f"{place}: dict(...) is spread in a call")
     assert found == []

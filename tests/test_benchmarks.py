@@ -118,7 +118,10 @@ def test_recurrent_compares_what_agrees(
         monkeypatch.setattr(recurrent, name, value)
     lines = [RESULT.match(line) for line in recurrent.compare(8, 4, "cpu", repeats=1)]
     assert [line and line["name"] for line in lines] == [
-        *("share_of_peak_ours_3x8", "share_of_peak_packed_3x8", "bfloat16_3x8", "recurrent_3x8")
+        "share_of_peak_ours_3x8",
+        "share_of_peak_packed_3x8",
+        "bfloat16_3x8",
+        "recurrent_3x8",
     ]
     right = recurrent.packed
     monkeypatch.setattr(recurrent, "packed", lambda *given: 1.001 * right(*given))

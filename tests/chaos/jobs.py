@@ -76,21 +76,47 @@ def make_jobs(folder: Path) -> list[Job]:
     text.write_text("sharks feed on tuna\ntuna feed on small fishes\n\nsmall fishes feed on plants\n" * 12)
     sound = (torch.randn(3 * 16000, generator=torch.Generator().manual_seed(0)) * 3000).short().numpy().tobytes()
     transcribe = [
-        *("transcribe", f"model={acoustic}", *ALONE, f"inputs={recordings}", f"output={OUTPUT}"),
+        "transcribe",
+        f"model={acoustic}",
+        *ALONE,
+        f"inputs={recordings}",
+        f"output={OUTPUT}",
         "formats=[txt,json,srt]",
     ]
     generate = [
-        *("generate", f"model={language}", "device=cpu", f"prompts={prompts}", f"output={OUTPUT}/all.jsonl"),
-        *("max_new_tokens=12", "min_new_tokens=4", "batch_size=8"),
+        "generate",
+        f"model={language}",
+        "device=cpu",
+        f"prompts={prompts}",
+        f"output={OUTPUT}/all.jsonl",
+        "max_new_tokens=12",
+        "min_new_tokens=4",
+        "batch_size=8",
     ]
     train = [
-        *("speech_to_text", "corpus=folder", f"corpus.root={corpus}", f"output={OUTPUT}", *SMALL),
-        *("trainer.checkpoint_steps=2", "trainer.batch_seconds=3", "stages=[prepare,train,tune,decode]"),
+        "speech_to_text",
+        "corpus=folder",
+        f"corpus.root={corpus}",
+        f"output={OUTPUT}",
+        *SMALL,
+        "trainer.checkpoint_steps=2",
+        "trainer.batch_seconds=3",
+        "stages=[prepare,train,tune,decode]",
     ]
     predict = [
-        *("text_prediction", "text=file", f"text.train=[{text}]", f"output={OUTPUT}", "language.units=16"),
-        *("language.embedding=8", "trainer.epochs=2", "trainer.min_steps=0", "trainer.batch_size=4"),
-        *("trainer.bptt=16", "trainer.accelerator=cpu", "sample.max_new_tokens=20", "trainer.checkpoint_steps=3"),
+        "text_prediction",
+        "text=file",
+        f"text.train=[{text}]",
+        f"output={OUTPUT}",
+        "language.units=16",
+        "language.embedding=8",
+        "trainer.epochs=2",
+        "trainer.min_steps=0",
+        "trainer.batch_size=4",
+        "trainer.bptt=16",
+        "trainer.accelerator=cpu",
+        "sample.max_new_tokens=20",
+        "trainer.checkpoint_steps=3",
     ]
     live_files = ",".join(f"{OUTPUT}/talk.{suffix}" for suffix in ("json", "srt", "vtt", "txt"))
     keys = ["show=json", "endpoint.silence=0.2", "gate.detector=none"]  # the sound is noise

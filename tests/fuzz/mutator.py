@@ -30,33 +30,42 @@ INTERESTING = (
     2**64 - 1,
 )
 
+PUNCTUATION = (b"", b"\0", b"\n", b"\r\n", b"\t", b" ", b'"', b"'", b",", b"{", b"}", b"[", b"]", b"\\")
+ESCAPES = (b"\\u0000", b"\\ud800")
+NUMBERS = (b"-1", b"0", b"1e308", b"-1e308", b"1e999", b"NaN", b"Infinity", b"-inf", b"nan", b"1" * 400, b"1" * 5000)
+JSON = (b"null", b"true", b"false", b"[]", b"{}", b"[" * 3000, b'{"a":' * 3000, b"[[[[[")
+NO_NUMBERS = (b"0x10", b"1_000", b"\xd9\xa3")
+PATHS = (
+    b"..",
+    b"../../../evil",
+    b"/etc/passwd",
+    b"/",
+    b"~",
+    b"~nosuchuser",
+    b"%2e%2e",
+    b"file:///etc/passwd",
+    b"C:\\x",
+)
+BYTE_ORDERS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff", b"\xff")
+CHARACTERS = (b"\xc0\x80", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"\xe2\x80\x8b", b"\xe2\x80\xae", b"\xcc\x81")
+ENDS = (b"\x85", b"\xe2\x80\xa8", b"\x1b[2J", b"\x7f", b"a" * 300)
+TEMPLATES = (b"%s%n", b"${oc.env:HOME}")
+SYMBOLS = (
+    b"</s>",
+    b"<s>",
+    b"<unk>",
+    b"<blank>",
+    b"\\data\\",
+    b"\\end\\",
+    b"ngram 1=",
+    b"-99",
+    b"(2)",
+    b";;;",
+    b" #",
+    b"|",
+)
 WORDS = (
-    *(b"", b"\0", b"\n", b"\r\n", b"\t", b" ", b'"', b"'", b",", b"{", b"}", b"[", b"]", b"\\", b"\\u0000", b"\\ud800"),
-    *(b"-1", b"0", b"1e308", b"-1e308", b"1e999", b"NaN", b"Infinity", b"-inf", b"nan", b"1" * 400, b"1" * 5000),
-    *(b"null", b"true", b"false", b"[]", b"{}", b"[" * 3000, b'{"a":' * 3000, b"[[[[[", b"0x10", b"1_000", b"\xd9\xa3"),
-    *(b"..", b"../../../evil", b"/etc/passwd", b"/", b"~", b"~nosuchuser", b"%2e%2e", b"file:///etc/passwd", b"C:\\x"),
-    *(
-        b"\xef\xbb\xbf",
-        b"\xff\xfe",
-        b"\xfe\xff",
-        b"\xff",
-        b"\xc0\x80",
-        b"\xed\xa0\x80",
-        b"\xf0\x9f\x98\x80",
-        b"\xe2\x80\x8b",
-    ),
-    *(
-        b"\xe2\x80\xae",
-        b"\xcc\x81",
-        b"\x85",
-        b"\xe2\x80\xa8",
-        b"\x1b[2J",
-        b"\x7f",
-        b"a" * 300,
-        b"%s%n",
-        b"${oc.env:HOME}",
-    ),
-    *(b"</s>", b"<s>", b"<unk>", b"<blank>", b"\\data\\", b"\\end\\", b"ngram 1=", b"-99", b"(2)", b";;;", b" #", b"|"),
+    PUNCTUATION + ESCAPES + NUMBERS + JSON + NO_NUMBERS + PATHS + BYTE_ORDERS + CHARACTERS + ENDS + TEMPLATES + SYMBOLS
 )
 
 
@@ -112,7 +121,18 @@ def mutate_json(value: Any, random: random.Random) -> Any:
             "",
             "\0",
             "nan",
-            *("\ud800", "x" * 500, "../..", [], {}, [[]], ["a"], {"a": 1}, [None], list(range(50)), "1", "lstm"),
+            "\ud800",
+            "x" * 500,
+            "../..",
+            [],
+            {},
+            [[]],
+            ["a"],
+            {"a": 1},
+            [None],
+            list(range(50)),
+            "1",
+            "lstm",
         )
     )
 
@@ -211,5 +231,18 @@ def _encode(data: bytes, random: random.Random, words: Sequence[bytes]) -> bytes
 
 
 OPERATIONS: tuple[Callable[[bytes, random.Random, Sequence[bytes]], bytes], ...] = (
-    *(_flip, _flip, _bytes, _number, _number, _cut, _remove, _repeat, _move, _insert, _insert, _lines, _lines, _encode),
+    _flip,
+    _flip,
+    _bytes,
+    _number,
+    _number,
+    _cut,
+    _remove,
+    _repeat,
+    _move,
+    _insert,
+    _insert,
+    _lines,
+    _lines,
+    _encode,
 )

@@ -20,13 +20,11 @@ SMALL = [
     "trainer.epochs=2",
     "trainer.min_steps=0",
     "trainer.batch_size=4",
-    *(
-        "trainer.bptt=8",
-        "trainer.accelerator=cpu",
-        "sample.max_new_tokens=20",
-        "score.cache=true",
-        "score.dynamic=true",
-    ),
+    "trainer.bptt=8",
+    "trainer.accelerator=cpu",
+    "sample.max_new_tokens=20",
+    "score.cache=true",
+    "score.dynamic=true",
 ]
 
 

@@ -72,7 +72,7 @@ def test_phones_that_differ_in_case_or_tone_are_not_merged(tmp_path: Path) -> No
     assert pronunciations.pronounce("bach") == (("b", "a", "x"),)
     assert pronunciations.pronounce("bahn") == (("b", "A", "n"),)
     assert len(pronunciations.pronounce("ma")) == 2
-    assert set(pronunciations.symbols) == {"<blank>", " ", *["b", "a", "x", "A", "n", "s", "o", "S", "m", "a1", "a2"]}
+    assert set(pronunciations.symbols) == {"<blank>", " ", "b", "a", "x", "A", "n", "s", "o", "S", "m", "a1", "a2"}
     assert pronunciations.pronounce("bachs") == ()
     tokenizer = PhoneTokenizer(pronunciations)
     again = tokenizer_from_json(tokenizer.to_json())

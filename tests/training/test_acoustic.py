@@ -149,13 +149,11 @@ def test_two_processes_train_one_model(tmp_path: Path, dev_fraction: float) -> N
         "acoustic.channels=4",
         "trainer.epochs=8",
         "trainer.min_steps=0",
-        *(
-            f"corpus.dev_fraction={dev_fraction}",
-            "trainer.batch_seconds=4",
-            "trainer.accelerator=cpu",
-            "trainer.devices=2",
-            "trainer.strategy=ddp",
-        ),
+        f"corpus.dev_fraction={dev_fraction}",
+        "trainer.batch_seconds=4",
+        "trainer.accelerator=cpu",
+        "trainer.devices=2",
+        "trainer.strategy=ddp",
         "stages=[prepare,train,decode]",
     ]
     environment = {key: value for key, value in os.environ.items() if key not in ("RANK", "LOCAL_RANK")}

@@ -315,9 +315,11 @@ def test_two_processes_that_run_out_of_documents_train_the_model_of_one(tmp_path
     for processes in (1, 2):
         ended = subprocess.run(
             [
-                *(sys.executable, str(ROOT / "recipes" / "text_prediction.py")),
+                sys.executable,
+                str(ROOT / "recipes" / "text_prediction.py"),
                 *(f"{key}={value}" for key, value in options.items()),
-                *(f"output={processes}", f"trainer.devices={processes}"),
+                f"output={processes}",
+                f"trainer.devices={processes}",
                 f"trainer.strategy={'ddp' if processes > 1 else 'auto'}",
             ],
             capture_output=True,

@@ -42,7 +42,7 @@ def test_subtitles_are_laid_out_as_the_options_say(tmp_path: Path) -> None:
     options = SubtitleOptions(line_length=2, lines=1)
     assert [
         shown_caption.content for shown_caption in srt.parse(written("srt", SPOKEN, tmp_path, options).read_text())
-    ] == [*("dž", "ja", "hello")]
+    ] == ["dž", "ja", "hello"]
     assert [shown_caption.text for shown_caption in shown(written("vtt", SPOKEN, tmp_path, options))] == [
         "dž",
         "ja",
