@@ -7,6 +7,7 @@ import lzma
 import re
 import zlib
 from pathlib import Path
+from typing import IO
 
 from speechrnn.core.errors import UserError
 
@@ -28,6 +29,8 @@ _MAGIC = (
     (rb"\x7fELF", "a program"),
 )
 BINARY = "a binary file"
+# Errors of a damaged archive; MemoryError: a damaged header of .xz asks for gigabytes.
+DAMAGED = (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, MemoryError)
 _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x19\x1c-\x1f]")  # none of a text's: not tab, line ends, end of file, escape
 MOST_CONTROLS = 0.02  # share of the head; a text may have some by mistake
 _ZEROS_OF_UTF16 = 0.4  # share of zeros in every other byte, from which a file is a text in UTF-16
@@ -54,6 +57,17 @@ def file_kind(head: bytes) -> str | None:
     return BINARY if len(_CONTROLS.findall(head)) > max(1, MOST_CONTROLS * len(head)) else None
 
 
+def open_unpacked(path: Path) -> IO[bytes]:
+    """Open a file for reading, unpacked by gzip or xz where its first bytes, or else its name, say that it is packed.
+
+    Opening and reading raise OSError, and one of `DAMAGED` of an archive.
+    """
+    with path.open("rb") as file:
+        magic = file.read(2)
+    openers = {b"\x1f\x8b": gzip.open, b"\xfd7": lzma.open, ".gz": gzip.open, ".xz": lzma.open}
+    return (openers.get(magic) or openers.get(path.suffix.lower(), open))(path, "rb")  # type: ignore[operator]
+
+
 def read_text(path: Path, name: str, expected: str, errors: str = "strict") -> str:
     """Return the text of a UTF-8 file; one that is packed by gzip or xz is unpacked.
 
@@ -77,13 +91,9 @@ def read_text(path: Path, name: str, expected: str, errors: str = "strict") -> s
     'ADA'
     """
     try:
-        with path.open("rb") as file:
-            head = file.read(6)
-        opener = {b"\x1f\x8b": gzip.open, b"\xfd7": lzma.open}.get(head[:2], open)
-        with opener(path, "rb") as file:  # type: ignore[operator]
-            data: bytes = file.read(LARGEST + 1)
-    # MemoryError: a damaged header of .xz asks for gigabytes.
-    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, MemoryError) as error:
+        with open_unpacked(path) as file:
+            data = file.read(LARGEST + 1)
+    except DAMAGED as error:
         raise UserError(
             f"{name} is a damaged archive ({error or 'it needs too much memory'}); give {expected}."
         ) from error

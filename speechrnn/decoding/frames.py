@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +14,26 @@ from speechrnn.core.errors import UserError
 from speechrnn.nn.ctc import BLANK
 
 CHUNK = 2**22  # log-probabilities that are put in order together
+
+
+def make_blank(log_probs: Tensor, places: Sequence[bool]) -> Tensor:
+    """Return log-probabilities in which some frames are sure blanks; the same tensor where none is.
+
+    >>> make_blank(torch.tensor([[0.5, 0.5], [0.5, 0.5]]).log(), [False, True]).exp()
+    tensor([[0.5000, 0.5000],
+            [1.0000, 0.0000]])
+
+    Args:
+        log_probs: (frames, symbols).
+        places: whether each frame becomes a blank.
+    """
+    if not any(places):
+        return log_probs
+    log_probs = log_probs.clone()
+    rows = torch.tensor(places, device=log_probs.device)
+    log_probs[rows] = -torch.inf
+    log_probs[rows, BLANK] = 0.0
+    return log_probs
 
 
 class Frame(NamedTuple):

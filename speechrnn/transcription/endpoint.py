@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from speechrnn.decoding.frames import make_blank
 from speechrnn.nn.ctc import BLANK
 from speechrnn.text.tokenizers import Tokenizer
 
@@ -126,10 +127,4 @@ class SilenceGate:
             silent.append(window.shape[1] > 0 and float(window[0].max() - window[1].min()) <= self._level)
         drop = max(0, self._done - self.MARGIN - self._first)
         self._ranges, self._first = self._ranges[:, drop:], self._first + drop
-        if not any(silent):
-            return log_probs
-        log_probs = log_probs.clone()
-        rows = torch.tensor(silent, device=log_probs.device)
-        log_probs[rows] = -torch.inf
-        log_probs[rows, BLANK] = 0.0
-        return log_probs
+        return make_blank(log_probs, silent)

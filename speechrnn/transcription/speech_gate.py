@@ -12,7 +12,7 @@ from torch import Tensor
 
 from speechrnn.audio.streaming_vad import StreamDetectorName, StreamingSpeechDetector
 from speechrnn.audio.vad import CHUNK
-from speechrnn.nn.ctc import BLANK
+from speechrnn.decoding.frames import make_blank
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,4 @@ class SpeechGate:
             unknown = chunks is not None and end > chunks * CHUNK
             place = bisect.bisect_left(self._speech, math.floor(self._from(frame) / CHUNK))
             closed.append(not unknown and not (place < len(self._speech) and self._speech[place] * CHUNK < end - 1e-6))
-        if not any(closed):
-            return rows
-        rows = rows.clone()
-        places = torch.tensor(closed, device=rows.device)
-        rows[places] = -torch.inf
-        rows[places, BLANK] = 0.0
-        return rows
+        return make_blank(rows, closed)

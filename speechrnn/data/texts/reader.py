@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import glob
-import gzip
-import lzma
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.text_files import file_kind
+from speechrnn.core.text_files import DAMAGED, file_kind, open_unpacked
 
 _BLOCK = 1 << 20  # bytes read at once
 _LONGEST = 1 << 22  # bytes of a line that are yielded together
@@ -116,26 +113,17 @@ def by_blank_lines(lines: Iterable[Line]) -> Iterator[Line]:
 
 def _blocks(path: Path) -> Iterator[bytes]:
     try:
-        with _open(path) as file:
+        with open_unpacked(path) as file:
             while block := file.read(_BLOCK):
                 yield block
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the name and text.root.") from None
-    # MemoryError: a damaged header of .xz asks for gigabytes.
-    except (EOFError, gzip.BadGzipFile, zlib.error, lzma.LZMAError, MemoryError) as error:
+    except DAMAGED as error:
         raise UserError(
             f"{path} is a damaged archive ({str(error) or 'it needs too much memory'}); make it or fetch it anew."
         ) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
-
-
-def _open(path: Path) -> IO[bytes]:
-    """Open a file, unpacked where its name or its first bytes say that it is packed."""
-    with path.open("rb") as file:
-        magic = file.read(2)
-    openers = {".gz": gzip.open, ".xz": lzma.open, b"\x1f\x8b": gzip.open, b"\xfd7": lzma.open}
-    return (openers.get(path.suffix.lower()) or openers.get(magic, open))(path, "rb")  # type: ignore[operator]
 
 
 def _decode(data: bytes, path: Path, offset: int, errors: str) -> str:
