@@ -6,7 +6,6 @@ finals when there is a pause. Ctrl-C ends the stream with its last final, and th
 
 from __future__ import annotations
 
-import os
 import sys
 
 import torch
@@ -57,8 +56,6 @@ def main(config: DictConfig) -> int:
         except AudioError as error:
             print(f"speechrnn: {error}", file=sys.stderr)
             return FAILED
-        except BrokenPipeError:  # `speechrnn listen | head`; the interpreter would complain again at exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return OK
 
 

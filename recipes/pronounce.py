@@ -66,8 +66,10 @@ def read_words(path: Path) -> Iterator[str]:
     """Yield the words of a file in lower case, without numbers and punctuation.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: there is no such file, or it cannot be read.
     """
+    if not path.is_file():
+        raise UserError(f"words={path} {'is a folder' if path.is_dir() else 'does not exist'}; give a file with words.")
     suffixes = [suffix for suffix in path.suffixes if suffix not in (".gz", ".xz")]
     suffix = suffixes[-1] if suffixes else ""
     texts: Iterable[str]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import runpy
+import select
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -114,7 +115,9 @@ def _start(name: str, function: Job, arguments: list[str], root: Path) -> int:
     if "--help" in arguments or "-h" in arguments:
         return _show(help.page(found))
     try:
-        return _run(name, function, arguments, found.config.parent)
+        status = _run(name, function, arguments, found.config.parent)
+        _is_unread()  # then what is still to be written is dropped
+        return status
     except UserError as error:
         return _complain(str(error))
     except KeyboardInterrupt:
@@ -154,6 +157,8 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
             # Printed here, because Hydra would put a line of its own before it; a sweep goes on with the next job.
             status = _complain(str(error))
         except Exception as error:
+            if isinstance(error, BrokenPipeError) and _is_unread():
+                return OK
             if multirun:
                 raise  # Hydra tries the other jobs before it goes on with this
             bugs.append(error)
@@ -262,9 +267,23 @@ def _complete(arguments: Sequence[str], root: Path) -> int:
 def _show(page: str) -> int:
     try:
         print(page, flush=True)
-    except BrokenPipeError:  # `speechrnn RECIPE --help | head`; the interpreter would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:
+        _is_unread()
     return OK
+
+
+def _is_unread() -> bool:
+    """Return whether nobody reads standard output any more, as in `speechrnn RECIPE | head`; the rest is dropped."""
+    try:
+        descriptor = sys.stdout.fileno()
+    except (OSError, ValueError):  # it is no file
+        return False
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)  # else the interpreter complains at exit
+    return True
 
 
 def _complain(sentence: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Generator, Sequence
@@ -82,9 +81,6 @@ def run_printing_job(job: TranscriptionJobOptions, options: TranscriptionOptions
     except KeyboardInterrupt:
         print("\nspeechrnn: interrupted.", file=sys.stderr)
         return Summary(done=False, interrupted=True)
-    except BrokenPipeError:  # `speechrnn transcribe talk.mp3 | head`; the interpreter would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return Summary(done=True, interrupted=False)
     _summarise(progress, reasons, len(inputs), elapsed=time.monotonic() - began)
     print_warnings(warned, transcribed=progress.files, model=job.model)
     return Summary(done=not reasons, interrupted=False)

@@ -148,6 +148,22 @@ def test_a_real_ctrl_c(root: Path, tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.integration
+def test_a_reader_that_goes_away_ends_a_recipe_without_a_word(root: Path, tmp_path: Path) -> None:
+    """As in `speechrnn generate | head`."""
+    command = [sys.executable, str(root / "recipes" / "toy.py"), "corpus.root=x", "seed=9"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdout is not None and process.stderr is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(timeout=60)) == ("", 0)
+
+
+def test_another_pipe_that_breaks_is_an_error(speechrnn: Command) -> None:
+    with pytest.raises(BrokenPipeError):
+        speechrnn("toy", "corpus.root=x", "seed=10")
+
+
 def test_the_process_is_left_as_it_was(speechrnn: Command) -> None:
     before = dict(os.environ)
     speechrnn("toy", "corpus.root=x")

@@ -83,6 +83,11 @@ PAGES = {
                     raise UserError("seed=2 is bad: take another.")
                 case 3:
                     raise ZeroDivisionError("a bug")
+                case 9:
+                    while True:
+                        print("more", flush=True)
+                case 10:  # of a worker, not of standard output
+                    raise BrokenPipeError("a worker is gone")
                 case 4:
                     raise KeyboardInterrupt
                 case 5:  # as lightning does

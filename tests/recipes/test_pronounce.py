@@ -67,8 +67,9 @@ def test_the_most_frequent_words_alone_are_looked_up(run: Run, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("overrides", "part"),
     [
-        (["words=nowhere.txt"], "nowhere.txt"),
-        (["words=nowhere.jsonl"], "nowhere.jsonl"),
+        (["words=nowhere.txt"], "words=nowhere.txt does not exist"),
+        (["words=nowhere.jsonl"], "words=nowhere.jsonl does not exist"),
+        (["words=."], "words=. is a folder"),
         (["words=empty.txt"], "no word"),
         (["words=empty.txt", "vocabulary_size=0"], "vocabulary_size"),
         (["words=words.txt", "voice=en-xx"], "en-xx"),
