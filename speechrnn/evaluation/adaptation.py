@@ -10,7 +10,6 @@ import copy
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +18,6 @@ from speechrnn.data.tokens import TokenBatch, TokenFile
 from speechrnn.evaluation.perplexity import PlainScorer, score_text, target_log_probs
 from speechrnn.nn.language import LanguageModel
 
-OptionsT = TypeVar("OptionsT", "CacheOptions", "DynamicOptions")
 EPSILON = 2e-5  # keeps the step of a weight that had hardly a gradient yet from being a leap
 
 
@@ -176,17 +174,3 @@ def adapted_figures(
     """Return the row of an adapting model in `metrics.json`: its figures on the text, and its options."""
     score = score_text(model, text, documents=documents, reader=adaptive_scorer(model, options))
     return {**score.figures(), **asdict(options)}
-
-
-def best_options(
-    model: LanguageModel, text: TokenFile, candidates: Sequence[OptionsT], documents: bool = False
-) -> OptionsT:
-    """Return the candidate with the highest probability of the text, which must not be a text that is reported on.
-
-    Each candidate reads the text once.
-    """
-
-    def nats(options: OptionsT) -> float:
-        return score_text(model, text, documents=documents, reader=adaptive_scorer(model, options)).nats
-
-    return min(candidates, key=nats)

@@ -42,22 +42,6 @@ def to_channels(samples: Samples) -> np.ndarray:
     return array if np.argmin(array.shape) == 0 else array.T
 
 
-def to_mono(samples: Samples) -> np.ndarray:
-    """Convert samples of any kind to one channel, the mean of all.
-
-    Args:
-        samples: see `to_channels`.
-
-    Returns:
-        float32 (samples,), full scale 1.0; NaN and infinite samples stay.
-
-    Raises:
-        AudioError: they are no sound.
-    """
-    channels = to_channels(samples)
-    return channels[0] if len(channels) == 1 else channels.mean(0)
-
-
 def resampled(
     samples: Samples, rate: int, sampling_rate: int, warnings: list[TranscriptWarning] | None = None
 ) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from speechrnn.evaluation.adaptation import (
     DynamicOptions,
     NeuralCache,
     adapted_figures,
-    best_options,
     without_dropout,
 )
 from speechrnn.evaluation.perplexity import Reader, score_text, token_log_probs
@@ -152,14 +151,3 @@ def test_a_copy_without_dropout_can_be_trained() -> None:
     assert copy.training
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
     torch.testing.assert_close(results[0], results[2])
-
-
-def test_the_best_of_several_options() -> None:
-    model = toy_model(VOCABULARY)
-    text = token_file([5, 3, 0] * 30)
-    candidates = [CacheOptions(theta, weight) for theta in (0.0, 1.0) for weight in (0.0, 0.2, 0.6)]
-    best = best_options(model, text, candidates)
-    figures = [adapted_figures(model, text, options) for options in candidates]
-    assert asdict(best).items() <= min(figures, key=lambda row: row["perplexity"]).items()
-    assert best.weight > 0
-    assert best_options(model, text, [DynamicOptions(rate=0.0), DYNAMIC]) == DYNAMIC

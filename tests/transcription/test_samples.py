@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn.audio import AudioError
-from speechrnn.transcription.samples import UNKNOWN_RATE, resampled, to_channels, to_mono
+from speechrnn.transcription.samples import UNKNOWN_RATE, resampled, to_channels
 from speechrnn.transcription.transcript_warnings import TranscriptWarning
 
 RATE = 16000  # Hz
@@ -35,7 +35,6 @@ def test_any_kind_of_samples_has_the_same_channels(samples: Any) -> None:
     channels = to_channels(samples)
     assert channels.dtype == np.float32
     np.testing.assert_allclose(channels, STEREO, atol=1e-3)
-    np.testing.assert_allclose(to_mono(samples), np.full(1600, 0.125), atol=1e-3)
 
 
 @given(st.integers(1, 50))
