@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-import zlib
-from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 import torch
 from flashlight.lib.text.decoder import CriterionType, LexiconFreeDecoder, LexiconFreeDecoderOptions, ZeroLM
+from helpers.beam_search import EVERYTHING, EXACT, Prefix, TableScorer, all_hypotheses, emissions, peaked, search
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -19,101 +17,8 @@ from torch import Tensor
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.decoding import beam_search as beam
-from speechrnn.decoding.beam_search import BeamOptions, Search, beam_search
-from speechrnn.decoding.frames import Frames
-from speechrnn.decoding.hypothesis import Hypothesis
+from speechrnn.decoding.beam_search import BeamOptions, beam_search
 from speechrnn.decoding.scorers.base import WeightedScorer
-
-EXACT: dict[str, Any] = {"blank_threshold": 1.0, "symbol_threshold": 0.0, "beam_threshold": None}
-EVERYTHING = BeamOptions(beam_size=400, nbest=400, **EXACT)  # holds all label sequences of `small` emissions
-Prefix = tuple[int, ...]
-
-
-class TableScorer:
-    """Random scores for every prefix, the same ones whenever it is met; notes what it is asked."""
-
-    def __init__(self, symbols: int, seed: int = 0, forbids: bool = False) -> None:
-        self.symbols, self.seed, self.forbids = symbols, seed, forbids
-        self.begin()
-
-    def begin(self) -> int:
-        self.prefixes: list[Prefix] = [()]
-        self.extended: Counter[Prefix] = Counter()
-        self.scored: Counter[Prefix] = Counter()
-        self.calls = 0
-        return 0
-
-    def extend(self, states: Tensor, labels: Tensor) -> Tensor:
-        new = [(*self.prefixes[state], label) for state, label in zip(states.tolist(), labels.tolist(), strict=True)]
-        self.extended.update(new)
-        self.prefixes += new
-        return torch.arange(len(self.prefixes) - len(new), len(self.prefixes), device=states.device)
-
-    def scores(self, states: Tensor) -> Tensor:
-        prefixes = [self.prefixes[state] for state in states.tolist()]
-        self.scored.update(prefixes)
-        self.calls += 1
-        return torch.tensor([self.row(prefix)[:-1] for prefix in prefixes], device=states.device)
-
-    def finish(self, states: Tensor) -> Tensor:
-        return torch.tensor([self.row(self.prefixes[state])[-1] for state in states.tolist()], device=states.device)
-
-    def row(self, prefix: Prefix) -> list[float]:
-        """Return the scores of each symbol after the prefix, and of the end."""
-        generator = torch.Generator().manual_seed(zlib.crc32(repr((self.seed, prefix)).encode()))
-        values = torch.randn(self.symbols + 1, generator=generator).double()
-        if self.forbids:
-            values[(values > 0.8).nonzero()] = -math.inf
-        values[0] = 0.0
-        return values.tolist()
-
-    def total(self, labels: Prefix) -> float:
-        """Return the score of a whole label sequence."""
-        steps = sum(self.row(labels[:number])[label] for number, label in enumerate(labels))
-        return steps + self.row(labels)[-1]
-
-
-def emissions(batch: int, frames: int, symbols: int, seed: int = 0, blank: float = 0.0, sharp: float = 1.0) -> Tensor:
-    """(batch, frames, symbols) random log-probabilities, in favour of the blank by `blank`."""
-    scores = sharp * torch.randn(batch, frames, symbols, generator=torch.Generator().manual_seed(seed))
-    scores[:, :, 0] += blank
-    return scores.log_softmax(2)
-
-
-def peaked(path: Sequence[int], symbols: int, peak: float = 0.9995, label: float = 0.8, seed: int = 0) -> Tensor:
-    """(frames, symbols) log-probabilities as of a trained model: blanks are nearly sure, labels less so."""
-    generator = torch.Generator().manual_seed(seed)
-    probabilities = torch.rand(len(path), symbols, generator=generator)
-    for frame, symbol in enumerate(path):
-        certain = peak if symbol == 0 else label
-        probabilities[frame] *= (1 - certain) / (probabilities[frame].sum() - probabilities[frame, symbol])
-        probabilities[frame, symbol] = certain
-    return probabilities.log()
-
-
-def all_readings(log_probs: Tensor, scorers: Sequence[tuple[TableScorer, float]] = ()) -> dict[Prefix, float]:
-    """The score of each label sequence that the frames can say: the sum over all paths, and the scorers'."""
-    frames, symbols = log_probs.shape
-    masses: dict[Prefix, float] = {}
-    rows = log_probs.double().exp().tolist()
-    for path in itertools.product(range(symbols), repeat=frames):
-        labels = tuple(symbol for symbol, _ in itertools.groupby(path) if symbol)
-        masses[labels] = masses.get(labels, 0.0) + math.prod(
-            row[symbol] for row, symbol in zip(rows, path, strict=True)
-        )
-    return {
-        labels: math.log(mass) + sum(weight * scorer.total(labels) for scorer, weight in scorers)
-        for labels, mass in masses.items()
-        if mass > 0
-    }
-
-
-def search(
-    log_probs: Tensor, options: BeamOptions, scorers: Sequence[WeightedScorer] = (), frames: Sequence[int] | None = None
-) -> list[list[Hypothesis]]:
-    """`beam_search` with all frames, unless they are given."""
-    counts = frames or [log_probs.shape[1]] * len(log_probs)
-    return beam_search(log_probs, torch.tensor(counts), scorers, options)
 
 
 def flashlight(log_probs: Tensor, beam_size: int) -> float:
@@ -148,7 +53,7 @@ small = st.builds(
 @settings(max_examples=40)
 @given(small)
 def test_a_wide_beam_is_the_sum_over_all_paths(log_probs: Tensor) -> None:
-    expected = all_readings(log_probs[0])
+    expected = all_hypotheses(log_probs[0])
     (hypotheses,) = search(log_probs, EVERYTHING)
     assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
     scores = [hypothesis.score for hypothesis in hypotheses]
@@ -161,7 +66,7 @@ def test_a_wide_beam_is_the_sum_over_all_paths(log_probs: Tensor) -> None:
 def test_so_it_is_with_scorers(log_probs: Tensor, weight: float, forbids: bool) -> None:
     symbols = log_probs.shape[2]
     scorers = [(TableScorer(symbols, 1, forbids and weight > 0), weight), (TableScorer(symbols, 2), 0.5)]
-    expected = all_readings(log_probs[0], scorers)
+    expected = all_hypotheses(log_probs[0], scorers)
     expected = {labels: score for labels, score in expected.items() if score > -math.inf}
     weighted = [WeightedScorer(scorer, weight, f"table {scorer.seed}") for scorer, weight in scorers]
     (hypotheses,) = search(log_probs, EVERYTHING, weighted)
@@ -169,7 +74,7 @@ def test_so_it_is_with_scorers(log_probs: Tensor, weight: float, forbids: bool) 
     if not expected:
         return
     assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
-    acoustic = all_readings(log_probs[0])
+    acoustic = all_hypotheses(log_probs[0])
     for hypothesis in hypotheses:
         assert hypothesis.acoustic == pytest.approx(acoustic[hypothesis.tokens], abs=1e-4)
         parts = {f"table {scorer.seed}": scorer.total(hypothesis.tokens) for scorer, _ in scorers}
@@ -262,116 +167,6 @@ def test_an_utterance_does_not_depend_on_its_batch(scored: bool) -> None:
                 assert candidate.parts == pytest.approx(other.parts, abs=1e-5)
 
 
-def ordered(log_probs: torch.Tensor, options: BeamOptions) -> Frames:
-    """The frames of one utterance, as a search steps through them."""
-    search_ = Search(1, log_probs.shape[2], [], options, log_probs.device)
-    return search_.order(log_probs, torch.tensor([log_probs.shape[1]]))
-
-
-@settings(max_examples=25)
-@given(st.lists(st.integers(-4, 5), min_size=1, max_size=20), st.integers(0, 10**6))
-def test_sure_blanks_may_be_left_out(symbols: list[int], seed: int) -> None:
-    path = [max(symbol, 0) for symbol in symbols]  # half of it blanks
-    log_probs = peaked(path, 6, peak=0.99995, seed=seed)[None]
-    ((exact,),) = search(log_probs, BeamOptions(**EXACT))
-    assert len(list(ordered(log_probs, BeamOptions()))) == sum(symbol > 0 for symbol in path)
-    ((best,),) = search(log_probs, BeamOptions())
-    assert best.tokens == exact.tokens
-    assert best.score == pytest.approx(exact.score, abs=0.01)
-
-
-def test_a_sure_blank_between_two_equal_labels_makes_them_two() -> None:
-    sure = torch.tensor([1 - 2e-6, 1e-6, 1e-6]).log()
-    label = torch.tensor([0.05, 0.9, 0.05]).log()
-    for rows, tokens in (([label, label], (1,)), ([label, sure, label], (1, 1)), ([sure, label, sure, sure], (1,))):
-        log_probs = torch.stack(rows)[None]
-        ((best,),) = search(log_probs, BeamOptions())
-        assert best.tokens == tokens
-        ((exact,),) = search(log_probs, BeamOptions(**EXACT))
-        assert best.score == pytest.approx(exact.score, abs=1e-4)
-
-
-def test_a_threshold_of_1_leaves_out_no_frame() -> None:
-    log_probs = torch.full((1, 3, 3), -20.0)
-    log_probs[:, :, 0] = 0.0  # float32's probability of 1
-    assert len(list(ordered(log_probs, BeamOptions(**EXACT)))) == 3
-    assert not list(ordered(log_probs, BeamOptions()))
-    ((best,),) = search(log_probs, BeamOptions())
-    assert (best.tokens, best.score) == ((), pytest.approx(0.0))
-
-
-def test_unlikely_symbols_are_not_tried() -> None:
-    log_probs = torch.tensor([[[0.6, 0.399, 0.001]]]).log()
-    (found,) = search(log_probs, BeamOptions(symbol_threshold=0.01, nbest=9))
-    assert [hypothesis.tokens for hypothesis in found] == [(), (1,)]
-    (found,) = search(log_probs, BeamOptions(symbol_threshold=0.0, nbest=9))
-    assert [hypothesis.tokens for hypothesis in found] == [(), (1,), (2,)]
-
-
-def test_hypotheses_far_behind_are_dropped_and_not_scored() -> None:
-    log_probs = emissions(1, 12, 5, sharp=4.0)
-    asked = []
-    for threshold in (None, 3.0):
-        scorer = TableScorer(5)
-        options = BeamOptions(beam_size=20, nbest=20, **{**EXACT, "beam_threshold": threshold})
-        (found,) = search(log_probs, options, [WeightedScorer(scorer, 0.5, "table")])
-        asked.append(len(scorer.scored))
-        before_the_end = [hypothesis.acoustic + 0.5 * scorer.total(hypothesis.tokens) for hypothesis in found]
-        best = found[0].tokens
-    assert asked[1] < 0.7 * asked[0]
-    ends = {hypothesis.tokens: 0.5 * scorer.row(hypothesis.tokens)[-1] for hypothesis in found}
-    so_far = [score - ends[hypothesis.tokens] for score, hypothesis in zip(before_the_end, found, strict=True)]
-    assert max(so_far) - min(so_far) <= 3.0
-    assert (
-        best
-        == search(log_probs, BeamOptions(beam_size=20, **EXACT), [WeightedScorer(scorer, 0.5, "table")])[0][0].tokens
-    )
-
-
-def test_a_prefix_is_asked_for_once_and_all_of_a_frame_together() -> None:
-    scorer = TableScorer(6)
-    log_probs = emissions(3, 30, 6, blank=1.0)
-    search(log_probs, BeamOptions(beam_size=5, **EXACT), [WeightedScorer(scorer, 0.5, "table")])
-    # each of the three utterances may come to the same prefix; the empty one is asked for once for all
-    assert max(scorer.extended.values()) <= 3 and max(scorer.scored.values()) <= 3
-    assert scorer.scored[()] == 1
-    assert scorer.calls <= 30
-    search(log_probs[:1], BeamOptions(beam_size=5, **EXACT), [WeightedScorer(scorer, 0.5, "table")])
-    assert set(scorer.extended.values()) == set(scorer.scored.values()) == {1}
-
-
-def test_frames_that_are_sure_ask_nothing() -> None:
-    scorer = TableScorer(6)
-    log_probs = peaked([0] * 9 + [2] + [0] * 9, 6, peak=0.99995)[None]
-    search(log_probs, BeamOptions(), [WeightedScorer(scorer, 0.5, "table")])
-    assert set(scorer.scored) == {()}
-
-
-@pytest.mark.parametrize("scored", [False, True])
-def test_memory_is_bounded(scored: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    log_probs = emissions(2, 400, 5, blank=1.0)
-    options = BeamOptions(beam_size=6, nbest=3, **EXACT)
-    scorers = [WeightedScorer(TableScorer(5), 0.3, "table")] if scored else []
-    expected = search(log_probs, options, scorers, [400, 90])
-    monkeypatch.setattr(beam, "CHILD_TABLE_ENTRIES", 1000)
-    with torch.inference_mode():
-        small_one = Search(2, 5, scorers, options, log_probs.device)
-        frames = small_one.order(log_probs, torch.tensor([400, 90]))
-        small_one.run(frames)
-        found = small_one.results(frames.order.tolist(), frames.offsets)
-    # a hypothesis is at most as long as its frames, and those of an utterance share most of their prefixes
-    assert small_one.trie.limit <= 1000 and small_one.trie.size <= 1000
-    if small_one.cache is not None:
-        assert small_one.cache.size <= 1000
-    assert [[hypothesis.tokens for hypothesis in row] for row in found] == [
-        [candidate.tokens for candidate in row] for row in expected
-    ]
-    for row, other in zip(found, expected, strict=True):
-        assert [candidate.score for candidate in row] == pytest.approx(
-            [candidate.score for candidate in other], abs=1e-3
-        )
-
-
 @pytest.mark.parametrize("scored", [False, True])
 def test_no_frames_and_one_frame(scored: bool) -> None:
     scorer = TableScorer(3)
@@ -381,7 +176,7 @@ def test_no_frames_and_one_frame(scored: bool) -> None:
     assert (nothing.tokens, nothing.acoustic, nothing.score) == ((), 0.0, pytest.approx(end))
     log_probs = torch.tensor([[[0.1, 0.7, 0.2]]]).log()
     (hypotheses,) = search(log_probs, EVERYTHING, scorers)
-    expected = all_readings(log_probs[0], [(scorer, 2.0)] if scored else [])
+    expected = all_hypotheses(log_probs[0], [(scorer, 2.0)] if scored else [])
     assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-5)
     assert beam_search(torch.zeros(0, 5, 3), torch.zeros(0, dtype=torch.int64)) == []
 
@@ -390,12 +185,12 @@ def test_impossible_frames_and_symbols() -> None:
     log_probs = emissions(1, 5, 4)
     log_probs[0, 2] = -math.inf  # says nothing
     (hypotheses,) = search(log_probs, EVERYTHING)
-    expected = all_readings(log_probs[0, [0, 1, 3, 4]])
+    expected = all_hypotheses(log_probs[0, [0, 1, 3, 4]])
     assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
     log_probs = emissions(1, 4, 4)
     log_probs[0, 1, 0] = log_probs[0, 2, 2] = log_probs[0, 3, :2] = -math.inf
     (hypotheses,) = search(log_probs, EVERYTHING)
-    expected = all_readings(log_probs[0])
+    expected = all_hypotheses(log_probs[0])
     assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
     (hypotheses,) = search(torch.full((1, 3, 4), -math.inf), EVERYTHING)
     assert [(hypothesis.tokens, hypothesis.score) for hypothesis in hypotheses] == [((), 0.0)]

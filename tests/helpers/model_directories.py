@@ -21,3 +21,14 @@ def remove_digests(folder: Path) -> Path:
     """Make a model directory of it as older versions wrote them; return it."""
     change_description(folder)
     return folder
+
+
+def change_field(folder: Path, path: str, value: Any) -> None:
+    """Set a value of the description, by the path of its keys."""
+    description = json.loads((folder / DESCRIPTION).read_text())
+    group = description
+    *parents, last = path.split("/")
+    for key in parents:
+        group = group[key]
+    group[last] = value
+    (folder / DESCRIPTION).write_text(json.dumps(description))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from helpers.training_task import Number
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -63,3 +64,14 @@ def test_training_does_not_reach_the_average() -> None:
     assert not any(parameter.requires_grad for parameter in average.model.parameters())
     assert not average.model.training
     assert torch.equal(average.model.weight, torch.ones(1, 1))
+
+
+def test_average_by_construction() -> None:
+    model = Number()
+    average = Average(model, decay=0.5)
+    for step, value in ((1, 1.0), (100, 3.0)):
+        with torch.no_grad():
+            model.value.fill_(value)
+        average.update(model, step)
+    early = (1 + 1) / (10 + 1)
+    assert average.model.value.item() == pytest.approx(0.5 * (1 - early) + 0.5 * 3.0)

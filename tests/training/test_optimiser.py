@@ -40,3 +40,16 @@ def test_parameters_without_gradients_are_left_out() -> None:
     layer.bias.requires_grad_(False)
     optimiser = make_optimiser(layer, "adamw", learning_rate=0.1, betas=(0.9, 0.99), weight_decay=0.1)
     assert sum(len(group["params"]) for group in optimiser.param_groups) == 1
+
+
+def test_rate_rises_then_falls() -> None:
+    assert rate_at(0.05, warmup=0.1) == pytest.approx(0.5)
+    assert rate_at(0.1, warmup=0.1) == pytest.approx(1.0)
+    assert rate_at(0.55, warmup=0.1) == pytest.approx(0.5005)
+    assert rate_at(1.0, warmup=0.1) == pytest.approx(0.001)
+    assert rate_at(0.0, warmup=0.0) == pytest.approx(1.0)
+
+
+def test_only_matrices_decay() -> None:
+    groups = make_optimiser(nn.Linear(2, 3), "adamw", 1e-3, (0.9, 0.98), 0.1).param_groups
+    assert [(group["weight_decay"], [p.ndim for p in group["params"]]) for group in groups] == [(0.1, [2]), (0.0, [1])]
