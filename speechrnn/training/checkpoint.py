@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 
@@ -17,7 +18,41 @@ from speechrnn.training.plan import Plan
 from speechrnn.training.task import State
 
 logger = logging.getLogger("speechrnn")
+LAST, BEST = "last.ckpt", "best.ckpt"  # the newest checkpoint of a training, and that of its best epoch
 KEYS = {"model", "average", "optimiser", "averaged_since", "carried", "scaler", "state", "fingerprint"}
+
+
+class UnreadableCheckpointError(UserError):
+    """A checkpoint whose bytes are not those that were written."""
+
+
+def restore_newest(folder: Path, restore: Callable[[Path], bool]) -> bool:
+    """Restore a training from its newest checkpoint, or from that of its best epoch where the newest is damaged.
+
+    What comes after the best epoch is done again, on a CPU with the same bits.
+
+    Args:
+        folder: of `last.ckpt` and `best.ckpt`.
+        restore: restores the training from a file; returns whether the file exists.
+
+    Returns:
+        whether there is a checkpoint.
+
+    Raises:
+        UserError: the newest is damaged and no other is whole, or it is of another training.
+    """
+    try:
+        return restore(folder / LAST)
+    except UnreadableCheckpointError as error:
+        try:
+            restored = restore(folder / BEST)
+        except UserError:
+            restored = False
+        if not restored:
+            raise
+        logger.warning("The checkpoint %s is damaged; going on from %s.", folder / LAST, BEST)
+        logger.debug("%s", error)
+        return True
 
 
 def read_checkpoint(
@@ -65,21 +100,25 @@ def remove_other(folder: Path, fingerprint: dict[str, Any], defaults: Mapping[st
         defaults: see `read_checkpoint`.
 
     Raises:
-        UserError: the file is damaged or no checkpoint.
+        UserError: the newest is no checkpoint, or is damaged and no other is whole.
     """
-    path = folder / "last.ckpt"
-    if not path.exists():
-        return
-    recorded = _recorded(_load(path, torch.device("cpu")), fingerprint, defaults)
-    if recorded != fingerprint:
+    recorded: dict[str, Any] = {}
+
+    def read(path: Path) -> bool:
+        if path.exists():
+            recorded.update(_recorded(_load(path, torch.device("cpu")), fingerprint, defaults))
+        return path.exists()
+
+    if restore_newest(folder, read) and recorded != fingerprint:
         logger.info("Training anew: %s.", describe_changes(recorded, fingerprint))
-        for name in ("best.ckpt", "last.ckpt"):
+        for name in (BEST, LAST):
             (folder / name).unlink(missing_ok=True)
 
 
-def damaged(path: Path, reason: str) -> UserError:
+def damaged(path: Path, reason: str, kind: type[UserError] = UserError) -> UserError:
     """Return the error of a file that is no checkpoint of this training."""
-    return UserError(f"The checkpoint {path} is damaged ({reason}); remove it, or start afresh with restart=true.")
+    gain = " to get the model of the last epoch" if path.name == BEST else ""
+    return kind(f"The checkpoint {path} is damaged ({reason}); remove it{gain}, or start afresh with restart=true.")
 
 
 def describe_changes(old: dict[str, Any], new: dict[str, Any]) -> str:
@@ -102,14 +141,32 @@ def describe_changes(old: dict[str, Any], new: dict[str, Any]) -> str:
 def _load(path: Path, device: torch.device) -> dict[str, Any]:
     """Return the contents of a checkpoint, its parts not checked. Code that it may hold does not run."""
     try:
-        saved = torch.load(path, map_location=device, weights_only=True)
-    except OSError as error:
+        with path.open("rb") as file:
+            part = _changed_part(file)
+            file.seek(0)
+            saved = None if part else torch.load(file, map_location=device, weights_only=True)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise UserError(f"The checkpoint {path} does not fit into memory; free some.") from error
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise UserError(f"The checkpoint {path} cannot be read: {error.strerror or error}.") from error
     except Exception as error:  # torch raises many kinds for a damaged file
-        raise damaged(path, "torch cannot read it") from error
+        raise damaged(path, "torch cannot read it", UnreadableCheckpointError) from error
+    if part is not None:
+        raise damaged(path, f"{part} is not what was written", UnreadableCheckpointError)
     if not isinstance(saved, dict) or not saved.keys() >= KEYS or not isinstance(saved["fingerprint"], dict):
         raise damaged(path, "it holds something else")
     return saved
+
+
+def _changed_part(file: BinaryIO) -> str | None:
+    """Return the name of a part that is not what its checksum says; torch writes checksums and does not read them.
+
+    Raises:
+        Exception: the file is no archive.
+    """
+    with zipfile.ZipFile(file) as archive:
+        name = archive.testzip()
+    return name and name.partition("/")[2]
 
 
 def _recorded(saved: dict[str, Any], fingerprint: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.plural import count
 from speechrnn.training.average import Average, TriggeredAverage
-from speechrnn.training.checkpoint import damaged, read_checkpoint
+from speechrnn.training.checkpoint import BEST, LAST, damaged, read_checkpoint, restore_newest
 from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
 from speechrnn.training.optimiser import make_optimiser, rate_at
 from speechrnn.training.pending import READ_STEPS, PendingStep, read_outcomes, skip_where
@@ -106,7 +106,7 @@ class Loop(Generic[BatchT, ModelT]):
             UserError: a batch does not fit into memory, too many losses in a row were not finite, or the checkpoint is
                 damaged or of another configuration.
         """
-        resumed = self.saved = self.restore(self.folder / "last.ckpt")
+        resumed = self.saved = restore_newest(self.folder, self.restore)
         self.schedule = Schedule(self.fabric, self.options, self.state, self.schedule.capped)
         first, size = (self.task.epoch(epoch, 0)[0] for epoch in (0, self.state.epoch))
         self.schedule.start(first, size, self.time_evaluation)
@@ -119,8 +119,8 @@ class Loop(Generic[BatchT, ModelT]):
         with Progress(self.schedule.epochs, self.state, self.task, visible=self.fabric.is_global_zero) as progress:
             while not self.is_finished():
                 self.run_epoch(progress)
-        if self.options.keep == "best" and (self.folder / "best.ckpt").exists():
-            self.restore(self.folder / "best.ckpt", only_average=True)
+        if self.options.keep == "best" and (self.folder / BEST).exists():
+            self.restore(self.folder / BEST, only_average=True)
         return self.average.model
 
     def run_epoch(self, progress: Progress) -> None:
@@ -139,9 +139,9 @@ class Loop(Generic[BatchT, ModelT]):
             progress.step(state, size)
             if self.schedule.is_measured():
                 progress.set_epochs(self.schedule.plan_minutes(size, self.time_evaluation()).epochs)
-                self.save("last.ckpt")
+                self.save(LAST)
             elif state.batch < size and state.step % self.options.checkpoint_steps == 0:
-                self.save("last.ckpt")
+                self.save(LAST)
         self.finish_epoch(size, progress)
 
     def time_batches(self, batches: Iterable[BatchT]) -> Iterator[BatchT]:
@@ -287,7 +287,7 @@ class Loop(Generic[BatchT, ModelT]):
         better = criterion <= state.best  # of equal epochs the later one, whose loss is mostly smaller
         if better:
             state.best, state.best_epoch = criterion, state.epoch
-            self.save("best.ckpt")
+            self.save(BEST)
         # Before the checkpoint of the epoch: a training that is killed in between does the epoch, and this, again.
         if self.publish is not None and self.fabric.is_global_zero and (better or options.keep == "last"):
             self.check_present()
@@ -297,7 +297,7 @@ class Loop(Generic[BatchT, ModelT]):
             logger.info(
                 "No improvement for %d epochs: from here on the model is the mean of all steps.", options.nonmonotone
             )
-        self.save("last.ckpt")
+        self.save(LAST)
         self.fabric.log_dict({f"epoch/{name}": value for name, value in record.items()}, state.step)
         progress.epoch(state, better)
 

@@ -76,3 +76,12 @@ def test_checkpoints_of_another_training_are_removed_and_no_others(
     assert not any(path.exists() for path in paths)
     assert "Training anew: layers was 3, is 4." in caplog.text
     remove_other(tmp_path, FINGERPRINT, {})
+
+
+def test_a_damaged_checkpoint_is_of_the_training_that_its_neighbour_is_of(tmp_path: Path) -> None:
+    last, best = (saved(tmp_path / name) for name in ("last.ckpt", "best.ckpt"))
+    last.write_bytes(last.read_bytes()[:500])
+    remove_other(tmp_path, FINGERPRINT, {})
+    assert last.exists() and best.exists()
+    remove_other(tmp_path, {**FINGERPRINT, "layers": 4}, {})
+    assert not last.exists() and not best.exists()

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from helpers.training_task import PLAIN, Task, make_loop
+from helpers.training_task import PLAIN, Task, kill_at, make_loop
 
 from speechrnn.core.errors import UserError
+from speechrnn.training.checkpoint import read_checkpoint
 
 
 def test_a_checkpoint_of_another_configuration(tmp_path: Path) -> None:
@@ -28,11 +29,50 @@ def test_a_checkpoint_that_does_not_record_its_data(tmp_path: Path) -> None:
         make_loop(Task(), tmp_path, PLAIN, **{"layers": 3, "training data": 64 * "0"}).run()
 
 
-def test_a_damaged_checkpoint(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_without_another(tmp_path: Path) -> None:
     make_loop(Task(), tmp_path).run()
     path = tmp_path / "checkpoints" / "last.ckpt"
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(UserError, match=r"last\.ckpt is damaged"):
+    for other in (b"", path.read_bytes()):
+        (path.parent / "best.ckpt").write_bytes(other)
+        with pytest.raises(UserError, match=r"last\.ckpt is damaged.*restart=true"):
+            make_loop(Task(), tmp_path).run()
+    (path.parent / "best.ckpt").unlink()
+    with pytest.raises(UserError, match=r"last\.ckpt is damaged.*restart=true"):
+        make_loop(Task(), tmp_path).run()
+
+
+def flip(path: Path, place: int, bit: int = 0) -> None:
+    changed = bytearray(path.read_bytes())
+    changed[place] ^= 1 << bit
+    path.write_bytes(changed)
+
+
+@pytest.mark.parametrize("damage", ["weights", "optimiser", "torn", "zeros", "empty"])
+def test_where_the_newest_checkpoint_is_damaged_the_one_before_goes_on_with_the_same_bits(
+    tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = make_loop(Task(), tmp_path / "whole").run().value
+    kill_at(make_loop(Task(), tmp_path / "killed"), 10)  # in the third epoch
+    path = tmp_path / "killed" / "checkpoints" / "last.ckpt"
+    whole = path.read_bytes()
+    if damage in ("weights", "optimiser"):
+        saved = torch.load(path, weights_only=True)
+        tensor = saved["model"]["value"] if damage == "weights" else saved["optimiser"]["state"][0]["exp_avg"]
+        flip(path, whole.index(tensor.numpy().tobytes()), 6)
+    else:
+        path.write_bytes({"torn": whole[: len(whole) // 2], "zeros": bytes(len(whole)), "empty": b""}[damage])
+    task = Task()
+    assert torch.equal(make_loop(task, tmp_path / "killed").run().value, expected)
+    assert task.seen[0] == (2, 0) and "last.ckpt is damaged; going on from best.ckpt" in caplog.text
+
+
+def test_a_damaged_best_checkpoint_says_what_is_left_without_it(tmp_path: Path) -> None:
+    make_loop(Task(), tmp_path).run()
+    path = tmp_path / "checkpoints" / "best.ckpt"
+    saved = torch.load(path, weights_only=True)
+    flip(path, path.read_bytes().index(saved["average"]["value"].numpy().tobytes()))
+    with pytest.raises(UserError, match=r"best\.ckpt is damaged.*the last epoch.*restart=true"):
         make_loop(Task(), tmp_path).run()
 
 
@@ -51,6 +91,8 @@ def test_no_code_in_a_checkpoint_runs(tmp_path: Path, name: str) -> None:
     make_loop(Task(), tmp_path).run()
     attack = Attack(tmp_path / "attacked")
     path = tmp_path / "checkpoints" / name
+    if name == "last.ckpt":
+        (path.parent / "best.ckpt").unlink()  # which would be gone on from
     for write in (lambda: torch.save({"model": attack}, path), lambda: path.write_bytes(pickle.dumps(attack))):
         write()
         with pytest.raises(UserError, match=rf"{name} is damaged.*restart=true"):
@@ -99,22 +141,25 @@ def test_a_checkpoint_that_holds_something_else(tmp_path: Path, key: str | None,
         make_loop(Task(), tmp_path).run()
 
 
-def test_a_flipped_bit_in_a_checkpoint_is_a_sentence_or_changes_nothing_that_is_not_finite(tmp_path: Path) -> None:
-    make_loop(Task(), tmp_path).run()
+def test_a_flipped_bit_in_a_checkpoint_is_a_sentence_or_changes_nothing(tmp_path: Path) -> None:
+    loop = make_loop(Task(), tmp_path)
+    loop.run()
     path = tmp_path / "checkpoints" / "last.ckpt"
     before = path.read_bytes()
+    saved = repr(torch.load(path, weights_only=True))
     random = np.random.default_rng(0)
-    for place in random.integers(0, len(before), 150):
-        changed = bytearray(before)
-        changed[place] ^= 1 << int(random.integers(8))
-        path.write_bytes(changed)
-        loop = make_loop(Task(), tmp_path)
+    refused = 0
+    for place in random.integers(0, len(before), 300):
+        flip(path, place, int(random.integers(8)))
         try:
-            loop.restore(path)
+            contents = read_checkpoint(path, loop.fingerprint, torch.device("cpu"))
         except UserError as error:
-            assert "last.ckpt" in str(error)
+            assert "last.ckpt is damaged" in str(error)
+            refused += 1
         else:
-            assert torch.isfinite(loop.task.model.value).all()
+            assert repr({**contents, "state": vars(contents["state"])}) == saved
+        path.write_bytes(before)
+    assert refused > 100
 
 
 def test_a_full_disk_leaves_the_old_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
