@@ -63,7 +63,8 @@ def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
         UserError: more GPUs are asked for than there are.
     """
     from lightning.fabric import Fabric
-    from lightning.fabric.loggers import TensorBoardLogger
+
+    from speechrnn.training.events import EventLogger
 
     found = torch.cuda.device_count()
     accelerator = "cuda" if options.accelerator != "cpu" and found else "cpu"  # torch has no CTC loss on MPS
@@ -77,7 +78,7 @@ def make_fabric(options: TrainerOptions, folder: Path) -> Fabric:
         num_nodes=options.num_nodes,
         strategy=options.strategy,
         precision=precision(options),
-        loggers=TensorBoardLogger(folder, name="", version=""),
+        loggers=EventLogger(folder),
     )
     fabric.launch()
     return fabric

@@ -29,7 +29,6 @@ def import_everything() -> None:
     import lhotse
     import lightning.fabric
     import torch
-    import torch.utils.tensorboard
 
     import speechrnn.cli.main
     import speechrnn.experiments.speech_to_text
@@ -40,6 +39,7 @@ def import_everything() -> None:
     import speechrnn.jobs.transcription_job
     import speechrnn.reports.speech
     import speechrnn.reports.text
+    import speechrnn.training.events
 
     torch.set_num_threads(1)
     assert hydra and lhotse and lightning.fabric and speechrnn
