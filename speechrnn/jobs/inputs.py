@@ -320,7 +320,9 @@ def _entry(name: str) -> _Entry | str:
     try:
         source = name if is_remote(name) else str(Path(name).expanduser())
         place = _path_of(source) if is_remote(source) else Path(os.path.abspath(source)).as_posix()  # noqa: PTH100 (links)
-    except (ValueError, RuntimeError) as error:  # an address that is none, a user who does not exist
+    except RuntimeError:
+        return f"{name!r} names no recording: there is no user {name.partition('/')[0]}; correct the list."
+    except ValueError as error:  # an address that is none
         return f"{name!r} names no recording: {str(error).rstrip('.')}; correct the list."
     path = PurePosixPath(place)
     if not path.name:

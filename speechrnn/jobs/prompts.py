@@ -113,6 +113,8 @@ def _read_lines(path: Path, options: GenerationOptions, encoder: PromptEncoder) 
                         raise UserError(f'"id" is {given!r}: it must be text or a whole number.')
                     if isinstance(given, int) and abs(given) >= 2**63:
                         raise UserError('"id" is a number of more than 63 bits; write it as text.')
+                    if isinstance(given, str):
+                        _check_characters('"id"', given)
                     if str(given) in seen:
                         raise UserError(f"The id {given} stands on an earlier line already; each prompt needs its own.")
                     id = given
@@ -155,7 +157,17 @@ def _pop_prompt(fields: dict[str, Any]) -> str:
     text = fields.pop("prompt", None)
     if not isinstance(text, str):
         raise UserError('There is no "prompt" on the line, or it is no text.')
+    _check_characters('"prompt"', text)
     return text
+
+
+def _check_characters(key: str, text: str) -> None:
+    """Raise UserError where a text holds half of a surrogate pair, which JSON can escape and no UTF-8 can write."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        raise UserError(f"{key} holds {half}, half of a character, at place {error.start + 1}; correct it.") from error
 
 
 def _make_prompt(

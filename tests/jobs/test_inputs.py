@@ -69,7 +69,7 @@ def test_recordings_that_only_the_suffix_tells_apart_keep_it(recordings: Path) -
 
 BAD_LINES = {
     "/": "is a folder",
-    "~nosuchuser/a.wav": "names no recording: Could not determine home",
+    "~nosuchuser/a.wav": "names no recording: there is no user ~nosuchuser",
     "a\0b.wav": "holds a NUL character",
     "zip://::a.zip": "is a folder",
     "http://[bad/a.wav": "names no recording",

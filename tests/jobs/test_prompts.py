@@ -66,7 +66,7 @@ def test_lines_of_json_may_have_ids_and_options(tmp_path: Path) -> None:
         ('{"id": "y", "prompt": "a", "top_k": "many"}', "y", "a", "top_k=many is wrong"),
         ('{"id": "y", "prompt": "a", "max_new_tokens": 0}', "y", "a", "max_new_tokens=0 is wrong"),
         ('{"id": "y", "prompt": "a", "min_new_tokens": 1000}', "y", "a", "min_new_tokens=1000 is more than"),
-        ('{"id": "y", "prompt": "\\ud800"}', "y", "\ud800", "which the model does not know"),
+        ('{"id": "y", "prompt": "\\ud800"}', "y", None, "half of a character"),
     ],
 )
 def test_a_line_that_is_no_prompt_says_why_and_the_rest_goes_on(
@@ -111,7 +111,18 @@ def test_a_file_that_is_no_file_of_prompts(tmp_path: Path, name: str, content: s
 
 
 LETTERS = PromptEncoder(CharTokenizer.build([], " ADEGHILOY"))
+OPEN = PromptEncoder(CharTokenizer.build([], "ab", unknown=True))
 CASES = Path(__file__).parent / "prompts"
+
+
+@pytest.mark.parametrize("prompt", ["\\ud800", "a\\udfffb", "\\ude00\\ud83d"])
+def test_half_of_a_surrogate_pair_is_no_prompt(tmp_path: Path, prompt: str) -> None:
+    lines = ['{"id": 1, "prompt": "%s"}', '{"id": "%s", "prompt": "a"}', '{"id": 3, "prompt": "\\ud83d\\ude00"}']
+    (tmp_path / "p.jsonl").write_text("\n".join(lines).replace("%s", prompt))
+    results = [item for item in read_prompts(tmp_path / "p.jsonl", OPTIONS, OPEN) if isinstance(item, Result)]
+    assert [(result.id, result.prompt) for result in results] == [(1, None), (2, None)]
+    assert "half of a character" in str(results[0].error) and "half of a character" in str(results[1].error)
+    json.dumps([result.to_json() for result in results], ensure_ascii=False).encode()
 
 
 @pytest.mark.parametrize(
