@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import io
+import sys
+from array import array
+
+from speechrnn.decoding.ngram.kenlm_program import SIZE, serve
+
+
+class Model:
+    """A model whose score of a word is the number that the history spells, and the word behind it."""
+
+    def start(self, anywhere: bool) -> int:
+        return 0 if anywhere else 9
+
+    def score(self, state: int, word: int) -> tuple[int, float]:
+        return 10 * state + word, float(10 * state + word)
+
+
+def request(*histories: tuple[int, ...]) -> bytes:
+    """Return the bytes of a request; the first number of a history tells whether it begins a line."""
+    numbers = array("i", [number for begins, *words in histories for number in (len(words), begins, *words)])
+    return len(numbers).to_bytes(SIZE, sys.byteorder) + numbers.tobytes()
+
+
+def test_each_history_has_a_score_of_every_word() -> None:
+    replies = io.BytesIO()
+    serve(Model(), 3, io.BytesIO(request((1,), (0, 4, 2)) + request((0,))), replies)
+    assert array("f", replies.getvalue()).tolist() == [90.0, 91.0, 92.0, 420.0, 421.0, 422.0, 0.0, 1.0, 2.0]
+
+
+def test_a_request_that_breaks_off_ends_it() -> None:
+    replies = io.BytesIO()
+    serve(Model(), 3, io.BytesIO(request((1,))[: SIZE - 1]), replies)
+    assert not replies.getvalue()
