@@ -9,7 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fuzz.formats import Change
 from fuzz.mutator import dump, mutate, mutate_json
+
+CHANGED = 0.8  # of the inputs of a target that has a mutator of its own
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Target:
         prepare: writes what must lie beside the file; called once for a folder.
         words: byte strings of the format, for the mutator.
         share: how many of 100 inputs this target gets, relatively: less for slow ones.
+        change: changes a file as somebody who knows its format would; used for most inputs where there is one.
     """
 
     name: str
@@ -31,6 +35,7 @@ class Target:
     prepare: Callable[[Path], None] = lambda folder: None
     words: Sequence[bytes] = ()
     share: float = 1.0
+    change: Change | None = None
 
     def damaged(self, seeds: Mapping[str, bytes], seed: int, number: int) -> tuple[str, bytes]:
         """Return name and content of the input `number` of a campaign: a function of (target, seed, number) alone."""
@@ -43,6 +48,9 @@ class Target:
 
     def _change(self, content: bytes, name: str, draw: random.Random) -> bytes:
         """Change the values of JSON half of the time, and bytes otherwise."""
+        if self.change is not None and draw.random() < CHANGED:
+            content = self.change(content, draw)
+            return content if draw.random() < CHANGED else mutate(content, draw, self.words)
         if ".json" in name and draw.random() < 0.5:
             lines = content.split(b"\n") if ".jsonl" in name else [content]
             place = draw.randrange(len(lines))

@@ -36,6 +36,8 @@ MODULES = {
         "quantised",
         "unpacked",
         "kenlm",
+        "kenlm_fields",
+        "kaldi_text",
     ),
     "models": (
         "acoustic",
@@ -46,8 +48,9 @@ MODULES = {
         "decoding",
         "facts",
         "checkpoint",
+        "checkpoint_parts",
     ),
-    "jobs": ("prompts", "hot_words", "input_list", "journal", "rows", "results", "overrides"),
+    "jobs": ("prompts", "hot_words", "input_list", "kaldi_list", "journal", "rows", "results", "overrides"),
 }
 NAMES = tuple(name for names in MODULES.values() for name in names)
 

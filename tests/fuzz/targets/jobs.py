@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
+from fuzz.formats import change_lines
 from fuzz.target import Target, whole
 from speechrnn.cli import overrides
 from speechrnn.core.config import build
@@ -141,6 +142,15 @@ def read_overrides(path: Path) -> None:
     overrides.check(repaired, "transcribe", CONF, multirun=False)
 
 
+KALDI_LISTS = {
+    "wav.scp": b"utt1 a.wav\nutt2 b/c.wav\nutt3 sph2pipe -f wav d.sph |\n",
+    "list.lst": b"a.wav\nb/c.wav\n/nowhere/d.flac\n~/e.wav\n",
+    "segments": b"utt1 rec1 0.00 1.25\nutt2 rec1 1.25 2.50\n",
+    "utt2spk": b"utt1 ada\nutt2 ada\n",
+    "feats.scp": b"utt1 raw.ark:5\nutt2 raw.ark:4321[0:10]\n",
+}
+
+
 def partial_names(content: bytes, *names: str) -> Mapping[str, bytes]:
     """Return the same content under several names."""
     return dict.fromkeys(names, content)
@@ -160,6 +170,7 @@ TARGETS = {
     "input_list": Target(
         "input_list", whole({"l.lst": b"#EXTM3U\na.wav\nb/c.wav\ns3://bucket/a b.wav\n"}), read_inputs, share=1
     ),
+    "kaldi_list": Target("kaldi_list", whole(KALDI_LISTS), read_inputs, change=change_lines),
     "journal": Target("journal", whole({"job.jsonl": JOURNAL}), read_journal, share=1),
     "rows": Target(
         "rows", whole(partial_names(ROWS, "hypotheses.jsonl", "hypotheses.jsonl.partial")), read_rows, share=1

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from helpers.model_directories import remove_digests
 
+from fuzz.formats import change_archive
 from fuzz.target import Target, whole
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.decoding.fusion import DecodingOptions
@@ -183,4 +184,5 @@ TARGETS = {
     "decoding": Target("decoding", whole({"decoding.json": TUNED}), read_decoding, share=2),
     "facts": Target("facts", whole({"facts.json": FACTS}), read_model_facts, share=1),
     "checkpoint": Target("checkpoint", checkpoint_seeds, read_training, share=1),
+    "checkpoint_parts": Target("checkpoint_parts", checkpoint_seeds, read_training, share=1, change=change_archive),
 }

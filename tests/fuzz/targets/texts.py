@@ -13,7 +13,9 @@ from pathlib import Path
 import torch
 from helpers.arpa import SMALL
 
+from fuzz.formats import change_kenlm, change_lines
 from fuzz.target import Target, whole
+from speechrnn.core.errors import UserError
 from speechrnn.data.texts import reader
 from speechrnn.data.texts.transcripts import _lines as cut_texts
 from speechrnn.data.tokens import Block, TokenFile, write_tokens
@@ -148,6 +150,26 @@ def kenlm_seeds(folder: Path) -> Mapping[str, bytes]:
     return {f"{kind}.bin": zlib.decompress(base64.b85decode(data)) for kind, data in BINARY.items()}
 
 
+KALDI_TEXT = {
+    "text": "utt1 ADA LOVELACE\nutt2 YES NO\nutt3 naïve <unk>\nutt4\n".encode(),
+    "stm": b"rec1 1 ada 0.00 1.25 <o,f0> ADA LOVELACE\nrec1 1 ada 1.25 2.5 YES NO\n",
+    "trn": b"ADA LOVELACE (utt1)\nYES NO (utt2)\n",
+}
+
+
+def read_kaldi_text(path: Path) -> None:
+    """Read transcripts as references, as a text for training, and as a list of words."""
+    failed = 0
+    for read in (score, read_text, read_lexicon):
+        try:
+            read(path)
+        except UserError as error:
+            failed += 1
+            last = error
+    if failed == 3:
+        raise last
+
+
 LEXICON = b";;; comment\nADA\nLOVELACE\n\nIT'S\nREAD\nREAD(2)\n"
 DICTIONARY = b"ADA  EY1 D AH0\nREAD R IY1 D\nREAD(2) R EH1 D # past\nIT'S IH1 T S\n"
 
@@ -167,4 +189,6 @@ TARGETS = {
     "quantised": Target("quantised", quantised_seeds, read_ngrams, words=(b'{"sizes": [',), share=1),
     "unpacked": Target("unpacked", unpacked_seeds, read_unpacked, words=(b'{"sizes": [',), share=2),
     "kenlm": Target("kenlm", kenlm_seeds, read_ngrams, share=0.005),
+    "kenlm_fields": Target("kenlm_fields", kenlm_seeds, read_ngrams, share=0.05, change=change_kenlm),
+    "kaldi_text": Target("kaldi_text", whole(KALDI_TEXT), read_kaldi_text, change=change_lines),
 }
