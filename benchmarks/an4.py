@@ -11,7 +11,7 @@ from timing import stop
 
 if TYPE_CHECKING:
     from speechrnn.nn.acoustic import AcousticModel
-    from speechrnn.training.acoustic import AcousticSettings
+    from speechrnn.training.acoustic_options import AcousticSettings
 
 ROOT = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "an4"
 ALPHABET = " '.ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -22,7 +22,7 @@ def settings(root: Path) -> AcousticSettings:
     from speechrnn.cli import help
     from speechrnn.cli.overrides import compose
     from speechrnn.core.config import build
-    from speechrnn.training.acoustic import AcousticSettings
+    from speechrnn.training.acoustic_options import AcousticSettings
 
     config = compose(["experiment=an4", f"corpus.root={root}"], "speech_to_text", help.root() / "conf")
     groups = {"features": config.features, "acoustic": config.acoustic, "trainer": config.trainer}
@@ -42,7 +42,7 @@ def save_untrained(folder: Path) -> None:
     torch.manual_seed(0)
     chosen = settings(ROOT)
     tokenizer = CharTokenizer.build([], ALPHABET)
-    save_acoustic(folder, AcousticModel(len(tokenizer), chosen.features, chosen.acoustic), tokenizer, {})
+    save_acoustic(folder, AcousticModel(len(tokenizer), chosen.features, chosen.acoustic), tokenizer, training={})
 
 
 def test_files(root: Path) -> list[Path]:

@@ -82,10 +82,10 @@ def main() -> None:
         for name, plan in sides.items():
             began = time.perf_counter()
             batches = plan()
-            print(describe(f"{size:,} utterances, {name}", batches, durations, time.perf_counter() - began))
+            print(describe(f"{size:,} utterances, {name}", batches, durations, seconds=time.perf_counter() - began))
         if "peer" in sides:
             seconds = in_turn(sides, 1 if given.quick else given.repeats)
-            lines.append(result(f"plan_{size}", 1000 * seconds["ours"], 1000 * seconds["peer"], "ms"))
+            lines.append(result(f"plan_{size}", 1000 * seconds["ours"], 1000 * seconds["peer"], unit="ms"))
     print("\n".join(lines))
 
 

@@ -64,7 +64,7 @@ def make_work(name: str, seconds: float, quick: bool) -> Callable[[], object]:
         scorers = [WeightedScorer(LabelScorer(NeuralModel(model), torch.arange(SYMBOLS)), 0.5, "language")]
         log_probs = torch.randn(rows // 2, frames // 2, SYMBOLS).log_softmax(2)
         counts = torch.full((rows // 2,), frames // 2)
-        return lambda: beam_search(log_probs, counts, scorers, BeamOptions(beam_size=8))
+        return lambda: beam_search(log_probs, counts, scorers, options=BeamOptions(beam_size=8))
     import tempfile
 
     import numpy as np
@@ -156,7 +156,7 @@ def busy(number: int) -> Iterator[None]:
 def compared(name: str, ours: list[float], peer: list[float]) -> str:
     """Return the line of a result whose ratio is the median over pairs of turns."""
     ratio = statistics.median(there / here for here, there in zip(ours, peer, strict=True))
-    return line(name, ratio, statistics.median(ours), statistics.median(peer), "s")
+    return line(name, ratio, statistics.median(ours), peer=statistics.median(peer), unit="s")
 
 
 def measure(threads: int, seconds: float, repeats: int, quick: bool) -> list[str]:
@@ -168,7 +168,7 @@ def measure(threads: int, seconds: float, repeats: int, quick: bool) -> list[str
     lines = []
     with ExitStack() as stack:
         workers = {
-            (side, niceness): stack.enter_context(Worker(threads, seconds, quick, settings, niceness))
+            (side, niceness): stack.enter_context(Worker(threads, seconds, quick, settings=settings, niceness=niceness))
             for side, settings in sides.items()
             for niceness in {0, *(niceness for _, niceness in conditions.values())}
         }
@@ -187,7 +187,7 @@ def measure(threads: int, seconds: float, repeats: int, quick: bool) -> list[str
                 with busy(number):
                     ours, peer = turns(name, niceness)
                 lines += [
-                    result(f"slowdown_{name}_{condition}", statistics.median(ours), statistics.median(idle), "s"),
+                    result(f"slowdown_{name}_{condition}", statistics.median(ours), statistics.median(idle), unit="s"),
                     compared(f"busy_{name}_{condition}", ours, peer),
                 ]
     return lines
@@ -206,7 +206,7 @@ def main() -> None:
     given = options.parse_args()
     print(machine(given.threads))
     seconds, repeats = (2.0, 3) if given.quick else (given.seconds, given.repeats)
-    print("\n".join(measure(given.threads, seconds, repeats, given.quick)))
+    print("\n".join(measure(given.threads, seconds, repeats, quick=given.quick)))
 
 
 if __name__ == "__main__":

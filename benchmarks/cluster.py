@@ -120,8 +120,8 @@ def main() -> None:
                     rates[name].append(rate(side, worker, items))
     single, double, local = (median(rates[name]) for name in ("one", "two", "local"))
     print(f"{len(items)} files; on the cluster each takes {1000 * (1 / single - 1 / local):.2f} ms more than here")
-    print(result("overhead_a_file", 1000 / single, 1000 / local, "ms"))
-    print(result("nodes", double, single, "files/s", more_is_better=True))
+    print(result("overhead_a_file", 1000 / single, 1000 / local, unit="ms"))
+    print(result("nodes", double, single, unit="files/s", more_is_better=True))
 
 
 if __name__ == "__main__":

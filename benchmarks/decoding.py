@@ -194,7 +194,7 @@ def without_scorers(given: argparse.Namespace) -> list[str]:
             show(name, ours(emissions, beam_size), flashlight(few, beam_size))
             sides = {"ours": partial(ours, emissions, beam_size), "peer": partial(flashlight, few, beam_size)}
             seconds = in_turn(sides, given.repeats, warm_up=False)
-            lines.append(result(name, seconds["ours"] / batch, seconds["peer"] / len(few[0]), "s an utterance"))
+            lines.append(result(name, seconds["ours"] / batch, seconds["peer"] / len(few[0]), unit="s an utterance"))
     return lines
 
 
@@ -218,7 +218,7 @@ def with_lstm(given: argparse.Namespace) -> list[str]:
     seconds |= in_turn(peers, 1, warm_up=False)  # once is long enough
     unit = f"s an utterance of {given.callback_frames} frames"
     return [
-        result(f"{way}_batch{batch}_beam10", seconds[f"batch{batch}"] / batch, seconds[way], unit)
+        result(f"{way}_batch{batch}_beam10", seconds[f"batch{batch}"] / batch, seconds[way], unit=unit)
         for batch in given.batches
         for way in reversed(WAYS)
     ]
@@ -245,7 +245,7 @@ def on_an4(given: argparse.Namespace) -> list[str]:
                 "peer": partial(flashlight, emissions, beam_size),
             }
             seconds = in_turn(sides, given.repeats, warm_up=False)
-            lines.append(result(name, seconds["ours"] / batch, seconds["peer"] / batch, "s an utterance"))
+            lines.append(result(name, seconds["ours"] / batch, seconds["peer"] / batch, unit="s an utterance"))
         if given.language is not None:
             lines += against_ngram(given, emissions, tokenizer)
     return lines
@@ -260,7 +260,7 @@ def against_ngram(given: argparse.Namespace, emissions: Emissions, tokenizer: To
 
     texts = [tokenizer.encode(utterance.text or "") for utterance in utterances(given.root)["train"]]
     ngram = NgramModel(kneser_ney(texts, tokenizer.symbols, 6), tokenizer)
-    lstm, _ = make_language_scorer(given.language, tokenizer, None, "cpu")
+    lstm, _ = make_language_scorer(given.language, tokenizer, None, device="cpu")
     both = {"ours": lstm, "peer": LabelScorer(ngram, torch.arange(len(tokenizer)))}
     batch = len(emissions[0])
     lines = []
@@ -271,7 +271,7 @@ def against_ngram(given: argparse.Namespace, emissions: Emissions, tokenizer: To
         }
         seconds = in_turn(sides, given.repeats)
         name = f"an4_lstm_by_ngram_batch{batch}_beam{beam_size}"
-        lines.append(result(name, seconds["ours"] / batch, seconds["peer"] / batch, "s an utterance"))
+        lines.append(result(name, seconds["ours"] / batch, seconds["peer"] / batch, unit="s an utterance"))
     return lines
 
 
@@ -300,8 +300,8 @@ def memory(given: argparse.Namespace) -> list[str]:
     least = alone(10, FRAMES)
     times = 4 if given.quick else 40
     return [
-        result("memory_beam_100", alone(100, FRAMES), least, "MiB"),
-        result(f"memory_frames_{times * FRAMES}", alone(10, times * FRAMES), least, "MiB"),
+        result("memory_beam_100", alone(100, FRAMES), least, unit="MiB"),
+        result(f"memory_frames_{times * FRAMES}", alone(10, times * FRAMES), least, unit="MiB"),
     ]
 
 

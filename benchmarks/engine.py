@@ -67,13 +67,13 @@ def products(model: AcousticModel, rows: int, samples: int) -> list[Product]:
         wide = model.front_end.dimensions
         for layer in (model.subsampling.first, model.subsampling.second):
             wide = (wide + 1) // 2
-            found.append(Product(1, rows * frames * wide, layer.weight[0].numel(), layer.out_channels))
-    found.append(Product(1, rows * frames, model.input.in_features, model.input.out_features))
+            found.append(Product(1, rows * frames * wide, layer.weight[0].numel(), columns=layer.out_channels))
+    found.append(Product(1, rows * frames, model.input.in_features, columns=model.input.out_features))
     units, gates = model.options.units, {"lstm": 4, "gru": 3, "rnn_tanh": 1}[model.options.cell]
     for _ in range(model.options.layers * (2 if model.options.bidirectional else 1)):
-        found.append(Product(1, rows * frames, units, gates * units))  # the first layer's input is as wide
-        found.append(Product(frames, rows, units, gates * units))
-    return [*found, Product(1, rows * frames, units, model.head.out_features)]
+        found.append(Product(1, rows * frames, units, columns=gates * units))  # the first layer's input is as wide
+        found.append(Product(frames, rows, units, columns=gates * units))
+    return [*found, Product(1, rows * frames, units, columns=model.head.out_features)]
 
 
 def torch_products(found: Sequence[Product], dtype: torch.dtype) -> Work:
@@ -98,7 +98,8 @@ def torch_products(found: Sequence[Product], dtype: torch.dtype) -> Work:
 def onnx_products(found: Sequence[Product], int8: bool) -> Work:
     """Return a function that computes the products in onnxruntime, with its own order of weights."""
     runs = [
-        (*onnx_loop(product.rows, product.inner, product.columns, int8), np.array(product.times)) for product in found
+        (*onnx_loop(product.rows, product.inner, product.columns, int8=int8), np.array(product.times))
+        for product in found
     ]
 
     def run() -> None:
@@ -136,7 +137,10 @@ def onnx_loop(rows: int, inner: int, columns: int, int8: bool) -> tuple[Any, np.
     start = graph.constant(np.zeros((rows, columns), after))
     graph("Loop", "times", "", start, body=body, name="end")
     model = graph.model(
-        "products", [("inputs", before, [rows, inner]), ("times", np.int64, [])], [("end", after, [rows, columns])], {}
+        "products",
+        [("inputs", before, [rows, inner]), ("times", np.int64, [])],
+        [("end", after, [rows, columns])],
+        metadata={},
     )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -153,7 +157,7 @@ def engines(model: AcousticModel) -> dict[str, Engine]:
             print(f"{name}: onnx or onnxruntime is not installed")
             continue
         try:
-            made[name] = make_engine(model, None, engine, CPU, precision)  # type: ignore[arg-type]
+            made[name] = make_engine(model, None, engine, device=CPU, precision=precision)  # type: ignore[arg-type]
         except UserError as error:
             print(f"{name}: {error}")
     return made
@@ -197,7 +201,7 @@ def measure(model: AcousticModel, batches: list[Batch], threads: int, repeats: i
         key = name.replace(" ", "_")
         speed = operations[name] / (seconds[name] - seconds["features"]) / 1e9
         alone = operations[name] / seconds[f"products {name}"] / 1e9
-        lines.append(share(f"share_of_products_{key}", speed, alone, "GFLOP/s"))
+        lines.append(share(f"share_of_products_{key}", speed, alone, unit="GFLOP/s"))
     for name in made:
         speeds = (seconds_of_audio / seconds[name], seconds_of_audio / seconds[BASE])
         lines.append(result(f"engine_{name.replace(' ', '_')}", *speeds, "times real time", more_is_better=True))
@@ -260,11 +264,11 @@ def main() -> None:
             save_untrained(Path(folder))
         try:
             model, _ = load_acoustic(given.model or Path(folder))
-            print(f"engine=auto is {' '.join(choose('auto', 'auto', CPU, model.options.cell))} here")
+            print(f"engine=auto is {' '.join(choose('auto', 'auto', CPU, cell=model.options.cell))} here")
             if given.model is not None and not given.quick:
                 error_rates(given.model, given.root, given.batch_seconds)
             batches = [batch for _, batch in load_batches(files, model, given.batch_seconds)]
-            lines = measure(model, batches, given.threads, 2 if given.quick else given.repeats)
+            lines = measure(model, batches, given.threads, repeats=2 if given.quick else given.repeats)
         except UserError as error:
             stop(str(error))
     print("\n".join(lines))

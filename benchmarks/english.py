@@ -169,7 +169,7 @@ def main() -> None:
     report("beam, telephone", utterances, transcribe(beam, [over_telephone(wave) for wave in samples]))
     noises = [load_audio(args.root / "noise" / f"noise{number}.flac", RATE)[0] for number in (4, 5)]
     for decibels in (20, 10, 5):
-        noisy = [with_noise(wave, noises, decibels, number) for number, wave in enumerate(samples)]
+        noisy = [with_noise(wave, noises, decibels, number=number) for number, wave in enumerate(samples)]
         report(f"beam, noise at {decibels} dB", utterances, transcribe(beam, noisy))
     for latency in LATENCIES:
         live = partial(transcribe_live, plain.model, plain.tokenizer, latency)
@@ -181,8 +181,8 @@ def main() -> None:
         ours, our_time = clocked(partial(transcribe, beam), waves)
         theirs, their_time = clocked(sphinx, waves)
         our_rate, their_rate = report("beam, the same utterances", some, ours), report("pocketsphinx", some, theirs)
-        print(line("word_errors", our_rate / their_rate, 100 * our_rate, 100 * their_rate, "%"))
-        print(line("processor_time", their_time / our_time, our_time, their_time, "s"))
+        print(line("word_errors", our_rate / their_rate, 100 * our_rate, peer=100 * their_rate, unit="%"))
+        print(line("processor_time", their_time / our_time, our_time, peer=their_time, unit="s"))
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def main() -> None:
         reached = json.loads((folder / "tuned" / "metrics.json").read_text())["acoustic"]["epochs"]
         scratch = ["decoding=beam", "prediction.trainer.min_steps=300", f"trainer.epochs={reached}"]
         peer = best_rate(folder, "scratch", scratch)
-    print(line("fine_tuning", peer / max(ours, 0.01), ours, peer, "% WER"))
+    print(line("fine_tuning", peer / max(ours, 0.01), ours, peer=peer, unit="% WER"))
 
 
 if __name__ == "__main__":

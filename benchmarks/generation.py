@@ -144,12 +144,12 @@ def generation(name: str, ours: TextPredictor, words: int, repeats: int) -> list
         peak = 2 * PEAK_SIZE**3 / seconds["product"]
         work = 2 * UNITS * (LAYERS * 4 * 2 * UNITS + ours.model.vocabulary)  # operations of a word
         lines += [
-            result(f"possible_{name}", peak / work, speeds["loop"], "tokens/s", more_is_better=True),
-            share(f"share_of_peak_{name}_batch_256", speeds["batch_256"] * work / 1e9, peak / 1e9, "GFLOP/s"),
+            result(f"possible_{name}", peak / work, speeds["loop"], unit="tokens/s", more_is_better=True),
+            share(f"share_of_peak_{name}_batch_256", speeds["batch_256"] * work / 1e9, peak / 1e9, unit="GFLOP/s"),
         ]
     against = speeds.pop("loop")
     return lines + [
-        result(f"{name}_{s}", speed, against, "tokens/s", more_is_better=True) for s, speed in speeds.items()
+        result(f"{name}_{s}", speed, against, unit="tokens/s", more_is_better=True) for s, speed in speeds.items()
     ]
 
 
@@ -194,7 +194,7 @@ def main() -> None:
     for softmax, vocabulary in kinds if given.quick else [("full", VOCABULARIES[0]), *kinds]:
         ours = make_predictor(vocabulary, softmax)
         before = memory()
-        lines += generation(f"{softmax}_{vocabulary}", ours, words, repeats)
+        lines += generation(f"{softmax}_{vocabulary}", ours, words, repeats=repeats)
         print(f"{softmax}_{vocabulary}: peak memory {memory():.0f} MB, {before:.0f} MB of it before the first text")
     lines += priming(ours, repeats)
     print("\n".join(lines))

@@ -100,7 +100,11 @@ def main() -> None:
             + (f"absent words {absent_alarms / hours:6.1f} an hour, WER {100 * absent_rate:.2f} %" if boost else ""),
             flush=True,
         )
-    print(line("hot_words", shares[-1] / max(shares[0], 1e-9), shares[-1], shares[0], "% of the hot words found"))
+    print(
+        line(
+            "hot_words", shares[-1] / max(shares[0], 1e-9), shares[-1], peer=shares[0], unit="% of the hot words found"
+        )
+    )
 
 
 if __name__ == "__main__":

@@ -91,8 +91,8 @@ def make_loop(folder: Path, units: int, penalty: float, **options: Any) -> Loop[
     fabric = make_fabric(trainer, folder)
     tokens = np.random.default_rng(0).integers(VOCABULARY, size=BATCH * BPTT * 2).astype(np.uint16)
     text = TokenFile(tokens, np.zeros(1, np.int64), len(tokens))
-    task = LanguageTask(fabric, language, trainer, VOCABULARY, text, None, documents=False)
-    return Loop(fabric, task, trainer, folder, {})
+    task = LanguageTask(fabric, language, trainer, vocabulary=VOCABULARY, train=text, valid=None, documents=False)
+    return Loop(fabric, task, trainer, folder=folder, fingerprint={})
 
 
 def compare(units: int, repeats: int) -> list[str]:
@@ -127,9 +127,9 @@ def compare(units: int, repeats: int) -> list[str]:
     speed = {name: BATCH * BPTT / seconds[name] for name in loops} | {"peer": BATCH * BPTT / seconds["peer"]}
     name = f"{LAYERS}x{units}"
     return [
-        share(f"share_of_peak_ours_{name}", work / seconds["plain"], peak, "GFLOP/s"),
-        share(f"share_of_peak_peer_{name}", work / seconds["peer"], peak, "GFLOP/s"),
-        *(result(f"{kind}_{name}", speed[kind], speed["peer"], "tokens/s", more_is_better=True) for kind in loops),
+        share(f"share_of_peak_ours_{name}", work / seconds["plain"], peak, unit="GFLOP/s"),
+        share(f"share_of_peak_peer_{name}", work / seconds["peer"], peak, unit="GFLOP/s"),
+        *(result(f"{kind}_{name}", speed[kind], speed["peer"], unit="tokens/s", more_is_better=True) for kind in loops),
     ]
 
 

@@ -94,7 +94,7 @@ def follow(events: Sequence[tuple[float, Event]], run: LiveRun) -> str:
 
 def run_live(recognizer: StreamingRecognizer, recordings: Sequence[np.ndarray]) -> LiveRun:
     """Recognise recordings live."""
-    run, rate = LiveRun([], [], 0, []), recognizer.sampling_rate
+    run, rate = LiveRun([], [], 0, endings=[]), recognizer.sampling_rate
     size = round(PACKET * rate)
     whole = time.process_time()
     for samples in recordings:
@@ -212,14 +212,17 @@ def main() -> None:
                 f"{share:.4f} of real time; the last words take {1000 * np.quantile(run.endings, 0.95):.0f} ms (95 %)"
             )
             ratio = whole / rates[latency] if rates[latency] else 1.0
-            print(line(f"live_{1000 * latency:.0f}ms_word_errors", ratio, rates[latency], whole, "% WER"), flush=True)
+            print(
+                line(f"live_{1000 * latency:.0f}ms_word_errors", ratio, rates[latency], peer=whole, unit="% WER"),
+                flush=True,
+            )
     except UserError as error:
         stop(str(error))
     if args.streams:
         late = np.quantile(run_together(recognizer, recordings, args.streams), 0.95)
         print(f"{args.streams} streams at {max(rates):g} s on one thread: {late:.2f} s late (95 % of the packets)")
     if args.picture is not None:
-        draw(args.picture, f"{recognizer.name}, {recognizer.decoding}", whole, rates)
+        draw(args.picture, f"{recognizer.name}, {recognizer.decoding}", whole, rates=rates)
 
 
 if __name__ == "__main__":

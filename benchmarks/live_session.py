@@ -96,7 +96,7 @@ def main() -> None:
     if not events:
         stop("No words were found; choose other recordings.")
     finals, stable, dim = screen(events)
-    args.picture.write_text(draw(f"speechrnn listen model={args.model} input=talk.wav", finals, stable, dim))
+    args.picture.write_text(draw(f"speechrnn listen model={args.model} input=talk.wav", finals, stable, dim=dim))
 
 
 if __name__ == "__main__":

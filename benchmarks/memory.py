@@ -150,12 +150,12 @@ def call_often(model: Path, clip: Path, counts: Sequence[int], threads: int) -> 
 
 def print_calls(model: Path, clip: Path, counts: Sequence[int], threads: int) -> None:
     """Run `call_often` and print its table and result."""
-    found = call_often(model, clip, counts, threads)
+    found = call_often(model, clip, counts, threads=threads)
     for count, now in zip(sorted(counts), found, strict=True):
         print(
             f"{count:>10} calls    {now.memory:8.0f} MiB {now.files:5} open files {now.threads:5} threads", flush=True
         )
-    print(result("calls", found[-1].memory, found[0].memory, "MiB"), flush=True)
+    print(result("calls", found[-1].memory, found[0].memory, unit="MiB"), flush=True)
 
 
 def lines(name: str, costs: Sequence[Cost], per: float, unit: str) -> list[str]:
@@ -164,8 +164,8 @@ def lines(name: str, costs: Sequence[Cost], per: float, unit: str) -> list[str]:
     late = per * (largest.seconds - second.seconds) / (largest.size - second.size)
     early = per * (second.seconds - smallest.seconds) / (second.size - smallest.size)
     return [
-        result(f"time_{name}", late, early, f"s for each further {unit}"),
-        result(f"peak_{name}", largest.peak, smallest.peak, "MiB"),
+        result(f"time_{name}", late, early, unit=f"s for each further {unit}"),
+        result(f"peak_{name}", largest.peak, smallest.peak, unit="MiB"),
     ]
 
 
@@ -204,11 +204,11 @@ def main() -> None:
             return folder / "many"
 
         def measure(inputs: Path, size: float) -> Cost:
-            return run(model, inputs, size, given.keys, given.threads, given.repeats)
+            return run(model, inputs, size, keys=given.keys, threads=given.threads, repeats=given.repeats)
 
-        by_length = series(sorted(lengths), "seconds", joined, measure)
-        by_files = series(sorted(counts), "files", linked, measure)
-    print("\n".join([*lines("length", by_length, 3600.0, "hour"), *lines("files", by_files, 1.0, "file")]))
+        by_length = series(sorted(lengths), "seconds", joined, measure=measure)
+        by_files = series(sorted(counts), "files", linked, measure=measure)
+    print("\n".join([*lines("length", by_length, 3600.0, unit="hour"), *lines("files", by_files, 1.0, unit="file")]))
 
 
 if __name__ == "__main__":

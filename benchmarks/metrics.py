@@ -68,8 +68,8 @@ def main() -> None:
         },
         repeats,
     )
-    print(result("word_errors", 1000 * words["ours"], 1000 * words["peer"], "ms"))
-    print(result("character_errors", 1000 * characters["ours"], 1000 * characters["peer"], "ms"))
+    print(result("word_errors", 1000 * words["ours"], 1000 * words["peer"], unit="ms"))
+    print(result("character_errors", 1000 * characters["ours"], 1000 * characters["peer"], unit="ms"))
 
 
 if __name__ == "__main__":

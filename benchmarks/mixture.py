@@ -173,14 +173,14 @@ def main() -> None:
     except UserError as error:
         stop(f"{error} The key here is --root.")
     steps, seeds = (8, 1) if given.quick else (STEPS, given.repeats)
-    runs = [compare(seed, steps, train, valid) for seed in range(seeds)]
+    runs = [compare(seed, steps, train, valid=valid) for seed in range(seeds)]
     seconds, equal_steps, equal_time = (
         {kind: fmean(run[part][kind] for run in runs) for kind in UNITS} for part in range(3)
     )
     for kind in ("plain", "mixture"):
-        print(result(f"step_{kind}", seconds[kind], seconds["mogrifier"], "s"))
+        print(result(f"step_{kind}", seconds[kind], seconds["mogrifier"], unit="s"))
         for name, nats in (("equal_time", equal_time), ("equal_steps", equal_steps)):
-            print(result(f"{name}_{kind}", math.exp(nats[kind]), math.exp(nats["mogrifier"]), "perplexity"))
+            print(result(f"{name}_{kind}", math.exp(nats[kind]), math.exp(nats["mogrifier"]), unit="perplexity"))
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def drums(generator: np.random.Generator, samples: int) -> np.ndarray:
     def stroke(count: int) -> np.ndarray:
         return white(generator, count) * 5 * np.exp(-np.arange(count) / RATE * generator.uniform(15, 60))
 
-    return in_turn(generator, samples, stroke, 0.5)
+    return in_turn(generator, samples, stroke, longest=0.5)
 
 
 def tone(frequency: float, samples: int, vibrato: float = 0.0, partials: int = 6) -> np.ndarray:
@@ -151,8 +151,16 @@ def main() -> None:
         words = count_words(gated, part), count_words(open_to_all, part)
         ours, peer = ours + words[0], peer + words[1]
         print(f"{make.__name__}: {seconds:.1f} s let through; on a tenth {words[0]} words, without the gate {words[1]}")
-    print(line("live_no_speech_seconds", 60 * minutes / max(through, FRAME), through, 60 * minutes, "s let through"))
-    print(line("live_no_speech_words", (peer + 1) / (ours + 1), ours, peer, "words"))
+    print(
+        line(
+            "live_no_speech_seconds",
+            60 * minutes / max(through, FRAME),
+            through,
+            peer=60 * minutes,
+            unit="s let through",
+        )
+    )
+    print(line("live_no_speech_words", (peer + 1) / (ours + 1), ours, peer=peer, unit="words"))
 
 
 if __name__ == "__main__":

@@ -76,14 +76,14 @@ def compare(units: int, shortest: int, device: str, repeats: int) -> list[str]:
     placed = lengths.to(device)
 
     def ours() -> Tensor:
-        return train(stack, stack, inputs, placed, weights)
+        return train(stack, stack, inputs, lengths=placed, weights=weights)
 
     def peer() -> Tensor:
-        return train(lambda x, _: packed(networks, x, lengths), stack, inputs, lengths, weights)
+        return train(lambda x, _: packed(networks, x, lengths), stack, inputs, lengths=lengths, weights=weights)
 
     def narrow() -> Tensor:
         with torch.autocast(device, dtype=torch.bfloat16):
-            return train(stack, stack, inputs, placed, weights)
+            return train(stack, stack, inputs, lengths=placed, weights=weights)
 
     matrices = torch.randn(2, PEAK_SIZE, PEAK_SIZE, device=device)
 
@@ -92,7 +92,7 @@ def compare(units: int, shortest: int, device: str, repeats: int) -> list[str]:
         if matrices.is_cuda:
             torch.cuda.synchronize()
 
-    worst = distance(ours, peer, stack, inputs)  # which warms both up, too
+    worst = distance(ours, peer, stack, inputs=inputs)  # which warms both up, too
     print(f"{LAYERS} x {units}: outputs and gradients differ by at most {worst:.1e}")
     if not worst <= TOLERANCE:
         stop(f"the two sides differ by {worst:.1e}, more than {TOLERANCE:.0e}, so their times cannot be compared.")
@@ -104,10 +104,10 @@ def compare(units: int, shortest: int, device: str, repeats: int) -> list[str]:
     print(f"{LAYERS} x {units}: peak {peak:.0f} GFLOP/s; " + ", ".join(f"{n} {s:.0f}" for n, s in speeds.items()))
     name = f"{LAYERS}x{units}"
     return [
-        share(f"share_of_peak_ours_{name}", speeds["ours"], peak, "GFLOP/s"),
-        share(f"share_of_peak_packed_{name}", speeds["peer"], peak, "GFLOP/s"),
-        result(f"bfloat16_{name}", seconds["bfloat16"], seconds["ours"], "s"),
-        result(f"recurrent_{name}", seconds["ours"], seconds["peer"], "s"),
+        share(f"share_of_peak_ours_{name}", speeds["ours"], peak, unit="GFLOP/s"),
+        share(f"share_of_peak_packed_{name}", speeds["peer"], peak, unit="GFLOP/s"),
+        result(f"bfloat16_{name}", seconds["bfloat16"], seconds["ours"], unit="s"),
+        result(f"recurrent_{name}", seconds["ours"], seconds["peer"], unit="s"),
     ]
 
 
@@ -126,7 +126,7 @@ def main() -> None:
         print(f"{torch.cuda.get_device_name()}: ours is cuDNN's packed path too, the same code as the peer's")
     lines = []
     for units in (256, 512):
-        lines += compare(units, given.shortest, given.device, 2 if given.quick else given.repeats)
+        lines += compare(units, given.shortest, given.device, repeats=2 if given.quick else given.repeats)
     print("\n".join(lines))
 
 

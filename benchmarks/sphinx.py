@@ -143,11 +143,11 @@ def measure(
     for mine in our_sides:
         for peer in peer_sides:
             ratio = rates[peer] / rates[mine] if rates[mine] else math.inf  # a few files may have no error at all
-            lines.append(line(f"wer_{mine}_{peer}", ratio, rates[mine], rates[peer], "%"))
+            lines.append(line(f"wer_{mine}_{peer}", ratio, rates[mine], peer=rates[peer], unit="%"))
     for mine in our_sides:
         for peer in peer_sides:
             speed = f"speed_{mine}_{peer}"
-            lines.append(result(speed, speeds[mine], speeds[peer], "times real time", more_is_better=True))
+            lines.append(result(speed, speeds[mine], speeds[peer], unit="times real time", more_is_better=True))
     return lines
 
 
@@ -172,7 +172,7 @@ def main() -> None:
             if given.model is None:
                 save_untrained(model)
             our_sides = ours(model, given.language_model, files)
-            lines = measure(test, our_sides, peer_sides, 1 if given.quick else given.repeats)
+            lines = measure(test, our_sides, peer_sides, repeats=1 if given.quick else given.repeats)
         except UserError as error:
             stop(str(error) if given.root.is_dir() else f"{error} The key here is --root.")
     print("\n".join(lines))

@@ -84,10 +84,10 @@ def measure(model: Path, root: Path, folder: Path, threads: int, repeats: int, l
     commands = {"startup": LIST, "first_word": short, "floor": FLOOR}
     times = in_turn({name: partial(peak, command, threads) for name, command in commands.items()}, repeats)
     floor = peak(FLOOR, threads)
-    lines = [result(name, times[name], times["floor"], "s") for name in ("startup", "first_word")]
+    lines = [result(name, times[name], times["floor"], unit="s") for name in ("startup", "first_word")]
     for name in lengths:
         used = peak(transcribe(model, folder / f"{name}.wav", folder / "transcripts"), threads)
-        lines.append(result(f"memory_{name}", used, floor, "MiB"))
+        lines.append(result(f"memory_{name}", used, floor, unit="MiB"))
     return lines
 
 
@@ -104,7 +104,14 @@ def main() -> None:
         model = given.model or folder / "model"
         if given.model is None:
             apart(partial(save_untrained, model))
-        lines = measure(model, given.root, folder, given.threads, 2 if given.quick else given.repeats, lengths)
+        lines = measure(
+            model,
+            given.root,
+            folder,
+            threads=given.threads,
+            repeats=2 if given.quick else given.repeats,
+            lengths=lengths,
+        )
     print("\n".join(lines))
 
 

@@ -92,9 +92,15 @@ def print_hours(model: AcousticModel, hours: float) -> None:
     recognizer = StreamingRecognizer(model, CharTokenizer.build([], "ABCDEFGHIJKLMNOPQRSTUVWXYZ "), "untrained")
     memory, seconds, repeats = run_hours(recognizer, hours)
     print(f"The words and times of each period are {'the same' if repeats else 'not the same'}.")
-    print(line(f"live_{60 * hours:.0f}_minutes_memory", memory[0] / memory[-1], memory[-1], memory[0], "MB"))
+    print(line(f"live_{60 * hours:.0f}_minutes_memory", memory[0] / memory[-1], memory[-1], peer=memory[0], unit="MB"))
     print(
-        line(f"live_{60 * hours:.0f}_minutes_time", seconds[0] / seconds[-1], seconds[-1], seconds[0], "of real time")
+        line(
+            f"live_{60 * hours:.0f}_minutes_time",
+            seconds[0] / seconds[-1],
+            seconds[-1],
+            peer=seconds[0],
+            unit="of real time",
+        )
     )
 
 
@@ -135,7 +141,9 @@ def main() -> None:
         for latency in LATENCIES:
             ours, peer = shares[f"{latency:g}"], shares["whole"]
             print(
-                line(f"live_{1000 * latency:.0f}ms_{streams}_streams", peer / ours, ours, peer, "of real time"),
+                line(
+                    f"live_{1000 * latency:.0f}ms_{streams}_streams", peer / ours, ours, peer=peer, unit="of real time"
+                ),
                 flush=True,
             )
     network = StreamingNetwork(model, blocks_for(0.6, model))
@@ -143,7 +151,10 @@ def main() -> None:
         turn = partial(run_with_threads, network=network, streams=streams, seconds=max(3.0, seconds / streams))
         shares = medians({"one": partial(turn, 1), "all": partial(turn, args.threads)}, repeats)
         ours, peer = shares["one"], shares["all"]
-        print(line(f"live_600ms_{streams}_streams_1_thread", peer / ours, ours, peer, "of real time"), flush=True)
+        print(
+            line(f"live_600ms_{streams}_streams_1_thread", peer / ours, ours, peer=peer, unit="of real time"),
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -64,12 +64,12 @@ def in_turn(sides: Mapping[str, Callable[[], object]], repeats: int, warm_up: bo
 
 def result(name: str, ours: float, peer: float, unit: str, more_is_better: bool = False) -> str:
     """`NAME: ratio R (ours A, peer B UNIT)`; R says how many times as good ours is: 2 for half the time."""
-    return line(name, ours / peer if more_is_better else peer / ours, ours, peer, unit)
+    return line(name, ours / peer if more_is_better else peer / ours, ours, peer=peer, unit=unit)
 
 
 def share(name: str, ours: float, whole: float, unit: str) -> str:
     """The same line for a part of a whole: R is the part's share, and `peer` the whole."""
-    return line(name, ours / whole, ours, whole, unit)
+    return line(name, ours / whole, ours, peer=whole, unit=unit)
 
 
 def line(name: str, ratio: float, ours: float, peer: float, unit: str) -> str:

@@ -80,7 +80,7 @@ class Parts:
         model = task.model
         self.after(model.masks or model.front_end, "features", None)
         self.after(model.input_dropout, "subsampling forward", None)
-        self.after(model.recurrent, "LSTM forward", "head backward", "LSTM backward")
+        self.after(model.recurrent, "LSTM forward", "head backward", before="LSTM backward")
         self.after(model.head, "head forward", None)
         self.after(model, "CTC loss forward", "CTC loss backward")
         self.finish(task, "loss", "CTC loss forward")
@@ -119,8 +119,8 @@ def measure(root: Path, folder: Path, count: int, repeats: int) -> list[str]:
     chosen = replace(chosen, trainer=replace(chosen.trainer, accelerator="cpu"))
     cuts, tokenizer = corpus(root, folder / "prepared")
     fabric = make_fabric(chosen.trainer, folder)
-    task = AcousticTask(fabric, chosen, tokenizer, cuts, None)
-    loop: Loop[Batch, AcousticModel] = Loop(fabric, task, chosen.trainer, folder / "checkpoints", {})
+    task = AcousticTask(fabric, chosen, tokenizer, train=cuts, dev=None)
+    loop: Loop[Batch, AcousticModel] = Loop(fabric, task, chosen.trainer, folder=folder / "checkpoints", fingerprint={})
     task.model.train()
     size, _ = task.epoch(0, 0)
     cold, batches = load(task, count)
@@ -142,12 +142,12 @@ def measure(root: Path, folder: Path, count: int, repeats: int) -> list[str]:
             parts.start()
             loop.step(batch, 0.5)
             parts.mark("optimiser, clipping, average")
-    table(parts.seconds, repeats * len(batches) / size, warm, cold)
+    table(parts.seconds, repeats * len(batches) / size, warm, cold=cold)
     step = seconds["ours"] / len(batches)
     return [
-        share("data", warm, warm + step * size, "s"),
-        share("data_first_epoch", cold, cold + step * size, "s"),
-        result("training_step", step, seconds["peer"] / len(batches), "s"),
+        share("data", warm, warm + step * size, unit="s"),
+        share("data_first_epoch", cold, cold + step * size, unit="s"),
+        result("training_step", step, seconds["peer"] / len(batches), unit="s"),
     ]
 
 
@@ -171,7 +171,7 @@ def main() -> None:
     count, repeats = (2, 2) if given.quick else (12, given.repeats)
     with tempfile.TemporaryDirectory() as folder:
         try:
-            lines = measure(given.root, Path(folder), count, repeats)
+            lines = measure(given.root, Path(folder), count, repeats=repeats)
         except UserError as error:
             stop(f"{error} The key here is --root.")
     print("\n".join(lines))

@@ -122,7 +122,7 @@ class Stages:
                 setattr(transcriber, name, _Named(kept[name].name, self.timed(stage, kept[name])))
             began = time.process_time()
             write = partial(write_transcript, find_writers(["json"])[0])
-            ours(transcriber, files, folder, self.timed("writing", write))
+            ours(transcriber, files, folder, write=self.timed("writing", write))
             whole = time.process_time() - began
         finally:
             reader.audio_blocks = self.audio_blocks
@@ -178,9 +178,9 @@ def measure(name: str, transcriber: Transcriber, files: Sequence[Path], given: N
     took = in_turn(sides, given.repeats, warm_up=False)
     stages = Stages().watch(transcriber, files, folder)
     whole = stages.pop("all")
-    lines = [share(f"{name}_{stage}", part, whole, "s of all cores") for stage, part in stages.items()]
+    lines = [share(f"{name}_{stage}", part, whole, unit="s of all cores") for stage, part in stages.items()]
     speed = sum(durations) / took["ours"]
-    return [*lines, result(name, speed, seconds / took["peer"], "times real time", more_is_better=True)]
+    return [*lines, result(name, speed, seconds / took["peer"], unit="times real time", more_is_better=True)]
 
 
 def main() -> None:
@@ -220,7 +220,9 @@ def main() -> None:
                 if not lines:
                     print(f"{machine(given.threads)}, torch {torch.__version__}, {transcriber.engine.name}")
                 for kind, recordings in (("clips", clips), ("hour", long)):
-                    lines += measure(f"transcribe_{kind}_{decoding}", transcriber, recordings, given, folder)
+                    lines += measure(
+                        f"transcribe_{kind}_{decoding}", transcriber, recordings, given=given, folder=folder
+                    )
         except UserError as error:
             stop(str(error))
     print("\n".join(lines))

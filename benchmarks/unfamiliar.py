@@ -215,7 +215,7 @@ def measure(transcripts: Sequence[Transcript], threshold: float) -> Share:
     """Count the recordings that are warned of, and those whose confidence is below a threshold."""
     with_words = [transcript for transcript in transcripts if transcript.words]
     doubted = sum(transcript.confidence < threshold for transcript in with_words)
-    return Share(len(transcripts), len(with_words), sum(map(is_warned, transcripts)), doubted)
+    return Share(len(transcripts), len(with_words), sum(map(is_warned, transcripts)), doubted=doubted)
 
 
 def confidence_threshold(dev: Sequence[Transcript]) -> float:
@@ -272,7 +272,7 @@ def main() -> None:
                 flush=True,
             )
     ours, peer = (100 * total / totals[0] for total in totals[1:])
-    print(line("unfamiliar", ours / max(peer, 1e-9), ours, peer, "% of the recordings with words"))
+    print(line("unfamiliar", ours / max(peer, 1e-9), ours, peer=peer, unit="% of the recordings with words"))
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ def main() -> None:
     frame = load_acoustic(given.run / "acoustic")[0].seconds_per_frame
     print(machine(given.threads))
     print(f"{len(starts)} words")
-    print(result("word_starts", 1000 * statistics.median(starts), 1000 * frame, "ms"))
-    print(result("word_ends", 1000 * statistics.median(ends), 1000 * frame, "ms"))
+    print(result("word_starts", 1000 * statistics.median(starts), 1000 * frame, unit="ms"))
+    print(result("word_ends", 1000 * statistics.median(ends), 1000 * frame, unit="ms"))
 
 
 if __name__ == "__main__":

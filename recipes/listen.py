@@ -46,7 +46,7 @@ def main(config: DictConfig) -> int:
         source,
         recognizer.stream,
         make_display(options.show),
-        outputs,
+        outputs=outputs,
         when_slow=options.when_slow,
         slow_after=options.slow_after,
     )

@@ -213,8 +213,8 @@ def test_words_that_are_taken_back_and_their_delays_are_counted(module: Load) ->
     latency = module("latency")
 
     def event(kind: str, segment: int, *words: str) -> Event:
-        placed = tuple(Word(word, 1.0 * number, number + 0.5, 0.9) for number, word in enumerate(words))
-        return Event(kind, segment, " ".join(words), placed, 0, 9.0)  # type: ignore[arg-type]
+        placed = tuple(Word(word, 1.0 * number, number + 0.5, confidence=0.9) for number, word in enumerate(words))
+        return Event(kind, segment, " ".join(words), words=placed, stable_words=0, time=9.0)  # type: ignore[arg-type]
 
     run = latency.LiveRun([], [], 0, [])
     events = [

@@ -64,7 +64,7 @@ RECORDS = {
 def compose(recipe: str, given: list[str]) -> DictConfig:
     conf = RECIPES[recipe].config.parent
     given = overrides.spell_out(given, recipe, conf)
-    overrides.check(given, recipe, conf, False)
+    overrides.check(given, recipe, conf, multirun=False)
     config = overrides.compose(given, recipe, conf)
     overrides.resolve(config, recipe)
     return config
@@ -172,14 +172,14 @@ def test_documented_commands_are_right(command: str) -> None:
 def test_the_readmes_python_runs(code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     letters = CharTokenizer.build(["ABCD"])
     model = AcousticModel(len(letters), FeatureOptions(bins=16), AcousticOptions(layers=1, units=8, channels=2))
-    save_acoustic(tmp_path / "acoustic", model, letters, {})
+    save_acoustic(tmp_path / "acoustic", model, letters, training={})
     save_audio(tmp_path / "talk.wav", say("ABC"), RATE)
     alphabet = CharTokenizer.build([" ABCDEFGHIJKLMNOPQRSTUVWXYZ"])
     save_language(
         tmp_path / "language",
         LanguageModel(len(alphabet), LanguageOptions(units=8, embedding=8)),
         alphabet,
-        {"normalisation": asdict(NormalisationOptions())},
+        training={"normalisation": asdict(NormalisationOptions())},
     )
     code = code.replace("outputs/demo", str(tmp_path)).replace("talk.wav", f"{tmp_path}/talk.wav")
     exec(code, {})

@@ -51,9 +51,9 @@ def measure(options: GradientsOptions) -> GradientResults:
         ("not clipped, a tenth of the rate", rate / 10, math.inf),
     ):
         with repeatable(options.seed):
-            descents[name] = descend(options.clipping, options.units, learning_rate, limit)
+            descents[name] = descend(options.clipping, options.units, learning_rate, clip=limit)
     with repeatable(options.seed):
-        return GradientResults(flows, gated, descents, run_recall(options.recall, options.units))
+        return GradientResults(flows, gated, descents, recalled=run_recall(options.recall, options.units))
 
 
 def final(losses: list[float]) -> float | None:

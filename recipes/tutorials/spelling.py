@@ -37,7 +37,7 @@ def main(config: DictConfig) -> None:
         for checkpoint in checkpoints
     ]
     run.update_metrics("spelling", {"looks": figures})
-    report = write_spelling(run, options, checkpoints, len(set(words("\n".join(lines)))))
+    report = write_spelling(run, options, checkpoints, vocabulary=len(set(words("\n".join(lines)))))
     show(checkpoints)
     print(f"report  {report}")
 

@@ -28,7 +28,7 @@ def main(config: DictConfig) -> None:
         facts_alone = train_and_test(False, options)
     run.update_metrics("feedback", figures(feedback))
     run.update_metrics("facts_alone", figures(facts_alone))
-    report = write_study_timetable(run, options, feedback, facts_alone)
+    report = write_study_timetable(run, options, feedback, facts_alone=facts_alone)
     show(feedback, facts_alone)
     print(f"report  {report}")
 

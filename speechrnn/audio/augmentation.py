@@ -66,12 +66,12 @@ class SpecAugment(nn.Module):
         options = self.options
         _, frames, bins = features.shape
         widest = (lengths * options.time_share).floor().clamp_max(self.time_frames)
-        intervals = self.draw_masks(options.time_masks, frames, lengths, widest)
+        intervals = self.draw_masks(options.time_masks, frames, lengths, widest=widest)
         bands = self.draw_masks(
             options.frequency_masks,
             bins,
             torch.full_like(lengths, bins),
-            torch.full_like(lengths, min(options.frequency_width, bins)),
+            widest=torch.full_like(lengths, min(options.frequency_width, bins)),
         )
         return features.masked_fill(intervals.unsqueeze(2) | bands.unsqueeze(1), 0.0)
 

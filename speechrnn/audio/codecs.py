@@ -58,7 +58,7 @@ def apply_codec(samples: np.ndarray, sampling_rate: int, codec: Codec, compressi
     wave = soxr.resample(padded, sampling_rate, rate, quality="HQ")
     if names.telephone:
         wave = limit_band(wave, rate, TELEPHONE_BAND)
-    decoded = _encode_and_decode(wave.clip(-1.0, 1.0), rate, names, compression)
+    decoded = _encode_and_decode(wave.clip(-1.0, 1.0), rate, names, compression=compression)
     restored = soxr.resample(decoded, rate, sampling_rate, quality="HQ").astype(np.float32)
     result: np.ndarray = np.zeros(len(samples), np.float32)  # rounding and blocks of a codec change the length
     shared = min(len(samples), len(restored))

@@ -115,7 +115,7 @@ def audio_info(path: str | Path, strict: bool = True) -> AudioInfo:
             if strict and reader.is_truncated(frames):
                 raise truncation_error(reader, frames)
         _check_length(reader.path, frames, reader.rate)
-        return AudioInfo(reader.path, reader.rate, reader.channels, frames / reader.rate)
+        return AudioInfo(reader.path, reader.rate, reader.channels, duration=frames / reader.rate)
 
 
 def load_audio(
@@ -155,7 +155,7 @@ def load_audio(
     """
     with open_audio(path) as reader:
         rate = reader.rate if sampling_rate is None else sampling_rate
-        parts = list(_clip(reader, rate, channel, start, duration))
+        parts = list(_clip(reader, rate, channel, start=start, duration=duration))
     return parts[0] if len(parts) == 1 else np.concatenate(parts), rate
 
 
@@ -201,7 +201,7 @@ def audio_blocks(
         missing = size
         broken = None
         try:
-            for part in _clip(reader, rate, channel, 0.0, None, on_open):
+            for part in _clip(reader, rate, channel, start=0.0, duration=None, on_open=on_open):
                 while len(part):
                     buffered.append(part[:missing])
                     part = part[missing:]

@@ -254,13 +254,15 @@ def open_live(
                 "input=- reads sound from a pipe, as in: arecord -f S16_LE -r 16000 | speechrnn listen input=-"
             )
         number = sys.stdin.fileno()
-        return RawPipe(lambda count: os.read(number, count), rate, format, channels, packet)
+        return RawPipe(lambda count: os.read(number, count), rate, format, channels=channels, packet=packet)
     path = Path(source).expanduser()
     if path.is_fifo():
         pipe = path.open("rb", buffering=0)
-        return RawPipe(lambda count: pipe.read(count) or b"", rate, format, channels, packet, name=str(path))
+        return RawPipe(
+            lambda count: pipe.read(count) or b"", rate, format, channels=channels, packet=packet, name=str(path)
+        )
     if not path.is_file():
         raise UserError(
             f"input={source}: there is no such file; give a file, - for a pipe, or null for the microphone."
         )
-    return PacedFile(path, sampling_rate, packet, pace)
+    return PacedFile(path, sampling_rate, packet, pace=pace)

@@ -124,9 +124,9 @@ def cut_windows(
     window = round(options.window * sampling_rate)
     begun = source.peek(window + 1)
     if len(begun) > window:
-        yield from _Cutter(sampling_rate, step, options, detector).cut(source)
-    elif detect_speech([begun], sampling_rate, options, detector)[0]:
-        yield Window(begun, 0, (0, len(begun)), True, True)
+        yield from _Cutter(sampling_rate, step, options, detector=detector).cut(source)
+    elif detect_speech([begun], sampling_rate, options, detector=detector)[0]:
+        yield Window(begun, 0, (0, len(begun)), first=True, last=True)
     if source.broken is not None:
         raise source.broken
 
@@ -308,7 +308,7 @@ class _Cutter:
             valid = begin + self._done * self._step, end if last else begin + (stop - self._context) * self._step
             begins, ends = begin + start * self._step, end if last else begin + stop * self._step
             samples = self._held[begins - self._start : ends - self._start].copy()  # a view would keep all of it
-            yield Window(samples, begins, valid, first, last)
+            yield Window(samples, begins, valid, first=first, last=last)
             self._done = total if last else stop - self._context
 
     def _forget(self, known: int) -> None:

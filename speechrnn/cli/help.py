@@ -72,7 +72,7 @@ def recipes(root: Path) -> dict[str, Recipe]:
     for script in scripts:
         if not script.stem.startswith("_"):
             config = root / "conf" / script.relative_to(folder).with_suffix(".yaml")
-            found[script.stem] = Recipe(script.stem, script.parent.name, script, config)
+            found[script.stem] = Recipe(script.stem, script.parent.name, script, config=config)
     return found
 
 
@@ -120,7 +120,7 @@ def groups(primary: Path) -> list[Group]:
             options = {option.stem: option for option in sorted((conf / folder).glob("*.yaml"))}
             if not options or name in found:
                 continue
-            found[name] = Group(name, at, chosen, options)
+            found[name] = Group(name, at, chosen, options=options)
             if chosen in options:
                 waiting.append((options[chosen], folder, at))
     return list(found.values())

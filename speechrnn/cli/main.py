@@ -101,7 +101,7 @@ def recipe(name: str, root: Path | None = None) -> Callable[[Job], Callable[[], 
     def decorate(function: Job) -> Callable[[], NoReturn]:
         @functools.wraps(function)
         def start() -> NoReturn:
-            sys.exit(_start(name, function, sys.argv[1:], root or help.root()))
+            sys.exit(_start(name, function, sys.argv[1:], root=root or help.root()))
 
         return start
 
@@ -115,7 +115,7 @@ def _start(name: str, function: Job, arguments: list[str], root: Path) -> int:
     if "--help" in arguments or "-h" in arguments:
         return _show(help.page(found))
     try:
-        status = _run(name, function, arguments, found.config.parent)
+        status = _run(name, function, arguments, conf=found.config.parent)
         _is_unread()  # then what is still to be written is dropped
         return status
     except UserError as error:
@@ -177,7 +177,7 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
     except _EndedError as error:
         statuses.append(error.status)
     except HydraException as error:
-        raise UserError(overrides.explain(error, given, name, conf)) from error
+        raise UserError(overrides.explain(error, given, name, conf=conf)) from error
     finally:
         sys.argv = argv
         if full_error is None:

@@ -148,7 +148,7 @@ def compose(overrides: Sequence[str], recipe: str, conf: Path) -> DictConfig:
         with hydra.initialize_config_dir(version_base="1.3", config_dir=str(conf)):
             config = hydra.compose(recipe, overrides=list(overrides))
     except HydraException as error:
-        raise UserError(explain(error, overrides, recipe, conf)) from error
+        raise UserError(explain(error, overrides, recipe, conf=conf)) from error
     resolve(config, recipe)
     return config
 
@@ -169,7 +169,7 @@ def explain(error: Exception, overrides: Sequence[str], recipe: str, conf: Path)
             return f"{key} exists already: write {str(override.input_line).lstrip('+')}, without the plus sign."
         if not override.is_add() and not override.is_force_add() and key not in valid:
             chosen = dict(override.partition("=")[::2] for override in overrides)
-            return _of_another_option(key, valid, named.values(), chosen) or unknown_key(key, valid)
+            return _of_another_option(key, valid, named.values(), chosen=chosen) or unknown_key(key, valid)
     reasons = [
         line.strip() for cause in (error, error.__cause__) if cause is not None for line in str(cause).splitlines()
     ]

@@ -198,7 +198,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
     if dataclasses.is_dataclass(hint):
         return build(typing.cast(type, hint), value if value is not None else _refuse(hint), key)
     if origin in (tuple, list, Sequence):
-        return _convert_items(hint, origin, arguments, value, key)
+        return _convert_items(hint, origin, arguments, value=value, key=key)
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
             _refuse(hint)
@@ -242,7 +242,7 @@ def _convert_union(members: tuple[Any, ...], value: Any, key: str) -> Any:
 
 def _convert_items(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, key: str) -> Any:
     if not isinstance(value, (list, tuple)):
-        raise _WrongValueError(_describe(hint), _as_list(hint, origin, arguments, value, key))
+        raise _WrongValueError(_describe(hint), _as_list(hint, origin, arguments, value=value, key=key))
     if origin is tuple and arguments[-1] is not Ellipsis:
         if len(value) != len(arguments):
             _refuse(hint)
@@ -258,7 +258,7 @@ def _convert_items(hint: Any, origin: Any, arguments: tuple[Any, ...], value: An
 def _as_list(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, key: str) -> str | None:
     """Return a value as the only item of a list, as it would be typed, where that would be right; else None."""
     try:
-        _convert_items(hint, origin, arguments, [value], key)
+        _convert_items(hint, origin, arguments, value=[value], key=key)
     except (_WrongValueError, UserError):
         return None
     text = _text([value])

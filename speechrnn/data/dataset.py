@@ -55,7 +55,7 @@ class Example:
 
     def load(self, sampling_rate: int) -> np.ndarray:
         """Load (samples,) float32 at a rate in Hz. AudioError where the file cannot be read."""
-        samples, _ = load_audio(self.audio, sampling_rate, self.channel, self.start, self.duration)
+        samples, _ = load_audio(self.audio, sampling_rate, self.channel, start=self.start, duration=self.duration)
         return samples
 
 
@@ -86,10 +86,10 @@ class Batch:
             self.ids,
             self.texts,
             self.waveforms.to(device, non_blocking=True),
-            self.lengths.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True),
-            self.label_lengths.to(device, non_blocking=True),
-            self.spoken.to(device, non_blocking=True),
+            lengths=self.lengths.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            label_lengths=self.label_lengths.to(device, non_blocking=True),
+            spoken=self.spoken.to(device, non_blocking=True),
         )
 
 
@@ -274,7 +274,7 @@ class PlannedBatches(Sampler[tuple[int, list[Example]]]):
 
     def largest(self, slowest: float = 1.0, added: float = 0.0) -> list[Example]:
         """Return the training batch with the most padded audio of all epochs; see `batching.largest_batch`."""
-        batch = largest_batch(self._durations, self.batch_seconds, slowest, added)
+        batch = largest_batch(self._durations, self.batch_seconds, slowest, added=added)
         return [self.examples[number] for number in batch]
 
     def __iter__(self) -> Iterator[tuple[int, list[Example]]]:

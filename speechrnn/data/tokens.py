@@ -251,7 +251,7 @@ class BpttBatches:
                 return
             length = min(next(lengths), longest)
             read = np.minimum(end - at, length)
-            yield Window(at.copy(), read, first.copy(), fresh, length)
+            yield Window(at.copy(), read, first.copy(), fresh=fresh, length=length)
             at += read
 
     def _lengths(self, epoch: int) -> Iterator[int]:

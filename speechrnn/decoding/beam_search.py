@@ -69,7 +69,9 @@ def search_options(options: BeamOptions) -> BeamOptions:
     >>> search_options(BeamOptions(beam_size=50, nbest=7)).nbest
     1
     """
-    return BeamOptions(options.beam_size, options.blank_threshold, options.symbol_threshold, options.beam_threshold)
+    return BeamOptions(
+        options.beam_size, options.blank_threshold, options.symbol_threshold, beam_threshold=options.beam_threshold
+    )
 
 
 def beam_search(
@@ -108,7 +110,7 @@ def beam_search(
     if not len(log_probs):
         return []
     with torch.inference_mode():
-        search = Search(len(log_probs), log_probs.shape[2], scorers, options, log_probs.device)
+        search = Search(len(log_probs), log_probs.shape[2], scorers, options=options, device=log_probs.device)
         ordered = search.order(log_probs, frames.to(log_probs.device))
         search.run(ordered)
         return search.results(ordered.order.tolist(), ordered.offsets)
@@ -167,7 +169,7 @@ class Search:
         size = self.size = options.beam_size
         self.labels = min(symbols if scorers else size + 1, symbols - 1)  # of a frame that can matter
         limit = max(CHILD_TABLE_ENTRIES // self.symbols, NODES_PER_HYPOTHESIS * batch * size)
-        self.trie = PrefixTrie(self.symbols, batch, limit, size, len(scorers), self.device)
+        self.trie = PrefixTrie(self.symbols, batch, limit, absent=size, scorers=len(scorers), device=self.device)
         self.cache = ScoreCache(scorers, self.trie) if scorers else None
         self.candidates: dict[int, Candidates] = {}  # by the number of labels that are tried
         self.ended: list[Beam] = []  # of utterances that have no frames left
@@ -183,7 +185,7 @@ class Search:
         mass[:, 0] = 0.0
         label = torch.full_like(mass, IMPOSSIBLE)
         language = torch.zeros_like(mass) if self.cache is not None else None
-        return self.make_beam(nodes, mass, label, mass, language)
+        return self.make_beam(nodes, mass, label, total=mass, language=language)
 
     def resize(self, batch: int) -> None:
         """Prepare for beams of so many utterances."""
@@ -196,7 +198,7 @@ class Search:
             log_probs,
             frames,
             self.options.blank_threshold,
-            self.options.symbol_threshold,
+            symbol_threshold=self.options.symbol_threshold,
             labels=self.labels,
             stride=self.size + 1,
             after_blank=after_blank,
@@ -247,7 +249,9 @@ class Search:
         nodes, kept, acoustic, scores = (column.gather(1, ranked) for column in (nodes, kept, acoustic, scores))
         parts = parts.gather(1, ranked.unsqueeze(2).expand(-1, -1, parts.shape[2]))
         offsets = offsets.unsqueeze(1)
-        return self._hypotheses(order, nodes, kept, acoustic.cpu() + offsets, scores.cpu() + offsets, parts)
+        return self._hypotheses(
+            order, nodes, kept, acoustic=acoustic.cpu() + offsets, scores=scores.cpu() + offsets, parts=parts
+        )
 
     def _drop_open_words(self, nodes: Tensor) -> Tensor:
         """Return, for (utterances, beam) nodes, the longest prefix of whole words at which an utterance may end."""
@@ -318,19 +322,19 @@ class Search:
         total = masses.gather(1, chosen)
         blank = masses.gather(1, pairs.blank.take(chosen))
         label = masses.gather(1, pairs.label.take(chosen))
-        return self.make_beam(nodes, blank, label, total, language)
+        return self.make_beam(nodes, blank, label, total=total, language=language)
 
     def make_beam(self, nodes: Tensor, blank: Tensor, label: Tensor, total: Tensor, language: Tensor | None) -> Beam:
         """Return the beam with these nodes, and record their slots in the trie."""
         trie = self.trie
         trie.slot.index_copy_(0, nodes.view(-1), self.slots.view(-1))
         parents, last, repeats = trie.parent.take(nodes), trie.label.take(nodes), trie.repeats.take(nodes)
-        return Beam(nodes, parents, last, repeats, blank, label, total, language)
+        return Beam(nodes, parents, last, repeats=repeats, blank=blank, label=label, total=total, language=language)
 
     def _candidates(self, tried: int) -> Candidates:
         if tried not in self.candidates:
             every = self.cache is not None
-            self.candidates[tried] = Candidates(self.size, tried, self.labels, every, self.device)
+            self.candidates[tried] = Candidates(self.size, tried, self.labels, every=every, device=self.device)
         return self.candidates[tried]
 
     def _compact(self) -> None:
@@ -363,7 +367,7 @@ class Search:
                 labels, tokens = next(sequences)
                 if node != NOWHERE and score > IMPOSSIBLE and tokens not in found:
                     named = dict(zip(names, values, strict=True))
-                    found[tokens] = Hypothesis(tokens, score, mass, named, labels[len(tokens) :])
-            died_out = Hypothesis((), FLOOR, FLOOR, dict.fromkeys(names, 0.0))
+                    found[tokens] = Hypothesis(tokens, score, mass, parts=named, open_word=labels[len(tokens) :])
+            died_out = Hypothesis((), FLOOR, FLOOR, parts=dict.fromkeys(names, 0.0))
             results[utterance] = list(found.values())[: self.options.nbest] or [died_out]
         return results

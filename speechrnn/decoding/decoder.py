@@ -70,11 +70,11 @@ class GreedyDecoder:
         """Decode a batch; see `Decoder`."""
         results = []
         for hypothesis, path, scores in best_paths(log_probs, frames):
-            words = words_on_path(path, scores, self.tokenizer, self.seconds_per_frame)
+            words = words_on_path(path, scores, self.tokenizer, seconds_per_frame=self.seconds_per_frame)
             features = tuple(ConfidenceFeatures(NO_EVIDENCE, word.confidence) for word in words)
             words = with_confidences(words, features, self.calibration)
             text = _text(self.tokenizer, hypothesis)
-            results.append(DecodingResult(words, (text,), (hypothesis,), len(path), features))
+            results.append(DecodingResult(words, (text,), (hypothesis,), frames=len(path), features=features))
         return results
 
 
@@ -119,7 +119,7 @@ class BeamDecoder:
 
     def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
         """Decode a batch; see `Decoder`."""
-        found = beam_search(log_probs, frames, self.scorers, self.search_options)
+        found = beam_search(log_probs, frames, self.scorers, options=self.search_options)
         return self.results(found, log_probs, frames)
 
     def results(self, found: Sequence[list[Hypothesis]], log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
@@ -168,7 +168,7 @@ class BeamDecoder:
         features = tuple(ConfidenceFeatures(posterior, word.confidence) for posterior, word in pairs)
         words = with_confidences(words, features, self.calibration)
         shown = slice(self.options.nbest)
-        return DecodingResult(words, texts[shown], tuple(hypotheses[shown]), len(log_probs), features)
+        return DecodingResult(words, texts[shown], tuple(hypotheses[shown]), frames=len(log_probs), features=features)
 
 
 def make_decoder(
@@ -205,7 +205,9 @@ def make_decoder(
     scorers = make_scorers(options, folder, found.weights, tokenizer=tokenizer, device=device)
     rescorer = make_rescorer(options, tokenizer, device)
     calibration = found.calibration or Calibration()
-    return BeamDecoder(tokenizer, seconds_per_frame, options, scorers, rescorer, calibration)
+    return BeamDecoder(
+        tokenizer, seconds_per_frame, options, scorers=scorers, rescorer=rescorer, calibration=calibration
+    )
 
 
 def _text(tokenizer: Tokenizer, hypothesis: Hypothesis) -> str:

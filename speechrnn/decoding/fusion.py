@@ -128,7 +128,7 @@ def make_scorers(
         if known is not None and options.unknown_penalty is None:
             check_words(listed, known)
         weight = 1.0 if options.lexicon_mode == "restrict" else options.lexicon_penalty
-        scorers.append(WeightedScorer(Lexicon(listed, tokenizer, options.lexicon_mode, device), weight, LEXICON))
+        scorers.append(WeightedScorer(Lexicon(listed, tokenizer, options.lexicon_mode, device=device), weight, LEXICON))
     return scorers
 
 
@@ -144,7 +144,7 @@ def make_rescorer(
     """Make the scorer that ranks the N-best list anew; None where the options name none."""
     if options.rescoring_model is None:
         return None
-    scorer, _ = make_language_scorer(options.rescoring_model, tokenizer, options.unknown_penalty, device)
+    scorer, _ = make_language_scorer(options.rescoring_model, tokenizer, options.unknown_penalty, device=device)
     return WeightedScorer(scorer, options.rescoring_weight, RESCORING)
 
 
@@ -174,9 +174,9 @@ def make_language_scorer(
         words = match_case(own.symbols, tokenizer)
         other = read_ngram(ngram, None, device) if ngram is not None else None
         if other is not None and UNKNOWN in words and not _is_of_labels(other.words, tokenizer):
-            extended = ExtendedVocabulary(neural, words, other, match_case(other.words, tokenizer))
+            extended = ExtendedVocabulary(neural, words, other, others=match_case(other.words, tokenizer))
             return WordScorer(extended, extended.words, tokenizer, device=device), extended.words
-        return WordScorer(neural, words, tokenizer, unknown_penalty, device), words
+        return WordScorer(neural, words, tokenizer, unknown_penalty=unknown_penalty, device=device), words
     return LabelScorer(neural, match_symbols(tokenizer.symbols, own.symbols).to(device)), None
 
 
@@ -202,7 +202,7 @@ def make_ngram_scorer(
     if further is not None and UNKNOWN in words and not set(further[1]) <= set(words):
         extended = ExtendedVocabulary(own, words, *further)
         return WordScorer(extended, extended.words, tokenizer, device=device), extended.words
-    return WordScorer(own, words, tokenizer, unknown_penalty, device), words
+    return WordScorer(own, words, tokenizer, unknown_penalty=unknown_penalty, device=device), words
 
 
 def _is_of_labels(words: Sequence[str], tokenizer: Tokenizer) -> bool:

@@ -37,5 +37,5 @@ def best_paths(log_probs: Tensor, frames: Tensor) -> list[tuple[Hypothesis, np.n
         path, peak = path[:count], peak[:count]
         changes = path[np.flatnonzero(np.diff(path, prepend=-1))]
         tokens = tuple(changes[changes != BLANK].tolist())
-        found.append((Hypothesis(tokens, score, score, {}), path, peak))
+        found.append((Hypothesis(tokens, score, score, parts={}), path, peak))
     return found

@@ -110,7 +110,7 @@ class StreamingBeamDecoder:
             device: of the log-probabilities.
         """
         self._decoder = replace(decoder, whole=False)  # words that have been shown stay as they are
-        self._search = StreamingSearch(decoder.tokenizer, decoder.scorers, decoder.search_options, device)
+        self._search = StreamingSearch(decoder.tokenizer, decoder.scorers, decoder.search_options, device=device)
         self.name = decoder.name
 
     def start(self, hot_words: Sequence[str] = ()) -> DecodingState:
@@ -141,7 +141,7 @@ class StreamingBeamDecoder:
         decoder = self._decoder
         if not tokens:
             return (), 0
-        words = align_words(state.log_probs, tokens, decoder.tokenizer, decoder.seconds_per_frame)
+        words = align_words(state.log_probs, tokens, decoder.tokenizer, seconds_per_frame=decoder.seconds_per_frame)
         texts = decoder.words(tokens)
         words = tuple(replace(word, word=text) for word, text in zip(words, texts, strict=True))
         features = [ConfidenceFeatures(NO_EVIDENCE, word.confidence) for word in words]

@@ -79,7 +79,7 @@ class StreamingSearch:
     @torch.inference_mode()
     def _make_search(self) -> Search:
         """Return a search that knows no prefix; the scorers begin anew."""
-        return Search(1, len(self._tokenizer), self._scorers, self._options, self._device)
+        return Search(1, len(self._tokenizer), self._scorers, options=self._options, device=self._device)
 
     @torch.inference_mode()
     def start(self, hot_words: Sequence[str] = ()) -> SearchState:
@@ -246,5 +246,7 @@ class StreamingSearch:
             language = state.beam.language
             if cache is not None and language is None:  # until now there were no scorers
                 language = torch.zeros_like(state.beam.total)
-            state.beam = search.make_beam(nodes, state.beam.blank, state.beam.label, state.beam.total, language)
+            state.beam = search.make_beam(
+                nodes, state.beam.blank, state.beam.label, total=state.beam.total, language=language
+            )
             state.stable = known[state.stable_tokens]

@@ -55,7 +55,7 @@ class Errors:
             self.substitutions + other.substitutions,
             self.insertions + other.insertions,
             self.deletions + other.deletions,
-            self.hits + other.hits,
+            hits=self.hits + other.hits,
         )
 
 
@@ -104,7 +104,7 @@ def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> Errors:
     """
     counts = Counter(step[0] for step in Levenshtein.editops(reference, hypothesis).as_list())
     substitutions, deletions = counts["replace"], counts["delete"]
-    return Errors(substitutions, counts["insert"], deletions, len(reference) - substitutions - deletions)
+    return Errors(substitutions, counts["insert"], deletions, hits=len(reference) - substitutions - deletions)
 
 
 def word_errors(references: Sequence[str], hypotheses: Sequence[str]) -> list[Errors]:

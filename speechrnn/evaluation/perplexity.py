@@ -140,7 +140,7 @@ def score_text(
         reader: what reads, with `batch_size=1`; None for the model as it was trained.
     """
     if batch_size == 1:
-        nats = -sum(float(log_probs.sum()) for log_probs in token_log_probs(model, text, documents, reader))
+        nats = -sum(float(log_probs.sum()) for log_probs in token_log_probs(model, text, documents, reader=reader))
     else:
         rows = reader or PlainScorer(model, batch_size)
         with evaluating(model):

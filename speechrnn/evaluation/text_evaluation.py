@@ -104,7 +104,7 @@ def read(
     model: LanguageModel, text: TokenFile, documents: bool, reader: Reader | None, name: str
 ) -> Iterator[np.ndarray]:
     """Yield `token_log_probs`, with a progress bar on a terminal."""
-    windows = token_log_probs(model, text, documents, reader)
+    windows = token_log_probs(model, text, documents, reader=reader)
     if not sys.stderr.isatty():
         yield from windows
         return

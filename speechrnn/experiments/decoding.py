@@ -50,7 +50,7 @@ def decode_cuts(
             results = decoder(log_probs, frames)
             elapsed[name] += time.monotonic() - start
             for example, samples, result in zip(loaded, waveforms, results, strict=True):
-                transcript = transcriber.transcript("", len(samples) / transcriber.sampling_rate, result, name)
+                transcript = transcriber.transcript("", len(samples) / transcriber.sampling_rate, result, decoding=name)
                 rows[name].append({**row(example.id, transcript, example.text), "audio": str(example.audio)})
     return rows, {name: network + seconds for name, seconds in elapsed.items()}
 

@@ -69,7 +69,7 @@ def check_prediction(options: TextPredictionOptions, stages: Collection[str]) ->
     trained = None
     if options.init_from is not None:
         folder = find_model_directory(options.init_from, "language")
-        trained = load_options(LanguageOptions, load_model(folder, "language")[0], "language", folder)
+        trained = load_options(LanguageOptions, load_model(folder, "language")[0], "language", folder=folder)
     check_language(options, options.init_from, trained)
 
 
@@ -88,7 +88,9 @@ def check_language(
     """
     language = options.language
     if trained is not None:
-        language = adopt_options(str(name), "language", trained, language, LanguageOptions(), FREE_LANGUAGE)
+        language = adopt_options(
+            str(name), "language", trained, wanted=language, default=LanguageOptions(), free=FREE_LANGUAGE
+        )
     else:
         check_units(language)
         if language.softmax == "adaptive" and sorted(set(language.cutoffs)) != list(language.cutoffs):
@@ -109,13 +111,20 @@ def _check_acoustic(options: SpeechOptions) -> None:
     if name is not None:
         folder = find_model_directory(name, "acoustic")
         description, _ = load_model(folder, "acoustic")
-        trained = load_options(FeatureOptions, description, "features", folder)
+        trained = load_options(FeatureOptions, description, "features", folder=folder)
         features = adopt_options(
-            name, "features", trained, _chosen(options.features, trained), FeatureOptions(), frozenset()
+            name,
+            "features",
+            trained,
+            wanted=_chosen(options.features, trained),
+            default=FeatureOptions(),
+            free=frozenset(),
         )
         has_phones = description.get("tokenizer", {}).get("kind") == "phone"
-        network = load_options(AcousticOptions, description, "acoustic", folder)
-        acoustic = adopt_options(name, "acoustic", network, _chosen(options.acoustic, network), AcousticOptions(), FREE)
+        network = load_options(AcousticOptions, description, "acoustic", folder=folder)
+        acoustic = adopt_options(
+            name, "acoustic", network, wanted=_chosen(options.acoustic, network), default=AcousticOptions(), free=FREE
+        )
     if acoustic.intermediate_layer > acoustic.layers:
         raise UserError(
             f"acoustic.intermediate_layer={acoustic.intermediate_layer} is beyond the last of "

@@ -268,7 +268,7 @@ class Run:
             raise UserError(f"{self.folder} holds a run of {recipe}, not of {self.recipe}: choose another output=DIR.")
         try:
             earlier, now = yaml.safe_load(there) or {}, yaml.safe_load(config) or {}
-            differing = differences(earlier, now, free, default_values(self.recipe))
+            differing = differences(earlier, now, free, defaults=default_values(self.recipe))
         except (yaml.YAMLError, AttributeError) as error:
             raise UserError(f"{self.config} is damaged: {again}.") from error
         if differing:

@@ -38,7 +38,8 @@ from speechrnn.text.tokenizers import (
     WordTokenizer,
     build_tokenizer,
 )
-from speechrnn.training.acoustic import AcousticSettings, train_acoustic
+from speechrnn.training.acoustic import train_acoustic
+from speechrnn.training.acoustic_options import AcousticSettings
 from speechrnn.training.defaults import (
     AutoAcousticOptions,
     AutoFeatureOptions,
@@ -163,7 +164,9 @@ class SpeechToText:
                 "The labels are phones, and without a language model of words, words that sound alike are the first of "
                 "their kind in the dictionary: add decoding=beam prediction.tokenizer=word."
             )
-        choice = self.choose(training, held_out, tokenizer, fabric.device.type == "cuda", fabric.world_size)
+        choice = self.choose(
+            training, held_out, tokenizer, gpu=fabric.device.type == "cuda", processes=fabric.world_size
+        )
         if fabric.is_global_zero:
             for reason in choice.reasons:
                 run.log(reason)
@@ -171,13 +174,13 @@ class SpeechToText:
             initial.features(choice.features) if initial else choice.features,
             initial.architecture(choice.acoustic) if initial else choice.acoustic,
             options.augmentation.masks,
-            options.augmentation.waveform,
-            choice.trainer,
-            options.augmentation.channel,
+            waveform=options.augmentation.waveform,
+            trainer=choice.trainer,
+            channel=options.augmentation.channel,
         )
 
         def save(model: AcousticModel, summary: dict[str, Any]) -> None:
-            save_trained(run.acoustic, model, tokenizer, summary)
+            save_trained(run.acoustic, model, tokenizer, summary=summary)
 
         folder = run.checkpoints / "acoustic"
         model, summary = train_acoustic(
@@ -264,7 +267,7 @@ class SpeechToText:
             self._transcriber(),
             self._wanted(),
             run.acoustic,
-            corpus.dev,
+            dev=corpus.dev,
             tuning=options.tuning,
             batch_seconds=options.decode.batch_seconds,
             training=self._training_facts(CutSet.from_file(corpus.train)) if corpus.train else None,
@@ -288,7 +291,7 @@ class SpeechToText:
             )
         transcriber = self._transcriber()
         systems = self._systems(transcriber)
-        rows, elapsed = decode_cuts(transcriber, systems, path, options.decode.batch_seconds)
+        rows, elapsed = decode_cuts(transcriber, systems, path, batch_seconds=options.decode.batch_seconds)
         for name in systems:
             record_errors(run, name, rows[name], split=split, elapsed=elapsed[name])
         # The report shows the last system, beside the hypotheses of the network without a language model.
@@ -333,6 +336,6 @@ class SpeechToText:
         """Return the decoders that the run compares, by name; the last one is what the run is about."""
         tuned = read_tuned(self.run.acoustic)
         return {
-            system_name(decoding, model): decoder_of(transcriber, decoding, model, tuned)
+            system_name(decoding, model): decoder_of(transcriber, decoding, model, tuned=tuned)
             for decoding, model in self._wanted()
         }

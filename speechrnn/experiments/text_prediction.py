@@ -104,13 +104,13 @@ def train_model(
     def save(model: LanguageModel, summary: dict[str, Any]) -> None:
         # Prompts are normalised as the training text was, and go on after a line end where that text did.
         summary |= {"normalisation": asdict(options.normalisation), "documents": source.documents}
-        save_language(run.language, model, text.tokenizer, summary)
+        save_language(run.language, model, text.tokenizer, training=summary)
 
     model, summary = train_language(
         fabric,
         options.language if initial is None else initial.architecture(options.language),
         options.trainer.chosen(),
-        text.tokenizer,
+        tokenizer=text.tokenizer,
         train=TokenFile.open(text.train),
         valid=TokenFile.open(text.valid) if text.valid else None,
         documents=source.documents,
@@ -214,9 +214,9 @@ class TextPrediction:
         tokens = TokenFile.open(path)
         figures: dict[str, Any] = {**score_text(model, tokens, documents=documents).figures(), "split": split}
         if options.score.cache:
-            figures["cache"] = adapted_figures(model, tokens, options.adaptation.cache, documents)
+            figures["cache"] = adapted_figures(model, tokens, options.adaptation.cache, documents=documents)
         if options.score.dynamic:
-            figures["dynamic"] = adapted_figures(model, tokens, options.adaptation.dynamic, documents)
+            figures["dynamic"] = adapted_figures(model, tokens, options.adaptation.dynamic, documents=documents)
         run.update_metrics("language", figures)
         rows: dict[str, dict[str, Any]] = {
             "model": figures,

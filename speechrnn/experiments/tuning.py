@@ -59,7 +59,7 @@ def tune_systems(
         UserError: see `make_decoder`.
     """
     found = read_tuned(model)
-    decoders = [decoder_of(transcriber, options, language_model, found) for options, language_model in systems]
+    decoders = [decoder_of(transcriber, options, language_model, tuned=found) for options, language_model in systems]
     emissions = compute_part_emissions(transcriber, dev, batch_seconds)
     update_facts(model, training, describe_dev(emissions))
     results = {}
@@ -81,7 +81,7 @@ def save_trained(folder: Path, model: AcousticModel, tokenizer: Tokenizer, summa
     """
     weights, tuned = folder / WEIGHTS, folder / FILE
     before = weights.read_bytes() if weights.is_file() else None
-    save_acoustic(folder, model, tokenizer, summary)
+    save_acoustic(folder, model, tokenizer, training=summary)
     if before is None or weights.read_bytes() == before:
         return
     forget_dev(folder)
@@ -129,7 +129,7 @@ def tune_run(
         Transcriber.load(model, device, precision="float32"),
         systems,
         model,
-        dev,
+        dev=dev,
         tuning=tuning,
         batch_seconds=batch_seconds,
         training=training,

@@ -30,7 +30,7 @@ def acoustic_graph(model: AcousticModel, tokenizer: Tokenizer) -> onnx.ModelProt
     `seconds_per_frame`.
     """
     graph = Graph()
-    features, frames = add_front_end(graph, model.front_end, "waveforms", "lengths")
+    features, frames = add_front_end(graph, model.front_end, "waveforms", lengths="lengths")
     inputs: Inputs = [("waveforms", np.float32, ["batch", "samples"]), ("lengths", np.int64, ["batch"])]
     metadata = {
         "kind": "acoustic",
@@ -38,7 +38,7 @@ def acoustic_graph(model: AcousticModel, tokenizer: Tokenizer) -> onnx.ModelProt
         "sampling_rate": model.front_end.options.sampling_rate,
         "seconds_per_frame": model.seconds_per_frame,
     }
-    return _finish(graph, model, features, frames, inputs, metadata, False)
+    return _finish(graph, model, features, frames=frames, inputs=inputs, metadata=metadata, int8=False)
 
 
 def network_graph(model: AcousticModel, int8: bool = False) -> onnx.ModelProto:
@@ -55,14 +55,14 @@ def network_graph(model: AcousticModel, int8: bool = False) -> onnx.ModelProto:
         ("features", np.float32, ["batch", "frames", model.front_end.dimensions]),
         ("lengths", np.int64, ["batch"]),
     ]
-    return _finish(Graph(), model, "features", "lengths", inputs, {}, int8)
+    return _finish(Graph(), model, "features", frames="lengths", inputs=inputs, metadata={}, int8=int8)
 
 
 def _finish(
     graph: Graph, model: AcousticModel, features: str, frames: str, inputs: Inputs, metadata: dict[str, Any], int8: bool
 ) -> onnx.ModelProto:
     """Add all that comes after the features, and return the finished model."""
-    outputs, frames = add_subsampling(graph, model.subsampling, features, frames)
+    outputs, frames = add_subsampling(graph, model.subsampling, features, frames=frames)
     outputs = graph.linear(outputs, model.input, int8)
     # (batch, frames, units) -> (frames, batch, units)
     outputs = add_recurrent_stack(
@@ -76,7 +76,7 @@ def _finish(
         (OUTPUTS[0], np.float32, ["batch", "network_frames", symbols]),
         (OUTPUTS[1], np.int64, ["batch"]),
     ]
-    return graph.model("acoustic", inputs, shapes, metadata)
+    return graph.model("acoustic", inputs, shapes, metadata=metadata)
 
 
 def add_subsampling(

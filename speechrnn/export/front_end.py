@@ -19,13 +19,13 @@ def add_front_end(graph: Graph, module: FrontEnd, waveforms: str, lengths: str) 
     """Add the front end: (batch, samples), (batch,) int64 -> (batch, frames, dims) features, (batch,) int64 frames."""
     extract = module.extract
     if isinstance(extract, KaldiFilterBank):
-        features, frames = kaldi(graph, extract, waveforms, lengths)
+        features, frames = kaldi(graph, extract, waveforms, lengths=lengths)
     elif isinstance(extract, MFCC):
-        features, frames = log_mel(graph, extract.log_mel, waveforms, lengths)
-        features = mfcc(graph, extract, features, frames)
+        features, frames = log_mel(graph, extract.log_mel, waveforms, lengths=lengths)
+        features = mfcc(graph, extract, features, frames=frames)
     else:
-        features, frames = log_mel(graph, extract, waveforms, lengths)
-    return normalise(graph, module.normalise, features, frames), frames
+        features, frames = log_mel(graph, extract, waveforms, lengths=lengths)
+    return normalise(graph, module.normalise, features, frames=frames), frames
 
 
 def log_mel(graph: Graph, module: LogMel, waveforms: str, lengths: str) -> tuple[str, str]:

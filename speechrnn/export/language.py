@@ -44,13 +44,13 @@ def language_graph(model: LanguageModel, tokenizer: Tokenizer) -> onnx.ModelProt
         outputs = news[0]
         ends += news
     graph("Concat", *ends, axis=1, name="new_states")
-    graph("Identity", add_softmax(graph, model, weight, outputs), name="log_probs")
+    graph("Identity", add_softmax(graph, model, weight, outputs=outputs), name="log_probs")
     size = model.state_size
     return graph.model(
         "language",
         [("tokens", np.int64, ["batch"]), ("states", np.float32, ["batch", size])],
         [("log_probs", np.float32, ["batch", model.vocabulary]), ("new_states", np.float32, ["batch", size])],
-        {"kind": "language", "alphabet": tokenizer.symbols, "state_size": size},
+        metadata={"kind": "language", "alphabet": tokenizer.symbols, "state_size": size},
     )
 
 

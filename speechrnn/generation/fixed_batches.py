@@ -216,10 +216,10 @@ def find_consistent_sizes(model: LanguageModel, sizes: Sequence[int]) -> tuple[i
         generator = torch.Generator().manual_seed(0)
         states = torch.randn(largest, model.state_size, generator=generator).to(model.start(1).device)
         tokens = torch.randint(model.vocabulary, (largest,), generator=generator).to(states.device)
-        expected = _step_outputs(model, states, tokens, largest)
+        expected = _step_outputs(model, states, tokens, size=largest)
 
         def agrees(size: int) -> bool:
-            return torch.equal(_step_outputs(model, states.flip(0), tokens.flip(0), size).flip(0), expected)  # noqa: B023
+            return torch.equal(_step_outputs(model, states.flip(0), tokens.flip(0), size=size).flip(0), expected)  # noqa: B023
 
         if agrees(largest):
             return (largest, *filter(agrees, full[number + 1 :]))

@@ -58,14 +58,14 @@ def find_next_words(
         prompt += " "
     *before, last = (END_OF_LINE, *encoder.encode(prompt))
     (state,) = batches.prefill([before])
-    first = PartialWord(-1.0, "", last, state)
+    first = PartialWord(-1.0, "", last, state=state)
     if kind == "word":
         (found,), _ = _read(batches, [first])
         words = {symbol: float(found[token]) for token, symbol in enumerate(detokenizer.symbols)}
         for symbol in (NEWLINE, UNKNOWN):
             words.pop(symbol, None)
     else:
-        words = _search(batches, detokenizer, first, k)
+        words = _search(batches, detokenizer, first, k=k)
     return sorted(words.items(), key=lambda word: (-word[1], word[0]))[:k]
 
 
@@ -99,7 +99,7 @@ def _search(batches: FixedBatches, detokenizer: Detokenizer, first: PartialWord,
             for token in np.flatnonzero(allowed & (extended > bound)).tolist():
                 if token != detokenizer.unknown:
                     text = partial.text + symbols[token].removeprefix(" ")
-                    heapq.heappush(waiting, PartialWord(-float(extended[token]), text, token, state))
+                    heapq.heappush(waiting, PartialWord(-float(extended[token]), text, token, state=state))
     return words
 
 

@@ -49,7 +49,7 @@ class PromptEncoder:
             UserError: it holds characters that the model does not know.
         """
         options, bad_words = self._adapt(options)
-        return Prompt(id, text, self.encode(text), options, bad_words)
+        return Prompt(id, text, self.encode(text), options=options, bad_words=bad_words)
 
     def adapt_options(self, options: GenerationOptions) -> tuple[GenerationOptions, tuple[tuple[int, ...], ...]]:
         """Return options as they are for this model, and the indices of the bad words that it can write."""

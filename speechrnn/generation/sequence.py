@@ -120,7 +120,9 @@ class TokenSequence:
             Token(self.detokenizer.symbols[token], round(log_prob, 4))
             for token, log_prob in zip(generated, self.log_probs, strict=True)
         )
-        return Completion("".join(self.texts), tokens, round(sum(self.log_probs), 4), self.finish_reason or "length")
+        return Completion(
+            "".join(self.texts), tokens, round(sum(self.log_probs), 4), finish_reason=self.finish_reason or "length"
+        )
 
 
 def next_uniforms(sequences: Sequence[TokenSequence], number: int = 0) -> np.ndarray:

@@ -81,7 +81,7 @@ class GenerationOutput:
         """
         self.output = output
         self.partial = output.with_name(f"{output.name}.partial")
-        self.journal = Journal(output.with_name(f"{output.name}.job.jsonl"), "generate", made_with, overwrite)
+        self.journal = Journal(output.with_name(f"{output.name}.job.jsonl"), "generate", made_with, overwrite=overwrite)
 
     def __enter__(self) -> GenerationOutput:
         self.journal.__enter__()

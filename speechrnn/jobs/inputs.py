@@ -107,7 +107,7 @@ def find_inputs(
     """
     found: dict[str, Input] = {}
     for name in [inputs] if isinstance(inputs, str | Path) else inputs:
-        for recording in _find(str(name), spool, stdin, remote):
+        for recording in _find(str(name), spool, stdin, remote=remote):
             # Two links are two recordings.
             place = recording.place or recording.source
             found.setdefault(place if recording.remote or recording.error else os.path.abspath(place), recording)  # noqa: PTH100
@@ -176,7 +176,7 @@ def _find(name: str, spool: Path | None, stdin: BinaryIO | None, remote: RemoteO
     if not name.strip():  # an unset variable in a shell; as a path it would be the working folder
         raise UserError("inputs has an empty name: give files, folders or globs, and . for the working folder.")
     try:
-        return list(_find_named(name, spool, stdin, remote))
+        return list(_find_named(name, spool, stdin, remote=remote))
     except (OSError, ValueError, RuntimeError) as error:  # names too long, with NUL, of users that do not exist
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise UserError(f"{name!r} cannot be searched: {reason}; check the name.") from error

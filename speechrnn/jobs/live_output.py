@@ -165,7 +165,9 @@ class LiveTranscript:
         self._format = path.suffix.removeprefix(".").lower()
         if self._format not in LIVE_FORMATS:
             raise UserError(f"output={path}: a live transcript is .{', .'.join(LIVE_FORMATS)}; choose one of these.")
-        self._head = Transcript(audio, 0.0, "", 1.0, (), (), model=model, decoding=decoding)
+        self._head = Transcript(
+            audio, 0.0, "", confidence=1.0, segments=(), alternatives=(), model=model, decoding=decoding
+        )
         self._layout = subtitles
         self._captions = 0
         self._texts: list[str] = []
@@ -181,7 +183,7 @@ class LiveTranscript:
         if not words:
             return
         confidence = round(sum(word.confidence for word in words) / len(words), 4)
-        segment = Segment(words[0].start, words[-1].end, event.text, confidence, words)
+        segment = Segment(words[0].start, words[-1].end, event.text, confidence=confidence, words=words)
         self._write(self._chunk(segment, event.time), event.time)
 
     def _beginning(self) -> str:
@@ -193,7 +195,16 @@ class LiveTranscript:
 
     def _chunk(self, segment: Segment, time: float) -> str:
         """Return what a segment adds, and count it."""
-        only = Transcript("", time, segment.text, segment.confidence, (segment,), (), model="", decoding="")
+        only = Transcript(
+            "",
+            time,
+            segment.text,
+            confidence=segment.confidence,
+            segments=(segment,),
+            alternatives=(),
+            model="",
+            decoding="",
+        )
         if self._format == "srt":
             text = SrtWriter(self._layout, first=self._captions + 1).format(only, "")
             self._captions += text.count(" --> ")
@@ -244,4 +255,4 @@ def open_outputs(
     paths: Sequence[Path], audio: str, model: str, decoding: str, subtitles: SubtitleOptions
 ) -> list[LiveTranscript]:
     """Begin the transcript files; see `LiveTranscript`."""
-    return [LiveTranscript(path, audio, model, decoding, subtitles) for path in paths]
+    return [LiveTranscript(path, audio, model, decoding=decoding, subtitles=subtitles) for path in paths]

@@ -120,7 +120,7 @@ def _read_lines(path: Path, options: GenerationOptions, encoder: PromptEncoder) 
                     id = given
                     seen.add(str(id))
                 text = _pop_prompt(fields)
-                yield _make_prompt(id, text, options, fields, encoder)
+                yield _make_prompt(id, text, options, changes=fields, encoder=encoder)
             except UserError as error:
                 yield Result(id, text, error=str(error))
             except Exception as error:  # whatever a library raises over a line is that line's failure

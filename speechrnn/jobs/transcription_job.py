@@ -229,7 +229,7 @@ def transcribe(
         return progress
     sizes = [state[0] for item in left if (state := item.file_state()) is not None]
     sizes_known = len(sizes) == len(left)
-    bar = Bar("files", total, total - len(left), sum(sizes) if sizes_known else None)
+    bar = Bar("files", total, total - len(left), work=sum(sizes) if sizes_known else None)
     began = time.monotonic()
 
     def stop() -> None:

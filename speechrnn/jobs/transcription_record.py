@@ -83,7 +83,7 @@ class TranscriptionRecord:
             overwrite: see `Journal`.
         """
         self.folder = folder
-        self.journal = Journal(folder / JOURNAL, "transcribe", fingerprint, overwrite)
+        self.journal = Journal(folder / JOURNAL, "transcribe", fingerprint, overwrite=overwrite)
         self.states: dict[str, InputState] = {}
 
     def __enter__(self) -> TranscriptionRecord:
@@ -163,7 +163,7 @@ class TranscriptionRecord:
         Raises:
             UserError: the journal cannot be written.
         """
-        self.states[item.id] = InputState(item.source, status, reason, file_state, tuple(warnings))
+        self.states[item.id] = InputState(item.source, status, reason, file_state=file_state, warnings=tuple(warnings))
         self.journal.record(self.states[item.id].to_entry(item.id))
 
     def _check_same_source(self, item: Input, before: InputState) -> None:

@@ -85,12 +85,12 @@ def outcomes(
             continue
         if not remote:
             places = ((item, Path(item.place or item.source)) for item in run)
-            yield from _transcribe(transcriber, places, ordered, on_segment)
+            yield from _transcribe(transcriber, places, ordered, on_segment=on_segment)
             continue
         with temporary_folder() as folder:
             for group in fetch_groups(((item, item.source) for item in run), folder, remote=remote_options):
                 fetched = [(item, path) for item, path in group if isinstance(path, Path)]
-                results = _transcribe(transcriber, fetched, ordered, on_segment)
+                results = _transcribe(transcriber, fetched, ordered, on_segment=on_segment)
                 for item, error in group:
                     if isinstance(error, Exception):
                         yield Outcome(item, Failure.of(item.source, error), None)
@@ -120,7 +120,7 @@ def _transcribe(
     announce = None if on_segment is None else lambda number, segment: on_segment(items[number], segment)
     for result in transcriber.transcribe(paths(), ordered=ordered, on_segment=announce):
         item, file_state = in_progress.pop(result.audio)
-        yield Outcome(item, _rename(item, result, file_state), file_state, transcriber.engine.name)
+        yield Outcome(item, _rename(item, result, file_state), file_state, engine=transcriber.engine.name)
 
 
 def _rename(item: Input, result: Transcript | Failure, file_state: FileState | None) -> Transcript | Failure:

@@ -186,7 +186,7 @@ class AcousticModel(nn.Module):
             features = self.masks(features, lengths)
         outputs, lengths = self.subsampling(features, lengths)
         outputs = self.input_dropout(self.input(outputs))
-        return self.recurrent.run_layers(outputs.transpose(0, 1), lengths, blocks, host_lengths), lengths
+        return self.recurrent.run_layers(outputs.transpose(0, 1), lengths, blocks, host_lengths=host_lengths), lengths
 
     def training_outputs(self, waveforms: Tensor, lengths: Tensor, views: int) -> tuple[Tensor, Tensor | None, Tensor]:
         """Compute log-probabilities of a training batch, whole or in random blocks.
@@ -199,7 +199,7 @@ class AcousticModel(nn.Module):
             (views * batch, frames, symbols); (views * batch, frames, intermediate symbols), or None;
             (views * batch,) valid frames.
         """
-        outputs, lengths = self.encode(waveforms, lengths, self.draw_blocks(), views)
+        outputs, lengths = self.encode(waveforms, lengths, self.draw_blocks(), views=views)
         middle = None
         if self.intermediate_head is not None:
             middle = head_log_probs(self.intermediate_head, outputs[self.options.intermediate_layer - 1])
@@ -245,7 +245,7 @@ def save_acoustic(folder: str | Path, model: AcousticModel, tokenizer: Tokenizer
     }
     if tokenizer.normalisation is not None:
         description["normalisation"] = asdict(tokenizer.normalisation)
-    save_model(folder, "acoustic", description, model.state_dict())
+    save_model(folder, "acoustic", description, weights=model.state_dict())
 
 
 def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
@@ -262,8 +262,8 @@ def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
     folder = find_model_directory(folder, "acoustic")
     description, weights = load_model(folder, "acoustic")
     tokenizer = load_tokenizer(description, folder)
-    features = load_options(FeatureOptions, description, "features", folder)
-    options = load_options(AcousticOptions, description, "acoustic", folder)
+    features = load_options(FeatureOptions, description, "features", folder=folder)
+    options = load_options(AcousticOptions, description, "acoustic", folder=folder)
     dimensions = features.coefficients * (1 + features.deltas) if features.kind == "mfcc" else features.bins
     intermediate = description.get("intermediate_symbols", 0)  # models made before have no such head
     if not isinstance(intermediate, int) or isinstance(intermediate, bool) or intermediate < 0:
@@ -277,7 +277,7 @@ def load_acoustic(folder: str | Path) -> tuple[AcousticModel, Tokenizer]:
         sizes["intermediate_symbols"] = (intermediate, "intermediate_head.weight", 0)
     if options.subsampling == "convolution":
         sizes["acoustic.channels"] = (options.channels, "subsampling.first.weight", 0)
-    check_sizes(weights, sizes, (options.layers, "recurrent.layers.{}.network.weight_hh_l0"), folder)
+    check_sizes(weights, sizes, (options.layers, "recurrent.layers.{}.network.weight_hh_l0"), folder=folder)
     try:
         model = AcousticModel(len(tokenizer), features, options, intermediate_symbols=intermediate)
     except Exception as error:  # torchaudio raises many kinds for values that no front end has

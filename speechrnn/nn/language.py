@@ -216,7 +216,7 @@ def make_softmax(weight: nn.Parameter, dimensions: int, options: LanguageOptions
         UserError: the adaptive softmax's cutoffs do not fit the vocabulary.
     """
     if options.softmax == "mixture":
-        return MixtureOfSoftmaxes(weight, dimensions, options.components, options.output_dropout)
+        return MixtureOfSoftmaxes(weight, dimensions, options.components, dropout=options.output_dropout)
     if options.softmax == "adaptive" or (options.softmax == "auto" and len(weight) > LARGE):
         return AdaptiveSoftmax(weight, dimensions, options.cutoffs)
     return FullSoftmax(weight, dimensions)
@@ -237,7 +237,7 @@ def save_language(folder: str | Path, model: LanguageModel, tokenizer: Tokenizer
         UserError: the directory cannot be written.
     """
     description = {"language": asdict(model.options), "tokenizer": tokenizer.to_json(), "training": training}
-    save_model(folder, "language", description, model.state_dict())
+    save_model(folder, "language", description, weights=model.state_dict())
 
 
 def load_language(folder: str | Path) -> tuple[LanguageModel, Tokenizer]:
@@ -254,7 +254,7 @@ def load_language(folder: str | Path) -> tuple[LanguageModel, Tokenizer]:
     folder = find_model_directory(folder, "language")
     description, weights = load_model(folder, "language")
     tokenizer = load_tokenizer(description, folder)
-    options = load_options(LanguageOptions, description, "language", folder)
+    options = load_options(LanguageOptions, description, "language", folder=folder)
     sizes = {
         "the vocabulary": (len(tokenizer), "softmax.weight", 0),
         "language.embedding": (options.embedding, "softmax.weight", 1),
@@ -263,7 +263,7 @@ def load_language(folder: str | Path) -> tuple[LanguageModel, Tokenizer]:
         sizes["language.units"] = (options.units, "layers.0.network.weight_hh_l0", 1)
     if options.softmax == "mixture":
         sizes["language.components"] = (options.components, "softmax.prior.weight", 0)
-    check_sizes(weights, sizes, (options.layers, "layers.{}.network.weight_hh_l0"), folder)
+    check_sizes(weights, sizes, (options.layers, "layers.{}.network.weight_hh_l0"), folder=folder)
     try:
         model = LanguageModel(len(tokenizer), options)
     except UserError as error:

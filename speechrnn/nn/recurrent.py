@@ -151,7 +151,7 @@ class RecurrentLayer(nn.Module):
             return self.forward_packed(inputs, lengths if host_lengths is None else host_lengths)
         outputs = self._forward_direction(inputs, reverse=False)
         if self.network.bidirectional and blocks is not None:
-            outputs = outputs + self._run_backward_in_blocks(inputs, lengths, blocks, shift)
+            outputs = outputs + self._run_backward_in_blocks(inputs, lengths, blocks, shift=shift)
         elif self.network.bidirectional:
             index = reversal_index(lengths, inputs.shape[0]).unsqueeze(2)
             backward = self._forward_direction(inputs.gather(0, index.expand_as(inputs)), reverse=True)
@@ -248,7 +248,7 @@ class RecurrentStack(nn.Module):
         self.residual = options.residual
         sizes = [input_size] + [options.units] * (options.layers - 1)
         self.layers = nn.ModuleList(
-            RecurrentLayer(size, options.units, options.cell, options.bidirectional) for size in sizes
+            RecurrentLayer(size, options.units, options.cell, bidirectional=options.bidirectional) for size in sizes
         )
         self.norms = nn.ModuleList(
             nn.LayerNorm(options.units) if options.layer_norm else nn.Identity() for _ in self.layers

@@ -237,7 +237,7 @@ class StreamingNetwork:
         tensors = [[self._front_end.start(device)], self._subsampling.start(device)]
         tensors += [layer.start(device) for layer in self._layers]
         size = self.blocks.size
-        return NetworkState(size, tensors, (False,) * len(self._layers), self._first_samples(size + self._right))
+        return NetworkState(size, tensors, (False,) * len(self._layers), needed=self._first_samples(size + self._right))
 
     @torch.inference_mode()
     def advance(
@@ -291,7 +291,7 @@ class StreamingNetwork:
             [torch.cat(parts) if len(group) > 1 else parts[0] for parts in zip(*stages, strict=True)]
             for stages in zip(*(stream.tensors for stream in streams), strict=True)
         ]
-        log_probs, tensors, begun = self._step(samples, tensors, first.size, first.begun, last)
+        log_probs, tensors, begun = self._step(samples, tensors, first.size, begun=first.begun, last=last)
         for number, (stream, part, *_) in enumerate(group):
             stream.begun = begun
             row = slice(number, number + 1)

@@ -73,7 +73,7 @@ def analyse(model: AcousticModel, tokenizer: Tokenizer, samples: np.ndarray, tex
         tokens = []
     if tokens and required_frames(tokens) <= len(log_probs):
         path = forced_align(log_probs[None], torch.tensor([tokens], dtype=torch.int32), blank=BLANK)[0][0]
-        words = align_words(log_probs, tuple(tokens), tokenizer, model.seconds_per_frame)
+        words = align_words(log_probs, tuple(tokens), tokenizer, seconds_per_frame=model.seconds_per_frame)
     duration = len(samples) / features.sampling_rate
     return UtteranceAnalysis(
         duration=duration,
@@ -112,7 +112,7 @@ def draw(utterance: UtteranceAnalysis, symbols: Sequence[str], name: str) -> Mar
     upper = panel(heights["words"], heights["mel"])
     lower = panel(heights["words"] + heights["mel"] + 0.12, heights["posteriors"])
     _draw_mel(figure, upper, utterance)
-    _draw_posteriors(figure, lower, utterance, rows, [_label(symbols, row) for row in rows])
+    _draw_posteriors(figure, lower, utterance, rows=rows, labels=[_label(symbols, row) for row in rows])
     for word, lane in zip(utterance.words, lanes, strict=True):
         _draw_word(above, word, lane)
         for axes, colour in ((upper, "white"), (lower, "#777777")):
@@ -174,7 +174,7 @@ def _draw_mel(figure: Figure, axes: Axes, utterance: UtteranceAnalysis) -> None:
     axes.set(xlabel="", ylabel="Hz")
     axes.tick_params(labelbottom=False)
     style_axes(axes)
-    _scale(figure, axes, mesh, [-60, -40, -20, 0], "dB")
+    _scale(figure, axes, mesh, ticks=[-60, -40, -20, 0], label="dB")
 
 
 def _draw_posteriors(
@@ -189,7 +189,7 @@ def _draw_posteriors(
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("seconds")
     style_axes(axes)
-    _scale(figure, axes, mesh, [0, 0.5, 1], "probability")
+    _scale(figure, axes, mesh, ticks=[0, 0.5, 1], label="probability")
     if utterance.path is None:
         return
     symbols, counts = torch.unique_consecutive(utterance.path, return_counts=True)

@@ -110,7 +110,7 @@ def select_group(value: Mapping[str, Any], key: str, path: Path) -> Mapping[str,
 def read_training(path: Path, description: Mapping[str, Any]) -> tuple[TrainingSummary, dict[str, str]]:
     """Return the training summary and the versions of a model.json."""
     versions = {str(name): str(version) for name, version in select_group(description, "versions", path).items()}
-    return parse(TrainingSummary, select_group(description, "training", path), path, "training"), versions
+    return parse(TrainingSummary, select_group(description, "training", path), path, key="training"), versions
 
 
 def read_config(folder: Path) -> str:

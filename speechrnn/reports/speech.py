@@ -184,7 +184,7 @@ def _examples(run: SpeechRun) -> tuple[str, list[UtteranceView]]:
         except AudioError:
             samples = None  # the line below the player says why
         if samples is not None and len(samples):
-            analysis = analyse(model, tokenizer, samples, row.hypothesis)
+            analysis = analyse(model, tokenizer, samples, text=row.hypothesis)
             drawing = draw(analysis, tokenizer.symbols, f"utterance{number}")
         views.append(_view(item, title, drawing))
     return "", views
@@ -198,7 +198,7 @@ def _view(item: ScoredUtterance, title: str = "", drawing: Markup = NO_DRAWING) 
     if row.confidence is not None:
         parts.append(f"confidence {row.confidence:.2f}")
     recording = embed_recording(Path(row.audio), row.start, row.duration) if row.audio else Recording()
-    return UtteranceView(title, row.id, " · ".join(parts), item.edits, recording=recording, drawing=drawing)
+    return UtteranceView(title, row.id, " · ".join(parts), edits=item.edits, recording=recording, drawing=drawing)
 
 
 def _corpus(run: SpeechRun) -> list[tuple[object, ...]]:

@@ -97,7 +97,7 @@ class ScoredUtterance:
             UserError: one is damaged.
         """
         path = Path("hypotheses.jsonl")
-        return [parse(Alternative, item, path, f"utterance {self.row.id}") for item in self.row.alternatives or []]
+        return [parse(Alternative, item, path, key=f"utterance {self.row.id}") for item in self.row.alternatives or []]
 
 
 @dataclass(frozen=True)
@@ -176,7 +176,7 @@ class SpeechRun:
         """
         path = folder / "hypotheses.jsonl"
         raw = read_rows(path, ("reference", "hypothesis"), "decode again")
-        rows = [(line, parse(Utterance, line, path, f"utterance {line.get('id', '')}")) for line in raw]
+        rows = [(line, parse(Utterance, line, path, key=f"utterance {line.get('id', '')}")) for line in raw]
         metrics = read_json(folder / "metrics.json")
         decode = dict(select_group(metrics, "decode", folder / "metrics.json"))
         ways_at_hand = {row.decoding: None for _, row in rows} or decode
@@ -195,7 +195,7 @@ class SpeechRun:
         return cls(
             folder=folder,
             decode={
-                name: parse(DecodingMetrics, entry, folder / "metrics.json", f"decode.{name}")
+                name: parse(DecodingMetrics, entry, folder / "metrics.json", key=f"decode.{name}")
                 for name, entry in decode.items()
             },
             way=way,

@@ -148,7 +148,7 @@ def _surprisal(run: TextRun) -> Surprisal | None:
         return Surprisal(missing=f"There are no numbers: {error}")
     if len(text.tokens) and int(text.tokens.max()) >= model.vocabulary:
         return Surprisal(missing="There are no numbers: the prepared text was made with another tokenizer.")
-    found = token_surprisals(model, text, MEASURED, run.reads_documents)
+    found = token_surprisals(model, text, MEASURED, documents=run.reads_documents)
     if not found:
         return None
     return Surprisal(
@@ -166,7 +166,7 @@ def _shaded(tokenizer: Tokenizer, token: TokenSurprisal) -> ShadedToken:
     # The space after a word has no shade.
     shown, space = (text[:-1], " ") if len(text) > 1 and text.endswith(" ") else (text.replace("\n", "↵\n"), "")
     title = f"{token.bits:.1f} bits, {_probability(token.logprob)}. Expected: {_expected(tokenizer, token)}"
-    return ShadedToken(shown, space, bisect.bisect_right(SHADES, token.bits), title)
+    return ShadedToken(shown, space, bisect.bisect_right(SHADES, token.bits), title=title)
 
 
 def _expected(tokenizer: Tokenizer, token: TokenSurprisal) -> str:

@@ -117,7 +117,7 @@ class TextRun:
         summary = folder / "prepared" / "text" / "summary.json"
         return cls(
             folder=folder,
-            metrics=parse(LanguageMetrics, metrics, folder / "metrics.json", "language") if metrics else None,
+            metrics=parse(LanguageMetrics, metrics, folder / "metrics.json", key="language") if metrics else None,
             samples=samples,
             has_model=bool(description),
             tokenizer=str(tokenizer.get("kind", "")) if isinstance(tokenizer, dict) else "",

@@ -74,7 +74,7 @@ class Pronunciations:
             UserError: the file cannot be read, is no text, or has no pronunciation.
         """
         name = f"{key}={path}"
-        lines = read_text(path, name, FORM, "replace").splitlines()  # cmudict 0.7b is in Latin-1
+        lines = read_text(path, name, FORM, errors="replace").splitlines()  # cmudict 0.7b is in Latin-1
         words: dict[str, dict[Phones, None]] = {}
         for line in lines:
             word, *phones = line.split("#", 1)[0].split()[:MOST_PHONES] or [""]

@@ -388,7 +388,7 @@ def build_tokenizer(options: TokenizerOptions, texts: Iterable[str]) -> Tokenize
     ['<blank>', 'a', 'b']
     """
     if options.kind == "char":
-        return CharTokenizer.build(texts, options.alphabet, options.min_count, options.unknown)
+        return CharTokenizer.build(texts, options.alphabet, options.min_count, unknown=options.unknown)
     if options.kind == "word":
         return WordTokenizer.build(texts, options.vocabulary_size, options.min_count)
     if options.kind == "phone":

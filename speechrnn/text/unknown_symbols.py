@@ -49,7 +49,7 @@ def count_unknown_symbols(
         for symbol in unknown:
             places.setdefault(symbol, []).append(identity)
     return [
-        UnknownSymbol(symbol, counts[symbol], len(ids), tuple(ids[:examples]))
+        UnknownSymbol(symbol, counts[symbol], len(ids), examples=tuple(ids[:examples]))
         for symbol, ids in sorted(places.items(), key=lambda item: (-counts[item[0]], item[0]))
     ]
 

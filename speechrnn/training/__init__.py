@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from speechrnn.core.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, train_acoustic
+    from speechrnn.training.acoustic import train_acoustic
+    from speechrnn.training.acoustic_options import AcousticSettings, AcousticTrainerOptions
     from speechrnn.training.fabric import TrainerOptions, make_fabric
     from speechrnn.training.language import LanguageTrainerOptions, train_language
     from speechrnn.training.loop import Loop
@@ -30,7 +31,8 @@ __all__ = [
 ]
 
 _MODULES = {
-    "acoustic": ("AcousticSettings", "AcousticTrainerOptions", "train_acoustic"),
+    "acoustic": ("train_acoustic",),
+    "acoustic_options": ("AcousticSettings", "AcousticTrainerOptions"),
     "fabric": ("TrainerOptions", "make_fabric"),
     "language": ("LanguageTrainerOptions", "train_language"),
     "loop": ("Loop",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformAugment, WaveformOptions
-from speechrnn.audio.features import ChannelOptions, FeatureOptions
+from speechrnn.audio.augmentation import WaveformAugment
+from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import Batch, PlannedBatches, Utterances, examples, loader
 from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_tokenizer
@@ -23,7 +23,8 @@ from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
 from speechrnn.nn.ctc import LabelPriors, consistency_loss, ctc_loss
 from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer
-from speechrnn.training.fabric import TrainerOptions, precision, sum_over_processes
+from speechrnn.training.acoustic_options import AcousticSettings
+from speechrnn.training.fabric import precision, sum_over_processes
 from speechrnn.training.initialisation import InitialModel, frozen_parameters, weights_digest
 from speechrnn.training.loop import Loop
 from speechrnn.training.selection import check_pronunciations, select_long_enough
@@ -36,41 +37,6 @@ logger = logging.getLogger("speechrnn")
 IMPLAUSIBLE_LOSS = 100.0  # nats a label
 MOST_WARNINGS = 10  # of implausible losses in one process
 LARGEST_DEV_LOSS = 100.0  # nats a label; an utterance that is too short for its labels has an infinite loss
-
-
-@dataclass(frozen=True)
-class AcousticTrainerOptions(TrainerOptions):
-    """Options of an acoustic model's training; the pages of conf/trainer explain each key.
-
-    >>> AcousticTrainerOptions(batch_seconds=20.0).workers
-    0
-    """
-
-    batch_seconds: float = field(default=45.0, metadata={"min": 0.1})
-    pronunciations: Path | None = None
-    intermediate_weight: float = field(default=0.3, metadata={"min": 0.0, "max": 0.95})
-    consistency_weight: float = field(default=0.0, metadata={"min": 0.0})
-    label_priors: float = field(default=0.0, metadata={"min": 0.0, "max": 1.0})
-    workers: int = field(default=0, metadata={"min": 0})
-    cache_gigabytes: float = field(default=1.0, metadata={"min": 0.0})
-
-
-@dataclass(frozen=True)
-class AcousticSettings:
-    """Options of an acoustic training: a record for each config group.
-
-    >>> AcousticSettings(
-    ...     FeatureOptions(), AcousticOptions(), SpecAugmentOptions(), WaveformOptions(), AcousticTrainerOptions()
-    ... ).trainer.epochs
-    60
-    """
-
-    features: FeatureOptions
-    acoustic: AcousticOptions
-    masks: SpecAugmentOptions
-    waveform: WaveformOptions
-    trainer: AcousticTrainerOptions
-    channel: ChannelOptions = field(default_factory=ChannelOptions)
 
 
 class AcousticTask:
@@ -134,12 +100,17 @@ class AcousticTask:
                 self.intermediate_labels, symbols = pronunciations.encode, len(pronunciations.symbols)
                 check_pronunciations(pronunciations, train, trainer.pronunciations)
         self.model = AcousticModel(
-            len(tokenizer), settings.features, settings.acoustic, settings.masks, settings.channel, symbols
+            len(tokenizer),
+            settings.features,
+            settings.acoustic,
+            masks=settings.masks,
+            channel=settings.channel,
+            intermediate_symbols=symbols,
         )
         stack = self.model.recurrent
         levels = [nn.ModuleList(level) for level in zip(stack.layers, stack.norms, strict=True)]
         self.frozen = frozen_parameters(trainer, [self.model.subsampling, self.model.input], levels)
-        train, self.left_out = select_long_enough(train, self.model, tokenizer, max(settings.waveform.speeds))
+        train, self.left_out = select_long_enough(train, self.model, tokenizer, fastest=max(settings.waveform.speeds))
         if len(train) == 0:
             raise UserError(
                 f"No training utterance has enough frames for its labels; lower acoustic.stride "
@@ -153,7 +124,7 @@ class AcousticTask:
         augment = WaveformAugment(settings.waveform, rate)
         self.slowest = min(settings.waveform.speeds)
         self.padding = 2 * settings.waveform.padding
-        self.utterances = Utterances(tokenizer, rate, augment, trainer.seed, cache)
+        self.utterances = Utterances(tokenizer, rate, augment, seed=trainer.seed, cache_bytes=cache)
         self.train = loader(self.utterances, self.batches, trainer.workers)
         self.dev = None
         if dev is not None and len(dev) > 0:
@@ -219,12 +190,19 @@ class AcousticTask:
         host_frames = self.model.frames(host.lengths).repeat(views)
         labels, label_lengths = batch.labels.repeat(views), batch.label_lengths.repeat(views)
         priors = self.priors.weighted() if self.priors is not None else None
-        loss = ctc_loss(log_probs, host_frames, labels, host.label_lengths.repeat(views), spoken, priors)
+        loss = ctc_loss(
+            log_probs,
+            host_frames,
+            labels,
+            label_lengths=host.label_lengths.repeat(views),
+            spoken=spoken,
+            log_priors=priors,
+        )
         if self.priors is not None:
             self.priors.update(log_probs, frames)
         if middle is not None:
             weight = self.options.intermediate_weight
-            loss = (1 - weight) * loss + weight * self.intermediate_loss(batch, middle, host_frames, spoken)
+            loss = (1 - weight) * loss + weight * self.intermediate_loss(batch, middle, host_frames, spoken=spoken)
         if views > 1:
             loss = loss + self.options.consistency_weight * consistency_loss(log_probs, frames, label_lengths)
         return loss
@@ -248,7 +226,7 @@ class AcousticTask:
         chosen = rows_of.to(log_probs.device, non_blocking=True)
         flat = torch.tensor([label for row in labels for label in row]).to(log_probs.device, non_blocking=True)
         lengths = torch.tensor([len(row) for row in labels])
-        return ctc_loss(log_probs[chosen], frames[rows_of], flat, lengths, spoken[chosen])
+        return ctc_loss(log_probs[chosen], frames[rows_of], flat, label_lengths=lengths, spoken=spoken[chosen])
 
     def weight(self, batch: Batch) -> float:
         """Return 1: all batches have the same weight."""
@@ -289,7 +267,9 @@ class AcousticTask:
         for batch in self.dev:
             batch = batch.to(self.fabric.device)
             log_probs, frames = model(batch.waveforms, batch.lengths)
-            loss = ctc_loss(log_probs, frames, batch.labels, batch.label_lengths).clamp_max(LARGEST_DEV_LOSS)
+            loss = ctc_loss(log_probs, frames, batch.labels, label_lengths=batch.label_lengths).clamp_max(
+                LARGEST_DEV_LOSS
+            )
             texts = [self.tokenizer.decode(result.tokens) for result in greedy(log_probs, frames)]
             words, characters = word_errors(batch.texts, texts), character_errors(batch.texts, texts)
             sums += torch.tensor(
@@ -344,7 +324,7 @@ def train_acoustic(
     Raises:
         UserError: see `AcousticTask` and `Loop.run`.
     """
-    task = AcousticTask(fabric, settings, tokenizer, train, dev, initial)
+    task = AcousticTask(fabric, settings, tokenizer, train=train, dev=dev, initial=initial)
     if task.left_out and fabric.is_global_zero:
         first = ", ".join(f"{short.id} ({short.frames} frames, {short.needed} needed)" for short in task.left_out[:5])
         logger.warning("Left out %d utterances too short for their labels: %s.", len(task.left_out), first)
@@ -392,7 +372,14 @@ def train_acoustic(
     defaults |= {f"acoustic.{key}": value for key, value in asdict(AcousticOptions()).items()}
     capped = "trainer.warmup" in (chosen or {})
     loop: Loop[Batch, AcousticModel] = Loop(
-        fabric, task, settings.trainer, folder, fingerprint, publish, defaults, capped=capped
+        fabric,
+        task,
+        settings.trainer,
+        folder=folder,
+        fingerprint=fingerprint,
+        publish=publish,
+        defaults=defaults,
+        capped=capped,
     )
     model = loop.run()
     return model, summary(model)

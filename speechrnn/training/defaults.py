@@ -18,7 +18,7 @@ from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.plural import count
 from speechrnn.data.batching import plan_batches
 from speechrnn.nn.acoustic import AcousticOptions
-from speechrnn.training.acoustic import AcousticTrainerOptions
+from speechrnn.training.acoustic_options import AcousticTrainerOptions
 from speechrnn.training.fabric import TrainerOptions
 from speechrnn.training.language import LanguageTrainerOptions
 from speechrnn.training.plan import MOST_WARMUP_STEPS, planned_epochs
@@ -282,7 +282,7 @@ def choose(
         **{f"acoustic.{key}": value for key, value in chosen_network.items()},
         **{f"features.{key}": value for key, value in chosen_rate.items()},
     }
-    return Choice(new_features, new_network, new_trainer, results, tuple(reasons))
+    return Choice(new_features, new_network, new_trainer, chosen=results, reasons=tuple(reasons))
 
 
 def choose_loading(trainer: AcousticTrainerOptions, needed: float, machine: Machine) -> dict[str, float]:

@@ -133,7 +133,7 @@ class InitialModel:
                 target[key].copy_(tensor)
         if (tokenizer.kind, tokenizer.symbols) == (self.tokenizer.kind, self.tokenizer.symbols):
             shared = len(tokenizer)
-            copy_rows(model.head, self.model.head, range(shared), range(shared))
+            copy_rows(model.head, self.model.head, range(shared), of=range(shared))
             logger.info("Weights are those of %s.", self.name)
         else:
             places = {symbol: place for place, symbol in enumerate(self.tokenizer.symbols)}
@@ -149,7 +149,7 @@ class InitialModel:
             )
         middle, trained = model.intermediate_head, self.model.intermediate_head
         if middle is not None and trained is not None and middle.out_features == trained.out_features:
-            copy_rows(middle, trained, range(middle.out_features), range(middle.out_features))
+            copy_rows(middle, trained, range(middle.out_features), of=range(middle.out_features))
 
 
 def copy_rows(target: nn.Linear, source: nn.Linear, to: Iterable[int], of: Iterable[int]) -> None:

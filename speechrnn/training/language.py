@@ -281,7 +281,17 @@ def train_language(
         UserError: an option that has no effect, or see `Loop.run`.
     """
     check_units(language)
-    task = LanguageTask(fabric, language, trainer, len(tokenizer), train, valid, documents, initial, tokenizer)
+    task = LanguageTask(
+        fabric,
+        language,
+        trainer,
+        vocabulary=len(tokenizer),
+        train=train,
+        valid=valid,
+        documents=documents,
+        initial=initial,
+        tokenizer=tokenizer,
+    )
     fingerprint = {
         **{f"language.{key}": value for key, value in asdict(language).items()},
         "batch_size": trainer.batch_size,
@@ -321,6 +331,8 @@ def train_language(
         if save is not None:
             save(model, summary(model))
 
-    loop: Loop[TokenBatch, LanguageModel] = Loop(fabric, task, trainer, folder, fingerprint, publish, defaults)
+    loop: Loop[TokenBatch, LanguageModel] = Loop(
+        fabric, task, trainer, folder=folder, fingerprint=fingerprint, publish=publish, defaults=defaults
+    )
     model = loop.run()
     return model, summary(model)

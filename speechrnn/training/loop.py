@@ -73,7 +73,7 @@ class Loop(Generic[BatchT, ModelT]):
         self.publish = publish
         self.defaults = defaults or {}
         self.state = State()
-        self.schedule = Schedule(fabric, options, self.state, capped)
+        self.schedule = Schedule(fabric, options, self.state, capped=capped)
         fabric.to_device(task.model)
         self.average: Average[ModelT] = (
             TriggeredAverage(task.model, options.nonmonotone)
@@ -107,7 +107,7 @@ class Loop(Generic[BatchT, ModelT]):
                 damaged or of another configuration.
         """
         resumed = self.saved = restore_newest(self.folder, self.restore)
-        self.schedule = Schedule(self.fabric, self.options, self.state, self.schedule.capped)
+        self.schedule = Schedule(self.fabric, self.options, self.state, capped=self.schedule.capped)
         first, size = (self.task.epoch(epoch, 0)[0] for epoch in (0, self.state.epoch))
         self.schedule.start(first, size, self.time_evaluation)
         if not resumed:
@@ -158,7 +158,7 @@ class Loop(Generic[BatchT, ModelT]):
     def step(self, batch: BatchT, done: float) -> None:
         """Take one optimiser step; `done` is the share of the training before it, 0 to 1."""
         state, options = self.state, self.options
-        torch.manual_seed(step_seed(options.seed, state.epoch, state.batch, self.fabric.global_rank))
+        torch.manual_seed(step_seed(options.seed, state.epoch, state.batch, rank=self.fabric.global_rank))
         rate = options.learning_rate * self.task.rate_factor(batch)
         if options.optimiser == "adamw":
             rate *= rate_at(done, self.schedule.warmup)
@@ -209,7 +209,7 @@ class Loop(Generic[BatchT, ModelT]):
         state.step += 1
         self.average.update(self.task.model, state.step)
         outcome = torch.stack([loss.detach().float(), broken])
-        self.pending.append(PendingStep(batch, state.batch, outcome, weight, rate))
+        self.pending.append(PendingStep(batch, state.batch, outcome, weight=weight, rate=rate))
         if len(self.pending) >= READ_STEPS:
             self.read_pending()
 
@@ -381,7 +381,7 @@ class Loop(Generic[BatchT, ModelT]):
         """
         if not path.exists():
             return False
-        saved = read_checkpoint(path, self.fingerprint, self.fabric.device, self.defaults)
+        saved = read_checkpoint(path, self.fingerprint, self.fabric.device, defaults=self.defaults)
         try:
             self.average.model.load_state_dict(saved["average"])
             if not only_average:

@@ -81,7 +81,7 @@ class Schedule:
         seconds, position, total = self.elapsed(), self.position(size), 60 * options.minutes
         evaluation = self._mean(evaluation)
         step = self._mean(state.seconds["data"] + state.seconds["step"]) / state.step
-        epochs = epochs_within(total - seconds, position, step * size, evaluation)
+        epochs = epochs_within(total - seconds, position, step * size, evaluation_seconds=evaluation)
         warmup = self._warmup_of_minutes()
         logger.info(
             "A step takes %.3g s and an evaluation %.3g s: trainer.minutes=%g is enough for %.4g epochs.",
@@ -91,8 +91,8 @@ class Schedule:
             epochs,
         )
         if self.plan is not None:
-            return self._follow(self.plan.change(position, epochs, warmup, options.minutes))
-        return self._follow(Plan(epochs, warmup, options.minutes, position, min(seconds / total, 1.0)))
+            return self._follow(self.plan.change(position, epochs, warmup, minutes=options.minutes))
+        return self._follow(Plan(epochs, warmup, options.minutes, start=position, done=min(seconds / total, 1.0)))
 
     def is_measured(self) -> bool:
         """Return whether a wall time is to be planned and the training has gone on for long enough."""

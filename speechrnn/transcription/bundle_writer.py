@@ -46,7 +46,7 @@ def write_bundle(models: Bundle, output: str | Path, weight_format: WeightFormat
         if (output / part).exists():
             raise UserError(f"{output / part} is there already: remove it, or choose another output.")
     _, tokenizer = load_acoustic(models.acoustic)
-    make_scorers(DecodingOptions(name="beam", ngram=models.ngram), models.language, Weights(), tokenizer)
+    make_scorers(DecodingOptions(name="beam", ngram=models.ngram), models.language, Weights(), tokenizer=tokenizer)
     try:
         output.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".export.", dir=output))

@@ -227,7 +227,7 @@ class Reader:
     def _read(self, number: int, source: Source) -> None:
         name = f"samples {number}" if isinstance(source, tuple) else str(source)
         warnings: list[TranscriptWarning] = []
-        recording = Recording(number, name, self._open(source, warnings), self.budget, warnings=warnings)
+        recording = Recording(number, name, self._open(source, warnings), budget=self.budget, warnings=warnings)
         blocks = recording.blocks()
         try:
             first = next(blocks)
@@ -276,7 +276,9 @@ class Reader:
         clips, self._clips, self._clip_seconds = self._clips, [], 0.0
 
         def detect(some: Sequence[tuple[Recording, np.ndarray]]) -> list[bool]:
-            return detect_speech([samples for _, samples in some], self.sampling_rate, self.options, self.detector)
+            return detect_speech(
+                [samples for _, samples in some], self.sampling_rate, self.options, detector=self.detector
+            )
 
         for (recording, samples), speech in zip(clips, compute_each(detect, clips) if clips else [], strict=True):
             if isinstance(speech, ItemError):
@@ -290,7 +292,7 @@ class Reader:
         try:
             for window in windows:
                 self.budget.acquire(len(window.samples) / self.sampling_rate)
-                self.put(NumberedWindow(recording.number, recording.name, count, window))
+                self.put(NumberedWindow(recording.number, recording.name, count, window=window))
                 count += 1
         except Exception as error:
             self._put_failure(recording, error)
@@ -298,7 +300,12 @@ class Reader:
         seconds = recording.samples / self.sampling_rate
         self.put(
             EndOfRecording(
-                recording.number, recording.name, count, seconds, recording.incomplete, tuple(recording.warnings)
+                recording.number,
+                recording.name,
+                count,
+                seconds=seconds,
+                incomplete=recording.incomplete,
+                warnings=tuple(recording.warnings),
             )
         )
 

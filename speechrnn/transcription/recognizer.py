@@ -80,4 +80,4 @@ def load_recognizer(acoustic: Path, decoding: DecodingOptions, language_model: P
         tuned=read_tuned(acoustic),
         device=found,
     )
-    return LoadedModel(network.to(found), tokenizer, decoder, found)
+    return LoadedModel(network.to(found), tokenizer, decoder, device=found)

@@ -87,7 +87,7 @@ def make_engine(
     Raises:
         UserError: no such engine or precision, they do not go together, or what they need is not here.
     """
-    engine, kind = choose(name, precision, device, model.options.cell, folder)
+    engine, kind = choose(name, precision, device, cell=model.options.cell, folder=folder)
     if engine == "onnx":
         from speechrnn.export.session import OnnxEngine
 

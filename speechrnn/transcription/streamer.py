@@ -121,7 +121,7 @@ class StreamingRecognizer:
         """Load a model; see `load`."""
         acoustic, options = resolve_models(folder, options)
         language = None if options.language_model is None else Path(options.language_model)
-        model, tokenizer, decoder, _ = load_recognizer(acoustic, options.search, language, options.device)
+        model, tokenizer, decoder, _ = load_recognizer(acoustic, options.search, language, device=options.device)
         return cls(
             model,
             tokenizer,
@@ -381,4 +381,4 @@ class Streamer:
         text = " ".join(word.word for word in words)
         time = round((self._first + self.frames) * self.recognizer.seconds_per_frame, 3)
         warnings = self.warnings.take() if kind == "final" else ()
-        return Event(kind, self.segment, text, words, stable, time, warnings)
+        return Event(kind, self.segment, text, words=words, stable_words=stable, time=time, warnings=warnings)

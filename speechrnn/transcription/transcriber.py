@@ -119,7 +119,7 @@ class Transcriber:
         """Load a model; see `load`."""
         folder, options = resolve_models(folder, options)
         language = None if options.language_model is None else Path(options.language_model)
-        model, tokenizer, decoder, device = load_recognizer(folder, options.search, language, options.device)
+        model, tokenizer, decoder, device = load_recognizer(folder, options.search, language, device=options.device)
         return cls(
             model,
             tokenizer,

@@ -224,7 +224,11 @@ def assemble_segments(decoded: Sequence[DecodedSegment], duration: float) -> lis
         if own:
             text = " ".join(word.word for word in own)
             compared = _alternatives(segment.result)
-            segments.append(Segment(own[0].start, own[-1].end, text, _mean_confidence(own), own, compared))
+            segments.append(
+                Segment(
+                    own[0].start, own[-1].end, text, confidence=_mean_confidence(own), words=own, alternatives=compared
+                )
+            )
     return segments
 
 

@@ -81,7 +81,7 @@ def final_loss(waveform: WaveformOptions, masks: SpecAugmentOptions, channel: Ch
     generator = np.random.default_rng(0)
     features = FeatureOptions(sampling_rate=RATE, bins=20)
     options = AcousticOptions(layers=1, units=32, channels=4, stride=2, dropout=0.0)
-    model = AcousticModel(1 + len(TONES), features, options, masks, channel)
+    model = AcousticModel(1 + len(TONES), features, options, masks=masks, channel=channel)
     optimiser = torch.optim.Adam(model.parameters(), lr=0.02)
     augment = WaveformAugment(waveform, RATE)
 
@@ -97,7 +97,9 @@ def final_loss(waveform: WaveformOptions, masks: SpecAugmentOptions, channel: Ch
         log_probs, frames = model(waveforms, lengths)
         speech = model.frames(torch.tensor([[sound.start, sound.end] for sound in sounds]))
         flat = torch.tensor([label for row in labels for label in row])
-        return ctc_loss(log_probs, frames, flat, torch.tensor([len(row) for row in labels]), speech)
+        return ctc_loss(
+            log_probs, frames, flat, label_lengths=torch.tensor([len(row) for row in labels]), spoken=speech
+        )
 
     plain = WaveformAugment(NO_AUGMENTATION, RATE)
     for _ in range(STEPS):

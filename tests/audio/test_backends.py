@@ -113,7 +113,7 @@ def test_what_is_readable_comes_first(tmp_path: Path, name: str, kind: str, subt
                 file.write(second)
     else:
         options = {"movflags": "faststart"} if name == "a.m4a" else {}
-        encode(path, kind, said[:, None], rate, **options)
+        encode(path, kind, said[:, None], rate=rate, **options)
     whole, out_rate = load_audio(path, wanted)
     assert np.array_equal(
         np.concatenate(list(audio_blocks(path, 0.7, wanted, strict=False))), whole

@@ -53,7 +53,9 @@ def test_a_telephone_loses_what_lies_outside_its_band(codec: Codec) -> None:
 
 def test_more_compression_loses_more() -> None:
     speech = chirps(16000) + 0.05 * np.random.default_rng(1).standard_normal(16000).astype(np.float32)
-    losses = [float(np.square(apply_codec(speech, 16000, "mp3", level) - speech).mean()) for level in (0.0, 1.0)]
+    losses = [
+        float(np.square(apply_codec(speech, 16000, "mp3", compression=level) - speech).mean()) for level in (0.0, 1.0)
+    ]
     assert losses[0] < losses[1]
 
 

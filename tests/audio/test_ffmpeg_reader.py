@@ -23,7 +23,7 @@ FFMPEG = [
 @pytest.mark.parametrize(("name", "codec", "rate", "late"), FFMPEG)
 def test_formats_of_ffmpeg(tmp_path: Path, name: str, codec: str, rate: int, late: int) -> None:
     said = speech(2 * rate + 7, rate)
-    path = encode(tmp_path / name, codec, np.stack([said, said / 2], 1), rate)
+    path = encode(tmp_path / name, codec, np.stack([said, said / 2], 1), rate=rate)
     left, heard_rate = load_audio(path, channel=0)
     known = audio_info(path)
     assert known.sampling_rate == heard_rate == rate and known.channels == 2
@@ -38,7 +38,7 @@ def test_formats_of_ffmpeg(tmp_path: Path, name: str, codec: str, rate: int, lat
 
 
 def test_an_mp4_named_wav_is_read(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.m4a", "aac", speech(16000, 16000)[:, None], 16000).rename(tmp_path / "a.wav")
+    path = encode(tmp_path / "a.m4a", "aac", speech(16000, 16000)[:, None], rate=16000).rename(tmp_path / "a.wav")
     assert len(load_audio(path)[0]) == audio_info(path).samples
 
 
@@ -48,7 +48,7 @@ def test_an_mp4_named_wav_is_read(tmp_path: Path) -> None:
 def test_a_truncated_container_says_where_it_breaks_off(
     tmp_path: Path, name: str, codec: str, options: dict[str, str]
 ) -> None:
-    path = encode(tmp_path / name, codec, speech(480000, 48000)[:, None], 48000, **options)
+    path = encode(tmp_path / name, codec, speech(480000, 48000)[:, None], rate=48000, **options)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 6 // 10])
     with pytest.raises(AudioError, match=r"breaks off at [56]\.\d\d s of 10\.0\d s:"):
@@ -57,13 +57,13 @@ def test_a_truncated_container_says_where_it_breaks_off(
 
 
 def test_an_mp4_without_its_index(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.m4a", "aac", speech(48000, 16000)[:, None], 16000)
+    path = encode(tmp_path / "a.m4a", "aac", speech(48000, 16000)[:, None], rate=16000)
     path.write_bytes(path.read_bytes()[:9000])
     with pytest.raises(AudioError, match="is truncated: the index of the recording is missing"):
         load_audio(path)
 
 
 def test_a_start_beyond_a_recording_that_states_no_length(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.aac", "aac", speech(16000, 16000)[:, None], 16000)
+    path = encode(tmp_path / "a.aac", "aac", speech(16000, 16000)[:, None], rate=16000)
     with pytest.raises(AudioError, match=r"before the clip that starts at 5\.00 s"):
         load_audio(path, start=5)

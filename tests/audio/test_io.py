@@ -68,7 +68,7 @@ def test_blocks_joined_equal_load(
     if not path.exists():
         soundfile.write(path, noise(rate * 2 + 17, 2), rate)
     whole, out_rate = load_audio(path, wanted, channel)
-    blocks = list(audio_blocks(path, seconds, wanted, channel))
+    blocks = list(audio_blocks(path, seconds, wanted, channel=channel))
     size = int(np.floor(seconds * out_rate + 0.5))
     assert all(len(block) == size for block in blocks[:-1]) and 0 < len(blocks[-1]) <= size
     np.testing.assert_allclose(np.concatenate(blocks), whole, atol=1e-6)

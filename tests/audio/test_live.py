@@ -77,7 +77,7 @@ def test_a_file_comes_at_its_own_pace(pace: float, tmp_path: Path) -> None:
     path = tmp_path / "talk.wav"
     path.write_bytes(wav(pcm(1.0)))
     clock = Event()
-    source = PacedFile(path, RATE, 0.1, pace, clock=lambda: clock.now, _closed=clock)  # type: ignore[arg-type]
+    source = PacedFile(path, RATE, 0.1, pace=pace, clock=lambda: clock.now, _closed=clock)  # type: ignore[arg-type]
     arrived, samples = [], 0
     for packet in source.packets():
         samples += len(packet)
@@ -104,7 +104,7 @@ def test_a_file_at_pace_0_does_not_wait(tmp_path: Path) -> None:
     path = tmp_path / "talk.wav"
     path.write_bytes(wav(pcm(1.0)))
     clock = Event()
-    source = PacedFile(path, RATE, 0.1, 0.0, clock=lambda: clock.now, _closed=clock)  # type: ignore[arg-type]
+    source = PacedFile(path, RATE, 0.1, pace=0.0, clock=lambda: clock.now, _closed=clock)  # type: ignore[arg-type]
     assert sum(map(len, source.packets())) == RATE
     assert clock.now == 50.0
 

@@ -42,7 +42,7 @@ class Clock:
 
 
 def run(data: bytes, format: SampleFormat = "s16", channels: int = 1) -> None:
-    for _ in RawPipe(io.BytesIO(data).read, RATE, format, channels, clock=Clock()).packets():
+    for _ in RawPipe(io.BytesIO(data).read, RATE, format, channels=channels, clock=Clock()).packets():
         pass
 
 

@@ -100,12 +100,12 @@ def test_pieces_tile_each_stretch(
     samples = recording(*parts, rest=rest)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "AHEAD", ahead)
-        cut = list(cut_windows(in_blocks(samples, size), RATE, step, options, Oracle()))
+        cut = list(cut_windows(in_blocks(samples, size), RATE, step, options=options, detector=Oracle()))
     if len(samples) <= options.window * RATE:
-        assert len(cut) == detect_speech([samples], RATE, options, Oracle())[0]
+        assert len(cut) == detect_speech([samples], RATE, options, detector=Oracle())[0]
         assert all(len(piece.samples) == len(samples) for piece in cut)
         return
-    check(cut, samples, RATE, step, options)
+    check(cut, samples, RATE, step=step, options=options)
     assert_speech_is_kept(cut, parts, len(samples))
 
 
@@ -131,8 +131,8 @@ def test_without_a_detector_all_is_one_stretch(seconds: float, step: int, ahead:
     samples = recording((round(seconds * RATE) // CHUNK, 0), rest=round(seconds * RATE) % CHUNK)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "AHEAD", ahead)
-        cut = list(cut_windows([samples], RATE, step, SMALL, None))
-    check(cut, samples, RATE, step, SMALL)
+        cut = list(cut_windows([samples], RATE, step, options=SMALL, detector=None))
+    check(cut, samples, RATE, step=step, options=SMALL)
     assert len(stretches(cut)) == 1 and cut[0].valid[0] == 0 and cut[-1].valid[1] == len(samples)
     if ahead == 480:
         lengths = [len(piece.samples) for piece in cut]
@@ -145,8 +145,8 @@ def test_any_rate_has_its_grid() -> None:
     for rate in (8000, 11025, 22050):
         samples = np.tile(np.array([0.9, -0.9], np.float32), 10 * rate)
         samples[7 * rate : 8 * rate] /= 100
-        cut = list(cut_windows(in_blocks(samples, 3001), rate, rate // 100, options, Oracle()))
-        check(cut, samples, rate, rate // 100, options)
+        cut = list(cut_windows(in_blocks(samples, 3001), rate, rate // 100, options=options, detector=Oracle()))
+        check(cut, samples, rate, step=rate // 100, options=options)
         (first, second) = stretches(cut)
         assert (first[0].valid[0], second[-1].valid[1]) == (0, len(samples))
         assert first[-1].valid[1] == pytest.approx(7.2 * rate, abs=0.04 * rate)
@@ -155,33 +155,35 @@ def test_any_rate_has_its_grid() -> None:
 
 def test_a_short_recording_stays_whole() -> None:
     spoken = recording((40, 20), (40, 20), rest=11)
-    (piece,) = cut_windows(in_blocks(spoken, 100), RATE, 10, SMALL, Oracle())
+    (piece,) = cut_windows(in_blocks(spoken, 100), RATE, 10, options=SMALL, detector=Oracle())
     np.testing.assert_array_equal(piece.samples, spoken)
     assert (piece.start, piece.valid, piece.first, piece.last) == (0, (0, len(spoken)), True, True)
     for detector in (Oracle(), None):
-        assert not list(cut_windows([np.zeros(5000, np.float32)], RATE, 10, SMALL, detector))
-        assert not list(cut_windows([], RATE, 10, SMALL, detector))
-    assert not list(cut_windows([recording((150, 0))], RATE, 10, SMALL, Oracle()))
-    assert len(list(cut_windows([recording((150, 0))], RATE, 10, SMALL, None))) == 1
+        assert not list(cut_windows([np.zeros(5000, np.float32)], RATE, 10, options=SMALL, detector=detector))
+        assert not list(cut_windows([], RATE, 10, options=SMALL, detector=detector))
+    assert not list(cut_windows([recording((150, 0))], RATE, 10, options=SMALL, detector=Oracle()))
+    assert len(list(cut_windows([recording((150, 0))], RATE, 10, options=SMALL, detector=None))) == 1
 
 
 def test_no_piece_where_nothing_is_heard() -> None:
     silence = np.zeros(100 * RATE, np.float32)
     for detector in (Oracle(), None):
-        assert not list(cut_windows([silence], RATE, 10, SMALL, detector))
-    assert not list(cut_windows([recording((1000, 5), (500, 5), (500, 5))], RATE, 10, SMALL, Oracle()))  # knocks
+        assert not list(cut_windows([silence], RATE, 10, options=SMALL, detector=detector))
+    assert not list(
+        cut_windows([recording((1000, 5), (500, 5), (500, 5))], RATE, 10, options=SMALL, detector=Oracle())
+    )  # knocks
     noise = recording((1000, 0))
-    cut = list(cut_windows([noise, silence, noise], RATE, 10, SMALL, None))
-    check(cut, np.concatenate([noise, silence, noise]), RATE, 10, SMALL)
+    cut = list(cut_windows([noise, silence, noise], RATE, 10, options=SMALL, detector=None))
+    check(cut, np.concatenate([noise, silence, noise]), RATE, step=10, options=SMALL)
     assert [group[0].valid[0] for group in stretches(cut)] == [0, pytest.approx(132000 - 200, abs=CHUNK)]
 
 
 def test_hear_speech_of_many_clips() -> None:
     spoken, empty = recording((10, 20)), np.zeros(0, np.float32)
     clips = [spoken, recording((30, 0)), np.zeros(1000, np.float32), empty, recording((10, 5)), spoken]
-    assert detect_speech(clips, RATE, SMALL, Oracle()) == [True, False, False, False, False, True]
-    assert detect_speech(clips, RATE, SMALL, None) == [True, True, False, False, True, True]
-    assert detect_speech([], RATE, SMALL, Oracle()) == []
+    assert detect_speech(clips, RATE, SMALL, detector=Oracle()) == [True, False, False, False, False, True]
+    assert detect_speech(clips, RATE, SMALL, detector=None) == [True, True, False, False, True, True]
+    assert detect_speech([], RATE, SMALL, detector=Oracle()) == []
 
 
 def test_speech_goes_on_down_to_a_lower_probability() -> None:
@@ -192,10 +194,10 @@ def test_speech_goes_on_down_to_a_lower_probability() -> None:
             return heard
 
     samples = recording((300, 0))
-    (piece,) = cut_windows([samples], RATE, 10, SMALL, Wavering())
+    (piece,) = cut_windows([samples], RATE, 10, options=SMALL, detector=Wavering())
     assert piece.valid == (100 * CHUNK - 200, 150 * CHUNK + 200)
     options = SegmentationOptions(silence=0.5, window=6.0, context=1.0, threshold=0.65)
-    assert not list(cut_windows([samples], RATE, 10, options, Wavering()))
+    assert not list(cut_windows([samples], RATE, 10, options=options, detector=Wavering()))
 
 
 def test_what_breaks_off_gives_its_pieces_first() -> None:
@@ -204,8 +206,8 @@ def test_what_breaks_off_gives_its_pieces_first() -> None:
         raise TruncatedAudioError("talk.wav breaks off.", len(samples) / RATE)
 
     for samples in (recording((10, 40)), recording((10, 40), (50, 300), (50, 30))):
-        cut = cut_windows(broken(samples), RATE, 10, SMALL, Oracle())
-        whole = list(cut_windows([samples], RATE, 10, SMALL, Oracle()))
+        cut = cut_windows(broken(samples), RATE, 10, options=SMALL, detector=Oracle())
+        whole = list(cut_windows([samples], RATE, 10, options=SMALL, detector=Oracle()))
         assert [next(cut).valid for _ in whole] == [piece.valid for piece in whole]
         with pytest.raises(TruncatedAudioError, match="breaks off"):
             next(cut)
@@ -218,7 +220,7 @@ def test_five_hours_cost_no_memory(detector: Oracle | None) -> None:
     minute = recording((20, 900), (20, 935))
     tracemalloc.start()
     peaks, kept = list[int](), 0
-    for piece in cut_windows((minute for _ in range(300)), RATE, 10, SegmentationOptions(), detector):
+    for piece in cut_windows((minute for _ in range(300)), RATE, 10, options=SegmentationOptions(), detector=detector):
         kept += piece.valid[1] - piece.valid[0]
         if piece.start > RATE * 1000 * (len(peaks) + 1):
             peaks.append(tracemalloc.get_traced_memory()[1])
@@ -250,12 +252,14 @@ def test_real_speech_is_found_in_long_silence_and_noise(shared: Path) -> None:
     pytest.importorskip("silero_vad", reason="the extra [vad] is not installed")
     files = sorted((shared / "an4/wav/an4_clstk").glob("*/*.opus"))[::60]
     clips = [load_audio(path, 16000)[0] for path in files]
-    assert all(detect_speech(clips, 16000, SegmentationOptions(), SileroDetector()))
-    assert all(detect_speech(clips, 16000, SegmentationOptions(), EnergyDetector()))
+    assert all(detect_speech(clips, 16000, SegmentationOptions(), detector=SileroDetector()))
+    assert all(detect_speech(clips, 16000, SegmentationOptions(), detector=EnergyDetector()))
     noise = 0.001 * np.random.default_rng(0).standard_normal(16000 * 8).astype(np.float32)
     samples = np.concatenate([part for clip in clips for part in (noise, clip)] + [noise])
-    cut = list(cut_windows(in_blocks(samples, 16000), 16000, 160, SegmentationOptions(), SileroDetector()))
-    check(cut, samples, 16000, 160, SegmentationOptions())
+    cut = list(
+        cut_windows(in_blocks(samples, 16000), 16000, 160, options=SegmentationOptions(), detector=SileroDetector())
+    )
+    check(cut, samples, 16000, step=160, options=SegmentationOptions())
     at = 0
     for clip in clips:
         inside = [

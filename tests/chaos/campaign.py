@@ -72,7 +72,7 @@ class Campaign:
         (case / OUTPUT).mkdir(parents=True)
         counts: Counter[str] = Counter()
         try:
-            wrong = self._disturb(job, case, draw, counts) or self._finish(job, case)
+            wrong = self._disturb(job, case, draw, counts=counts) or self._finish(job, case)
         except Exception as error:  # a file that is not whole, as the readers say it
             wrong = [f"{type(error).__name__}: {error}"]
         if not wrong:
@@ -89,7 +89,9 @@ class Campaign:
         for _ in range(draw.choice(ROUNDS)):
             started.clear()
             plan = draw_plan(draw, kinds_for(job.workers, job.resumes))
-            count, wrong = apply(plan, start(plan.kill_at, plan.full_at), self.seconds[job.name], start, case / OUTPUT)
+            count, wrong = apply(
+                plan, start(plan.kill_at, plan.full_at), self.seconds[job.name], start=start, output=case / OUTPUT
+            )
             counts[plan.kind] += count
             for attempt in started:
                 wrong += attempt.close()

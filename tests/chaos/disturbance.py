@@ -45,7 +45,7 @@ def draw_plan(draw: random.Random, kinds: Sequence[str]) -> Plan:
     moment = draw.random() ** 0.5 * 0.95 if draw.random() < 0.7 else draw.random() * 0.2
     kill_at = draw.randrange(1, OPERATIONS) if kind in ("operation", "operations") else None
     full_at = draw.randrange(1, OPERATIONS) if kind == "full" else None
-    return Plan(kind, moment, kill_at, full_at, draw.randrange(2**31))
+    return Plan(kind, moment, kill_at, full_at=full_at, seed=draw.randrange(2**31))
 
 
 def kinds_for(workers: bool, resumes: bool) -> list[str]:
@@ -95,10 +95,10 @@ def _kill(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> 
 
 def _twice(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
     """Kill it, and what goes on at once, too."""
-    count, _ = _kill(attempt, draw, start, output)
+    count, _ = _kill(attempt, draw, start, output=output)
     again = start(None)
     again.wait(draw.random() * PAUSE_SECONDS)
-    more, _ = _kill(again, draw, start, output)
+    more, _ = _kill(again, draw, start, output=output)
     return count + more, []
 
 
@@ -124,7 +124,7 @@ def _stop(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> 
     count = attempt.send(signal.SIGSTOP, group=True)
     attempt.wait(draw.random() * PAUSE_SECONDS)
     if draw.random() < 0.5:
-        return _kill(attempt, draw, start, output)
+        return _kill(attempt, draw, start, output=output)
     attempt.send(signal.SIGCONT, group=True)
     attempt.wait(LONGEST)
     return int(count), []
@@ -132,7 +132,7 @@ def _stop(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> 
 
 def _power(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
     """Kill it; of what was written last, zeros or a torn line are left."""
-    count, _ = _kill(attempt, draw, start, output)
+    count, _ = _kill(attempt, draw, start, output=output)
     for name in APPENDED:
         path = output / name
         if path.is_file() and (size := path.stat().st_size) > 1500:  # the header is on the disk before the work begins

@@ -61,10 +61,10 @@ def make_jobs(folder: Path) -> list[Job]:
     acoustic = save_listener(folder / "acoustic")
     live = folder / "live"
     model, tokenizer = streaming_model()
-    save_acoustic(live, model, tokenizer, {})
+    save_acoustic(live, model, tokenizer, training={})
     alphabet = CharTokenizer.build(["ABCDEFGH"])
     language = folder / "language"
-    save_language(language, toy_model(len(alphabet)), alphabet, {})
+    save_language(language, toy_model(len(alphabet)), alphabet, training={})
     recordings = record(folder / "recordings", RECORDINGS)
     prompts = folder / "prompts.jsonl"
     letters = "ABCDEFGH"
@@ -124,14 +124,34 @@ def make_jobs(folder: Path) -> list[Job]:
     processes = ["executor=processes", "executor.workers=2"]
     transcribed, generated = check_transcripts, check_completions
     return [
-        Job("transcribe", transcribe, 4, files_of(("job.jsonl",)), transcribed),
-        Job("generate", generate, 4, files_of(("all.jsonl.job.jsonl",)), generated),
-        Job("speech_to_text", train, 2, trained, check_training),
-        Job("text_prediction", predict, 2, trained, check_training),
-        Job("listen", listen, 1.5, files_of(()), check_live, feed=lambda pipe: feed(pipe, sound), resumes=False),
-        Job("transcribe_pool", [*transcribe, *processes], 0.25, files_of(("job.jsonl",)), transcribed, workers=True),
+        Job("transcribe", transcribe, 4, result=files_of(("job.jsonl",)), check=transcribed),
+        Job("generate", generate, 4, result=files_of(("all.jsonl.job.jsonl",)), check=generated),
+        Job("speech_to_text", train, 2, result=trained, check=check_training),
+        Job("text_prediction", predict, 2, result=trained, check=check_training),
         Job(
-            "generate_pool", [*generate, *processes], 0.25, files_of(("all.jsonl.job.jsonl",)), generated, workers=True
+            "listen",
+            listen,
+            1.5,
+            result=files_of(()),
+            check=check_live,
+            feed=lambda pipe: feed(pipe, sound),
+            resumes=False,
+        ),
+        Job(
+            "transcribe_pool",
+            [*transcribe, *processes],
+            0.25,
+            result=files_of(("job.jsonl",)),
+            check=transcribed,
+            workers=True,
+        ),
+        Job(
+            "generate_pool",
+            [*generate, *processes],
+            0.25,
+            result=files_of(("all.jsonl.job.jsonl",)),
+            check=generated,
+            workers=True,
         ),
     ]
 

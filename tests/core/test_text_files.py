@@ -58,7 +58,7 @@ def test_what_is_no_text_is_named(tmp_path: Path, content: bytes, kind: str, err
     path = tmp_path / "words.txt"
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"^decoding.lexicon=x seems to be {kind}.*; give a list of words, in UTF-8"):
-        read_text(path, "decoding.lexicon=x", "a list of words", errors)
+        read_text(path, "decoding.lexicon=x", "a list of words", errors=errors)
 
 
 def test_another_encoding_of_letters_is_refused_or_replaced(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_another_encoding_of_letters_is_refused_or_replaced(tmp_path: Path) -> N
     path.write_bytes("DÉJÀ D EY2".encode("latin-1"))
     with pytest.raises(UserError, match=r"no UTF-8: byte 1 \(0xc9\)"):
         read_text(path, "words", "words")
-    assert read_text(path, "words", "words", "replace") == "D\ufffdJ\ufffd D EY2"
+    assert read_text(path, "words", "words", errors="replace") == "D\ufffdJ\ufffd D EY2"
 
 
 def test_damaged_archives_folders_and_missing_files(tmp_path: Path) -> None:

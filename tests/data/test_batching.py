@@ -29,7 +29,7 @@ def test_every_utterance_is_planned_once_within_the_limit(
     lengths: list[float], batch_seconds: float, seed: int, epoch: int
 ) -> None:
     durations = np.array(lengths)
-    plan = plan_batches(durations, batch_seconds, seed, epoch)
+    plan = plan_batches(durations, batch_seconds, seed, epoch=epoch)
     assert sorted(np.concatenate(plan).tolist()) == list(range(len(lengths)))
     for batch in plan:
         assert len(batch) == 1 or padded(batch, durations) <= batch_seconds
@@ -41,7 +41,7 @@ def test_processes_share_all_utterances_in_batches_of_equal_number(
     lengths: list[float], batch_seconds: float, world_size: int, epoch: int
 ) -> None:
     durations = np.array(lengths)
-    plan = plan_batches(durations, batch_seconds, 0, epoch, world_size)
+    plan = plan_batches(durations, batch_seconds, 0, epoch=epoch, world_size=world_size)
     assert len(plan) % world_size == 0
     planned = np.concatenate(plan).tolist()
     assert set(planned) == set(range(len(lengths)))
@@ -60,18 +60,20 @@ def test_no_batch_of_any_epoch_is_larger_than_the_largest(
     def size(batch: np.ndarray) -> float:
         return len(batch) * (durations[batch].max() / min(slowest, 1.0) + added)
 
-    largest = largest_batch(durations, batch_seconds, slowest, added)
+    largest = largest_batch(durations, batch_seconds, slowest, added=added)
     assert len(set(largest.tolist())) == len(largest)
     assert len(largest) == 1 or padded(largest, durations) <= batch_seconds
     for epoch in range(3):
-        for batch in plan_batches(durations, batch_seconds, 0, epoch, world_size):
+        for batch in plan_batches(durations, batch_seconds, 0, epoch=epoch, world_size=world_size):
             assert size(batch) <= size(largest) * (1 + 1e-9)
 
 
 def test_the_largest_batch_occurs() -> None:
     durations = np.random.default_rng(0).uniform(1, 5, 40)
     largest = padded(largest_batch(durations, 10.0), durations)
-    planned = [padded(batch, durations) for epoch in range(300) for batch in plan_batches(durations, 10.0, 0, epoch)]
+    planned = [
+        padded(batch, durations) for epoch in range(300) for batch in plan_batches(durations, 10.0, 0, epoch=epoch)
+    ]
     assert max(planned) == pytest.approx(largest, rel=0.01)
 
 
@@ -81,7 +83,7 @@ def test_epochs_and_seeds_mix_a_sorted_list_at_any_size(count: int) -> None:
     durations = np.sort(np.random.default_rng(1).uniform(0.5, 8.0, count))
     correlations, orders = [], []
     for seed, epoch in [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (2, 0), (3, 0), (4, 0)]:
-        plan = plan_batches(durations, 45.0, seed, epoch)
+        plan = plan_batches(durations, 45.0, seed, epoch=epoch)
         correlations.append(np.corrcoef(places(plan), np.arange(count))[0, 1])
         orders.append([float(durations[batch].max()) for batch in plan])
     # Batches hold similar durations: as many independent places as there are batches.
@@ -96,7 +98,7 @@ def test_epochs_and_seeds_mix_a_sorted_list_at_any_size(count: int) -> None:
 def test_the_start_of_an_epoch_holds_every_part_of_a_sorted_list() -> None:
     """lhotse's sampler mixed within a buffer: in a list of 35 words one after the other, an epoch began with nine."""
     words = np.repeat(np.arange(35), 2_400)
-    plan = plan_batches(np.random.default_rng(0).uniform(0.6, 1.0, len(words)), 45.0, 0, 0)
+    plan = plan_batches(np.random.default_rng(0).uniform(0.6, 1.0, len(words)), 45.0, 0, epoch=0)
     assert len(set(words[np.concatenate(plan[:10])])) == 35
 
 
@@ -104,7 +106,7 @@ def test_utterances_meet_others_in_each_epoch() -> None:
     durations = np.random.default_rng(0).gamma(4, 0.7, 900)
 
     def pairs(epoch: int) -> set[tuple[int, int]]:
-        plan = plan_batches(durations, 45.0, 0, epoch)
+        plan = plan_batches(durations, 45.0, 0, epoch=epoch)
         return {(a, b) for batch in plan for a in batch.tolist() for b in batch.tolist() if a < b}
 
     first, second = pairs(0), pairs(1)
@@ -115,7 +117,7 @@ def test_a_plan_is_a_function_of_seed_and_epoch() -> None:
     durations = np.random.default_rng(0).uniform(1, 5, 300)
 
     def plan(seed: int, epoch: int) -> list[list[int]]:
-        return [batch.tolist() for batch in plan_batches(durations, 20.0, seed, epoch)]
+        return [batch.tolist() for batch in plan_batches(durations, 20.0, seed, epoch=epoch)]
 
     assert plan(0, 1) == plan(0, 1)
     assert plan(0, 1) != plan(0, 2)
@@ -124,7 +126,7 @@ def test_a_plan_is_a_function_of_seed_and_epoch() -> None:
 
 def test_padding_is_small() -> None:
     durations = np.random.default_rng(0).gamma(4, 0.7, 20_000) + 0.3
-    plan = plan_batches(durations, 45.0, 0, 0)
+    plan = plan_batches(durations, 45.0, 0, epoch=0)
     assert sum(padded(batch, durations) for batch in plan) < 1.05 * durations.sum()
 
 
@@ -132,7 +134,7 @@ def test_padding_is_small() -> None:
 def test_a_million_utterances_cost_little_memory() -> None:
     durations = np.random.default_rng(0).uniform(1, 20, 1_000_000)
     tracemalloc.start()
-    plan = plan_batches(durations, 300.0, 0, 0)
+    plan = plan_batches(durations, 300.0, 0, epoch=0)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert sum(map(len, plan)) == 1_000_000
@@ -149,5 +151,5 @@ def test_groups_lose_nothing_and_keep_the_limit(lengths: list[float], batch_seco
 
 
 def test_nothing_to_plan() -> None:
-    assert plan_batches([], 10.0, 0, 0) == []
+    assert plan_batches([], 10.0, 0, epoch=0) == []
     assert group_by_length({}, 10.0) == []

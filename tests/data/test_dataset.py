@@ -40,14 +40,14 @@ def ids(plan: list[list[Example]]) -> list[str]:
 
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_an_epoch_holds_each_utterance_once_within_the_limit(cuts: CutSet, shuffle: bool) -> None:
-    plan = PlannedBatches(examples(cuts), 5.0, 0, shuffle).plan(3)
+    plan = PlannedBatches(examples(cuts), 5.0, 0, shuffle=shuffle).plan(3)
     assert ids(plan) == sorted(cut.id for cut in cuts)
     for batch in plan:
         assert len(batch) == 1 or len(batch) * max(example.duration for example in batch) <= 5.0
 
 
 def test_one_utterance_is_one_batch_in_every_epoch(cuts: CutSet) -> None:
-    batches = PlannedBatches(examples(cuts)[:1], 5.0, 0, True)
+    batches = PlannedBatches(examples(cuts)[:1], 5.0, 0, shuffle=True)
     assert [len(batch) for epoch in range(3) for batch in batches.plan(epoch)] == [1, 1, 1]
     assert len(batches.largest()) == 1
 
@@ -55,7 +55,8 @@ def test_one_utterance_is_one_batch_in_every_epoch(cuts: CutSet) -> None:
 def test_epochs_and_seeds_differ_but_repeat(cuts: CutSet) -> None:
     def plan(seed: int, epoch: int) -> list[list[str]]:
         return [
-            [example.id for example in batch] for batch in PlannedBatches(examples(cuts), 5.0, seed, True).plan(epoch)
+            [example.id for example in batch]
+            for batch in PlannedBatches(examples(cuts), 5.0, seed, shuffle=True).plan(epoch)
         ]
 
     assert plan(0, 1) == plan(0, 1)
@@ -64,7 +65,7 @@ def test_epochs_and_seeds_differ_but_repeat(cuts: CutSet) -> None:
 
 
 def test_a_resumed_epoch_gives_the_rest(cuts: CutSet) -> None:
-    batches = PlannedBatches(examples(cuts), 5.0, 0, True)
+    batches = PlannedBatches(examples(cuts), 5.0, 0, shuffle=True)
     batches.epoch = 2
     whole = [[example.id for example in batch] for _, batch in batches]
     batches.start = 3
@@ -73,7 +74,9 @@ def test_a_resumed_epoch_gives_the_rest(cuts: CutSet) -> None:
 
 @pytest.mark.parametrize("shuffle", [True, False])
 def test_processes_share_an_epoch(cuts: CutSet, shuffle: bool) -> None:
-    plans = [PlannedBatches(examples(cuts), 5.0, 0, shuffle, rank, 2).plan(0) for rank in (0, 1)]
+    plans = [
+        PlannedBatches(examples(cuts), 5.0, 0, shuffle=shuffle, rank=rank, world_size=2).plan(0) for rank in (0, 1)
+    ]
     if shuffle:
         assert len(plans[0]) == len(plans[1])  # else one process would wait for the other for ever
     assert not set(ids(plans[0])) & set(ids(plans[1]))
@@ -82,7 +85,7 @@ def test_processes_share_an_epoch(cuts: CutSet, shuffle: bool) -> None:
 
 @pytest.mark.parametrize(("slowest", "added"), [(1.0, 0.0), (0.8, 0.0), (1.0, 2.0), (0.9, 1.0)])
 def test_no_planned_batch_is_larger_than_the_one_tried_first(cuts: CutSet, slowest: float, added: float) -> None:
-    batches = PlannedBatches(examples(cuts), 5.0, 0, True)
+    batches = PlannedBatches(examples(cuts), 5.0, 0, shuffle=True)
 
     def size(batch: list[Example]) -> float:
         return len(batch) * (max(example.duration for example in batch) / slowest + added)
@@ -123,7 +126,7 @@ def test_a_batch_is_padded_and_labelled(cuts: CutSet) -> None:
 def test_augmentation_depends_on_seed_epoch_and_utterance_alone(cuts: CutSet) -> None:
     def hear(seed: int, epoch: int, chosen: list[Example]) -> dict[str, np.ndarray]:
         augment = WaveformAugment(WaveformOptions(), RATE)
-        batch = Utterances(TOKENIZER, RATE, augment, seed)[epoch, chosen]
+        batch = Utterances(TOKENIZER, RATE, augment, seed=seed)[epoch, chosen]
         rows = zip(batch.ids, batch.waveforms, batch.lengths.tolist(), strict=True)
         return {id: row[:length].numpy() for id, row, length in rows}
 
@@ -137,7 +140,7 @@ def test_augmentation_depends_on_seed_epoch_and_utterance_alone(cuts: CutSet) ->
 
 def test_damaged_audio_is_reported_and_left_out(cuts: CutSet, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "bad.wav").write_bytes(b"RIFF, but no more")
-    bad = Example("bad", tmp_path / "bad.wav", "AB", 0.0, 1.0)
+    bad = Example("bad", tmp_path / "bad.wav", "AB", start=0.0, duration=1.0)
     batch = Utterances(TOKENIZER, RATE)[0, [bad, *examples(cuts)[:2]]]
     assert batch.ids == tuple(example.id for example in examples(cuts)[:2])
     assert len(batch.waveforms) == len(batch.label_lengths) == 2
@@ -167,7 +170,9 @@ def test_part_and_channel_of_a_file(tmp_path: Path) -> None:
 def test_workers_give_the_same_batches(cuts: CutSet) -> None:
     def epoch(workers: int) -> list[torch.Tensor]:
         dataset = Utterances(TOKENIZER, RATE, WaveformAugment(WaveformOptions(), RATE))
-        return [batch.waveforms for batch in loader(dataset, PlannedBatches(examples(cuts), 10.0, 0, True), workers)]
+        return [
+            batch.waveforms for batch in loader(dataset, PlannedBatches(examples(cuts), 10.0, 0, shuffle=True), workers)
+        ]
 
     for here, there in zip(epoch(0), epoch(1), strict=True):
         assert torch.equal(here, there)

@@ -12,7 +12,7 @@ from speechrnn.data.sources import source_module, source_options
 
 
 def options(**config: object) -> CorpusOptions:
-    return source_options("corpus", CORPORA, "utterances", CorpusOptions, config)
+    return source_options("corpus", CORPORA, "utterances", shared=CorpusOptions, config=config)
 
 
 def test_the_nearest_name_is_offered() -> None:

@@ -123,7 +123,9 @@ def test_rows_go_on_where_they_stopped_and_miss_nothing(
     rows = []
     numbers = set()
     for rank in range(world_size):
-        batches = BpttBatches(text, batch_size, bptt, 3, random_length, rank=rank, world_size=world_size)
+        batches = BpttBatches(
+            text, batch_size, bptt, seed=3, random_length=random_length, rank=rank, world_size=world_size
+        )
         numbers.add(batches.number(epoch))
         assert len(list(batches.batches(epoch))) == batches.number(epoch)
         rows += [row[0] for row in read(batches, epoch) if row[0][1]]
@@ -206,7 +208,16 @@ def test_no_document_leaks_into_another(
     pieces = []
     numbers = set()
     for rank in range(world_size):
-        batches = BpttBatches(text, batch_size, bptt, 3, random_length, True, rank, world_size)
+        batches = BpttBatches(
+            text,
+            batch_size,
+            bptt,
+            seed=3,
+            random_length=random_length,
+            documents=True,
+            rank=rank,
+            world_size=world_size,
+        )
         numbers.add(batches.number(epoch))
         pieces += [piece for row in read(batches, epoch) for piece in row if piece[1]]
     assert len(numbers) == 1
@@ -219,7 +230,7 @@ def test_documents_are_shuffled_anew_each_epoch() -> None:
     text = text_of([[number, 0] for number in range(1, 30)])
 
     def order(epoch: int, seed: int = 0) -> list[int]:
-        return [piece[1][0] for piece in read(BpttBatches(text, 1, 5, seed, documents=True), epoch)[0]]
+        return [piece[1][0] for piece in read(BpttBatches(text, 1, 5, seed=seed, documents=True), epoch)[0]]
 
     assert order(0) == order(0)
     assert sorted(order(0)) == list(range(1, 30))

@@ -16,7 +16,9 @@ def cut(text: str, speaker: str | None = None, rate: int = 16000, duration: floa
 
 
 def test_hours_speakers_and_words_are_counted() -> None:
-    facts = TrainingFacts.of([cut("THE CAT", "ANN"), cut("THE BAT", "BEN", 8000, 1800.0), cut("A CAT", "ANN")], True)
+    facts = TrainingFacts.of(
+        [cut("THE CAT", "ANN"), cut("THE BAT", "BEN", 8000, duration=1800.0), cut("A CAT", "ANN")], True
+    )
     assert facts == TrainingFacts(
         hours=2.5,
         utterances=3,
@@ -56,4 +58,4 @@ def test_a_model_that_was_fine_tuned_says_from_what_and_may_know_more() -> None:
 @pytest.mark.parametrize("rate", ["16 kHz", "9" * 5000, "-1", "1\u0660"])
 def test_a_rate_is_a_number_of_hertz(rate: str) -> None:
     with pytest.raises(ValueError, match="rate"):
-        TrainingFacts(1.0, 1, 1, 1, 1, sampling_rates={rate: 1.0})
+        TrainingFacts(1.0, 1, 1, words=1, vocabulary=1, sampling_rates={rate: 1.0})

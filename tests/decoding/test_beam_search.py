@@ -86,11 +86,11 @@ def test_so_it_is_with_scorers(log_probs: Tensor, weight: float, forbids: bool) 
 @settings(max_examples=25)
 @given(st.integers(0, 10**6), st.integers(1, 12), st.booleans())
 def test_a_narrow_beam_keeps_what_an_unhurried_one_does(seed: int, beam_size: int, scored: bool) -> None:
-    log_probs = emissions(1, 8, 5, seed)
+    log_probs = emissions(1, 8, 5, seed=seed)
     scorer = TableScorer(5, seed)
     options = BeamOptions(beam_size=beam_size, nbest=beam_size, **EXACT)
     (hypotheses,) = search(log_probs, options, [WeightedScorer(scorer, 0.7, "table")] if scored else [])
-    expected = by_dictionaries(log_probs[0], beam_size, scorer if scored else None, 0.7)
+    expected = by_dictionaries(log_probs[0], beam_size, scorer if scored else None, weight=0.7)
     assert {hypothesis.tokens: hypothesis.score for hypothesis in hypotheses} == pytest.approx(expected, abs=1e-4)
 
 
@@ -126,7 +126,7 @@ def by_dictionaries(
 @pytest.mark.parametrize("seed", range(3))
 def test_the_best_score_is_flashlights_where_its_beam_holds_all(seed: int) -> None:
     # It keeps paths of a prefix that end in a blank apart from the others in its beam, so that a narrow one holds less.
-    log_probs = emissions(1, 7, 4, seed)
+    log_probs = emissions(1, 7, 4, seed=seed)
     ((best,),) = search(log_probs, BeamOptions(beam_size=1500, **EXACT))
     assert best.score == pytest.approx(flashlight(log_probs[0], 3000), abs=1e-4)
 
@@ -152,12 +152,12 @@ def test_an_utterance_does_not_depend_on_its_batch(scored: bool) -> None:
     log_probs[4, :30, 0] = -1e-4  # which the default thresholds leave out
     options = BeamOptions(beam_size=8, nbest=5)
     scorers = [WeightedScorer(TableScorer(9), 0.4, "table")] if scored else []
-    together = search(log_probs, options, scorers, frames)
+    together = search(log_probs, options, scorers, frames=frames)
     for order in ([4, 3, 2, 1, 0], [2, 0, 1, 4, 3], [0], [1], [3], [4]):
         padded = torch.full((len(order), 60, 9), math.nan)
         for place, number in enumerate(order):
             padded[place, : frames[number]] = log_probs[number, : frames[number]]
-        again = search(padded, options, scorers, [frames[number] for number in order])
+        again = search(padded, options, scorers, frames=[frames[number] for number in order])
         for number, hypotheses in zip(order, again, strict=True):
             assert [hypothesis.tokens for hypothesis in hypotheses] == [
                 hypothesis.tokens for hypothesis in together[number]
@@ -265,8 +265,8 @@ def test_a_gpu_finds_the_same(scored: bool) -> None:
     frames = torch.tensor([60, 0, 33, 59])
     scorers = [WeightedScorer(TableScorer(29), 0.5, "table")] if scored else []
     options = BeamOptions(beam_size=10, nbest=5)
-    here = beam_search(log_probs, frames, scorers, options)
-    there = beam_search(log_probs.cuda(), frames.cuda(), scorers, options)
+    here = beam_search(log_probs, frames, scorers, options=options)
+    there = beam_search(log_probs.cuda(), frames.cuda(), scorers, options=options)
     for row, other in zip(here, there, strict=True):
         assert [hypothesis.tokens for hypothesis in row] == [hypothesis.tokens for hypothesis in other]
         assert [hypothesis.score for hypothesis in row] == pytest.approx(

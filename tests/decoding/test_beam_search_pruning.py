@@ -16,7 +16,7 @@ from speechrnn.decoding.scorers.base import WeightedScorer
 
 def ordered(log_probs: torch.Tensor, options: BeamOptions) -> Frames:
     """The frames of one utterance, as a search steps through them."""
-    search_ = Search(1, log_probs.shape[2], [], options, log_probs.device)
+    search_ = Search(1, log_probs.shape[2], [], options=options, device=log_probs.device)
     return search_.order(log_probs, torch.tensor([log_probs.shape[1]]))
 
 
@@ -104,10 +104,10 @@ def test_memory_is_bounded(scored: bool, monkeypatch: pytest.MonkeyPatch) -> Non
     log_probs = emissions(2, 400, 5, blank=1.0)
     options = BeamOptions(beam_size=6, nbest=3, **EXACT)
     scorers = [WeightedScorer(TableScorer(5), 0.3, "table")] if scored else []
-    expected = search(log_probs, options, scorers, [400, 90])
+    expected = search(log_probs, options, scorers, frames=[400, 90])
     monkeypatch.setattr(beam, "CHILD_TABLE_ENTRIES", 1000)
     with torch.inference_mode():
-        small_one = Search(2, 5, scorers, options, log_probs.device)
+        small_one = Search(2, 5, scorers, options=options, device=log_probs.device)
         frames = small_one.order(log_probs, torch.tensor([400, 90]))
         small_one.run(frames)
         found = small_one.results(frames.order.tolist(), frames.offsets)

@@ -24,7 +24,7 @@ def test_the_best_of_all_pairs_are_among_the_candidates(beam: int, tried: int, s
 @given(beam=st.integers(1, 12), tried=st.integers(0, 10), every=st.booleans())
 def test_a_candidate_is_found_by_its_rank_and_slot(beam: int, tried: int, every: bool) -> None:
     labels = max(tried, 1)
-    candidates = Candidates(beam, tried, labels, every, torch.device("cpu"))
+    candidates = Candidates(beam, tried, labels, every=every, device=torch.device("cpu"))
     pairs = len(candidates.slots)
     assert candidates.count == pairs + beam
     if every:

@@ -32,7 +32,7 @@ TEXTS = ["THE CAT", "THE CAT", "A CAT", "THE BAT", "A BED"]
 def decode(
     options: DecodingOptions, language_model: Path | None = None, tuned: dict[str, TunedDecoding] | None = None
 ) -> DecodingResult:
-    decoder = make_decoder(options, language_model, TOKENIZER, 0.03, tuned or {})
+    decoder = make_decoder(options, language_model, TOKENIZER, seconds_per_frame=0.03, tuned=tuned or {})
     (found,) = decoder(DOUBTFUL[None], torch.tensor([len(DOUBTFUL)]))
     return found
 
@@ -79,7 +79,7 @@ def test_an_ngram_model_of_letters_or_words_knows_better(letters: Path, words: P
 @torch.no_grad()
 def test_a_language_model_is_asked(tmp_path: Path) -> None:
     model = toy_model(len(TOKENIZER), embedding=6, units=10).eval()
-    save_language(tmp_path, model, TOKENIZER, {})
+    save_language(tmp_path, model, TOKENIZER, training={})
     found = decode(beam(language_weight=0.7, length_reward=0.0), tmp_path)
     states = model.start(1)
     log_probs, states = model.score(states, torch.tensor([0]))
@@ -113,9 +113,9 @@ def test_what_was_tuned_is_used_where_the_options_say_nothing(letters: Path, tmp
 
 
 def test_an_ngram_model_beside_a_tuned_language_model_is_used(letters: Path, tmp_path: Path) -> None:
-    save_language(tmp_path, toy_model(len(TOKENIZER), embedding=6, units=10), TOKENIZER, {})
+    save_language(tmp_path, toy_model(len(TOKENIZER), embedding=6, units=10), TOKENIZER, training={})
     tuned = {system_key(beam(), tmp_path): TunedDecoding(Weights(0.1, None, 0.25))}
-    found = make_decoder(beam(ngram=letters), tmp_path, TOKENIZER, 0.03, tuned)
+    found = make_decoder(beam(ngram=letters), tmp_path, TOKENIZER, seconds_per_frame=0.03, tuned=tuned)
     assert isinstance(found, BeamDecoder)
     assert {scorer.name: scorer.weight for scorer in found.scorers} == {"language": 0.1, "ngram": 0.5, "length": 0.25}
 
@@ -132,7 +132,7 @@ def test_confidences_do_not_depend_on_nbest(nbest: int, letters: Path) -> None:
 def test_no_text_stands_twice_among_the_alternatives() -> None:
     uncertain = emission("THE CAT", {3: ("A", 0.4), 5: ("E", 0.4)}, sure=0.9)
     uncertain = torch.cat([uncertain, emission(" ", {0: ("T", 0.3)}, sure=0.6)[1:]])  # perhaps a space at the end
-    decoder = make_decoder(beam(beam_size=60, nbest=60), None, TOKENIZER, 0.03, {})
+    decoder = make_decoder(beam(beam_size=60, nbest=60), None, TOKENIZER, seconds_per_frame=0.03, tuned={})
     (found,) = decoder(uncertain[None], torch.tensor([len(uncertain)]))
     assert len(found.texts) > 10 and len(set(found.texts)) == len(found.texts)
     assert all(text == text.strip() for text in found.texts)
@@ -143,7 +143,7 @@ def test_a_recording_that_ends_within_a_word_keeps_the_words_before(words: Path,
     listed.write_text("THE\nCATTEDBEDDED\nTHEBES\nA\n")
     cut = emission("THE CATTE")
     for options in (beam(lexicon=listed), beam(ngram=words)):
-        decoder = make_decoder(options, None, TOKENIZER, 0.03, {})
+        decoder = make_decoder(options, None, TOKENIZER, seconds_per_frame=0.03, tuned={})
         log_probs = cut if options.ngram is None else emission("THE B")  # BED is a word of the model
         (found,) = decoder(log_probs[None], torch.tensor([len(log_probs)]))
         assert found.texts[0] == "THE", options
@@ -168,7 +168,9 @@ def test_nothing_that_leaves_a_decoder_is_infinite(text: str, seed: int) -> None
         listed = Path(folder) / "words.txt"
         listed.write_text("TEACHED\nBEACHED\nTHE\n")
         for mode in ("restrict", "prefer"):
-            decoder = make_decoder(beam(lexicon=listed, lexicon_mode=mode), None, TOKENIZER, 0.03, {})
+            decoder = make_decoder(
+                beam(lexicon=listed, lexicon_mode=mode), None, TOKENIZER, seconds_per_frame=0.03, tuned={}
+            )
             (found,) = decoder(log_probs[None], torch.tensor([len(log_probs)]))
             for hypothesis in found.hypotheses:
                 numbers = [hypothesis.score, hypothesis.acoustic, *hypothesis.parts.values()]
@@ -189,14 +191,14 @@ def test_tuned_greedy_confidences() -> None:
 def test_subwords_under_letters_say_what_to_train(tmp_path: Path) -> None:
     texts = ["THE CAT", "A CAT", "A BED", "THE BAT"] * 3
     subwords = SubwordTokenizer.train(texts, 12)
-    save_language(tmp_path, toy_model(len(subwords), embedding=6, units=10), subwords, {})
+    save_language(tmp_path, toy_model(len(subwords), embedding=6, units=10), subwords, training={})
     with pytest.raises(UserError, match=r"are subwords, .* tokenizer=char"):
         decode(beam(), tmp_path)
 
 
 def test_what_does_not_fit_is_one_sentence(tmp_path: Path, letters: Path, words: Path) -> None:
     other = CharTokenizer.build([], "ABC ")
-    save_language(tmp_path / "abc", toy_model(len(other), embedding=6, units=10), other, {})
+    save_language(tmp_path / "abc", toy_model(len(other), embedding=6, units=10), other, training={})
     with pytest.raises(UserError, match=r"lacks 'D' .*'E' .*'H' .*'T' .*Train the language model with the acoustic"):
         decode(beam(), tmp_path / "abc")
     with pytest.raises(UserError, match=r"language_model=.*decoding=greedy; add decoding=beam"):
@@ -208,7 +210,7 @@ def test_what_does_not_fit_is_one_sentence(tmp_path: Path, letters: Path, words:
     with pytest.raises(UserError, match=r"decoding.lexicon=.*nowhere.txt cannot be read: No such file"):
         decode(beam(lexicon=tmp_path / "nowhere.txt"))
     with pytest.raises(UserError, match="weight of language is nan"):
-        save_language(tmp_path / "all", toy_model(len(TOKENIZER), embedding=6, units=10), TOKENIZER, {})
+        save_language(tmp_path / "all", toy_model(len(TOKENIZER), embedding=6, units=10), TOKENIZER, training={})
         decode(beam(language_weight=float("nan")), tmp_path / "all")
     with pytest.raises(UserError, match=r"hot words .* need 'X'"):
         decode(beam(hot_words=("AXE",)))
@@ -221,6 +223,6 @@ def test_what_does_not_fit_is_one_sentence(tmp_path: Path, letters: Path, words:
 @pytest.mark.parametrize("frames", [0, 1])
 def test_hardly_any_frames(frames: int, letters: Path) -> None:
     for options in (DecodingOptions(), beam(ngram=letters)):
-        decoder = make_decoder(options, None, TOKENIZER, 0.03, {})
+        decoder = make_decoder(options, None, TOKENIZER, seconds_per_frame=0.03, tuned={})
         (found,) = decoder(DOUBTFUL[None, :frames], torch.tensor([frames]))
         assert found.words == () and found.texts[0] == ""

@@ -10,10 +10,10 @@ from speechrnn.decoding.hypothesis import DecodingResult, Hypothesis, Word
 
 
 def test_records_cannot_be_changed() -> None:
-    word = Word("TUNA", 0.5, 0.9, 0.98)
+    word = Word("TUNA", 0.5, 0.9, confidence=0.98)
     with pytest.raises(dataclasses.FrozenInstanceError):
         word.confidence = 1.0  # type: ignore[misc]
-    assert word == Word("TUNA", 0.5, 0.9, 0.98)
+    assert word == Word("TUNA", 0.5, 0.9, confidence=0.98)
 
 
 def test_a_score_is_the_weighted_sum_of_its_parts() -> None:
@@ -24,5 +24,5 @@ def test_a_score_is_the_weighted_sum_of_its_parts() -> None:
 
 
 def test_an_utterance_without_words_is_a_result() -> None:
-    empty = DecodingResult((), ("",), (Hypothesis((), 0.0, 0.0, {}),), frames=0)
+    empty = DecodingResult((), ("",), (Hypothesis((), 0.0, 0.0, parts={}),), frames=0)
     assert empty.texts[0] == "" and empty.features == ()

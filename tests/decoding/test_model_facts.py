@@ -12,7 +12,7 @@ from speechrnn.data.training_facts import TrainingFacts
 from speechrnn.decoding.model_facts import FILE, ModelFacts, read_facts, update_facts
 from speechrnn.decoding.uncertainty import DevStatistics, Uncertainty
 
-TRAINING = TrainingFacts(9.0, 7644, 263, 65895, 8000, {"16000": 9.0}, narrow_band=False)
+TRAINING = TrainingFacts(9.0, 7644, 263, words=65895, vocabulary=8000, sampling_rates={"16000": 9.0}, narrow_band=False)
 DEV = DevStatistics.of([Uncertainty(50.0 + number, 50) for number in range(20)])
 
 

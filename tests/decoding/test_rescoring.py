@@ -19,11 +19,11 @@ def favours(label: int, forbidden: int | None = None) -> TableScorer:
         gains[:, forbidden] = -math.inf
     follow = torch.zeros(2, 4, dtype=torch.long)
     follow[:, label] = 1
-    return TableScorer(follow, gains, torch.tensor([0.0, 10.0]), 0)
+    return TableScorer(follow, gains, torch.tensor([0.0, 10.0]), start=0)
 
 
 def hypothesis(*tokens: int, score: float = 0.0) -> Hypothesis:
-    return Hypothesis(tokens, score, score, {"language": -1.0})
+    return Hypothesis(tokens, score, score, parts={"language": -1.0})
 
 
 def test_each_reading_is_scored_whole_and_the_best_comes_first() -> None:
@@ -66,7 +66,7 @@ def test_rows_do_not_depend_on_their_batch() -> None:
             return super().scores(states)
 
     base = favours(1)
-    scorer = Noticing(base.follow, base.gains, base.ends, base.start)
+    scorer = Noticing(base.follow, base.gains, base.ends, start=base.start)
     scorer.asked = []
     long, short = [hypothesis(1, 2, 1)], [hypothesis(2), hypothesis()]
     together = rescore([long, short], WeightedScorer(scorer, 1.0, "rescoring"))

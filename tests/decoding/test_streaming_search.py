@@ -77,14 +77,14 @@ def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
 )
 def test_blocks_do_not_change_the_hypotheses(kind: str, seed: int, frames: int, blocks: list[int]) -> None:
     log_probs = uttered(seed, frames)
-    found = in_blocks(StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, CPU), log_probs, blocks)
-    (expected,) = beam_search(log_probs[None], torch.tensor([frames]), scorers(kind), OPTIONS)
+    found = in_blocks(StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, device=CPU), log_probs, blocks)
+    (expected,) = beam_search(log_probs[None], torch.tensor([frames]), scorers(kind), options=OPTIONS)
     assert_same(found, expected)
 
 
 @pytest.mark.parametrize("kind", ["none", "language"])
 def test_streams_share_a_batch_and_come_and_go(kind: str) -> None:
-    search = StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, CPU)
+    search = StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, device=CPU)
     utterances = [uttered(seed, 20 + 7 * seed) for seed in range(5)]
     live: dict[int, SearchState] = {}
     places = [0] * 5
@@ -101,16 +101,16 @@ def test_streams_share_a_batch_and_come_and_go(kind: str) -> None:
                 found[number] = search.finish(live.pop(number))
     assert len(found) == 5
     for number, log_probs in enumerate(utterances):
-        (expected,) = beam_search(log_probs[None], torch.tensor([len(log_probs)]), scorers(kind), OPTIONS)
+        (expected,) = beam_search(log_probs[None], torch.tensor([len(log_probs)]), scorers(kind), options=OPTIONS)
         assert_same(found[number], expected)
 
 
 @pytest.mark.parametrize("kind", ["none", "language"])
 def test_what_is_forgotten_does_not_change_the_hypotheses(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     log_probs, other = uttered(3, 60), uttered(4, 60)
-    expected = in_blocks(StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, CPU), log_probs, [3])
+    expected = in_blocks(StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, device=CPU), log_probs, [3])
     monkeypatch.setattr(streaming_search, "MOST_STATES", 30)
-    search = StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, CPU)
+    search = StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, device=CPU)
     search._search.trie.limit = 100  # nodes are dropped all the time
     beside = search.start()
     search.advance([beside], [other[:30]])
@@ -120,7 +120,7 @@ def test_what_is_forgotten_does_not_change_the_hypotheses(kind: str, monkeypatch
 
 
 def test_memory_is_bounded() -> None:
-    search = StreamingSearch(TOKENIZER, scorers("language"), OPTIONS, CPU)
+    search = StreamingSearch(TOKENIZER, scorers("language"), OPTIONS, device=CPU)
     sizes = []
     for seed in range(12):
         in_blocks(search, uttered(seed, 150), [5])
@@ -132,7 +132,7 @@ def test_memory_is_bounded() -> None:
 
 @pytest.mark.parametrize("kind", ["none", "language"])
 def test_each_stream_has_hot_words_of_its_own(kind: str) -> None:
-    search = StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, CPU)
+    search = StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, device=CPU)
     log_probs = uttered(1, 50, sharpness=1.0)
     plain, first = search.start(), search.start(["BAD"])
     second, again = search.start(["ACE", "A"]), search.start(["BAD"])
@@ -144,15 +144,15 @@ def test_each_stream_has_hot_words_of_its_own(kind: str) -> None:
         if words:
             hot = HotWords(dict.fromkeys(words, 1.0), TOKENIZER)
             expected_scorers.append(WeightedScorer(hot, OPTIONS.hot_word_boost, HOT_WORDS))
-        (expected,) = beam_search(log_probs[None], torch.tensor([50]), expected_scorers, OPTIONS)
+        (expected,) = beam_search(log_probs[None], torch.tensor([50]), expected_scorers, options=OPTIONS)
         found = search.finish(state)
         assert [hypothesis.tokens for hypothesis in found] == [hypothesis.tokens for hypothesis in expected]
 
 
 def test_hot_words_that_cannot_be_written_are_refused_and_nothing_changes() -> None:
-    search = StreamingSearch(TOKENIZER, [], OPTIONS, CPU)
+    search = StreamingSearch(TOKENIZER, [], OPTIONS, device=CPU)
     with pytest.raises(UserError, match="hot words"):
         search.start(["ÜBER"])
     log_probs = uttered(1, 30)
-    (expected,) = beam_search(log_probs[None], torch.tensor([30]), [], OPTIONS)
+    (expected,) = beam_search(log_probs[None], torch.tensor([30]), [], options=OPTIONS)
     assert_same(in_blocks(search, log_probs, [7]), expected)

@@ -30,7 +30,9 @@ def model(folder: Path, content: str) -> Path:
 
 
 def test_entries_are_written_and_read(tmp_path: Path) -> None:
-    tuned = {"ngram:1": TunedDecoding(Weights(None, 0.5, 0.0), Calibration(0.1, 0.2, 0.3), {"wer": 0.5}, "ngram")}
+    tuned = {
+        "ngram:1": TunedDecoding(Weights(None, 0.5, 0.0), Calibration(0.1, 0.2, 0.3), {"wer": 0.5}, system="ngram")
+    }
     write_tuned(tmp_path, tuned | {"greedy": TunedDecoding()})
     assert read_tuned(tmp_path) == tuned | {"greedy": TunedDecoding()}
     assert read_tuned(tmp_path / "nowhere") == {}

@@ -23,7 +23,7 @@ def decoder(tmp_path_factory: pytest.TempPathFactory) -> BeamDecoder:
     path = tmp_path_factory.mktemp("ngram") / "letters.arpa"
     texts = ["THE CAT", "THE CAT", "A CAT", "THE BAT", "A BED"]
     write_arpa(path, kneser_ney(map(TOKENIZER.encode, texts), TOKENIZER.symbols, 4))
-    found = make_decoder(DecodingOptions(name="beam", ngram=path), None, TOKENIZER, 0.03, {})
+    found = make_decoder(DecodingOptions(name="beam", ngram=path), None, TOKENIZER, seconds_per_frame=0.03, tuned={})
     assert isinstance(found, BeamDecoder)
     return found
 

@@ -29,7 +29,7 @@ DYNAMIC = DynamicOptions(rate=3e-3, decay=1e-3, segment=4)
 
 def log_probs(model: LanguageModel, ids: list[int], reader: Reader, documents: list[int] | None = None) -> np.ndarray:
     text = token_file(ids, documents or [0])
-    return np.concatenate(list(token_log_probs(model, text, documents is not None, reader)))
+    return np.concatenate(list(token_log_probs(model, text, documents is not None, reader=reader)))
 
 
 def cache(model: LanguageModel, length: int, options: CacheOptions = CACHE) -> NeuralCache:

@@ -120,9 +120,20 @@ def test_what_is_not_there_says_what_is_wanted(tmp_path: Path) -> None:
 
 
 def test_rows_are_read_back(tmp_path: Path) -> None:
-    words = (Word("GO", 0.1, 0.3, 0.9),)
-    spoken = Transcript("a.wav", 1.5, "GO", 0.9, (Segment(0.1, 0.3, "GO", 0.9, words),), (), "model", "greedy")
-    silent = Transcript("b.wav", 1.5, "", 1.0, (), (), "model", "greedy")
+    words = (Word("GO", 0.1, 0.3, confidence=0.9),)
+    spoken = Transcript(
+        "a.wav",
+        1.5,
+        "GO",
+        confidence=0.9,
+        segments=(Segment(0.1, 0.3, "GO", confidence=0.9, words=words),),
+        alternatives=(),
+        model="model",
+        decoding="greedy",
+    )
+    silent = Transcript(
+        "b.wav", 1.5, "", confidence=1.0, segments=(), alternatives=(), model="model", decoding="greedy"
+    )
     write_rows(tmp_path / "hypotheses.jsonl", [row("a", spoken, "NO"), row("b", silent)])
     first, second = map(json.loads, (tmp_path / "hypotheses.jsonl").read_text().splitlines())
     assert first == {

@@ -55,7 +55,7 @@ def test_rates_equal_jiwer(texts: list[tuple[str, str]]) -> None:
     ):
         total = sum(ours, Errors())
         assert total.rate == pytest.approx(getattr(theirs, rate), abs=1e-12)
-        assert total == Errors(theirs.substitutions, theirs.insertions, theirs.deletions, theirs.hits)
+        assert total == Errors(theirs.substitutions, theirs.insertions, theirs.deletions, hits=theirs.hits)
 
 
 @given(st.text("abc ", max_size=12), st.text("abc ", max_size=12))
@@ -68,7 +68,7 @@ def test_the_alignment_has_the_fewest_errors(reference: str, hypothesis: str) ->
 
 def of_alignment(edits: Sequence[Edit]) -> Errors:
     ops = [edit.op for edit in edits]
-    return Errors(ops.count("substitution"), ops.count("insertion"), ops.count("deletion"), ops.count("hit"))
+    return Errors(ops.count("substitution"), ops.count("insertion"), ops.count("deletion"), hits=ops.count("hit"))
 
 
 @given(st.text("abc ", max_size=30), st.text("abc ", max_size=30))
@@ -104,8 +104,8 @@ def test_an_alignment_step_by_step() -> None:
 def test_parts_that_changed_places_are_still_found() -> None:
     # Equal lengths, and every hit far off the diagonal: the first band holds substitutions only.
     first, second = [f"a{i}" for i in range(100)], [f"b{i}" for i in range(300)]
-    assert count_errors(first + second, second + first) == Errors(0, 100, 100, 300)
-    assert of_alignment(align(first + second, second + first)) == Errors(0, 100, 100, 300)
+    assert count_errors(first + second, second + first) == Errors(0, 100, 100, hits=300)
+    assert of_alignment(align(first + second, second + first)) == Errors(0, 100, 100, hits=300)
 
 
 def test_a_long_transcript_is_counted_exactly() -> None:
@@ -118,7 +118,7 @@ def test_a_long_transcript_is_counted_exactly() -> None:
             continue
         hypothesis.append("wrong" if chance < 0.05 else word)
     expected = Errors(
-        int(((kept >= 0.02) & (kept < 0.05)).sum()), 0, int((kept < 0.02).sum()), int((kept >= 0.05).sum())
+        int(((kept >= 0.02) & (kept < 0.05)).sum()), 0, int((kept < 0.02).sum()), hits=int((kept >= 0.05).sum())
     )
     counts = count_errors(reference, hypothesis)
     assert counts.errors == expected.errors
@@ -137,8 +137,8 @@ def test_rates_at_the_edges(reference: str, hypothesis: str, rate: float) -> Non
 
 
 def test_errors_add_up() -> None:
-    total = Errors(1, 2, 3, 4) + Errors(10, 20, 30, 40)
-    assert total == Errors(11, 22, 33, 44)
+    total = Errors(1, 2, 3, hits=4) + Errors(10, 20, 30, hits=40)
+    assert total == Errors(11, 22, 33, hits=44)
     assert (total.errors, total.reference_length, total.rate) == (66, 88, 0.75)
 
 

@@ -23,7 +23,7 @@ TEXT = "sharks feed on tuna\n\nsea plants\n"
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     tokenizer = CharTokenizer.build(TEXT.splitlines())
-    save_language(tmp_path / "model", toy_model(len(tokenizer), scale=1.0), tokenizer, {})
+    save_language(tmp_path / "model", toy_model(len(tokenizer), scale=1.0), tokenizer, training={})
     return tmp_path / "model"
 
 

@@ -24,7 +24,12 @@ def test_decoding_a_part_gives_the_words_of_the_transcriber(model: Path, cuts: P
         model, "cpu", decoding=decoding, engine="torch", precision="float32", segmentation=speech
     )
     decoder = make_decoder(
-        decoding, None, transcriber.tokenizer, transcriber.model.seconds_per_frame, {}, transcriber.device
+        decoding,
+        None,
+        transcriber.tokenizer,
+        seconds_per_frame=transcriber.model.seconds_per_frame,
+        tuned={},
+        device=transcriber.device,
     )
     rows, elapsed = decode_cuts(transcriber, {"one": decoder}, cuts, batch_seconds=1.0)
     decoded = {row["audio"]: row["hypothesis"] for row in rows["one"]}

@@ -106,12 +106,12 @@ def test_a_key_that_is_new_counts_only_with_another_value_than_its_default() -> 
     defaults: dict[str, list[object]] = {"acoustic.narrow": [0.0, 0.1], "copy": ["${acoustic}"]}
     for value in (0.0, 0.1):
         now = {"acoustic": {"layers": 3, "narrow": value}, "copy": 5}
-        assert differences({"acoustic": {"layers": 3}}, now, set(), defaults) == []
+        assert differences({"acoustic": {"layers": 3}}, now, set(), defaults=defaults) == []
     changed = {"acoustic": {"layers": 3, "narrow": 0.2}}
-    assert differences({"acoustic": {"layers": 3}}, changed, set(), defaults) == [
+    assert differences({"acoustic": {"layers": 3}}, changed, set(), defaults=defaults) == [
         "acoustic.narrow was unset and is now 0.2"
     ]
-    assert differences(changed, {"acoustic": {"layers": 3, "narrow": 0.0}}, set(), defaults) != []
+    assert differences(changed, {"acoustic": {"layers": 3, "narrow": 0.0}}, set(), defaults=defaults) != []
 
 
 def test_defaults_are_those_of_the_pages_and_not_of_experiments() -> None:

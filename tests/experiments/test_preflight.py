@@ -37,9 +37,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = CharTokenizer.build(["AB"])
     torch.manual_seed(0)
     features, acoustic = FeatureOptions(bins=12, sampling_rate=8000), AcousticOptions(layers=1, units=4, channels=2)
-    save_acoustic(folder / "run" / "acoustic", AcousticModel(len(tokenizer), features, acoustic), tokenizer, {})
+    save_acoustic(
+        folder / "run" / "acoustic", AcousticModel(len(tokenizer), features, acoustic), tokenizer, training={}
+    )
     language = LanguageModel(len(tokenizer), LanguageOptions(layers=2, units=4, embedding=4))
-    save_language(folder / "words" / "language", language, tokenizer, {})
+    save_language(folder / "words" / "language", language, tokenizer, training={})
     return folder
 
 
@@ -102,7 +104,7 @@ def test_options_of_an_acoustic_training(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], sentence: str
 ) -> None:
     command = ["speech_to_text", "corpus=folder", "corpus.root={}/corpus", *overrides]
-    check(folder, capsys, tmp_path / "out", command, sentence)
+    check(folder, capsys, tmp_path / "out", command=command, sentence=sentence)
 
 
 @pytest.mark.parametrize(("overrides", "sentence"), BEAM)
@@ -110,7 +112,7 @@ def test_options_of_the_stages_after_an_acoustic_training(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], sentence: str
 ) -> None:
     command = ["speech_to_text", "corpus=folder", "corpus.root={}/corpus", "decoding=beam", *overrides]
-    check(folder, capsys, tmp_path / "out", command, sentence)
+    check(folder, capsys, tmp_path / "out", command=command, sentence=sentence)
 
 
 @pytest.mark.parametrize(("overrides", "sentence"), TEXT)
@@ -118,7 +120,7 @@ def test_options_of_text_prediction(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], overrides: list[str], sentence: str
 ) -> None:
     command = ["text_prediction", "text=file", "text.train=[{}/text.txt]", *overrides]
-    check(folder, capsys, tmp_path / "out", command, sentence)
+    check(folder, capsys, tmp_path / "out", command=command, sentence=sentence)
 
 
 def test_what_a_command_does_not_use_is_not_checked(folder: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def choose(tokenizer: Tokenizer, init_from: str | None = None, rate: int = 16000
         init_from=init_from,
     )
     experiment: Any = SimpleNamespace(options=options)
-    return SpeechToText.choose(experiment, cuts, None, tokenizer, gpu=False, processes=1)
+    return SpeechToText.choose(experiment, cuts, None, tokenizer=tokenizer, gpu=False, processes=1)
 
 
 @pytest.mark.parametrize(("tokenizer", "stride"), [(CHARACTERS, 3), (PHONES, 3), (WordTokenizer.build(["A B"]), 4)])

@@ -33,7 +33,9 @@ def experiment(folder: Path, text: str) -> TextPrediction:
 
 
 def save_model(run: Run, tokenizer: Tokenizer) -> None:
-    save_language(run.language, LanguageModel(len(tokenizer), LanguageOptions(units=8, embedding=8)), tokenizer, {})
+    save_language(
+        run.language, LanguageModel(len(tokenizer), LanguageOptions(units=8, embedding=8)), tokenizer, training={}
+    )
 
 
 def test_a_model_with_the_texts_own_tokenizer_is_scored(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ def test_each_system_gets_an_entry_and_the_facts_of_the_dev_part_are_written(run
     model = run / "acoustic"
     transcriber = Transcriber.load(model, "cpu", precision="float32")
     results = tune_systems(
-        transcriber, [GREEDY, BEAM], model, run / "prepared" / DEV, tuning=TUNING, batch_seconds=10.0
+        transcriber, [GREEDY, BEAM], model, dev=run / "prepared" / DEV, tuning=TUNING, batch_seconds=10.0
     )
     assert list(results) == ["greedy", "bare_beam"]
     stored = read_tuned(model)
@@ -49,7 +49,7 @@ def test_entries_of_other_systems_stay(run: Path) -> None:
     model = run / "acoustic"
     transcriber = Transcriber.load(model, "cpu", precision="float32")
     for system in (BEAM, GREEDY):
-        tune_systems(transcriber, [system], model, run / "prepared" / DEV, tuning=TUNING, batch_seconds=10.0)
+        tune_systems(transcriber, [system], model, dev=run / "prepared" / DEV, tuning=TUNING, batch_seconds=10.0)
     assert {system_key(*system) for system in (GREEDY, BEAM)} == read_tuned(model).keys()
 
 
@@ -86,12 +86,12 @@ def test_what_is_no_run_is_said_before_anything_is_loaded(tmp_path: Path, name: 
 
 def test_what_was_tuned_for_other_weights_is_removed(model: Path, tmp_path: Path) -> None:
     network, tokenizer = load_acoustic(model)
-    save_trained(tmp_path, network, tokenizer, {})
+    save_trained(tmp_path, network, tokenizer, summary={})
     write_tuned(tmp_path, {"greedy": TunedDecoding()})
     update_facts(tmp_path, dev=DevStatistics(utterances=20, uncertainty=0.3, deviation=0.2))
-    save_trained(tmp_path, network, tokenizer, {"epochs": 1})  # the same weights
+    save_trained(tmp_path, network, tokenizer, summary={"epochs": 1})  # the same weights
     assert read_tuned(tmp_path) and read_facts(tmp_path).dev is not None
     with torch.no_grad():
         next(network.parameters()).add_(1.0)
-    save_trained(tmp_path, network, tokenizer, {"epochs": 2})
+    save_trained(tmp_path, network, tokenizer, summary={"epochs": 2})
     assert read_tuned(tmp_path) == {} and read_facts(tmp_path).dev is None

@@ -33,7 +33,7 @@ def test_small_weights_are_nearly_the_same(model: Path, tmp_path: Path, weights:
 
 def test_a_language_model_is_recognised(tmp_path: Path) -> None:
     tokenizer = CharTokenizer.build([], "AB")
-    save_language(tmp_path / "model", toy_model(len(tokenizer)), tokenizer, {})
+    save_language(tmp_path / "model", toy_model(len(tokenizer)), tokenizer, training={})
     assert export_directory(tmp_path / "model", tmp_path / "small", "float16") == "language"
     assert load_language(tmp_path / "small")[1].symbols == tokenizer.symbols
 

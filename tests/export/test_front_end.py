@@ -29,14 +29,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 def run(module: FrontEnd, waveforms: torch.Tensor, lengths: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
     graph = Graph()
-    features, frames = add_front_end(graph, module, "waveforms", "lengths")
+    features, frames = add_front_end(graph, module, "waveforms", lengths="lengths")
     graph("Identity", features, name="features")
     graph("Identity", frames, name="frames")
     model = graph.model(
         "front end",
         [("waveforms", np.float32, ["batch", "samples"]), ("lengths", np.int64, ["batch"])],
         [("features", np.float32, ["batch", "time", module.dimensions]), ("frames", np.int64, ["batch"])],
-        {},
+        metadata={},
     )
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     found = session.run(None, {"waveforms": waveforms.numpy(), "lengths": lengths.numpy()})

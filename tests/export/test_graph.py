@@ -28,4 +28,4 @@ def test_a_model_beyond_the_file_format_is_refused(monkeypatch: pytest.MonkeyPat
     graph("Add", "inputs", graph.constant(np.zeros(26, np.float32)), name="outputs")
     ends = [(name, np.float32, [26]) for name in ("inputs", "outputs")]
     with pytest.raises(UserError, match="larger than the 2 GB"):
-        graph.model("sum", ends[:1], ends[1:], {})
+        graph.model("sum", ends[:1], ends[1:], metadata={})

@@ -73,13 +73,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given.child:
         return _child(names[0], seed, *given.child)
     if given.number is not None:
-        return _single(names[0], seed, given.number, given.keep)
+        return _single(names[0], seed, given.number, keep=given.keep)
     print(f"seed {seed}: python -m fuzz --target NAME --seed {seed} --number NUMBER reads one input again", flush=True)
     failed = 0
     print(f"{'target':14} {'inputs':>9} {'findings':>9}  kinds")
     for name in names:
         share = find_target(name).share
-        result = run_target(name, seed, max(1, round(given.count * share)), given.seconds)
+        result = run_target(name, seed, max(1, round(given.count * share)), seconds=given.seconds)
         failed += len(result.findings)
         print(
             f"{name:14} {result.inputs:9,} {sum(map(len, result.findings.values())):9,}  {len(result.findings)}",
@@ -108,7 +108,7 @@ def run_target(name: str, seed: int, count: int, seconds: float | None = None) -
     while first < count and restarts <= RESTARTS and (seconds is None or time.monotonic() - began < seconds):
         last, ended = first - 1, ""
         for number, finding in _read_child(
-            name, seed, first, count - first, seconds and began + seconds - time.monotonic()
+            name, seed, first, count=count - first, seconds=seconds and began + seconds - time.monotonic()
         ):
             if finding is None:
                 last = number

@@ -52,12 +52,12 @@ def read(name: str, seed: int, numbers: Iterable[int], folder: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("kenlm", "kenlm_fields", "overrides")])
 def test_damaged_files_give_a_result_or_a_sentence(name: str, tmp_path: Path) -> None:
-    read(name, SEED, range(1000, 1010), tmp_path)
+    read(name, SEED, range(1000, 1010), folder=tmp_path)
 
 
 @pytest.mark.parametrize(("name", "seed", "number"), FOUND)
 def test_what_a_campaign_found_stays_mended(name: str, seed: int, number: int, tmp_path: Path) -> None:
-    read(name, seed, [number], tmp_path)
+    read(name, seed, [number], folder=tmp_path)
 
 
 @pytest.mark.integration

@@ -47,7 +47,10 @@ def by_the_book(
         for total, tokens in beams:
             history = [*prompt, *tokens]
             p = shaped(
-                np.log(probabilities(model, history)).tolist(), history, len(tokens), GenerationOptions(**keep(options))
+                np.log(probabilities(model, history)).tolist(),
+                history,
+                len(tokens),
+                options=GenerationOptions(**keep(options)),
             )
             following += [(total + math.log(q), (*tokens, token)) for token, q in enumerate(p) if q > 0]
         following.sort(key=lambda completion: -completion[0])

@@ -107,5 +107,5 @@ def test_sizes_that_do_not_agree_are_not_used(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_sizes_that_leave_a_rest_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_step_outputs", lambda *arguments: torch.zeros(1))  # as if all agreed
+    monkeypatch.setattr(module, "_step_outputs", lambda *arguments, **keywords: torch.zeros(1))  # as if all agreed
     assert find_consistent_sizes(make(20, units=13, embedding=13), (64, 48, 32, 16)) == (64, 32)

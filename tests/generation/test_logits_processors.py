@@ -51,7 +51,7 @@ shapes = st.builds(
 @given(st.lists(shapes, min_size=1, max_size=5), st.integers(0, 1000))
 def test_the_draw_is_shaped_as_transformers_does_it(options: list[GenerationOptions], seed: int) -> None:
     values = scores(len(options), V, seed)
-    expected = [shaped(row.tolist(), [], 0, chosen) for row, chosen in zip(values, options, strict=True)]
+    expected = [shaped(row.tolist(), [], 0, options=chosen) for row, chosen in zip(values, options, strict=True)]
     warp(values, options)
     np.testing.assert_allclose(draws(values), np.stack(expected), atol=1e-5)
 
@@ -138,7 +138,7 @@ def test_raw_scores_are_log_probabilities_up_to_a_constant(softmax: str) -> None
 
 def test_plain_references_agree_among_themselves() -> None:
     assert normal([1.0, 3.0]) == [0.25, 0.75]
-    p = shaped(np.log([0.5, 0.3, 0.15, 0.05]).tolist(), [], 0, GenerationOptions(top_p=0.7))
+    p = shaped(np.log([0.5, 0.3, 0.15, 0.05]).tolist(), [], 0, options=GenerationOptions(top_p=0.7))
     np.testing.assert_allclose(p, [0.625, 0.375, 0, 0])
-    p = shaped(np.log([0.5, 0.3, 0.15, 0.05]).tolist(), [], 0, GenerationOptions(min_p=0.5, top_k=3))
+    p = shaped(np.log([0.5, 0.3, 0.15, 0.05]).tolist(), [], 0, options=GenerationOptions(min_p=0.5, top_k=3))
     np.testing.assert_allclose(p, [0.625, 0.375, 0, 0])

@@ -47,7 +47,7 @@ def spelt(
     for token in following:
         if token != ours.detokenizer.unknown and probability * p[token] > least:
             name = ours.detokenizer.symbols[token]
-            yield from spelt(ours, (*history, token), text + name, probability * p[token], least)
+            yield from spelt(ours, (*history, token), text + name, probability=probability * p[token], least=least)
 
 
 @pytest.mark.parametrize("kind", ["char", "subword"])
@@ -60,7 +60,7 @@ def test_words_are_found_with_their_whole_probability(kind: str, prompt: str) ->
     # Spellings less probable than the sixth word may or may not have been seen.
     few, many = defaultdict[str, float](float), defaultdict[str, float](float)
     for expected, least in ((few, found[-1][1]), (many, found[-1][1] / 4)):
-        for word, p in spelt(ours, ours.encoder.encode(context), "", 1.0, least):
+        for word, p in spelt(ours, ours.encoder.encode(context), "", probability=1.0, least=least):
             expected[word] += p
     for word, p in found:
         assert few[word] * 0.999 <= p <= many[word] * 1.001

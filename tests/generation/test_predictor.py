@@ -69,7 +69,7 @@ def test_texts_are_those_of_the_plain_way(kind: str, options: dict[str, object])
         (completion,) = result.completions
         # A model that has <unk> never writes it, which the plain way does not know.
         if ours.detokenizer.unknown is None:
-            expected = write(ours.model, prompt.text, prompt.tokens, prompt.options)
+            expected = write(ours.model, prompt.text, prompt.tokens, options=prompt.options)
             assert [token.token for token in completion.tokens] == [names[token] for token in expected]
         ends.add(completion.finish_reason)
         assert (completion.finish_reason == "eos") == (
@@ -216,7 +216,7 @@ def test_a_row_to_which_nothing_is_left_ends() -> None:
 def test_an_empty_prompt_begins_a_text() -> None:
     ours = predictor("char")
     prompt = ours.prompt("", GenerationOptions(max_new_tokens=12))
-    expected = write(ours.model, "", (), prompt.options)
+    expected = write(ours.model, "", (), options=prompt.options)
     (completion,) = ours.generate([""], max_new_tokens=12)[0].completions
     assert [ours.detokenizer.symbols.index(token.token) for token in completion.tokens] == expected
 
@@ -336,7 +336,7 @@ def test_a_misspelt_option_is_a_type_error(tmp_path: Path) -> None:
 
 def test_a_model_directory_is_all_it_needs(tmp_path: Path) -> None:
     ours = predictor("word")
-    save_language(tmp_path / "language", ours.model, ours.tokenizer, {})
+    save_language(tmp_path / "language", ours.model, ours.tokenizer, training={})
     loaded = speechrnn.TextPredictor.load(tmp_path / "language", device="cpu")
     assert loaded.generate(["ba be"], seed=5) == ours.generate(["ba be"], seed=5)
     assert loaded.next_words("ba be", k=3) == ours.next_words("ba be", k=3)
@@ -345,13 +345,13 @@ def test_a_model_directory_is_all_it_needs(tmp_path: Path) -> None:
 def test_texts_are_normalised_as_the_training_text_was(tmp_path: Path) -> None:
     tokens = CharTokenizer.build([], " ABC")
     model = make(len(tokens))
-    save_language(tmp_path / "capitals", model, tokens, {"normalisation": asdict(NormalisationOptions())})
+    save_language(tmp_path / "capitals", model, tokens, training={"normalisation": asdict(NormalisationOptions())})
     ours, plain = TextPredictor.load(tmp_path / "capitals", "cpu"), TextPredictor(model, tokens, "cpu")
     assert ours.next_words("a, cab", k=3) == plain.next_words("A CAB", k=3)
     assert ours.perplexity("a cab!\n b ") == plain.perplexity("A CAB\nB")
     (small,), (capital,) = (ours.generate([text], do_sample=False, stop_strings=["b"]) for text in ("cab!", "CAB"))
     assert small.completions == capital.completions and small.prompt == "cab!"
-    save_language(tmp_path / "old", model, tokens, {})
+    save_language(tmp_path / "old", model, tokens, training={})
     with pytest.raises(UserError, match="holds 'a'"):
         TextPredictor.load(tmp_path / "old", "cpu").next_words("a cab")
 
@@ -360,7 +360,7 @@ def test_a_model_of_running_text_goes_on_after_a_line_end(tmp_path: Path) -> Non
     tokens = CharTokenizer.build([], " ABC:")
     model = make(len(tokens))
     for training, goes_on in (({"documents": False}, True), ({"documents": True}, False), ({}, False)):
-        save_language(tmp_path / "model", model, tokens, training)
+        save_language(tmp_path / "model", model, tokens, training=training)
         ours = TextPredictor.load(tmp_path / "model", "cpu")
         texts = [result.completions[0] for result in ours.generate(["A", "B", "C", "A:"], max_new_tokens=60)]
         assert {text.finish_reason for text in texts} == ({"length"} if goes_on else {"eos"})

@@ -11,13 +11,13 @@ from speechrnn.core.errors import UserError
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.results import Completion, Prompt, Result, Token
 
-PROMPT = Prompt("p1", "Sharks feed", (4, 5), GenerationOptions())
-COMPLETION = Completion(" on", (Token("on", -0.25), Token("\n", -1.0)), -1.25, "eos")
+PROMPT = Prompt("p1", "Sharks feed", (4, 5), options=GenerationOptions())
+COMPLETION = Completion(" on", (Token("on", -0.25), Token("\n", -1.0)), -1.25, finish_reason="eos")
 
 
 def test_the_model_reads_a_prompt_as_if_a_line_had_ended() -> None:
     assert PROMPT.context == (0, 4)
-    assert Prompt("p2", "", (), GenerationOptions()).context == ()
+    assert Prompt("p2", "", (), options=GenerationOptions()).context == ()
 
 
 def test_a_result_as_json() -> None:

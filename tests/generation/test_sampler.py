@@ -60,7 +60,7 @@ def test_every_softmax_and_every_option_choose_as_a_plain_full_softmax_does(
     for row, token, log_prob, expected, values in zip(sequences, tokens, log_probs, own, logits, strict=True):
         assert log_prob == pytest.approx(expected[token], abs=1e-4)
         values[UNKNOWN] = -math.inf
-        p = shaped(values, row.tokens, 0, row.prompt.options)
+        p = shaped(values, row.tokens, 0, options=row.prompt.options)
         if row.prompt.options.greedy:
             assert math.log(p[token]) >= math.log(p.max()) - 1e-4
         elif model.options.softmax == "adaptive" and row.prompt.options.adaptive_sampling:
@@ -106,7 +106,7 @@ def test_tokens_are_drawn_by_their_probability(softmax: str, options: Generation
         model_log_probs = model.log_probs(column)[0].double()
     raw = model_log_probs.exp().numpy().copy()
     raw[1] = 0.0  # <unk>
-    expected = shaped(np.log(np.maximum(raw, 1e-300)).tolist(), [], 0, options)
+    expected = shaped(np.log(np.maximum(raw, 1e-300)).tolist(), [], 0, options=options)
     expected[expected < 1e-200] = 0
     assert unlikely(tokens, expected) < 4
     np.testing.assert_allclose(log_probs, model_log_probs[tokens], atol=2e-5)

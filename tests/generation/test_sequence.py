@@ -23,7 +23,7 @@ DETOKENIZER = Detokenizer(TOKENIZER)
 
 def start(prompt: str = "a", number: int = 0, **options: Any) -> TokenSequence:
     chosen = GenerationOptions(**options)
-    return TokenSequence.start(Prompt(0, prompt, tuple(TOKENIZER.encode(prompt)), chosen), DETOKENIZER, number)
+    return TokenSequence.start(Prompt(0, prompt, tuple(TOKENIZER.encode(prompt)), options=chosen), DETOKENIZER, number)
 
 
 def write(sequence: TokenSequence, text: str) -> TokenSequence:

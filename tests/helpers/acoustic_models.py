@@ -25,7 +25,7 @@ def save_listener(folder: Path) -> Path:
     network = AcousticModel(len(tokenizer), FeatureOptions(bins=20), AcousticOptions(units=24, layers=2, channels=4))
     with torch.no_grad():
         network.head.weight.mul_(20)
-    save_acoustic(folder, network, tokenizer, {})
+    save_acoustic(folder, network, tokenizer, training={})
     return folder
 
 

@@ -109,4 +109,4 @@ def search(
 ) -> list[list[Hypothesis]]:
     """Run `beam_search` over all frames, or those that are given."""
     counts = frames or [log_probs.shape[1]] * len(log_probs)
-    return beam_search(log_probs, torch.tensor(counts), scorers, options)
+    return beam_search(log_probs, torch.tensor(counts), scorers, options=options)

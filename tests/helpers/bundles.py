@@ -23,7 +23,10 @@ def save_bundle(folder: Path, streaming: bool = False) -> Path:
     torch.manual_seed(0)
     tokenizer = CharTokenizer.build([], "ABC ")
     save_language(
-        folder / "language", LanguageModel(len(tokenizer), LanguageOptions(units=8, embedding=6)), tokenizer, {}
+        folder / "language",
+        LanguageModel(len(tokenizer), LanguageOptions(units=8, embedding=6)),
+        tokenizer,
+        training={},
     )
     lines = [tokenizer.encode(text) for text in ("AB ABC", "CAB AB", "ABC CAB")]
     write_arpa(folder / "ngram.arpa", kneser_ney(lines, tokenizer.symbols, 3))

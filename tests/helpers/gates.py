@@ -17,12 +17,14 @@ def make_model(folder: Path) -> WordTokenizer:
     tokenizer = WordTokenizer.build(["sharks eat fish ."])
     model = LanguageModel(len(tokenizer), LanguageOptions(layers=1, units=8, embedding=8))
     lower = {"normalisation": {"case": "lower", "punctuation": "keep"}}
-    save_language(folder, model, tokenizer, lower)
+    save_language(folder, model, tokenizer, training=lower)
     return tokenizer
 
 
 def activations_of(text: str, layers: list[torch.Tensor]) -> Activations:
     """Return the activations of a text of characters, of which only the memories matter."""
     zeros = [torch.zeros_like(cells) for cells in layers]
-    steps = [Step(zero, zero, zero, zero, cells, zero) for cells, zero in zip(layers, zeros, strict=True)]
+    steps = [
+        Step(zero, zero, zero, output=zero, cell=cells, hidden=zero) for cells, zero in zip(layers, zeros, strict=True)
+    ]
     return Activations(list(text), steps)

@@ -100,7 +100,7 @@ def write(model: LanguageModel, prompt: str, tokens: Sequence[int], options: Gen
     """One text by the book: one prompt, one token at a time, the distribution from `shaped`."""
     history, written = list(tokens), list[int]()
     while len(written) < options.max_new_tokens:
-        shape = shaped(logits(model, history).tolist(), history, len(written), options)
+        shape = shaped(logits(model, history).tolist(), history, len(written), options=options)
         if options.greedy:
             token = int(shape.argmax())
         else:

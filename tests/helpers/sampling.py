@@ -26,7 +26,7 @@ ADAPTIVE: dict[str, Any] = {"softmax": "adaptive", "cutoffs": (10, 60, 150)}
 
 def sequence(options: GenerationOptions, number: int = 0) -> TokenSequence:
     _, bad_words = PromptEncoder(TOKENIZER).adapt_options(options)
-    prompt = Prompt(0, str(number), (5,), options, bad_words)
+    prompt = Prompt(0, str(number), (5,), options=options, bad_words=bad_words)
     return TokenSequence.start(prompt, Detokenizer(TOKENIZER), number)
 
 

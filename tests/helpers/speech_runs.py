@@ -87,7 +87,7 @@ def make_model(folder: Path, texts: Sequence[tuple[str, str]], history: list[Any
         "seconds": {"data": 10.0, "step": 60.0, "evaluation": 30.0},
         "history": history,
     }
-    save_acoustic(folder / "acoustic", network, tokenizer, training)
+    save_acoustic(folder / "acoustic", network, tokenizer, training=training)
 
 
 def write_rows(folder: Path, rows: Sequence[dict[str, Any]]) -> None:

@@ -35,7 +35,7 @@ def make_decoder(kind: str) -> GreedyDecoder | BeamDecoder:
     if kind == "fused":
         model = LabelScorer(NeuralModel(toy_model(len(TOKENIZER))), torch.arange(len(TOKENIZER)))
         scorers = [WeightedScorer(model, 0.5, LANGUAGE)]
-    return BeamDecoder(TOKENIZER, MODEL.seconds_per_frame, DecodingOptions(name="beam", beam_size=6), scorers)
+    return BeamDecoder(TOKENIZER, MODEL.seconds_per_frame, DecodingOptions(name="beam", beam_size=6), scorers=scorers)
 
 
 def make_recognizer(kind: str = "greedy", **options: object) -> StreamingRecognizer:

@@ -87,7 +87,7 @@ PLAIN = TrainerOptions(epochs=3, accelerator="cpu", learning_rate=0.1, checkpoin
 
 
 def make_loop(task: Any, folder: Path, options: TrainerOptions = PLAIN, **fingerprint: object) -> Loop[Any, Any]:
-    return Loop(make_fabric(options, folder), task, options, folder / "checkpoints", fingerprint)
+    return Loop(make_fabric(options, folder), task, options, folder=folder / "checkpoints", fingerprint=fingerprint)
 
 
 class KilledError(Exception):

@@ -67,7 +67,7 @@ class Scripted(AcousticModel):
 
 def scripted(script: str) -> Transcriber:
     model = Scripted(script)
-    return Transcriber(model, TOKENIZER, "scripted", "cpu", engine=model, segmentation=ALL)
+    return Transcriber(model, TOKENIZER, "scripted", device="cpu", engine=model, segmentation=ALL)
 
 
 class Tones(AcousticModel):
@@ -116,4 +116,6 @@ def pause(seconds: float) -> np.ndarray:
 
 def speller(segmentation: SegmentationOptions = LOUD, threads: int | None = None) -> Transcriber:
     model = Tones()
-    return Transcriber(model, TOKENIZER, "tones", "cpu", engine=model, segmentation=segmentation, threads=threads)
+    return Transcriber(
+        model, TOKENIZER, "tones", device="cpu", engine=model, segmentation=segmentation, threads=threads
+    )

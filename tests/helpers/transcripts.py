@@ -11,22 +11,25 @@ from speechrnn.decoding.hypothesis import Word
 from speechrnn.transcription.transcript import Segment, Transcript
 from speechrnn.transcription.writers import SubtitleOptions, find_writers, write_transcript
 
-WORDS = (Word("dž", 0.1, 0.42, 0.9), Word("ja", 0.5, 0.7, 0.8))
+WORDS = (Word("dž", 0.1, 0.42, confidence=0.9), Word("ja", 0.5, 0.7, confidence=0.8))
 
-LATE = (Word("hello", 3671.0, 3671.25, 0.25),)
+LATE = (Word("hello", 3671.0, 3671.25, confidence=0.25),)
 
 SPOKEN = Transcript(
     "in/a talk.wav",
     3672.5,
     "dž ja hello",
-    0.65,
-    (Segment(0.1, 0.7, "dž ja", 0.85, WORDS), Segment(3671.0, 3671.25, "hello", 0.25, LATE)),
-    (),
-    "model",
-    "greedy",
+    confidence=0.65,
+    segments=(
+        Segment(0.1, 0.7, "dž ja", confidence=0.85, words=WORDS),
+        Segment(3671.0, 3671.25, "hello", confidence=0.25, words=LATE),
+    ),
+    alternatives=(),
+    model="model",
+    decoding="greedy",
 )
 
-SILENT = Transcript("b.wav", 1.5, "", 1.0, (), (), "model", "greedy")
+SILENT = Transcript("b.wav", 1.5, "", confidence=1.0, segments=(), alternatives=(), model="model", decoding="greedy")
 
 AWKWARD = [
     "-->",
@@ -59,10 +62,21 @@ AWKWARD = [
 
 def one_segment(texts: list[str]) -> Transcript:
     """Words of half a second, a tenth apart."""
-    words = tuple(Word(text, 0.1 + number * 0.6, 0.6 + number * 0.6, 0.5) for number, text in enumerate(texts))
+    words = tuple(
+        Word(text, 0.1 + number * 0.6, 0.6 + number * 0.6, confidence=0.5) for number, text in enumerate(texts)
+    )
     text = " ".join(texts)
-    segments = (Segment(words[0].start, words[-1].end, text, 0.5, words),) if words else ()
-    return Transcript("a.wav", 0.6 * len(words) + 1.0, text, 0.5, segments, (), "model", "greedy")
+    segments = (Segment(words[0].start, words[-1].end, text, confidence=0.5, words=words),) if words else ()
+    return Transcript(
+        "a.wav",
+        0.6 * len(words) + 1.0,
+        text,
+        confidence=0.5,
+        segments=segments,
+        alternatives=(),
+        model="model",
+        decoding="greedy",
+    )
 
 
 def written(name: str, transcript: Transcript, folder: Path, options: SubtitleOptions | None = None) -> Path:

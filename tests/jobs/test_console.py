@@ -24,7 +24,7 @@ TEXT = GenerationOptions(max_new_tokens=6, temperature=0.0)
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer = generators.tokenizer("char")
     folder = tmp_path_factory.mktemp("language")
-    save_language(folder, generators.make(len(tokenizer)), tokenizer, {})
+    save_language(folder, generators.make(len(tokenizer)), tokenizer, training={})
     return folder
 
 
@@ -58,7 +58,7 @@ def test_streamed_text_is_the_completed_text(
 
 
 def job(model: Path, executor: Literal["local", "processes"] = "local") -> GenerationJobOptions:
-    return GenerationJobOptions(model, None, False, 2, "cpu", ExecutorOptions(executor))
+    return GenerationJobOptions(model, None, False, batch_size=2, device="cpu", executor=ExecutorOptions(executor))
 
 
 def test_prompts_that_fail_are_named_and_the_others_printed(

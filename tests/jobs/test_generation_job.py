@@ -13,7 +13,7 @@ from speechrnn.jobs.generation_job import GenerationOutput, ResultCount
 
 MADE_WITH = {"model": "sha256:m", "prompts": "sha256:p", "temperature": 1.0, "stop_strings": ("a",)}
 RESULTS = [
-    Result(1, "a", (Completion("b", (Token("b", -0.5),), -0.5, "eos"),)),
+    Result(1, "a", (Completion("b", (Token("b", -0.5),), -0.5, finish_reason="eos"),)),
     Result("ü", "\ud800", error="No."),
     Result(3, "c"),
 ]

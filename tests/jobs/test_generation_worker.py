@@ -15,7 +15,7 @@ from speechrnn.jobs.generation_worker import lost_outcome, outcomes
 
 
 def prompt(number: int) -> Prompt:
-    return Prompt(number, f"text {number}", (1,), GenerationOptions())
+    return Prompt(number, f"text {number}", (1,), options=GenerationOptions())
 
 
 class Predictor:

@@ -54,7 +54,9 @@ def test_nothing_is_written_or_removed_outside_the_folder(tmp_path: Path, link: 
         (folder / "link").symlink_to(outside)
     prefix = "link" if link else "../outside"
     outputs = Outputs(folder, find_writers(["txt"]))
-    transcript = Transcript("a.wav", 1.0, "", 1.0, (), (), "model", "greedy")
+    transcript = Transcript(
+        "a.wav", 1.0, "", confidence=1.0, segments=(), alternatives=(), model="model", decoding="greedy"
+    )
     with pytest.raises(UserError, match="outside the output folder"):
         outputs.write(f"{prefix}/new", transcript)
     outputs.remove([f"{prefix}/old"])

@@ -34,8 +34,8 @@ def test_a_pipe_is_recognised_and_files_are_whole(tmp_path: Path) -> None:
     recognizer = StreamingRecognizer(model, tokenizer, "tiny")
     shown = io.StringIO()
     paths = [tmp_path / f"talk.{suffix}" for suffix in ("srt", "vtt", "json", "txt")]
-    outputs = [LiveTranscript(path, "-", "tiny", "greedy", SubtitleOptions()) for path in paths]
-    Listening(RawPipe(io.BytesIO(pcm()).read), recognizer.stream, JsonLinesDisplay(shown), outputs).run()
+    outputs = [LiveTranscript(path, "-", "tiny", decoding="greedy", subtitles=SubtitleOptions()) for path in paths]
+    Listening(RawPipe(io.BytesIO(pcm()).read), recognizer.stream, JsonLinesDisplay(shown), outputs=outputs).run()
     events = [json.loads(line) for line in shown.getvalue().splitlines()]
     text = " ".join(event["text"] for event in events if event["kind"] == "final")
     assert text and json.loads(paths[2].read_text())["text"] == text
@@ -77,7 +77,7 @@ class FakeStreamer:
 
     def finish(self) -> list[Event]:
         self.finished = True
-        return [Event("final", 0, "END", (), 0, self.samples / self.rate)]
+        return [Event("final", 0, "END", words=(), stable_words=0, time=self.samples / self.rate)]
 
 
 class FakeSource:
@@ -127,7 +127,7 @@ def run(
 ) -> tuple[FakeStreamer, str]:
     clock = Clock()
     monkeypatch.setattr(listening, "time", clock)
-    streamer = FakeStreamer(RATE, cost, clock, source)
+    streamer = FakeStreamer(RATE, cost, clock, source=source)
     shown = io.StringIO()
     job = listen(source, streamer, shown, when_slow=when_slow)
     job.run()
@@ -150,7 +150,7 @@ def test_a_slow_machine_loses_nothing_and_memory_is_bounded(
 def test_what_is_done_when_it_is_slow_is_chosen(
     when_slow: str, done: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    streamer, _ = run(FakeSource(100.0), 3.0, monkeypatch, when_slow)
+    streamer, _ = run(FakeSource(100.0), 3.0, monkeypatch, when_slow=when_slow)
     assert streamer.simplified == done
     assert caplog.text.count("too slow") == 1 and f"when_slow={'greedy' if not done else when_slow}" in caplog.text
 
@@ -173,7 +173,7 @@ def test_a_file_at_twice_its_pace_needs_twice_the_speed(
 def test_a_source_that_fails_has_its_words_first(monkeypatch: pytest.MonkeyPatch) -> None:
     source = FakeSource(2.0, error=AudioError("it has vanished"))
     clock = Clock()
-    streamer, shown = FakeStreamer(RATE, 0.1, clock, source), io.StringIO()
+    streamer, shown = FakeStreamer(RATE, 0.1, clock, source=source), io.StringIO()
     with pytest.raises(AudioError, match="vanished"):
         listen(source, streamer, shown).run()
     assert streamer.samples == 2 * RATE and "END" in shown.getvalue()
@@ -182,7 +182,7 @@ def test_a_source_that_fails_has_its_words_first(monkeypatch: pytest.MonkeyPatch
 def test_a_device_that_gives_nothing_has_vanished(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "SILENT_DEVICE_SECONDS", 0.2)
     source = FakeSource(1.0, live=True, hangs=True)
-    streamer = FakeStreamer(RATE, 0.0, Clock(), source)
+    streamer = FakeStreamer(RATE, 0.0, Clock(), source=source)
     with pytest.raises(AudioError, match="no sound"):
         listen(source, streamer, io.StringIO()).run()
     assert streamer.finished and source.closed.is_set()
@@ -190,7 +190,7 @@ def test_a_device_that_gives_nothing_has_vanished(monkeypatch: pytest.MonkeyPatc
 
 def test_a_stop_ends_with_the_final() -> None:
     source = FakeSource(1.0, hangs=True)
-    streamer, shown = FakeStreamer(RATE, 0.0, Clock(), source), io.StringIO()
+    streamer, shown = FakeStreamer(RATE, 0.0, Clock(), source=source), io.StringIO()
     job = listen(source, streamer, shown)
     threading.Timer(0.3, job.stop).start()
     job.run()
@@ -207,8 +207,8 @@ class ClosedPipe:
 def test_files_get_the_last_final_though_nobody_reads_the_display(tmp_path: Path) -> None:
     model, tokenizer = streaming_model()
     recognizer = StreamingRecognizer(model, tokenizer, "tiny")
-    output = LiveTranscript(tmp_path / "talk.txt", "-", "tiny", "greedy", SubtitleOptions())
-    job = Listening(RawPipe(io.BytesIO(pcm()).read), recognizer.stream, ClosedPipe(), [output])
+    output = LiveTranscript(tmp_path / "talk.txt", "-", "tiny", decoding="greedy", subtitles=SubtitleOptions())
+    job = Listening(RawPipe(io.BytesIO(pcm()).read), recognizer.stream, ClosedPipe(), outputs=[output])
     with pytest.raises(BrokenPipeError):
         job.run()
     assert (tmp_path / "talk.txt").read_text().strip()

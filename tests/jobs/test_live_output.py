@@ -21,13 +21,13 @@ from speechrnn.transcription.writers import SubtitleOptions
 
 
 def final(number: int) -> Event:
-    word = Word("TUNA", 2.0 * number, 2.0 * number + 0.5, 0.9)
-    return Event("final", number, "TUNA", (word,), 1, 2.0 * number + 1.5)
+    word = Word("TUNA", 2.0 * number, 2.0 * number + 0.5, confidence=0.9)
+    return Event("final", number, "TUNA", words=(word,), stable_words=1, time=2.0 * number + 1.5)
 
 
 def test_json_is_whole_after_each_final(tmp_path: Path) -> None:
     path = tmp_path / "talk.json"
-    transcript = LiveTranscript(path, "-", "tiny", "greedy", SubtitleOptions())
+    transcript = LiveTranscript(path, "-", "tiny", decoding="greedy", subtitles=SubtitleOptions())
     for number in range(3):
         assert len(json.loads(path.read_text())["segments"]) == number
         transcript.add(final(number))
@@ -36,7 +36,7 @@ def test_json_is_whole_after_each_final(tmp_path: Path) -> None:
 
 def test_captions_are_numbered_on(tmp_path: Path) -> None:
     path = tmp_path / "talk.srt"
-    transcript = LiveTranscript(path, "-", "tiny", "greedy", SubtitleOptions())
+    transcript = LiveTranscript(path, "-", "tiny", decoding="greedy", subtitles=SubtitleOptions())
     for number in range(3):
         transcript.add(final(number))
     assert [block.split("\n")[0] for block in path.read_text().strip().split("\n\n")] == ["1", "2", "3"]
@@ -44,7 +44,7 @@ def test_captions_are_numbered_on(tmp_path: Path) -> None:
 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"talk\.ctm"):
-        LiveTranscript(tmp_path / "talk.ctm", "-", "tiny", "greedy", SubtitleOptions())
+        LiveTranscript(tmp_path / "talk.ctm", "-", "tiny", decoding="greedy", subtitles=SubtitleOptions())
 
 
 class Terminal(io.StringIO):
@@ -60,8 +60,8 @@ class Terminal(io.StringIO):
 
 
 def event(text: str, kind: str = "partial", stable: int = 0) -> Event:
-    words = tuple(Word(word, number, number + 0.5, 0.9) for number, word in enumerate(text.split()))
-    return Event(kind, 0, text, words, stable, 9.0)  # type: ignore[arg-type]
+    words = tuple(Word(word, number, number + 0.5, confidence=0.9) for number, word in enumerate(text.split()))
+    return Event(kind, 0, text, words=words, stable_words=stable, time=9.0)  # type: ignore[arg-type]
 
 
 def make_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Terminal, TerminalDisplay]:

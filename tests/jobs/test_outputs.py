@@ -25,9 +25,11 @@ FORMATS = ["txt", "json", "srt"]
 
 
 def transcript(name: str, text: str = "GO") -> Transcript:
-    words = (Word(text, 0.1, 0.3, 0.9),) if text else ()
-    segments = (Segment(0.1, 0.3, text, 0.9, words),) if text else ()
-    return Transcript(name, 1.5, text, 0.9, segments, (), "model", "greedy")
+    words = (Word(text, 0.1, 0.3, confidence=0.9),) if text else ()
+    segments = (Segment(0.1, 0.3, text, confidence=0.9, words=words),) if text else ()
+    return Transcript(
+        name, 1.5, text, confidence=0.9, segments=segments, alternatives=(), model="model", decoding="greedy"
+    )
 
 
 @pytest.fixture
@@ -154,7 +156,10 @@ def test_one_file_that_cannot_be_written_is_no_reason_to_stop(tmp_path: Path) ->
 @pytest.mark.parametrize("formats", [["txt"], ["json"], ["txt", "json"]])
 def test_a_number_that_is_not_finite_is_never_written(tmp_path: Path, formats: list[str]) -> None:
     outputs = Outputs(tmp_path, find_writers(formats))
-    wrong = replace(transcript("a.wav"), segments=(Segment(0.1, 0.3, "GO", 0.9, (Word("GO", 0.1, 0.3, math.nan),)),))
+    wrong = replace(
+        transcript("a.wav"),
+        segments=(Segment(0.1, 0.3, "GO", confidence=0.9, words=(Word("GO", 0.1, 0.3, confidence=math.nan),)),),
+    )
     with pytest.raises(ValueError, match="JSON"):
         outputs.write("a", replace(wrong, confidence=math.nan))
     outputs.write("b", transcript("b.wav"))

@@ -29,9 +29,9 @@ def read(path: Path, content: str | bytes) -> list[Prompt | Result]:
 
 def test_lines_of_text(tmp_path: Path) -> None:
     first, second, third = read(tmp_path / "p.txt", "a bad\r\n\n cab ")
-    assert first == Prompt(1, "a bad", ENCODER.encode("a bad"), OPTIONS)
+    assert first == Prompt(1, "a bad", ENCODER.encode("a bad"), options=OPTIONS)
     assert second == Result(2, "", error="The prompt is empty; write what the text shall begin with.")
-    assert third == Prompt(3, " cab ", ENCODER.encode(" cab "), OPTIONS)
+    assert third == Prompt(3, " cab ", ENCODER.encode(" cab "), options=OPTIONS)
 
 
 def test_lines_of_json_may_have_ids_and_options(tmp_path: Path) -> None:
@@ -41,11 +41,11 @@ def test_lines_of_json_may_have_ids_and_options(tmp_path: Path) -> None:
         {"id": 7, "prompt": "c\nd", "seed": 9},
     ]
     first, second, third = read(tmp_path / "p.jsonl", "\n".join(map(json.dumps, rows)))
-    assert first == Prompt(1, "a", ENCODER.encode("a"), OPTIONS)
+    assert first == Prompt(1, "a", ENCODER.encode("a"), options=OPTIONS)
     assert second == Prompt(
-        "x", "b", ENCODER.encode("b"), GenerationOptions(seed=3, temperature=0.5, stop_strings=("ab",))
+        "x", "b", ENCODER.encode("b"), options=GenerationOptions(seed=3, temperature=0.5, stop_strings=("ab",))
     )
-    assert third == Prompt(7, "c\nd", ENCODER.encode("c\nd"), GenerationOptions(seed=9))
+    assert third == Prompt(7, "c\nd", ENCODER.encode("c\nd"), options=GenerationOptions(seed=9))
 
 
 @pytest.mark.parametrize(

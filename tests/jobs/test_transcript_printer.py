@@ -21,12 +21,14 @@ INPUTS = [Input("a", "a.wav"), Input("b", "b.wav")]
 
 
 def segment(text: str, start: float) -> Segment:
-    return Segment(start, start + 1.0, text, 1.0, (Word(text, start, start + 1.0, 1.0),))
+    return Segment(start, start + 1.0, text, confidence=1.0, words=(Word(text, start, start + 1.0, confidence=1.0),))
 
 
 def transcript(name: str, *segments: Segment) -> Transcript:
     text = " ".join(each.text for each in segments)
-    return Transcript(name, 5.0, text, 1.0, segments, (), model="tiny", decoding="greedy")
+    return Transcript(
+        name, 5.0, text, confidence=1.0, segments=segments, alternatives=(), model="tiny", decoding="greedy"
+    )
 
 
 def test_segments_of_a_later_recording_wait_and_none_is_printed_twice() -> None:

@@ -52,9 +52,9 @@ def worker() -> Any:
         for item in items:
             transcript = replace(SPOKEN, audio=item.source)
             if item.id == "whole":
-                yield Outcome(item, transcript, item.file_state(), "torch")
+                yield Outcome(item, transcript, item.file_state(), engine="torch")
             elif item.id == "part":
-                yield Outcome(item, replace(transcript, incomplete="It breaks off."), item.file_state(), "torch")
+                yield Outcome(item, replace(transcript, incomplete="It breaks off."), item.file_state(), engine="torch")
             else:
                 yield Outcome(item, Failure(item.source, "It is damaged.", "Traceback"), item.file_state())
 

@@ -43,8 +43,10 @@ class Transcriber:
                 continue
             text = path.read_text()
             if on_segment is not None:
-                on_segment(number, Segment(0.0, 1.0, text, 1.0, ()))
-            yield Transcript(str(source), 1.0, text, 1.0, (), (), "model", "greedy")
+                on_segment(number, Segment(0.0, 1.0, text, confidence=1.0, words=()))
+            yield Transcript(
+                str(source), 1.0, text, confidence=1.0, segments=(), alternatives=(), model="model", decoding="greedy"
+            )
 
 
 def run(inputs: Iterable[Input], transcriber: Transcriber | None = None, **keys: Any) -> list[Outcome]:

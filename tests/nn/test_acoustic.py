@@ -28,7 +28,7 @@ from speechrnn.text.tokenizers import CharTokenizer
 def small(subsampling: str, stride: int = 3) -> AcousticModel:
     torch.manual_seed(0)
     options = AcousticOptions(layers=2, units=16, subsampling=subsampling, stride=stride, channels=4)  # type: ignore[arg-type]
-    return AcousticModel(5, FeatureOptions(bins=20), options, SpecAugmentOptions())
+    return AcousticModel(5, FeatureOptions(bins=20), options, masks=SpecAugmentOptions())
 
 
 @pytest.mark.parametrize("subsampling", ["stack", "convolution"])
@@ -103,7 +103,7 @@ def test_an_intermediate_head_travels_with_the_model(tmp_path: Path) -> None:
     tokenizer = CharTokenizer.build(["abc"])
     options = AcousticOptions(layers=2, units=8, channels=2, intermediate_layer=1)
     model = AcousticModel(len(tokenizer), FeatureOptions(bins=10), options, intermediate_symbols=7).eval()
-    save_acoustic(tmp_path, model, tokenizer, {})
+    save_acoustic(tmp_path, model, tokenizer, training={})
     loaded, _ = load_acoustic(tmp_path)
     wave, length = torch.randn(1, 8000), torch.tensor([8000])
     for ours, theirs in zip(
@@ -116,10 +116,10 @@ def test_an_intermediate_head_travels_with_the_model(tmp_path: Path) -> None:
 def test_the_normalisation_of_the_transcripts_travels_with_the_model(tmp_path: Path) -> None:
     tokenizer = CharTokenizer.build(["abc"])
     model = AcousticModel(len(tokenizer), FeatureOptions(bins=10), AcousticOptions(layers=1, units=8, channels=2))
-    save_acoustic(tmp_path / "old", model, tokenizer, {})
+    save_acoustic(tmp_path / "old", model, tokenizer, training={})
     assert load_acoustic(tmp_path / "old")[1].normalisation is None  # a model of an older version
     tokenizer.normalisation = NormalisationOptions(case="lower", keep="'-")
-    save_acoustic(tmp_path / "new", model, tokenizer, {})
+    save_acoustic(tmp_path / "new", model, tokenizer, training={})
     assert load_acoustic(tmp_path / "new")[1].normalisation == tokenizer.normalisation
 
 
@@ -127,7 +127,7 @@ def test_the_normalisation_of_the_transcripts_travels_with_the_model(tmp_path: P
 def test_a_damaged_normalisation_is_refused(tmp_path: Path, value: object) -> None:
     tokenizer = CharTokenizer.build(["abc"])
     model = AcousticModel(len(tokenizer), FeatureOptions(bins=10), AcousticOptions(layers=1, units=8, channels=2))
-    save_acoustic(tmp_path, model, tokenizer, {})
+    save_acoustic(tmp_path, model, tokenizer, training={})
     change_description(tmp_path, normalisation=value)
     with pytest.raises(UserError, match=r"model\.json is damaged"):
         load_acoustic(tmp_path)
@@ -141,7 +141,7 @@ def test_a_wrong_size_of_the_intermediate_head_is_refused(tmp_path: Path, symbol
         tmp_path,
         AcousticModel(len(tokenizer), FeatureOptions(bins=10), options, intermediate_symbols=7),
         tokenizer,
-        {},
+        training={},
     )
     change_description(tmp_path, intermediate_symbols=symbols)
     with pytest.raises(UserError, match=r"model\.(json|safetensors)"):

@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
     model = AcousticModel(
         len(tokenizer), FeatureOptions(bins=20), AcousticOptions(layers=1, units=8, channels=4, subsampling="stack")
     )
-    save_acoustic(tmp_path / "model", model, tokenizer, {"epochs": 1})
+    save_acoustic(tmp_path / "model", model, tokenizer, training={"epochs": 1})
     return remove_digests(tmp_path / "model")  # so that what is damaged is found by what it is
 
 
@@ -40,7 +40,7 @@ def test_a_loaded_model_is_the_saved_one(tmp_path: Path) -> None:
     features = FeatureOptions(bins=20, normalisation="training")
     model = AcousticModel(len(tokenizer), features, AcousticOptions(layers=2, units=8, channels=4)).eval()
     model.front_end.normalise.fit(torch.ones(20), torch.full((20,), 3.0), 1)
-    save_acoustic(tmp_path / "m", model, tokenizer, {})
+    save_acoustic(tmp_path / "m", model, tokenizer, training={})
     loaded, loaded_tokenizer = load_acoustic(tmp_path / "m")
     assert loaded_tokenizer.symbols == tokenizer.symbols
     waveforms, lengths = torch.randn(2, 4000), torch.tensor([4000, 2500])
@@ -52,7 +52,7 @@ def test_a_loaded_model_is_the_saved_one(tmp_path: Path) -> None:
 def test_small_weights_are_read_back_as_float32(folder: Path, weight_format: WeightFormat, tmp_path: Path) -> None:
     description, weights = load_model(folder, "acoustic")
     size = (folder / WEIGHTS).stat().st_size
-    save_model(tmp_path / "small", "acoustic", description, weights, weight_format)
+    save_model(tmp_path / "small", "acoustic", description, weights=weights, weight_format=weight_format)
     assert (tmp_path / "small" / WEIGHTS).stat().st_size < size
     loaded, _ = load_acoustic(tmp_path / "small")
     original, _ = load_acoustic(folder)
@@ -83,7 +83,7 @@ def test_small_weights_without_their_format_are_refused(folder: Path) -> None:
 
 def test_weights_too_large_for_a_format_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"Cannot write .*w holds numbers .* choose weights=float32"):
-        save_model(tmp_path / "m", "acoustic", {}, {"w": torch.full((2, 2), 1e6)}, "float16")
+        save_model(tmp_path / "m", "acoustic", {}, weights={"w": torch.full((2, 2), 1e6)}, weight_format="float16")
     assert not (tmp_path / "m").exists()
 
 
@@ -123,7 +123,7 @@ def language_folder(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     tokenizer = WordTokenizer.build(["a b c d e f"])
     options = LanguageOptions(units=6, embedding=4, softmax="adaptive", cutoffs=(3, 5))
-    save_language(tmp_path / "language", LanguageModel(len(tokenizer), options), tokenizer, {"loss": math.nan})
+    save_language(tmp_path / "language", LanguageModel(len(tokenizer), options), tokenizer, training={"loss": math.nan})
     return remove_digests(tmp_path / "language")
 
 
@@ -232,7 +232,9 @@ def test_a_description_that_is_no_text(folder: Path) -> None:
 
 
 def test_what_is_no_json_is_not_written_and_old_summaries_with_nan_still_load(folder: Path) -> None:
-    save_model(folder, "acoustic", {"training": {"loss": math.nan, "history": [math.inf, 1.0]}}, {"w": torch.zeros(2)})
+    save_model(
+        folder, "acoustic", {"training": {"loss": math.nan, "history": [math.inf, 1.0]}}, weights={"w": torch.zeros(2)}
+    )
     assert json.loads((folder / DESCRIPTION).read_text(), parse_constant=pytest.fail)["training"] == {
         "loss": None,
         "history": [None, 1.0],
@@ -253,7 +255,7 @@ def test_a_deviation_of_zero_is_refused(folder: Path) -> None:
 
 
 def test_wrong_kind(tmp_path: Path) -> None:
-    save_model(tmp_path / "lm", "language", {}, {"w": torch.zeros(2)})
+    save_model(tmp_path / "lm", "language", {}, weights={"w": torch.zeros(2)})
     with pytest.raises(UserError, match=r"kind 'language'.*'acoustic'"):
         load_acoustic(tmp_path / "lm")
 

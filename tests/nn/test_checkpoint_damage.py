@@ -27,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     model = AcousticModel(
         len(tokenizer), FeatureOptions(bins=20), AcousticOptions(layers=1, units=8, channels=4, subsampling="stack")
     )
-    save_acoustic(tmp_path / "model", model, tokenizer, {"epochs": 1})
+    save_acoustic(tmp_path / "model", model, tokenizer, training={"epochs": 1})
     return remove_digests(tmp_path / "model")  # so that what is damaged is found by what it is
 
 
@@ -167,7 +167,7 @@ def test_weights_of_another_training_of_the_same_model_are_refused(folder: Path,
     description, weights = load_model(folder, "acoustic")
     for name, sign in (("a", 1), ("b", -1)):
         changed = {**weights, "head.bias": weights["head.bias"] + sign}
-        save_model(tmp_path / name, "acoustic", description, changed)
+        save_model(tmp_path / name, "acoustic", description, weights=changed)
     load_acoustic(tmp_path / "a")
     (tmp_path / "a" / WEIGHTS).write_bytes((tmp_path / "b" / WEIGHTS).read_bytes())
     with pytest.raises(UserError, match=r"model\.safetensors is damaged .*model\.json was written for"):
@@ -221,7 +221,7 @@ def test_nothing_half_written_on_a_full_disk(folder: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("os.fsync", no_space)
     with pytest.raises(UserError, match="No space left on device"):
-        save_model(folder, "acoustic", {}, {"w": torch.zeros(100_000)})
+        save_model(folder, "acoustic", {}, weights={"w": torch.zeros(100_000)})
     assert (folder / WEIGHTS).read_bytes() == before
     assert (folder / DESCRIPTION).read_bytes() == description
     assert sorted(path.name for path in folder.iterdir()) == [DESCRIPTION, WEIGHTS]

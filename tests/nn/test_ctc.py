@@ -28,7 +28,7 @@ def test_loss_sums_all_paths() -> None:
     torch.manual_seed(0)
     log_probs = torch.randn(2, 5, 3).log_softmax(2)
     labels = [[1, 1], [2, 1, 2]]
-    loss = ctc_loss(log_probs, torch.tensor([5, 4]), torch.tensor([1, 1, 2, 1, 2]), torch.tensor([2, 3]))
+    loss = ctc_loss(log_probs, torch.tensor([5, 4]), torch.tensor([1, 1, 2, 1, 2]), label_lengths=torch.tensor([2, 3]))
     expected = -(brute_force(log_probs[0], labels[0]) / 2 + brute_force(log_probs[1, :4], labels[1]) / 3) / 2
     assert loss.item() == pytest.approx(expected, abs=1e-5)
 
@@ -62,7 +62,9 @@ def test_required_frames_is_the_least_with_a_finite_loss(labels: list[int]) -> N
         if frames < 1:
             continue
         log_probs = torch.zeros(1, frames, 4).log_softmax(2)
-        loss = ctc_loss(log_probs, torch.tensor([frames]), torch.tensor(labels), torch.tensor([len(labels)]))
+        loss = ctc_loss(
+            log_probs, torch.tensor([frames]), torch.tensor(labels), label_lengths=torch.tensor([len(labels)])
+        )
         assert bool(torch.isfinite(loss)) is finite
 
 
@@ -108,7 +110,7 @@ def test_label_priors_have_the_gradient_of_the_sum_over_all_paths() -> None:
         logits.log_softmax(2),
         torch.tensor(frames),
         torch.tensor([1, 2, 1]),
-        torch.tensor([1, 2]),
+        label_lengths=torch.tensor([1, 2]),
         log_priors=log_priors,
     )
     assert loss.item() == pytest.approx(expected.item())
@@ -123,7 +125,14 @@ def test_label_priors_leave_pauses_to_the_blank() -> None:
     log_priors = 0.3 * torch.tensor([0.8, 0.15, 0.05], dtype=torch.float64).log()
     log_probs = logits.log_softmax(2)
     spoken = torch.tensor([[3, 6]])  # with a frame of tolerance from frame 2 on
-    loss = ctc_loss(log_probs, torch.tensor([6]), torch.tensor([1]), torch.tensor([1]), spoken, log_priors)
+    loss = ctc_loss(
+        log_probs,
+        torch.tensor([6]),
+        torch.tensor([1]),
+        label_lengths=torch.tensor([1]),
+        spoken=spoken,
+        log_priors=log_priors,
+    )
     expected = -log_probs[0, :2, 0].sum() - sum_of_paths(log_probs[0, 2:] - log_priors, [1])
     assert loss.item() == pytest.approx(expected.item())
     (wanted,) = torch.autograd.grad(expected, logits, retain_graph=True)

@@ -147,7 +147,7 @@ def test_embedding_dropout_takes_whole_tokens() -> None:
 def test_a_directory_gives_the_model_back(softmax: str, tmp_path: Path) -> None:
     tokenizer = CharTokenizer.build(["".join(chr(97 + n) for n in range(VOCABULARY - 1))])
     model = make(softmax=softmax).eval()
-    save_language(tmp_path, model, tokenizer, {"epochs": 3})
+    save_language(tmp_path, model, tokenizer, training={"epochs": 3})
     again, found = load_language(tmp_path)
     assert found.symbols == tokenizer.symbols and asdict(again.options) == asdict(model.options)
     read = tokens(4, 2)

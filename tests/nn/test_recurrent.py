@@ -28,7 +28,7 @@ def test_equals_torch_on_packed_sequences_with_gradients(
     cell: str, bidirectional: bool, lengths: list[int], seed: int
 ) -> None:
     torch.manual_seed(seed)
-    layer = RecurrentLayer(6, 8, cell, bidirectional)
+    layer = RecurrentLayer(6, 8, cell, bidirectional=bidirectional)
     counts = torch.tensor(lengths)
     inputs = torch.randn(max(lengths), len(lengths), 6)
     inside = (torch.arange(max(lengths))[:, None] < counts).unsqueeze(2)

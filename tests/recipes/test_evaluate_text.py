@@ -44,7 +44,7 @@ def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.fixture
 def characters(tmp_path: Path) -> Path:
     tokenizer = CharTokenizer.build(TEXT.splitlines())
-    save_language(tmp_path / "characters", toy_model(len(tokenizer), scale=1.0), tokenizer, {})
+    save_language(tmp_path / "characters", toy_model(len(tokenizer), scale=1.0), tokenizer, training={})
     return tmp_path / "characters"
 
 
@@ -128,7 +128,7 @@ def test_several_files_are_one_text_or_several_documents(run: Run, characters: P
 
 def test_words_that_the_model_does_not_know_are_counted(run: Run, tmp_path: Path) -> None:
     tokenizer = WordTokenizer.build(TEXT.splitlines())
-    save_language(tmp_path / "words", toy_model(len(tokenizer)), tokenizer, {})
+    save_language(tmp_path / "words", toy_model(len(tokenizer)), tokenizer, training={})
     text = write_text(tmp_path / "other.txt", "whales feed on squid\nsea\n")
     status, out, _ = run(f"model={tmp_path}/words", f"text={text}")
     assert status == 0
@@ -139,7 +139,7 @@ def test_words_that_the_model_does_not_know_are_counted(run: Run, tmp_path: Path
 def test_the_text_is_normalised_as_the_models_training_text_was(run: Run, tmp_path: Path) -> None:
     tokenizer = CharTokenizer.build([" ABC"])
     summary = {"normalisation": asdict(NormalisationOptions())}
-    save_language(tmp_path / "upper", toy_model(len(tokenizer)), tokenizer, summary)
+    save_language(tmp_path / "upper", toy_model(len(tokenizer)), tokenizer, training=summary)
     text, lines = write_text(tmp_path / "text.txt", "Cab, a  bac!\n"), tmp_path / "lines.jsonl"
     status, _, err = run(f"model={tmp_path}/upper", f"text={text}", f"lines={lines}")
     assert (status, err) == (0, "")
@@ -148,7 +148,7 @@ def test_the_text_is_normalised_as_the_models_training_text_was(run: Run, tmp_pa
 
 def test_bytes_that_are_no_utf8_are_replaced_on_demand(run: Run, tmp_path: Path) -> None:
     tokenizer = CharTokenizer.build([TEXT, "\ufffd"])
-    save_language(tmp_path / "model", toy_model(len(tokenizer)), tokenizer, {})
+    save_language(tmp_path / "model", toy_model(len(tokenizer)), tokenizer, training={})
     (tmp_path / "latin.txt").write_bytes(b"on the sea \xe9\n".replace(b"the ", b""))
     status, out, err = run(f"model={tmp_path}/model", f"text={tmp_path}/latin.txt")
     assert status == 2 and "latin.txt is no UTF-8 text: byte 7 " in err and "text.errors=replace" in err

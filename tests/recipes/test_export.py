@@ -47,9 +47,12 @@ def models(tmp_path: Path) -> Path:
     folder = tmp_path / "models"
     torch.manual_seed(0)
     network = AcousticModel(len(TOKENIZER), FeatureOptions(bins=16), AcousticOptions(units=8, layers=2, channels=2))
-    save_acoustic(folder / "acoustic", network, TOKENIZER, {})
+    save_acoustic(folder / "acoustic", network, TOKENIZER, training={})
     save_language(
-        folder / "language", LanguageModel(4, LanguageOptions(units=8, embedding=6)), CharTokenizer.build([], "AB "), {}
+        folder / "language",
+        LanguageModel(4, LanguageOptions(units=8, embedding=6)),
+        CharTokenizer.build([], "AB "),
+        training={},
     )
     return folder
 
@@ -139,7 +142,7 @@ def test_two_runs_become_a_bundle_whose_size_is_printed(run: Run, models: Path, 
     (models / "acoustic").rename(tmp_path / "speech" / "acoustic")
     tokenizer = CharTokenizer.build([], "ABC ")
     language = LanguageModel(len(tokenizer), LanguageOptions(units=8, embedding=6))
-    save_language(tmp_path / "text" / "language", language, tokenizer, {})
+    save_language(tmp_path / "text" / "language", language, tokenizer, training={})
     write_quantised(tmp_path / "text" / "ngram.q8", kneser_ney([[2, 3, 1, 4], [4, 2]], tokenizer.symbols, 2))
     output = tmp_path / "models" / "mine"
     parts = [f"language_model={tmp_path / 'text'}", f"ngram={tmp_path / 'text'}", "weights=int8"]

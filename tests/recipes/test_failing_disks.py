@@ -103,7 +103,9 @@ def jobs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Job]:
     save_audio(folder / "talk.wav", sound, RATE)
     made = {job.name: job for job in make_jobs(folder / "inputs")}
     listen = [part.replace("input=-", f"input={folder}/talk.wav") for part in made["listen"].command]
-    return made | {"listen": Job("listen", [*listen, "pace=0"], 1, made["listen"].result, made["listen"].check)}
+    return made | {
+        "listen": Job("listen", [*listen, "pace=0"], 1, result=made["listen"].result, check=made["listen"].check)
+    }
 
 
 Run = Callable[[Job], tuple[int, str]]
@@ -171,7 +173,7 @@ def test_one_sentence_and_the_same_command_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = jobs[name]
-    whole = expected(job, run, undisturbed, tmp_path / "whole")
+    whole = expected(job, run, undisturbed, folder=tmp_path / "whole")
     with monkeypatch.context() as patch:
         happened = disturb(name, getattr(disk, what), patch)
         status, err = run(job)
@@ -206,7 +208,7 @@ def test_a_clock_that_jumps_back_and_forth(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     job = jobs[name]
-    whole = expected(job, run, undisturbed, tmp_path / "whole")
+    whole = expected(job, run, undisturbed, folder=tmp_path / "whole")
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     clock, calls = time.time, [0]

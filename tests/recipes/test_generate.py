@@ -50,7 +50,7 @@ def call(*overrides: str) -> int:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("language")
     tokens = tokenizer("char")
-    save_language(folder, make(len(tokens)), tokens, {})
+    save_language(folder, make(len(tokens)), tokens, training={})
     return folder
 
 

@@ -27,7 +27,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, prompts (one of which is none) and what a single process makes of them."""
     folder = tmp_path_factory.mktemp("job")
     tokens = tokenizer("char")
-    save_language(folder / "model", make(len(tokens)), tokens, {})
+    save_language(folder / "model", make(len(tokens)), tokens, training={})
     letters = "abcdefgh"
     prompts = [letters[number % 8] + letters[number // 8 % 8] + letters[number // 64] for number in range(PROMPTS)]
     (folder / "p.txt").write_text("\n".join([*prompts[:200], "", *prompts[201:]]))

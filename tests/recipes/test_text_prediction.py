@@ -130,7 +130,7 @@ def test_an_ngram_model_of_words_that_a_beam_search_takes(text: Path) -> None:
     full = json.loads((folder / "metrics.json").read_text())["ngram"]
     assert len(full["ngrams"]) == 2 and full["perplexity"] > 1 and full["bytes"] > 0
     tokenizer = CharTokenizer.build(["sharks feed on tuna fishes small sea plants"])
-    _, words = make_ngram_scorer(folder / "ngram.arpa.gz", tokenizer, None, "cpu")
+    _, words = make_ngram_scorer(folder / "ngram.arpa.gz", tokenizer, None, device="cpu")
     assert words is not None and "sharks" in words
     assert run(*command, "ngram.order=2", "ngram.pruning=0.2") == 0  # the run is the same
     pruned = json.loads((folder / "metrics.json").read_text())["ngram"]
@@ -138,7 +138,7 @@ def test_an_ngram_model_of_words_that_a_beam_search_takes(text: Path) -> None:
     assert run(*command, "ngram.order=2", "ngram.format=q8") == 0
     small = json.loads((folder / "metrics.json").read_text())["ngram"]
     assert small["ngrams"] == full["ngrams"] and small["perplexity"] == pytest.approx(full["perplexity"], rel=0.02)
-    assert make_ngram_scorer(folder / "ngram.q8", tokenizer, None, "cpu")[1] == words
+    assert make_ngram_scorer(folder / "ngram.q8", tokenizer, None, device="cpu")[1] == words
     assert not (folder / "ngram.arpa.gz").exists()  # one of them is the run's
 
 

@@ -240,7 +240,7 @@ def test_a_warning_stands_in_the_files_and_once_at_the_end(
 def sure_model(tmp_path: Path) -> Path:
     """The small network, which is said to be surer of its dev part than it is of anything."""
     folder = save_listener(tmp_path / "sure")
-    training = TrainingFacts(1.5, 900, 12, 4000, 60, {"16000": 1.5}, narrow_band=False)
+    training = TrainingFacts(1.5, 900, 12, words=4000, vocabulary=60, sampling_rates={"16000": 1.5}, narrow_band=False)
     update_facts(folder, training, DevStatistics(utterances=60, uncertainty=0.001, deviation=0.01))
     return folder
 

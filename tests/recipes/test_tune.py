@@ -32,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["corpus=folder", f"corpus.root={corpus}", "corpus.dev_fraction=0.2", f"output={place / 'run'}"]
     assert run("speech_to_text", *arguments, *SMALL, "stages=[prepare,train]") == 0
     _, tokenizer = load_acoustic(place / "run" / "acoustic")
-    save_language(place / "language", toy_model(len(tokenizer), embedding=6, units=10), tokenizer, {})
+    save_language(place / "language", toy_model(len(tokenizer), embedding=6, units=10), tokenizer, training={})
     return place
 
 

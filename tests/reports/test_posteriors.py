@@ -39,12 +39,18 @@ def analysis(probabilities: torch.Tensor, path: list[int] | None, words: tuple[W
     path_tensor = None if path is None else torch.tensor(path)
     mel = torch.zeros(round(duration * 100) + 1, 24)
     return UtteranceAnalysis(
-        duration, FeatureOptions(sampling_rate=RATE, bins=24), mel, probabilities, 0.1, path_tensor, words
+        duration,
+        FeatureOptions(sampling_rate=RATE, bins=24),
+        mel,
+        probabilities=probabilities,
+        seconds_per_frame=0.1,
+        path=path_tensor,
+        words=words,
     )
 
 
 def test_gives_probabilities_and_aligns_the_text(model: AcousticModel) -> None:
-    result = analyse(model, TOKENIZER, noise(0.6), "ab c")
+    result = analyse(model, TOKENIZER, noise(0.6), text="ab c")
     assert result.duration == 0.6
     assert result.mel.shape == (61, 24)  # log-mel, though the model's own features are cepstra
     assert result.probabilities.shape == (31, len(TOKENIZER))
@@ -61,7 +67,7 @@ def test_gives_probabilities_and_aligns_the_text(model: AcousticModel) -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("", 0.5), ("xyz", 0.5), ("a" * 50, 0.5)])
 def test_a_text_that_does_not_fit_is_not_aligned(model: AcousticModel, text: str, seconds: float) -> None:
     """Nothing, another alphabet's, more labels than frames."""
-    result = analyse(model, TOKENIZER, noise(seconds), text)
+    result = analyse(model, TOKENIZER, noise(seconds), text=text)
     assert result.path is None and result.words == ()
     assert draw(result, TOKENIZER.symbols, "name").startswith("<svg ")
 
@@ -88,7 +94,7 @@ def test_rows_are_limited_to_the_likely() -> None:
     st.lists(st.tuples(st.floats(0, 5), st.floats(0.01, 1), st.text("abc", min_size=1, max_size=12)), max_size=25),
 )
 def test_names_in_a_lane_do_not_overlap(items: list[tuple[float, float, str]]) -> None:
-    words = [Word(text, start, start + length, 1.0) for start, length, text in sorted(items)]
+    words = [Word(text, start, start + length, confidence=1.0) for start, length, text in sorted(items)]
     lanes = word_lanes(words, duration=6.0)
     letter = 6.0 / 110
     for lane in set(lanes):
@@ -106,7 +112,7 @@ def test_draws_the_alignment_where_it_is() -> None:
     path = [0, 0, 2, 2, 2, 0, 3, 0, 0, 0]  # a from 0.2 to 0.5 s, b from 0.6 to 0.7 s
     for frame, symbol in enumerate(path):
         probabilities[frame, symbol] = 0.96
-    svg = draw(analysis(probabilities, path, (Word("ab", 0.2, 0.7, 0.9),)), TOKENIZER.symbols, "drawn")
+    svg = draw(analysis(probabilities, path, (Word("ab", 0.2, 0.7, confidence=0.9),)), TOKENIZER.symbols, "drawn")
     boxes = [points(match) for match in re.findall(r'<path d="([^"]*)"[^>]*stroke: #d55e00[^>]*linejoin: miter', svg)]
     left, width = 0.07 * 10.5 * 72, 0.85 * 10.5 * 72  # the panel in points; it is 1 s wide
     assert len(boxes) == 2
@@ -125,6 +131,6 @@ def points(path: str) -> list[tuple[float, float]]:
 
 def test_digital_silence_and_a_single_frame_are_drawn(model: AcousticModel) -> None:
     assert "<image" in draw(
-        analyse(model, TOKENIZER, np.zeros(RATE, dtype=np.float32), "a"), TOKENIZER.symbols, "silent"
+        analyse(model, TOKENIZER, np.zeros(RATE, dtype=np.float32), text="a"), TOKENIZER.symbols, "silent"
     )
-    assert "<image" in draw(analyse(model, TOKENIZER, noise(0.01), ""), TOKENIZER.symbols, "short")
+    assert "<image" in draw(analyse(model, TOKENIZER, noise(0.01), text=""), TOKENIZER.symbols, "short")

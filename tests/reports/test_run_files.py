@@ -42,7 +42,7 @@ def test_keys_of_later_versions_are_left_out_at_any_depth() -> None:
         "several": [{"size": 3, "new": 1}],
         "by_name": {"new": {"size": 4, "new": 1}},
     }
-    assert parse(Outer, value, MODEL) == Outer("x", Inner(2), (Inner(3),), {"new": Inner(4)})
+    assert parse(Outer, value, MODEL) == Outer("x", Inner(2), (Inner(3),), by_name={"new": Inner(4)})
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_keys_of_later_versions_are_left_out_at_any_depth() -> None:
 )
 def test_a_value_of_another_type_names_file_and_key(value: object, key: str) -> None:
     with pytest.raises(UserError) as error:
-        parse(Outer, value, MODEL, "group")
+        parse(Outer, value, MODEL, key="group")
     message = str(error.value)
     assert str(MODEL) in message and key in message and "run the stage" in message
 

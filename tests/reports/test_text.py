@@ -58,7 +58,7 @@ def make_run(
         "history": history,
         "seconds": {"data": 10.0, "step": 80.0, "evaluation": 10.0},
     }
-    save_language(folder / "language", toy_model(len(tokenizer), scale=40.0), tokenizer, training)
+    save_language(folder / "language", toy_model(len(tokenizer), scale=40.0), tokenizer, training=training)
     ids = encoded(valid, tokenizer).tokens
     write_tokens(folder / "prepared" / "text" / "valid.tokens", [Block(ids, len(valid))], len(tokenizer))
     part = {"lines": 4, "documents": 1, "tokens": 1234, "characters": 5678, "unknown": 617, "files": ["sea.txt"]}
@@ -181,7 +181,7 @@ def test_rare_tokens_have_odds(tmp_path: Path) -> None:
     biases = model.softmax.bias.data
     biases[tokenizer.symbols.index("q")] = -30.0
     biases[tokenizer.symbols.index("&")] = -10.0
-    save_language(tmp_path / "language", model, tokenizer, {})
+    save_language(tmp_path / "language", model, tokenizer, training={})
     titles = {text: title for _, title, text in tokens(Page(write_text_report(tmp_path)))}
     assert re.search(r"bits, 1 in \d(\.\d)?e\+1\d\.", titles["q"])
     assert re.search(r"bits, 1 in [\d,]+\.", titles["&"])

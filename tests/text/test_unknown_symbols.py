@@ -11,9 +11,9 @@ def test_unknown_symbols_are_reported_with_counts_and_utterances() -> None:
     tokenizer = CharTokenizer.build([], alphabet="abcdefghijklmnopqrstuvwxyz ")
     report = count_unknown_symbols(tokenizer, texts, examples=2)
     assert report == [
-        UnknownSymbol("é", 4, 3, ("u1", "u2")),
-        UnknownSymbol("ï", 1, 1, ("u1",)),
-        UnknownSymbol("\u200b", 1, 1, ("u4",)),
+        UnknownSymbol("é", 4, 3, examples=("u1", "u2")),
+        UnknownSymbol("ï", 1, 1, examples=("u1",)),
+        UnknownSymbol("\u200b", 1, 1, examples=("u4",)),
     ]
     assert describe_unknown(report, most=2) == (
         "Unknown to the tokenizer: 'é' (U+00E9 LATIN SMALL LETTER E WITH ACUTE) 4× in u1, u2 and 1 more; "

@@ -26,12 +26,8 @@ from speechrnn.data.corpora import corpus_options
 from speechrnn.data.corpora.prepare import prepare
 from speechrnn.nn.acoustic import AcousticOptions, save_acoustic
 from speechrnn.text.tokenizers import CharTokenizer
-from speechrnn.training.acoustic import (
-    AcousticSettings,
-    AcousticTask,
-    AcousticTrainerOptions,
-    train_acoustic,
-)
+from speechrnn.training.acoustic import AcousticTask, train_acoustic
+from speechrnn.training.acoustic_options import AcousticSettings, AcousticTrainerOptions
 from speechrnn.training.fabric import make_fabric
 from speechrnn.training.initialisation import InitialModel
 from speechrnn.training.loop import Loop
@@ -46,8 +42,8 @@ def settings(**trainer: object) -> AcousticSettings:
         FeatureOptions(sampling_rate=RATE, bins=16),
         AcousticOptions(layers=1, units=24, channels=4, stride=2, dropout=0.1),
         SpecAugmentOptions(time_masks=1, frequency_masks=1, frequency_width=2),
-        WaveformOptions(speeds=(0.95, 1.0, 1.05), padding=0.1),
-        AcousticTrainerOptions(**options),  # type: ignore[arg-type]
+        waveform=WaveformOptions(speeds=(0.95, 1.0, 1.05), padding=0.1),
+        trainer=AcousticTrainerOptions(**options),  # type: ignore[arg-type]
     )
 
 
@@ -200,8 +196,8 @@ def test_training_statistics_are_those_of_the_training_set(cuts: tuple[CutSet, C
         FeatureOptions(sampling_rate=RATE, bins=16, normalisation="training"),
         plain.acoustic,
         plain.masks,
-        plain.waveform,
-        plain.trainer,
+        waveform=plain.waveform,
+        trainer=plain.trainer,
     )
     task = AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)
     front_end = task.model.front_end
@@ -253,7 +249,7 @@ def test_a_model_fine_tuned_on_few_utterances_is_better_than_one_from_scratch(
     options = settings(epochs=60, learning_rate=0.02, average=0.9)
     fabric = make_fabric(options.trainer, tmp_path)
     base, _ = train_acoustic(fabric, options, TOKENIZER, *cuts, tmp_path / "base")
-    save_acoustic(tmp_path / "model", base, TOKENIZER, {})
+    save_acoustic(tmp_path / "model", base, TOKENIZER, training={})
     initial = InitialModel.load(tmp_path / "model")
     few = cuts[0].subset(last=6)
     losses, weights = {}, []
@@ -266,9 +262,13 @@ def test_a_model_fine_tuned_on_few_utterances_is_better_than_one_from_scratch(
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(Loop, "finish_epoch", stop_after_three_epochs(Loop.finish_epoch))
                 with pytest.raises(KeyboardInterrupt):
-                    train_acoustic(fabric, short, TOKENIZER, few, cuts[1], tmp_path / name, initial=start)
+                    train_acoustic(
+                        fabric, short, TOKENIZER, train=few, dev=cuts[1], folder=tmp_path / name, initial=start
+                    )
         final = settings(**chosen, **frozen)
-        model, summary = train_acoustic(fabric, final, TOKENIZER, few, cuts[1], tmp_path / name, initial=start)
+        model, summary = train_acoustic(
+            fabric, final, TOKENIZER, train=few, dev=cuts[1], folder=tmp_path / name, initial=start
+        )
         losses[name] = min(record["dev_loss"] for record in summary["history"])
         weights.append(model.state_dict())
     assert losses["tuned"] < 0.7 * losses["scratch"]

@@ -57,12 +57,12 @@ def test_at_most_three_changes_are_named() -> None:
 def test_a_checkpoint_stands_for_the_defaults_of_options_that_its_version_did_not_have(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.pt")
     defaults = {"narrow": 0.0, "layers": 2}
-    contents = read_checkpoint(path, {**FINGERPRINT, "narrow": 0.0}, CPU, defaults)
+    contents = read_checkpoint(path, {**FINGERPRINT, "narrow": 0.0}, CPU, defaults=defaults)
     assert contents["state"].epoch == 0
     with pytest.raises(UserError, match=r"narrow was 0\.0, is 0\.1"):
-        read_checkpoint(path, {**FINGERPRINT, "narrow": 0.1}, CPU, defaults)
+        read_checkpoint(path, {**FINGERPRINT, "narrow": 0.1}, CPU, defaults=defaults)
     with pytest.raises(UserError, match="older version"):
-        read_checkpoint(path, {**FINGERPRINT, "initial weights": "0" * 64}, CPU, defaults)
+        read_checkpoint(path, {**FINGERPRINT, "initial weights": "0" * 64}, CPU, defaults=defaults)
 
 
 def test_checkpoints_of_another_training_are_removed_and_no_others(

@@ -15,7 +15,7 @@ from speechrnn.cli import help
 from speechrnn.cli.overrides import compose
 from speechrnn.core.config import build
 from speechrnn.nn.acoustic import AcousticOptions
-from speechrnn.training.acoustic import AcousticTrainerOptions
+from speechrnn.training.acoustic_options import AcousticTrainerOptions
 from speechrnn.training.defaults import (
     AUTO,
     GIGABYTE,

@@ -23,7 +23,7 @@ def trained(folder: Path, **options: Any) -> InitialLanguage:
     torch.manual_seed(1)
     model = LanguageModel(len(TOKENIZER), replace(OPTIONS, **options))
     torch.nn.init.normal_(model.softmax.bias)
-    save_language(folder, model, TOKENIZER, {})
+    save_language(folder, model, TOKENIZER, training={})
     return InitialLanguage.load(folder)
 
 

@@ -29,7 +29,7 @@ def initial(tmp_path_factory: pytest.TempPathFactory) -> InitialModel:
     folder = tmp_path_factory.mktemp("model")
     model = AcousticModel(len(TOKENIZER), FEATURES, OPTIONS)
     torch.nn.init.normal_(model.front_end.normalise.mean)
-    save_acoustic(folder, model, TOKENIZER, {})
+    save_acoustic(folder, model, TOKENIZER, training={})
     return InitialModel.load(folder)
 
 
@@ -152,10 +152,10 @@ def test_frozen_layers_that_make_no_sense_are_refused(layers: int, steps: int, p
 
 def test_a_model_of_another_kind_and_a_damaged_one_are_refused(tmp_path: Path, initial: InitialModel) -> None:
     language = LanguageModel(len(TOKENIZER), LanguageOptions(units=8, embedding=8))
-    save_language(tmp_path / "language", language, TOKENIZER, {})
+    save_language(tmp_path / "language", language, TOKENIZER, training={})
     with pytest.raises(UserError, match="language"):
         InitialModel.load(tmp_path / "language")
-    save_acoustic(tmp_path / "damaged", initial.model, TOKENIZER, {})
+    save_acoustic(tmp_path / "damaged", initial.model, TOKENIZER, training={})
     weights = tmp_path / "damaged" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:50])
     with pytest.raises(UserError, match=r"model\.safetensors"):

@@ -232,9 +232,9 @@ def test_a_training_does_not_go_on_with_another_text_or_vocabulary(tmp_path: Pat
             make_fabric(chosen, tmp_path),
             LANGUAGE,
             chosen,
-            TOKENIZER,
-            changed,
-            texts[1],
+            tokenizer=TOKENIZER,
+            train=changed,
+            valid=texts[1],
             documents=False,
             folder=tmp_path,
         )
@@ -347,4 +347,6 @@ def test_rows_that_processes_cannot_share_are_refused(tmp_path: Path) -> None:
     fabric: Any = SimpleNamespace(world_size=3, global_rank=0, device=torch.device("cpu"))
     text = token_file(tmp_path / "train", 12)
     with pytest.raises(UserError, match=r"trainer\.batch_size=4 .*3 processes.*multiple of 3"):
-        LanguageTask(fabric, LANGUAGE, trainer(batch_size=4), len(TOKENIZER), text, None, documents=False)
+        LanguageTask(
+            fabric, LANGUAGE, trainer(batch_size=4), vocabulary=len(TOKENIZER), train=text, valid=None, documents=False
+        )

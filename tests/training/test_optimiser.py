@@ -51,5 +51,5 @@ def test_rate_rises_then_falls() -> None:
 
 
 def test_only_matrices_decay() -> None:
-    groups = make_optimiser(nn.Linear(2, 3), "adamw", 1e-3, (0.9, 0.98), 0.1).param_groups
+    groups = make_optimiser(nn.Linear(2, 3), "adamw", 1e-3, betas=(0.9, 0.98), weight_decay=0.1).param_groups
     assert [(group["weight_decay"], [p.ndim for p in group["params"]]) for group in groups] == [(0.1, [2]), (0.0, [1])]

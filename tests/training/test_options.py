@@ -19,7 +19,8 @@ from speechrnn.data.tokens import Block, write_tokens
 from speechrnn.nn.acoustic import AcousticOptions
 from speechrnn.nn.language import LanguageOptions
 from speechrnn.text.tokenizers import CharTokenizer
-from speechrnn.training.acoustic import AcousticSettings, AcousticTrainerOptions, train_acoustic
+from speechrnn.training.acoustic import train_acoustic
+from speechrnn.training.acoustic_options import AcousticSettings, AcousticTrainerOptions
 from speechrnn.training.fabric import TrainerOptions, make_fabric
 from speechrnn.training.language import LanguageTrainerOptions, train_language
 
@@ -103,7 +104,14 @@ def test_a_language_model_learns_with_each_option(options: dict[str, Any], tmp_p
         for name, lines in (("train", 120), ("valid", 12))
     )
     _, summary = train_language(
-        make_fabric(trainer, tmp_path), language, trainer, TEXT, train, valid, documents=False, folder=tmp_path / "ckpt"
+        make_fabric(trainer, tmp_path),
+        language,
+        trainer,
+        tokenizer=TEXT,
+        train=train,
+        valid=valid,
+        documents=False,
+        folder=tmp_path / "ckpt",
     )
     perplexities = [record["valid_perplexity"] for record in summary["history"]]
     # In so few steps a deep model, a mixture and plain SGD get a little below the frequencies of single characters.
@@ -163,8 +171,8 @@ def train_small(options: dict[str, Any], cuts: tuple[CutSet, CutSet], folder: Pa
         FeatureOptions(sampling_rate=RATE, bins=16),
         network,
         SpecAugmentOptions(time_masks=0, frequency_masks=0),
-        WaveformOptions(speeds=(1.0,), padding=0.0),
-        trainer,
+        waveform=WaveformOptions(speeds=(1.0,), padding=0.0),
+        trainer=trainer,
     )
     _, summary = train_acoustic(make_fabric(trainer, folder), settings, TONES, *cuts, folder / "ckpt")
     return [record["train_loss"] for record in summary["history"]]

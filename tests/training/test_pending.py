@@ -33,7 +33,7 @@ def test_a_skipped_step_leaves_weights_and_state(kind: str) -> None:
         with torch.no_grad():
             layer.weight.fill_(0.5)
             layer.bias.fill_(0.1)
-        optimiser = make_optimiser(layer, kind, 0.1, (0.9, 0.98), 0.1)
+        optimiser = make_optimiser(layer, kind, 0.1, betas=(0.9, 0.98), weight_decay=0.1)
         for flag in broken:
             for parameter in layer.parameters():
                 parameter.grad = torch.full_like(parameter, math.nan if flag else 0.3)

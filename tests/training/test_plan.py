@@ -69,7 +69,7 @@ def test_a_training_is_measured_for_a_minute_or_a_tenth_of_the_time() -> None:
 def test_epochs_and_their_evaluations_take_the_time_that_is_left(
     seconds: float, position: float, epoch: float, evaluation: float
 ) -> None:
-    end = epochs_within(seconds, position, epoch, evaluation)
+    end = epochs_within(seconds, position, epoch, evaluation_seconds=evaluation)
     assert end >= position
     taken = (end - position) * epoch + (math.ceil(end) - math.floor(position)) * evaluation
     if end > position:

@@ -59,7 +59,7 @@ def test_the_warmup_of_a_wall_time_has_at_most_so_many_steps() -> None:
     """Ten steps a second for ten hours: 360,000 steps, of which a tenth would be 36,000."""
     for capped, most in ((True, 2000), (False, 36000)):
         state = State()
-        schedule = Schedule(FABRIC, TrainerOptions(minutes=600.0), state, capped)
+        schedule = Schedule(FABRIC, TrainerOptions(minutes=600.0), state, capped=capped)
         schedule.start(1000, 1000, lambda: 0.0)
         assert schedule.warmup == 0.1  # nothing is measured
         state.batch, state.step, state.seconds["step"] = 600, 600, 60.0

@@ -33,11 +33,13 @@ def test_utterances_with_too_few_frames_are_listed_and_left_out(cuts: CutSet) ->
     torch.manual_seed(0)
     options = AcousticOptions(layers=1, units=8, channels=4, stride=2)
     model = AcousticModel(len(TOKENIZER), FeatureOptions(sampling_rate=RATE, bins=16), options)
-    assert select_long_enough(cuts, model, TOKENIZER, 1.05)[1] == []
+    assert select_long_enough(cuts, model, TOKENIZER, fastest=1.05)[1] == []
     first = next(iter(cuts))
     crammed = first.truncate(duration=0.2)
     crammed.supervisions[0].text = "AABBCCDDAABBCCDD"
-    kept, left_out = select_long_enough(CutSet.from_cuts([first, crammed.with_id("crammed")]), model, TOKENIZER, 1.05)
+    kept, left_out = select_long_enough(
+        CutSet.from_cuts([first, crammed.with_id("crammed")]), model, TOKENIZER, fastest=1.05
+    )
     assert [cut.id for cut in kept] == [first.id]
     assert [(short.id, short.needed) for short in left_out] == [("crammed", 24)]
     assert left_out[0].frames < 24

@@ -92,7 +92,10 @@ def test_a_model_card_stays_and_models_are_not_overwritten(models: Bundle, tmp_p
 def test_what_does_not_fit_or_is_damaged_leaves_nothing(models: Bundle, tmp_path: Path) -> None:
     tokenizer = SubwordTokenizer.train(["a bad cab had a bag", "he fed a head each day", "a hedge gab bed fade"], 18)
     save_language(
-        tmp_path / "subwords", LanguageModel(len(tokenizer), LanguageOptions(units=8, embedding=6)), tokenizer, {}
+        tmp_path / "subwords",
+        LanguageModel(len(tokenizer), LanguageOptions(units=8, embedding=6)),
+        tokenizer,
+        training={},
     )
     (tmp_path / "ngram.q8").write_bytes(b"speechrnn n-grams 1\nnothing")
     wrong = {

@@ -89,9 +89,9 @@ def test_without_a_pause_the_likeliest_frame_has_to_do() -> None:
 
 def test_margins_are_dropped_on_the_grid_of_frames() -> None:
     frames = numbered(31)  # of a piece of 30 steps of 480 samples and some, from sample 4800 on
-    assert trim_context(frames, 4800, (4800 + 5 * 480, 4800 + 20 * 480), 480, last=False)[:, 1].tolist() == list(
+    assert trim_context(frames, 4800, (4800 + 5 * 480, 4800 + 20 * 480), step=480, last=False)[:, 1].tolist() == list(
         range(5, 20)
     )
-    assert trim_context(frames, 4800, (4800 + 5 * 480, 4800 + 30 * 480 + 7), 480, last=True)[:, 1].tolist() == [
+    assert trim_context(frames, 4800, (4800 + 5 * 480, 4800 + 30 * 480 + 7), step=480, last=True)[:, 1].tolist() == [
         *range(5, 31)
     ]

@@ -22,7 +22,9 @@ def test_a_row_has_what_is_known_and_no_more() -> None:
     assert not plain.keys() & {"reference", "channel", "alternatives", "warnings"}
     full = row(
         "a",
-        replace(SPOKEN, channel=1, alternatives=(Alternative("ja", -1.0, -1.0, {}),), warnings=(channels_cancel(1),)),
+        replace(
+            SPOKEN, channel=1, alternatives=(Alternative("ja", -1.0, -1.0, parts={}),), warnings=(channels_cancel(1),)
+        ),
         "da",
     )
     assert (full["reference"], full["channel"]) == ("da", 1)

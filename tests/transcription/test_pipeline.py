@@ -42,7 +42,7 @@ def recognizer() -> Recognizer:
     torch.manual_seed(0)
     tokenizer = CharTokenizer.build([], "ABC ")
     model = AcousticModel(len(tokenizer), FeatureOptions(bins=4), AcousticOptions(units=2, layers=1, channels=1))
-    return Transcriber(model, tokenizer, "small", "cpu", segmentation=WINDOW).recognizer()
+    return Transcriber(model, tokenizer, "small", device="cpu", segmentation=WINDOW).recognizer()
 
 
 def break_detector(recognizer: Recognizer, monkeypatch: pytest.MonkeyPatch, error: Exception) -> Recognizer:

@@ -21,20 +21,20 @@ def acoustic(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_parts_belong_together(acoustic: Path) -> None:
-    loaded = load_recognizer(acoustic, DecodingOptions(), None, "cpu")
+    loaded = load_recognizer(acoustic, DecodingOptions(), None, device="cpu")
     assert loaded.device.type == "cpu" and not loaded.network.training
     assert loaded.network.head.out_features == len(loaded.tokenizer)
 
 
 def test_what_is_missing_is_named(acoustic: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nowhere"):
-        load_recognizer(tmp_path / "nowhere", DecodingOptions(), None, "cpu")
+        load_recognizer(tmp_path / "nowhere", DecodingOptions(), None, device="cpu")
     with pytest.raises(UserError, match="abacus"):
-        load_recognizer(acoustic, DecodingOptions(), None, "abacus")
+        load_recognizer(acoustic, DecodingOptions(), None, device="abacus")
 
 
 def test_a_language_model_of_other_characters_is_refused(acoustic: Path, tmp_path: Path) -> None:
     tokenizer = CharTokenizer.build([], "XYZ ")
-    save_language(tmp_path / "language", toy_model(len(tokenizer)), tokenizer, {})
+    save_language(tmp_path / "language", toy_model(len(tokenizer)), tokenizer, training={})
     with pytest.raises(UserError, match="language"):
-        load_recognizer(acoustic, DecodingOptions(name="beam"), tmp_path / "language", "cpu")
+        load_recognizer(acoustic, DecodingOptions(name="beam"), tmp_path / "language", device="cpu")

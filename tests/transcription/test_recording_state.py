@@ -30,7 +30,7 @@ def test_windows_in_any_order_give_the_same_segments(order: list[int]) -> None:
             np.zeros(100, np.float32), start, (start, start + 100), first=number in (0, 3), last=number in (2, 4)
         )
         frames = torch.full((10, 3), float(number))
-        for segment in state.add(NumberedWindow(0, "talk.wav", number, window), frames, RATE, STEP):
+        for segment in state.add(NumberedWindow(0, "talk.wav", number, window=window), frames, RATE, STEP):
             assert not state.complete
             state.segments += 1
             segments.append(segment)

@@ -49,7 +49,7 @@ def make(model: AcousticModel, name: str) -> Any:
         pytest.importorskip("onnxruntime")
         if precision == "int8" and engines.saturates():
             pytest.skip("this processor has no VNNI")
-    made = make_engine(model, None, engine, CPU, precision)  # type: ignore[arg-type]
+    made = make_engine(model, None, engine, device=CPU, precision=precision)  # type: ignore[arg-type]
     assert made.name == name
     return made
 
@@ -140,10 +140,10 @@ def test_auto_goes_by_the_machine(
 def test_what_does_not_go_is_refused_in_one_sentence(given: tuple[Any, ...], sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         name, precision, device, cell = given
-        choose(name, precision, device, cell, Path("talk/acoustic"))
+        choose(name, precision, device, cell=cell, folder=Path("talk/acoustic"))
 
 
 def test_int8_that_would_overflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: HASWELL)
     with pytest.raises(UserError, match="VNNI"):
-        choose("auto", "int8", CPU, "lstm")
+        choose("auto", "int8", CPU, cell="lstm")

@@ -65,7 +65,7 @@ def test_samples_that_cannot_be_speech_are_refused(samples: np.ndarray, rate: in
 def test_channels_that_cancel_each_other_are_not_averaged() -> None:
     tone = np.sin(np.arange(RATE) / 20).astype(np.float32)
     warnings: list[TranscriptWarning] = []
-    found = resampled(np.stack([tone, -tone]), RATE, RATE, warnings)
+    found = resampled(np.stack([tone, -tone]), RATE, RATE, warnings=warnings)
     assert np.abs(found).max() > 0.9 and [warning.kind for warning in warnings] == ["channels_cancel"]
 
 

@@ -203,7 +203,7 @@ def test_hot_words_belong_to_a_stream() -> None:
 def test_hot_words_of_a_stream_do_not_change_its_neighbours() -> None:
     options = DecodingOptions(name="beam", beam_size=6, hot_word_boost=20.0, symbol_threshold=0.0, blank_threshold=1.0)
     options = replace(options, beam_threshold=None)
-    decoder = BeamDecoder(TOKENIZER, MODEL.seconds_per_frame, options, [])
+    decoder = BeamDecoder(TOKENIZER, MODEL.seconds_per_frame, options, scorers=[])
     recognizer = StreamingRecognizer(MODEL, TOKENIZER, "tiny", decoder=decoder)
     sound = noise(3 * RATE)
 
@@ -261,7 +261,7 @@ def test_a_model_for_whole_recordings_says_so(tmp_path: Path, caplog: pytest.Log
     with caplog.at_level(logging.WARNING, "speechrnn"):
         StreamingRecognizer(model, tokenizer, "whole")
     assert "acoustic.streaming" in caplog.text
-    save_acoustic(tmp_path / "acoustic", MODEL, TOKENIZER, {})
+    save_acoustic(tmp_path / "acoustic", MODEL, TOKENIZER, training={})
     streamer = Streamer.load(tmp_path / "acoustic", latency=0.3, decoding="beam", gate=OPEN)
     assert streamer.recognizer.decoding == "beam"
     assert finals(run(streamer, noise(RATE), [100]))
@@ -271,5 +271,5 @@ def test_a_model_for_whole_recordings_says_so(tmp_path: Path, caplog: pytest.Log
 def test_a_transcriber_streams_beside_its_files(kind: str) -> None:
     sound = noise(2 * RATE)
     expected = finals(run(make_recognizer(kind).stream(), sound, [400]))
-    streamer = Transcriber(MODEL, TOKENIZER, "tiny", "cpu", decoder=make_decoder(kind)).stream(gate=OPEN)
+    streamer = Transcriber(MODEL, TOKENIZER, "tiny", device="cpu", decoder=make_decoder(kind)).stream(gate=OPEN)
     assert finals(run(streamer, sound, [400])) == expected

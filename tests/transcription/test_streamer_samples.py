@@ -130,7 +130,9 @@ def test_what_is_no_sound_is_refused() -> None:
 
 
 def test_a_stream_below_the_rates_of_training_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    facts = ModelFacts(TrainingFacts(1.0, 100, 10, 1000, 100, sampling_rates={"16000": 1.0}, narrow_band=False))
+    facts = ModelFacts(
+        TrainingFacts(1.0, 100, 10, words=1000, vocabulary=100, sampling_rates={"16000": 1.0}, narrow_band=False)
+    )
     recognizer = make_recognizer(endpoint=EndpointOptions(0.3, 1.5), facts=facts)
     with caplog.at_level(logging.WARNING, "speechrnn"):
         events = finals(run(recognizer.stream(8000), noise(6 * RATE), [1600]))

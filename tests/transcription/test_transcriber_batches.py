@@ -23,7 +23,7 @@ from speechrnn.transcription.transcriber import Failure, Transcriber, Transcript
 @pytest.mark.parametrize("kind", ["log_mel", "mfcc", "kaldi"])
 def test_the_shortest_audio_there_can_be(kind: str, subsampling: str) -> None:
     model = talkative(noise(1), kind, subsampling=subsampling)
-    transcriber = Transcriber(model, TOKENIZER, "talkative", "cpu", segmentation=ALL)
+    transcriber = Transcriber(model, TOKENIZER, "talkative", device="cpu", segmentation=ALL)
     shortest = noise(MIN_SECONDS)
     alone = transcriber((shortest, RATE))
     assert transcriber.decode([shortest, noise(2)])[0] == alone
@@ -38,7 +38,7 @@ def test_the_same_words_at_batch_sizes_1_8_and_32_on_all_of_an4s_test_files(
     paths = find_audio(shared / "an4" / "wav" / "an4test_clstk")
     waveforms = [load_audio(path, RATE)[0] for path in paths]
     model = talkative(waveforms[0], kind, subsampling=subsampling)
-    transcriber = Transcriber(model, TOKENIZER, "talkative", "cpu", segmentation=ALL)
+    transcriber = Transcriber(model, TOKENIZER, "talkative", device="cpu", segmentation=ALL)
 
     def words(size: int) -> list[list[str]]:
         parts = [transcriber.decode(waveforms[start : start + size]) for start in range(0, len(waveforms), size)]
@@ -116,7 +116,7 @@ def test_windows_of_running_speech_are_as_the_whole_within_the_context() -> None
     model.front_end.normalise.kind = "training"
     model.front_end.normalise.fit(features[0].sum(0), features[0].square().sum(0), int(frames))
     rows: list[Tensor] = []
-    transcriber = Transcriber(model, TOKENIZER, "talkative", "cpu", segmentation=ALL)
+    transcriber = Transcriber(model, TOKENIZER, "talkative", device="cpu", segmentation=ALL)
     decoder = transcriber.decoder
 
     class Watching:

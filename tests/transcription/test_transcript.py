@@ -19,14 +19,14 @@ def decoded(
     *words: Word, acoustic: float = -1.0, parts: dict[str, float] | None = None, frames: int = 10
 ) -> DecodingResult:
     """Return the result of a decoder."""
-    reading = Hypothesis((1,) * len(words), acoustic, acoustic, parts or {})
-    return DecodingResult(words, (" ".join(word.word for word in words),), (reading,), frames)
+    reading = Hypothesis((1,) * len(words), acoustic, acoustic, parts=parts or {})
+    return DecodingResult(words, (" ".join(word.word for word in words),), (reading,), frames=frames)
 
 
 def test_times_are_the_recordings() -> None:
-    first = DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, 0.9), Word("B", 1.0, 1.2, 0.7)))
+    first = DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, confidence=0.9), Word("B", 1.0, 1.2, confidence=0.7)))
     nothing = DecodedSegment(5.0, decoded())
-    last = DecodedSegment(61.25, decoded(Word("C", 0.0, 0.3, 0.4)))
+    last = DecodedSegment(61.25, decoded(Word("C", 0.0, 0.3, confidence=0.4)))
     transcript = assemble("long.wav", 70.0, [first, nothing, last], model="model", decoding="greedy")
     assert [(segment.text, segment.start, segment.end) for segment in transcript.segments] == [
         ("A B", 0.5, 1.2),
@@ -55,8 +55,8 @@ def test_where_nobody_speaks_that_is_sure() -> None:
 
 
 def test_readings_of_one_stretch_are_the_transcripts_and_of_several_their_segments() -> None:
-    first = DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, 0.9), parts={"lm": -2.0}))
-    second = DecodedSegment(5.0, decoded(Word("B", 0.5, 0.8, 0.9), parts={"lm": -3.0}))
+    first = DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, confidence=0.9), parts={"lm": -2.0}))
+    second = DecodedSegment(5.0, decoded(Word("B", 0.5, 0.8, confidence=0.9), parts={"lm": -3.0}))
     alone = assemble("a.wav", 9.0, [first], model="model", decoding="beam")
     assert [(reading.text, reading.parts) for reading in alone.alternatives] == [("A", {"lm": -2.0})]
     both = assemble("a.wav", 9.0, [first, second], model="model", decoding="beam")
@@ -80,8 +80,8 @@ def test_what_is_missing_is_said() -> None:
 
 def test_a_word_that_ends_behind_the_audio_is_cut_there_and_the_one_before_stays() -> None:
     stretches = [
-        DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, 0.9))),
-        DecodedSegment(0.9, decoded(Word("B", 0.0, 0.24, 0.9))),
+        DecodedSegment(0.0, decoded(Word("A", 0.5, 0.8, confidence=0.9))),
+        DecodedSegment(0.9, decoded(Word("B", 0.0, 0.24, confidence=0.9))),
     ]
     first, second = assemble("a.wav", 1.1, stretches, model="model", decoding="greedy").segments
     assert (first.start, first.end) == (0.5, 0.8)
@@ -98,7 +98,7 @@ def test_times_lie_in_the_audio_in_order_and_take_time(layout: list[tuple[int, i
     for number, (pause, length) in enumerate(layout):
         start = frames + pause
         frames = start + length
-        words.append(Word(f"w{number}", start * frame, frames * frame, 0.5))
+        words.append(Word(f"w{number}", start * frame, frames * frame, confidence=0.5))
     # The audio ends within the last frame, perhaps where it begins.
     duration = round(max((frames - 1 + cut) * frame, MIN_SECONDS), 3)
     fitted = fit_words(words, duration)

@@ -13,14 +13,16 @@ from speechrnn.decoding.uncertainty import DevStatistics, Uncertainty
 from speechrnn.transcription.transcript import DecodedSegment
 from speechrnn.transcription.unfamiliar import describe_job, find_unfamiliar, lowest_rate
 
-TRAINING = TrainingFacts(1.5, 900, 12, 4000, 60, {"16000": 1.5}, narrow_band=False)
+TRAINING = TrainingFacts(1.5, 900, 12, words=4000, vocabulary=60, sampling_rates={"16000": 1.5}, narrow_band=False)
 FACTS = ModelFacts(TRAINING, DevStatistics(utterances=60, uncertainty=0.3, deviation=0.1))
 
 
 def segment(entropy: float, labels: int, word: bool = True) -> DecodedSegment:
-    words = (Word("A", 0.0, 0.1, 0.9),) if word else ()
-    best = Hypothesis((1,), -1.0, -1.0, {})
-    return DecodedSegment(0.0, DecodingResult(words, ("A" if word else "",), (best,), 10), Uncertainty(entropy, labels))
+    words = (Word("A", 0.0, 0.1, confidence=0.9),) if word else ()
+    best = Hypothesis((1,), -1.0, -1.0, parts={})
+    return DecodedSegment(
+        0.0, DecodingResult(words, ("A" if word else "",), (best,), frames=10), Uncertainty(entropy, labels)
+    )
 
 
 def test_the_warning_says_what_the_model_knows() -> None:

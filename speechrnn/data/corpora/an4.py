@@ -43,7 +43,7 @@ def utterances(root: Path | None) -> dict[str, list[Utterance]]:
     Raises:
         UserError: the root is not AN4, a transcript line is damaged, or there is only headerless .raw audio.
     """
-    base = locate(root, "an4", LAYOUT, MARKERS, inside=("an4",))
+    base = locate(root, "an4", LAYOUT, markers=MARKERS, inside=("an4",))
     wav = base / "wav"
     audio = audio_files(wav)
     if not audio and next(wav.rglob("*.raw"), None) is not None:
@@ -58,12 +58,12 @@ def utterances(root: Path | None) -> dict[str, list[Utterance]]:
         for _, line in read_lines(base / "etc" / f"an4_{split}.fileids"):
             file_id = PurePosixPath(line.strip())
             listed.add(str(file_id))
-            found.append(_utterance(str(file_id), audio, wav, texts.pop(file_id.name, None)))
+            found.append(_utterance(str(file_id), audio, wav, text=texts.pop(file_id.name, None)))
         # What is left has a transcript and no place in the list of files, so no audio either.
         found += [Utterance(name, wav / name, text) for name, text in texts.items()]
         splits[split] = found
     for name in sorted(audio.keys() - listed):
-        splits["test" if name.startswith("an4test") else "train"].append(_utterance(name, audio, wav, None))
+        splits["test" if name.startswith("an4test") else "train"].append(_utterance(name, audio, wav, text=None))
     return splits
 
 

@@ -94,7 +94,7 @@ def check(
         disable=not console.is_terminal,
     )
     for utterance, info in zip(utterances, infos, strict=True):
-        outcome = _judge(utterance, info, options, normalisation, seen, training=split == "train")
+        outcome = _judge(utterance, info, options, normalisation=normalisation, seen=seen, training=split == "train")
         if isinstance(outcome, Accepted):
             accepted.append(outcome)
         else:
@@ -167,4 +167,4 @@ def _judge(
         return Rejected(utterance, f"shorter than {options.min_seconds:g} s", f"{duration:.3f} s")
     if training and options.max_seconds is not None and duration > options.max_seconds:
         return Rejected(utterance, f"longer than {options.max_seconds:g} s", f"{duration:.3f} s")
-    return Accepted(utterance, info, text, duration)
+    return Accepted(utterance, info, text, duration=duration)

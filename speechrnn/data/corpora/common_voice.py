@@ -48,7 +48,7 @@ def _language_folder(root: Path, language: str | None) -> Path:
         return root
     if not found:
         which = f"nothing for corpus.language={language} is there; " if language else ""
-        raise wrong_root(root, "common_voice", LAYOUT, which)
+        raise wrong_root(root, "common_voice", LAYOUT, found=which)
     if len(found) > 1:
         places = ", ".join(str(path.relative_to(root)) for path in found)
         raise UserError(

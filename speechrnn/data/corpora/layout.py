@@ -35,7 +35,7 @@ def locate(root: Path | None, name: str, layout: str, markers: Sequence[str], in
             return candidate
     missing = [marker for marker in markers if next(folder.glob(marker), None) is None]
     also = f" (nor in a folder {' or '.join(inside)} in it)" if inside else ""
-    raise wrong_root(folder, name, layout, f"{', '.join(missing)} not found there{also}; ")
+    raise wrong_root(folder, name, layout, found=f"{', '.join(missing)} not found there{also}; ")
 
 
 def existing_root(root: Path | None, name: str, layout: str) -> Path:
@@ -43,7 +43,9 @@ def existing_root(root: Path | None, name: str, layout: str) -> Path:
     if root is None:
         raise UserError(f"The corpus {name} needs corpus.root, the folder that holds {layout}.")
     if not root.is_dir():
-        raise wrong_root(root, name, layout, "it is a file, not a folder; " if root.exists() else "it does not exist; ")
+        raise wrong_root(
+            root, name, layout, found="it is a file, not a folder; " if root.exists() else "it does not exist; "
+        )
     return root
 
 

@@ -40,7 +40,7 @@ def utterances(root: Path | None, *, expanded: bool = True) -> dict[str, list[Ut
     Raises:
         UserError: the root holds no such tree, or a line of metadata.csv has fewer than two columns.
     """
-    base = locate(root, "ljspeech", LAYOUT, ("metadata.csv", "wavs"), inside=(FOLDER,))
+    base = locate(root, "ljspeech", LAYOUT, markers=("metadata.csv", "wavs"), inside=(FOLDER,))
     audio = audio_files(base / "wavs")
     found = []
     for number, line in read_lines(base / "metadata.csv"):

@@ -77,9 +77,9 @@ def _read(path: Path, root: Path | None) -> Iterator[Utterance]:
     for number, row in rows:
         where = f"{path}, line {number}"
         if "supervisions" in row or "tracks" in row:
-            yield from _cut(row, where, path.parent, root)
+            yield from _cut(row, where, path.parent, root=root)
         else:
-            yield _row(row, where, path.parent, root)
+            yield _row(row, where, path.parent, root=root)
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
@@ -131,7 +131,7 @@ def _row(row: Mapping[str, Any], where: str, folder: Path, root: Path | None) ->
     text = _value(row, "text", where)
     if not isinstance(text, str):
         raise UserError(f"{where}: text must be a string, not {_shown(text)}.")
-    path = _audio_path(audio, folder, root, where)
+    path = _audio_path(audio, folder, root, where=where)
     if Path(text).suffix.lower() in AUDIO_SUFFIXES and path.suffix.lower() not in AUDIO_SUFFIXES:
         raise UserError(f"{where}: the text is {_shown(text)}; are the columns audio_filepath and text swapped?")
     return Utterance(
@@ -153,7 +153,7 @@ def _cut(cut: Mapping[str, Any], where: str, folder: Path, root: Path | None) ->
         sources = cut["recording"]["sources"]
         if len(sources) != 1 or sources[0]["type"] != "file":
             raise UserError(f"{where}: the cut {cut['id']} must have its recording in one file.")
-        audio = _audio_path(sources[0]["source"], folder, root, where)
+        audio = _audio_path(sources[0]["source"], folder, root, where=where)
         channels = list(cut["recording"].get("channel_ids") or sources[0]["channels"])
         segments = cut["supervisions"]
         for segment in segments or [{"id": cut["id"], "start": 0.0, "duration": cut["duration"]}]:

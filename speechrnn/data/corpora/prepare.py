@@ -95,7 +95,7 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
         _download(module, options)
     listed = _with_unique_ids(module.utterances(options.root, **options.own))
     stamps = {split: [stamp(utterance.audio) for utterance in found] for split, found in listed.items()}
-    fingerprint = _fingerprint(options, normalisation, listed, stamps)
+    fingerprint = _fingerprint(options, normalisation, listed, stamps=stamps)
     if (reusable := _load(folder, fingerprint)) is not None:
         return reusable
 
@@ -103,12 +103,14 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
     rejected: dict[str, list[Rejected]] = {}
     seen: set[tuple[Path, float, int | None]] = set()
     for split in listed:
-        accepted[split], rejected[split] = check(split, listed[split], stamps[split], options, normalisation, seen)
+        accepted[split], rejected[split] = check(
+            split, listed[split], stamps[split], options=options, normalisation=normalisation, seen=seen
+        )
     held_out = ""
     if not listed.get("dev") and accepted.get("train"):
         held_out = _hold_out_dev(accepted, options.dev_fraction)
     if not any(accepted.values()):
-        raise UserError(_nothing_left(module, options, listed, rejected))
+        raise UserError(_nothing_left(module, options, listed, rejected=rejected))
 
     clear(folder, (f"cuts_{split}.jsonl.gz" for split in SPLITS))
     for split, items in accepted.items():
@@ -141,7 +143,7 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
 
 
 def _download(module: ModuleType, options: CorpusOptions) -> None:
-    missing, root = download_list("corpus", module, options, "missing_archives")
+    missing, root = download_list("corpus", module, options, name="missing_archives")
     keys = {key: value for key, value in options.own.items() if key in inspect.signature(missing).parameters}
     fetch_archives(missing(root, **keys), root)
 
@@ -295,4 +297,4 @@ def _load(folder: Path, fingerprint: str) -> Prepared | None:
     paths = {split: folder / f"cuts_{split}.jsonl.gz" if sizes.get(split) else None for split in SPLITS}
     if any(path is not None and not path.is_file() for path in paths.values()):
         return None
-    return Prepared(folder, paths["train"], paths["dev"], paths["test"], summary, reused=True)
+    return Prepared(folder, paths["train"], paths["dev"], test=paths["test"], summary=summary, reused=True)

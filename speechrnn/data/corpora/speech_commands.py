@@ -39,7 +39,7 @@ def utterances(root: Path | None) -> dict[str, list[Utterance]]:
     Raises:
         UserError: the root holds no such tree.
     """
-    base = locate(root, "speech_commands", LAYOUT, MARKERS, inside=(FOLDER, f"SpeechCommands/{FOLDER}"))
+    base = locate(root, "speech_commands", LAYOUT, markers=MARKERS, inside=(FOLDER, f"SpeechCommands/{FOLDER}"))
     audio = {name: path for name, path in audio_files(base).items() if "/" in name and not name.startswith("_")}
     splits = {}
     for split, list_name in (("dev", "validation_list.txt"), ("test", "testing_list.txt")):

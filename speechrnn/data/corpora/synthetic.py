@@ -96,19 +96,19 @@ def utterances(
     counts = {"train": train_utterances, "dev": dev_utterances, "test": test_utterances}
     voices = {"train": tuple(train_voices), "dev": tuple(dev_voices), "test": tuple(test_voices)}
     for split in SPLITS:
-        _check(f"{split}_utterances", [counts[split]], 0, 99_999)
+        _check(f"{split}_utterances", [counts[split]], 0, most=99_999)
         if counts[split] and not voices[split]:
             raise UserError(
                 f"corpus.{split}_voices=[] names no voice; give one, such as en-us, or set the number to 0."
             )
         espeak.check_voices(voices[split])
-    _check("rate", rate, 80, 450)
-    _check("pitch", pitch, 0, 100)
-    _check("pitch_range", pitch_range, 0, 100)
-    _check("snr", snr, -50, 100)
-    _check("level", level, -60, 0)
-    _check("sampling_rate", [sampling_rate], 8000, 192_000)
-    _check("seed", [seed], 0, 2**63)
+    _check("rate", rate, 80, most=450)
+    _check("pitch", pitch, 0, most=100)
+    _check("pitch_range", pitch_range, 0, most=100)
+    _check("snr", snr, -50, most=100)
+    _check("level", level, -60, most=0)
+    _check("sampling_rate", [sampling_rate], 8000, most=192_000)
+    _check("seed", [seed], 0, most=2**63)
     settings = Settings(
         seed=seed,
         sampling_rate=sampling_rate,
@@ -124,7 +124,7 @@ def utterances(
     fingerprint = {"version": _VERSION, "espeak": espeak.version(), "utterances": counts, **asdict(settings)}
     fingerprint = json.loads(json.dumps(fingerprint))  # as it comes back from the file, with lists for tuples
     if (there := _load(root, fingerprint)) is None:
-        _make(root, counts, settings, fingerprint)
+        _make(root, counts, settings, fingerprint=fingerprint)
         there = _list(root)
     return there
 

@@ -68,7 +68,7 @@ def utterances(
     train, test = (found[:half], found[half:]) if split == "kaldi" else (found[::2], found[1::2])
     if segments:
         train = [segment for whole, sizes in zip(train, itertools.cycle(_SEGMENTS)) for segment in cut(whole, sizes)]
-    train += [Utterance(path.stem, path, None, "global") for path in files if path not in set(named)]
+    train += [Utterance(path.stem, path, None, speaker="global") for path in files if path not in set(named)]
     return {"train": train, "test": test}
 
 
@@ -103,7 +103,7 @@ def cut(whole: Utterance, sizes: tuple[int, ...]) -> list[Utterance]:
             f"{whole.id}-{number}",
             whole.audio,
             " ".join(words[end - size : end]),
-            whole.speaker,
+            speaker=whole.speaker,
             start=start,
             duration=stop - start,
         )

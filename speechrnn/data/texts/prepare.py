@@ -89,7 +89,7 @@ def prepare_text(
     parts = text_parts(options)
     if "train" not in parts:
         raise UserError(f"The text {options.name} has no training part; name its files, as in text.train=[book.txt].")
-    fingerprint = _fingerprint(options, tokenizer, normalisation, parts, initial)
+    fingerprint = _fingerprint(options, tokenizer, normalisation, parts=parts, initial=initial)
     if (reusable := _load(folder, fingerprint)) is not None:
         return reusable
 
@@ -171,7 +171,7 @@ def _files(part: Part) -> str:
 
 
 def _download(options: TextOptions) -> None:
-    missing, root = download_list("text", text_module(options.name), options, "missing_files")
+    missing, root = download_list("text", text_module(options.name), options, name="missing_files")
     fetch_files(missing(root), root)
 
 
@@ -220,4 +220,12 @@ def _load(folder: Path, fingerprint: str) -> PreparedText | None:
                 return None
     except (OSError, ValueError, KeyError, TypeError, UserError):
         return None
-    return PreparedText(folder, tokenizer, paths["train"], paths.get("valid"), paths.get("test"), summary, reused=True)
+    return PreparedText(
+        folder,
+        tokenizer,
+        paths["train"],
+        valid=paths.get("valid"),
+        test=paths.get("test"),
+        summary=summary,
+        reused=True,
+    )

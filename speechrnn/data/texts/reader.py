@@ -48,17 +48,17 @@ def read_lines(path: Path, errors: str = "strict") -> Iterator[Line]:
             data, offset = data[len(_BOM) :], len(_BOM)
         cut = data.rfind(b"\n") + 1
         if cut:
-            lines = _decode(data[:cut], path, offset, errors).replace("\r\n", "\n").split("\n")
+            lines = _decode(data[:cut], path, offset, errors=errors).replace("\r\n", "\n").split("\n")
             lines.pop()
             yield from map(Line, lines)
             ended = True
         elif len(data) >= _LONGEST:
             cut = _cut(data)
-            yield Line(_decode(data[:cut], path, offset, errors), ended=False)
+            yield Line(_decode(data[:cut], path, offset, errors=errors), ended=False)
             ended = False
         data, offset = data[cut:], offset + cut
     if data or not ended:
-        yield Line(_decode(data, path, offset, errors))
+        yield Line(_decode(data, path, offset, errors=errors))
 
 
 def find(patterns: Sequence[str | Path], root: Path | None, key: str) -> tuple[Path, ...]:

@@ -155,7 +155,7 @@ class _Reader:
             backoffs.append((values[1] * LN_10).float())
         if line != b"\\end\\":
             self.fail(f"\\end\\ should stand here, not {_shown(line)}")
-        return Ngrams(str(self.path), names, tuple(words), tuple(log_probs), tuple(backoffs))
+        return Ngrams(str(self.path), names, tuple(words), log_probs=tuple(log_probs), backoffs=tuple(backoffs))
 
     def counts(self) -> tuple[list[int], bytes]:
         """Return the counts of the head (`ngram 2=1234`), and the line after them."""
@@ -173,7 +173,7 @@ class _Reader:
         """Read the 1-grams, which list the words: names, line after them, words, log-probabilities, backoffs."""
         spelt: list[bytes] = []
         # Words are numbered in the order of the file; END OF LINE and <unk> move to their indices afterwards.
-        line, _, log_probs, backoffs = self.ngrams(1, count, highest, spelt)
+        line, _, log_probs, backoffs = self.ngrams(1, count, highest, spelt=spelt)
         unknown = next((word for word in (b"<unk>", b"<UNK>") if word in self.index), None)
         for word in (BEGIN, END):
             if word.encode() not in self.index:

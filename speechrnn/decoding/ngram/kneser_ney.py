@@ -91,9 +91,9 @@ def kneser_ney(lines: Iterable[Sequence[int]], symbols: Sequence[str], order: in
         "the estimated n-gram model",
         names,
         tuple(table.words for table in counted),
-        tuple(values.log().float() for values in probabilities),
-        tuple(values.log().float() for values in backoffs),
-        tuple(table.counts for table in counted),
+        log_probs=tuple(values.log().float() for values in probabilities),
+        backoffs=tuple(values.log().float() for values in backoffs),
+        counts=tuple(table.counts for table in counted),
     )
 
 
@@ -102,7 +102,7 @@ def _count(lines: Iterable[Sequence[int]], begin: int, order: int) -> list[_Coun
     tokens, ages = token_stream(lines, begin)
     counts = torch.bincount(tokens, minlength=begin + 1)
     nowhere = torch.zeros_like(counts)
-    counted = [_Counted(torch.arange(begin + 1)[:, None], nowhere, nowhere, counts)]
+    counted = [_Counted(torch.arange(begin + 1)[:, None], nowhere, nowhere, counts=counts)]
     numbers = tokens  # where the n-gram that ends at a token stands among those of its order
     for age in range(1, order):
         places = (ages >= age).nonzero()[:, 0]
@@ -113,7 +113,7 @@ def _count(lines: Iterable[Sequence[int]], begin: int, order: int) -> list[_Coun
         contexts = different // (begin + 1)
         ends = torch.empty_like(contexts).scatter_(0, inverse, numbers[places])
         words = torch.cat([counted[-1].words[contexts], different[:, None] % (begin + 1)], 1)
-        counted.append(_Counted(words, contexts, ends, counts))
+        counted.append(_Counted(words, contexts, ends, counts=counts))
         numbers = torch.empty_like(numbers).scatter_(0, places, inverse)
     return counted
 

@@ -58,7 +58,7 @@ def prune(ngrams: Ngrams, threshold: float = 0.0, min_counts: Sequence[int] = ()
         contexts = lookup.rows(ngrams.words[order - 1][:, :-1])
         stays = ngrams.counts[order - 1] >= least
         if threshold > 0:
-            stays &= _perplexity_rises(ngrams, lookup, order, contexts) >= threshold
+            stays &= _perplexity_rises(ngrams, lookup, order, contexts=contexts) >= threshold
         stays |= needed
         needed = torch.zeros(len(ngrams.words[order - 2]), dtype=torch.bool)
         needed[contexts[stays]] = True

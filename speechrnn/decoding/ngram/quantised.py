@@ -136,7 +136,7 @@ def _sort(ngrams: Ngrams) -> Ngrams:
         tuple(column[order] for column, order in zip(columns, orders, strict=True))
         for columns in (ngrams.words, ngrams.log_probs, ngrams.backoffs)
     )
-    return Ngrams(ngrams.source, ngrams.names, words, log_probs, backoffs)
+    return Ngrams(ngrams.source, ngrams.names, words, log_probs=log_probs, backoffs=backoffs)
 
 
 def _blocks(ngrams: Ngrams) -> Iterator[bytes]:
@@ -200,7 +200,7 @@ class _Reader:
             if bool((log_probs[-1] > 0).any()):
                 raise ValueError("a log-probability is above 0")
             backoffs.append(self.values(size) if order < len(self.sizes) else torch.zeros(size))
-        return Ngrams(source, names, tuple(words), tuple(log_probs), tuple(backoffs))
+        return Ngrams(source, names, tuple(words), log_probs=tuple(log_probs), backoffs=tuple(backoffs))
 
     def check_length(self, names_size: int) -> None:
         """Compare the length of the content with its sizes, before anything of these sizes is made."""

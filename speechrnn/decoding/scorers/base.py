@@ -169,4 +169,4 @@ class WordInsertionBonus(TableScorer):
             follow = (~bare).long().repeat(2, 1)
             gains = torch.stack([~bare, spelling.begins & ~bare]).float()
         gains[:, 0] = 0.0
-        super().__init__(follow, gains, torch.zeros(len(gains), device=device), 0)
+        super().__init__(follow, gains, torch.zeros(len(gains), device=device), start=0)

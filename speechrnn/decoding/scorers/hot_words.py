@@ -53,7 +53,9 @@ class HotWords(TableScorer):
                 place = machine.follow[place, code]
             follow[:, label] = place
         gains[:, 0] = 0.0
-        super().__init__(follow.to(device), gains.float().to(device), machine.ends.float().to(device), machine.start)
+        super().__init__(
+            follow.to(device), gains.float().to(device), machine.ends.float().to(device), start=machine.start
+        )
 
 
 class StreamHotWords(TableScorer):
@@ -69,7 +71,7 @@ class StreamHotWords(TableScorer):
             torch.zeros(1, symbols, dtype=torch.long, device=device),
             torch.zeros(1, symbols, device=device),
             torch.zeros(1, device=device),
-            0,
+            start=0,
         )
         self._tokenizer = tokenizer
         self._starts: dict[tuple[str, ...], int] = {(): 0}

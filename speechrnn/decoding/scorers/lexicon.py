@@ -128,7 +128,7 @@ class PrefixTree:
             torch.tensor([*column, end], device=device)
             for column, end in ((first, 0), (last, 0), (word, -1), (depth, 0))
         )
-        self._link(parents, letters, spelling, device)
+        self._link(parents, letters, spelling, device=device)
 
     def _link(self, parents: list[int], letters: list[str], spelling: Spelling, device: torch.device | str) -> None:
         """Find each label's edges through the tree and sort them by node and label."""

@@ -121,7 +121,9 @@ class ProcessPool(Pool[WorkerProcess]):
         """See `Pool`."""
         taken = {worker.number for worker in self.workers}
         for number in sorted({*range(min(wanted, self.size))} - taken)[: max(0, wanted - len(taken))]:
-            self.workers.append(WorkerProcess(number, self.make_worker, self.ordered, self.environments[number]))
+            self.workers.append(
+                WorkerProcess(number, self.make_worker, self.ordered, variables=self.environments[number])
+            )
 
     def send(self, worker: WorkerProcess, chunk: Chunk) -> None:
         """See `Pool`."""
@@ -169,7 +171,7 @@ def serve_pipe(pipe: Connection, make_worker: MakeWorker, ordered: bool) -> None
     try:
         worker = make_worker()
         pipe.send(Ready())
-        serve(worker, chunks, pipe.send, ordered)
+        serve(worker, chunks, pipe.send, ordered=ordered)
     except UserError as error:
         pipe.send(Refused(str(error)))
     except OSError:  # the driver is gone

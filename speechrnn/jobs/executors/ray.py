@@ -109,7 +109,7 @@ class Actor:
 
         def thread() -> None:
             try:
-                serve(worker, self.chunks, lambda done: self.waiting.pop(done.place).set_result(done), ordered)
+                serve(worker, self.chunks, lambda done: self.waiting.pop(done.place).set_result(done), ordered=ordered)
             except Exception as error:
                 self.end = error_event(error)
                 for future in list(self.waiting.values()):

@@ -73,7 +73,7 @@ def captions(transcript: TranscriptFields, options: SubtitleOptions) -> Iterator
     numbered = [(number, word) for number, segment in enumerate(transcript.segments) for word in segment.words]
     times = whole_milliseconds(word for _, word in numbered)
     words = [
-        _ShownWord(start, end, text, segment)
+        _ShownWord(start, end, text, segment=segment)
         for (segment, _), (start, end, word) in zip(numbered, times, strict=True)
         if (text := one_line(word.word))
     ]

@@ -30,7 +30,7 @@ class TextGridWriter:
         parts = ['File type = "ooTextFile"\nObject class = "TextGrid"\n\n']
         parts.append(f"xmin = 0 \nxmax = {last / 1000} \ntiers? <exists> \nsize = 2 \nitem []: \n")
         for number, (name, intervals) in enumerate((("words", words), ("segments", segments)), 1):
-            parts += _tier(number, name, list(_tiled(intervals, last)), last)
+            parts += _tier(number, name, list(_tiled(intervals, last)), last=last)
         return "".join(parts)
 
 

@@ -207,11 +207,15 @@ def run_experiment(options: FoodChainOptions) -> tuple[Words, TrainedNetwork, Tr
     vocabulary = len(words.tokenizer)
     networks = []
     for model in (FeedbackNetwork(vocabulary, options.units, options.cell), LastWordNetwork(vocabulary, options.units)):
-        history = train(model, words, options.steps, options.learning_rate)
+        history = train(model, words, options.steps, learning_rate=options.learning_rate)
         written = {prompt: complete(model, words, prompt) for prompt in options.prompts}
         inputs, targets = batch(words)
         places = after_on(inputs, words)
         with torch.no_grad():
             probabilities = model(inputs).softmax(-1)[places][:, targets[places]]
-            networks.append(TrainedNetwork(model, history, written, probabilities, model.hidden_states(inputs)[places]))
+            networks.append(
+                TrainedNetwork(
+                    model, history, written, probabilities=probabilities, hidden=model.hidden_states(inputs)[places]
+                )
+            )
     return words, networks[0], networks[1]

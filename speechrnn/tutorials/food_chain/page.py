@@ -50,10 +50,12 @@ def _probabilities(network: TrainedNetwork, title: str, name: str) -> Markup:
     figure = Figure(figsize=(5.4, 3.3))
     axes = figure.add_axes((0.25, 0.27, 0.6, 0.59))
     foods = [sentence.split(" feed on ")[1].split()[0].rstrip(".") for sentence in FOOD_CHAIN]
-    mesh = heat_map(axes, network.probabilities.numpy(), [f"{start} …" for start in STARTS], foods, numbers=True)
+    mesh = heat_map(
+        axes, network.probabilities.numpy(), [f"{start} …" for start in STARTS], columns=foods, numbers=True
+    )
     axes.set_xticks(range(len(foods)), foods, rotation=25, ha="right", rotation_mode="anchor")
     axes.set_title(title, fontsize=10, color=INK)
-    colour_scale(figure, axes, mesh, "probability")
+    colour_scale(figure, axes, mesh, label="probability")
     return svg(figure, name, f"{title}: probability of each food after each beginning")
 
 
@@ -68,7 +70,7 @@ def _hidden(feedback: TrainedNetwork, last_word: TrainedNetwork) -> Markup:
         mesh = heat_map(axes, network.hidden.numpy(), rows, signed=True)
         axes.set(xlabel="units")
         axes.set_title(title, fontsize=10, color=INK)
-    colour_scale(figure, axes, mesh, "value")
+    colour_scale(figure, axes, mesh, label="value")
     return svg(figure, "hidden", "The hidden units of both networks after each of the five beginnings")
 
 
@@ -77,7 +79,7 @@ def _learning(feedback: TrainedNetwork, last_word: TrainedNetwork) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.14, 0.15, 0.84, 0.73), "training steps", "probability of the correct food")
+    axes = line_axes(figure, (0.14, 0.15, 0.84, 0.73), "training steps", up="probability of the correct food")
     axes.plot(feedback.history, color=FIRST, label="with feedback")
     axes.plot(last_word.history, "--", color=SECOND, label="last word only")
     axes.set_ylim(0, 1.02)

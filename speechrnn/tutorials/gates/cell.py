@@ -71,7 +71,7 @@ class LstmCell(nn.Module):
         # 4. Output a part of the memory.
         output = torch.sigmoid(for_output)
         hidden = output * torch.tanh(cell)
-        return Step(forget, input, candidate, output, cell, hidden)
+        return Step(forget, input, candidate, output=output, cell=cell, hidden=hidden)
 
     def forward(self, tokens: Tensor, hidden: Tensor | None = None, cell: Tensor | None = None) -> Step:
         """Read (length, batch, input_size), from an empty memory or a given one.

@@ -64,7 +64,7 @@ def make_small_model(run: Run, options: SmallModelOptions, seed: int) -> Path:
     model = train_small_model(encode(tokenizer, lines), len(tokenizer), options)
     held = encode(tokenizer, held_out)
     write_tokens(run.prepared_text / "valid.tokens", [Block(held, len(held))], len(tokenizer))
-    save_language(run.language, model, tokenizer, {"text": "made by speechrnn gates", "steps": options.steps})
+    save_language(run.language, model, tokenizer, training={"text": "made by speechrnn gates", "steps": options.steps})
     return run.language
 
 
@@ -126,7 +126,7 @@ def analyse_gates(folder: Path, options: GatesOptions) -> GateAnalysis:
         UserError: there is no such model or text, the model is no LSTM, or the text is too short.
     """
     model, tokenizer = load_language(folder)
-    tokens = held_out_tokens(folder, options.held_out, tokenizer, options.tokens)
+    tokens = held_out_tokens(folder, options.held_out, tokenizer, most=options.tokens)
     if len(tokens) < LEAST:
         raise UserError(
             f"The held-out text has {count(len(tokens), 'token')}; give held_out=FILE with at least {LEAST}."

@@ -153,7 +153,7 @@ def _gates_picture(analysis: GateAnalysis, number: int) -> Markup:
         mesh = heat_map(axes, values[:, order].T.numpy(), signed=signed)
         axes.set_ylabel(name)
         _token_axis(axes, activations.tokens if last else [])
-        colour_scale(figure, axes, mesh, "")
+        colour_scale(figure, axes, mesh, label="")
     return svg(figure, f"gates{number}", "Forget, input and output gates and the memory of each cell at each token")
 
 

@@ -99,7 +99,7 @@ def find_trackers(activations: Activations, characters: bool) -> list[Tracker]:
         best = int(correlations(first, sought).abs().argmax())
         correlation = correlations(second[:, best : best + 1], judged).item()
         layer = next(number for number in range(len(units)) if best < sum(units[: number + 1]))
-        trackers.append(Tracker(name, layer, best - sum(units[:layer]), correlation))
+        trackers.append(Tracker(name, layer, best - sum(units[:layer]), correlation=correlation))
     return trackers
 
 

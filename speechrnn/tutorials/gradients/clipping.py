@@ -56,4 +56,4 @@ def descend(options: ClippingOptions, units: int, learning_rate: float, clip: fl
         norms.append(nn.utils.clip_grad_norm_(model.parameters(), clip).item())
         optimiser.step()
         losses.append(loss.item())
-    return Descent(learning_rate, clip, losses, norms)
+    return Descent(learning_rate, clip, losses, norms=norms)

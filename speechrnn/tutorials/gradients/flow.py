@@ -111,7 +111,7 @@ def measure(cell: str, depth: int, units: int, scale: float, distance: int, forg
         inputs.double(),
         lambda outputs: F.cross_entropy(choose.double()(outputs), targets, reduction="sum"),
     )
-    return Flow(cell, depth, scale, forget_bias, relative(norms))
+    return Flow(cell, depth, scale, forget_bias=forget_bias, norms=relative(norms))
 
 
 def relative(norms: Sequence[float]) -> list[float]:

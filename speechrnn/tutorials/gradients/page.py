@@ -122,7 +122,7 @@ def _flow_picture(flows: Sequence[Flow]) -> Markup:
             bottom = (0.5 + 2.3 * (len(depths) - 1 - row) + 0.25) / height
             up = f"{depth} layer{'' if depth == 1 else 's'}" if column == 0 else ""
             across = "distance from the error, tokens" if row == len(depths) - 1 else ""
-            axes = line_axes(figure, (0.08 + 0.31 * column, bottom, 0.29, 1.85 / height), across, up)
+            axes = line_axes(figure, (0.08 + 0.31 * column, bottom, 0.29, 1.85 / height), across, up=up)
             for number, scale in enumerate(scales):
                 (flow,) = (f for f in flows if (f.cell, f.depth, f.scale) == (cell, depth, scale))
                 shade = SHADES[number * (len(SHADES) - 1) // max(1, len(scales) - 1)]
@@ -141,7 +141,7 @@ def _gates_picture(gated: Sequence[Flow]) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.15, 0.16, 0.83, 0.72), "distance from the error, tokens", "gradient left")
+    axes = line_axes(figure, (0.15, 0.16, 0.83, 0.72), "distance from the error, tokens", up="gradient left")
     for number, flow in enumerate(gated):
         shade = SHADES[number * (len(SHADES) - 1) // max(1, len(gated) - 1)]
         open_by = 1 / (1 + math.exp(-flow.forget_bias))
@@ -157,7 +157,7 @@ def _trained_picture(recalled: Sequence[RecallResult]) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.15, 0.16, 0.83, 0.66), "distance from the error, tokens", "gradient left")
+    axes = line_axes(figure, (0.15, 0.16, 0.83, 0.66), "distance from the error, tokens", up="gradient left")
     longest = [item for item in recalled if item.delay == max(each.delay for each in recalled)]
     for item in longest:
         colour, _, _ = CELLS[item.cell]
@@ -173,7 +173,7 @@ def _loss_picture(descents: Mapping[str, Descent]) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "training steps", "loss, nats")
+    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "training steps", up="loss, nats")
     for (name, descent), colour, dashes in zip(
         descents.items(), (FIRST, SECOND, GREEN), ("-", "--", "-."), strict=True
     ):
@@ -190,7 +190,7 @@ def _norm_picture(descents: Mapping[str, Descent], limit: float) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "training steps", "norm of the gradient")
+    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "training steps", up="norm of the gradient")
     for (name, descent), colour in zip(descents.items(), (FIRST, SECOND, GREEN), strict=True):
         axes.plot(np.maximum(descent.norms, 1e-4), ".", color=colour, markersize=2.5, label=name)
     axes.axhline(limit, color=INK, linewidth=0.9, linestyle=":", label=f"clipped above {limit:g}")
@@ -204,7 +204,7 @@ def _accuracy_picture(recalled: Sequence[RecallResult], options: RecallOptions) 
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "delay, tokens", "correct answers")
+    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "delay, tokens", up="correct answers")
     for cell, (colour, marker, dashes) in CELLS.items():
         own = [item for item in recalled if item.cell == cell]
         axes.plot(
@@ -228,7 +228,7 @@ def _steps_picture(recalled: Sequence[RecallResult]) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "delay, tokens", "steps until learned")
+    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.66), "delay, tokens", up="steps until learned")
     for cell, (colour, marker, dashes) in CELLS.items():
         learned = [(item.delay, item.steps) for item in recalled if item.cell == cell and item.steps is not None]
         axes.plot(

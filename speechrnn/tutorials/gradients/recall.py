@@ -128,7 +128,9 @@ def run_recall(options: RecallOptions, units: int, cells: Sequence[str] = tuple(
             steps = train(model, delay, options)
             right = accuracy(model, options.letters, delay)
             results.append(
-                RecallResult(cell, delay, right, steps, before, gradient_flow(model, options.letters, delay))
+                RecallResult(
+                    cell, delay, right, steps=steps, before=before, after=gradient_flow(model, options.letters, delay)
+                )
             )
     return results
 

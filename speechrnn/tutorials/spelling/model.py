@@ -94,7 +94,7 @@ def train(lines: list[str], options: SpellingOptions) -> Iterator[Checkpoint]:
     known = set(words("\n".join(lines)))
     tokens = np.array([index for line in lines for index in (*tokenizer.encode(line), END_OF_LINE)], np.uint32)
     text = TokenFile(tokens, np.zeros(1, np.int64), len(tokens))
-    batches = BpttBatches(text, min(options.batch_size, len(tokens)), options.bptt, options.seed)
+    batches = BpttBatches(text, min(options.batch_size, len(tokens)), options.bptt, seed=options.seed)
 
     model = LanguageModel(
         len(tokenizer),
@@ -144,7 +144,7 @@ def evaluate(
     texts = generate(model, tokenizer, options)
     found = [word for text in texts for word in words(text)]
     accuracy = sum(word in known for word in found) / max(len(found), 1)
-    return Checkpoint(step, sum(losses) / len(losses), len(found), accuracy, texts[0])
+    return Checkpoint(step, sum(losses) / len(losses), len(found), accuracy=accuracy, sample=texts[0])
 
 
 @torch.inference_mode()

@@ -45,7 +45,7 @@ def _accuracy(checkpoints: Sequence[Checkpoint]) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.2))
-    axes = line_axes(figure, (0.13, 0.17, 0.84, 0.76), "training steps", "correct words, %")
+    axes = line_axes(figure, (0.13, 0.17, 0.84, 0.76), "training steps", up="correct words, %")
     axes.plot(
         [checkpoint.step for checkpoint in checkpoints],
         [100 * checkpoint.accuracy for checkpoint in checkpoints],
@@ -61,7 +61,7 @@ def _loss(checkpoints: Sequence[Checkpoint]) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.2))
-    axes = line_axes(figure, (0.13, 0.17, 0.84, 0.76), "training steps", "nats a character")
+    axes = line_axes(figure, (0.13, 0.17, 0.84, 0.76), "training steps", up="nats a character")
     axes.plot(
         [checkpoint.step for checkpoint in checkpoints],
         [checkpoint.loss for checkpoint in checkpoints],

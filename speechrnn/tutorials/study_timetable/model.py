@@ -122,7 +122,7 @@ def train(model: Planner, options: TimetableOptions) -> list[float]:
     slower = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.01, options.steps)
     losses = []
     for _ in range(options.steps):
-        days = draw_days(options.days, options.rows, options.missed, options.changes)
+        days = draw_days(options.days, options.rows, options.missed, changes=options.changes)
         predictions = model(days.inputs())
         # The gradient goes back through all the predictions before: back-propagation through time.
         loss = F.nll_loss(predictions[:-1].flatten(0, 1).log(), days.subjects[1:].flatten())
@@ -160,11 +160,11 @@ def train_and_test(feedback: bool, options: TimetableOptions) -> TrainedNetwork:
     model = Planner(feedback)
     losses = train(model, options)
     model.requires_grad_(False)
-    days = draw_days(options.days, 500, max(options.missed, 0.5), options.changes)
+    days = draw_days(options.days, 500, max(options.missed, 0.5), changes=options.changes)
     right = model(days.inputs()).argmax(2) == days.next()
     missed = days.missed_before()
     counts = [count for count in range(MOST_MISSED + 1) if bool((missed == count).any())]  # few days have fewer
     accuracy = [right[missed == count].float().mean().item() for count in counts]
     away = holiday(options.holiday)
     faithful = (model(away.inputs()).argmax(2) == away.next()).float().mean(1)
-    return TrainedNetwork(model, losses, accuracy, faithful[-options.holiday - 1 :].tolist())
+    return TrainedNetwork(model, losses, accuracy, holiday=faithful[-options.holiday - 1 :].tolist())

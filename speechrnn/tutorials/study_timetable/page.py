@@ -62,7 +62,7 @@ def _days(feedback: TrainedNetwork, facts_alone: TrainedNetwork) -> Markup:
     for row, (_, subjects) in enumerate(lines):
         for day, subject in enumerate(subjects):
             if subject is not None:
-                _square(axes, day, row, subject, wrong=subject != real[day])
+                _square(axes, day, row, subject=subject, wrong=subject != real[day])
             elif row == 1:
                 axes.text(day, row, "?", ha="center", va="center", color=INK, fontsize=10)
     axes.set_xlim(-0.5, len(real) - 0.5)
@@ -93,7 +93,7 @@ def _accuracy(feedback: TrainedNetwork, facts_alone: TrainedNetwork) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.72), "missed days in a row", "correct predictions")
+    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.72), "missed days in a row", up="correct predictions")
     axes.plot(feedback.accuracy, "-o", color=FIRST, label="with feedback")
     axes.plot(facts_alone.accuracy, "--s", color=SECOND, label="facts alone")
     axes.axhline(CHANCE, color=INK, linewidth=0.9, linestyle=":", label="guessing")
@@ -107,7 +107,7 @@ def _holiday(feedback: TrainedNetwork, facts_alone: TrainedNetwork) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.72), "days of the holiday", "correct predictions")
+    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.72), "days of the holiday", up="correct predictions")
     axes.plot(feedback.holiday, "-", color=FIRST, label="with feedback")
     axes.plot(facts_alone.holiday, "--", color=SECOND, label="facts alone")
     axes.axhline(CHANCE, color=INK, linewidth=0.9, linestyle=":", label="guessing")
@@ -130,7 +130,7 @@ def _weights(feedback: TrainedNetwork) -> Markup:
     axes = figure.add_axes((0.15, 0.27, 0.83, 0.61))
     sides = [f"{subject}\n{side}" for side in ("studied", "predicted") for subject in SUBJECTS]
     limit = float(weights.abs().max())
-    heat_map(axes, weights.numpy(), SUBJECTS, sides, signed=True, numbers=True, limit=limit)
+    heat_map(axes, weights.numpy(), SUBJECTS, columns=sides, signed=True, numbers=True, limit=limit)
     axes.set(xlabel="today", ylabel="tomorrow")
     axes.axvline(len(SUBJECTS) - 0.5, color=DARK, linewidth=1.2)
     return svg(figure, "weights", "Weights from what was studied and what was predicted today to tomorrow's subjects")
@@ -141,7 +141,7 @@ def _losses(feedback: TrainedNetwork, facts_alone: TrainedNetwork) -> Markup:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.4, 3.1))
-    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.72), "training steps", "nats per day")
+    axes = line_axes(figure, (0.14, 0.16, 0.84, 0.72), "training steps", up="nats per day")
     for network, colour, dashes, label in (
         (feedback, FIRST, "-", "with feedback"),
         (facts_alone, SECOND, "--", "facts alone"),

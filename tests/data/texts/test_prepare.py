@@ -31,7 +31,7 @@ def prepare(tmp_path: Path, as_it_is: NormalisationOptions) -> Prepare:
 
     def run(tokenizer: TokenizerOptions, normalisation: NormalisationOptions = as_it_is, **keys: Any) -> PreparedText:
         keys = {"name": "file", "root": tmp_path, "train": ["a.txt"], "valid_fraction": 0, **keys}
-        return prepare_text(text_options(keys), tokenizer, normalisation, tmp_path / "prepared")
+        return prepare_text(text_options(keys), tokenizer, normalisation, folder=tmp_path / "prepared")
 
     return run
 
@@ -89,7 +89,7 @@ def test_a_long_line_read_in_pieces_is_the_same_text(
         text_options({"name": "file", "root": whole.folder.parent, "train": ["a.txt"], "valid_fraction": 0})
     )
     path = whole.folder.parent / "pieces.tokens"
-    counts = tokenize(part["train"], whole.tokenizer, NormalisationOptions(), path, "train")
+    counts = tokenize(part["train"], whole.tokenizer, NormalisationOptions(), path=path, split="train")
     assert tokens(path) == tokens(whole.train)
     assert counts["lines"] == 1
     assert counts["characters"] == whole.summary["splits"]["train"]["characters"]
@@ -283,13 +283,13 @@ def test_a_text_is_fetched_checked_and_read(
     monkeypatch.setattr(shakespeare, "FILE", file)
     root = tmp_path / "new" / "root"
     options = text_options({"name": "shakespeare", "root": root, "download": True, "split": "end"})
-    prepared = prepare_text(options, TokenizerOptions("char"), as_it_is, tmp_path / "prepared")
+    prepared = prepare_text(options, TokenizerOptions("char"), as_it_is, folder=tmp_path / "prepared")
     assert [path.name for path in root.iterdir()] == ["input.txt"]
     assert (root / "input.txt").read_bytes() == CONTENT
     assert prepared.summary["splits"]["train"]["characters"] == len(CONTENT) * 95 // 100
     # What is there is not fetched again; how it came there does not matter.
     monkeypatch.setattr(shakespeare, "FILE", RemoteFile(f"{server.url}/gone", "input.txt", "0"))
-    assert prepare_text(options, TokenizerOptions("char"), as_it_is, tmp_path / "prepared").reused
+    assert prepare_text(options, TokenizerOptions("char"), as_it_is, folder=tmp_path / "prepared").reused
 
 
 @pytest.mark.parametrize(
@@ -305,4 +305,4 @@ def test_what_cannot_be_fetched_is_said(
 ) -> None:
     options = text_options({"name": name, "root": tmp_path, "download": True})
     with pytest.raises(UserError, match=message):
-        prepare_text(options, TokenizerOptions("char"), as_it_is, tmp_path / "prepared")
+        prepare_text(options, TokenizerOptions("char"), as_it_is, folder=tmp_path / "prepared")

@@ -25,7 +25,10 @@ class TestPennTreebank:
             "test": [" N years "],
         }
         prepared = prepare_text(
-            text_options({"name": "ptb", "root": tmp_path}), TokenizerOptions("word"), as_it_is, tmp_path / "prepared"
+            text_options({"name": "ptb", "root": tmp_path}),
+            TokenizerOptions("word"),
+            as_it_is,
+            folder=tmp_path / "prepared",
         )
         # <eos> and <unk>, as in the published vocabulary of 10,000, and three words.
         assert len(prepared.tokenizer) == 5

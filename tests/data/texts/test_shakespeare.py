@@ -25,7 +25,7 @@ class TestShakespeare:
         """The numbers are those that char-rnn prints: 423 batches of 50 x 50 train, 23 validate."""
         root = shared / "tinyshakespeare"
         prepared = prepare_text(
-            text_options({"name": "shakespeare", "root": root}), TokenizerOptions("char"), as_it_is, tmp_path
+            text_options({"name": "shakespeare", "root": root}), TokenizerOptions("char"), as_it_is, folder=tmp_path
         )
         assert prepared.valid is not None
         train, valid = TokenFile.open(prepared.train), TokenFile.open(prepared.valid)
@@ -50,7 +50,7 @@ class TestShakespeare:
             text_options({"name": "shakespeare", "root": root, "split": "end"}),
             TokenizerOptions("char"),
             as_it_is,
-            tmp_path,
+            folder=tmp_path,
         )
         whole = (root / "input.txt").read_text(encoding="utf-8")
         assert len(prepared.tokenizer) == len(set(whole)) == 65

@@ -40,7 +40,7 @@ class TestTranscripts:
             text_options({"name": "transcripts", "root": tmp_path / "run"}),
             TokenizerOptions("word"),
             as_it_is,
-            tmp_path / "text",
+            folder=tmp_path / "text",
         )
         for split, name in (("train", "train"), ("valid", "dev"), ("test", "test")):
             if name in speech.summary["splits"]:

@@ -33,7 +33,7 @@ class TestWikiText2:
 
     def test_the_published_counts(self, shared: Path, tmp_path: Path, as_it_is: NormalisationOptions) -> None:
         options = text_options({"name": "wikitext2", "root": shared / "wikitext-2", "documents": True})
-        prepared = prepare_text(options, TokenizerOptions("word"), as_it_is, tmp_path)
+        prepared = prepare_text(options, TokenizerOptions("word"), as_it_is, folder=tmp_path)
         splits = prepared.summary["splits"]
         assert {split: part["tokens"] for split, part in splits.items()} == {
             "train": 2_088_628,

@@ -72,18 +72,24 @@ def test_the_rise_of_perplexity_is_that_of_a_sum_over_all_words(seed: int) -> No
             "without it",
             ngrams.names,
             (ngrams.words[0], ngrams.words[1][others]),
-            (ngrams.log_probs[0], ngrams.log_probs[1][others]),
-            ngrams.backoffs,
-            (ngrams.counts[0], ngrams.counts[1][others]),
+            log_probs=(ngrams.log_probs[0], ngrams.log_probs[1][others]),
+            backoffs=ngrams.backoffs,
+            counts=(ngrams.counts[0], ngrams.counts[1][others]),
         )
         same = torch.tensor([word for before, word in smaller.words[1].tolist() if before == first], dtype=torch.long)
         after = full.log_probs(torch.stack([torch.full_like(same, first), same], 1)).exp().sum()
         lower = ngrams.log_probs[0][full.rows(same[:, None])].double().exp().sum()
         weights = ngrams.backoffs[0].clone()
         weights[full.rows(torch.tensor([[first]]))] = ((1 - after) / (1 - lower)).log().float()
-        changed = Ngrams("x", ngrams.names, smaller.words, smaller.log_probs, (weights, ngrams.backoffs[1][others]))
+        changed = Ngrams(
+            "x",
+            ngrams.names,
+            smaller.words,
+            log_probs=smaller.log_probs,
+            backoffs=(weights, ngrams.backoffs[1][others]),
+        )
         share = float(ngrams.counts[0][full.rows(torch.tensor([[first]]))]) / total
-        rises[first, last] = divergence(full, NgramLookup(changed), [first], share)
+        rises[first, last] = divergence(full, NgramLookup(changed), [first], share=share)
     for threshold in sorted(rise for rise in rises.values() if rise > 1e-5)[:: max(1, len(rises) // 6)]:
         for factor in (0.99, 1.01):
             left = {tuple(row) for row in prune(ngrams, threshold * factor).words[1].tolist()}
@@ -126,7 +132,7 @@ def test_bad_input() -> None:
     with pytest.raises(UserError, match="least counts"):
         prune(ngrams, min_counts=[0])
     with pytest.raises(ValueError, match="no counts"):
-        prune(Ngrams("x", ngrams.names, ngrams.words, ngrams.log_probs, ngrams.backoffs), 0.1)
+        prune(Ngrams("x", ngrams.names, ngrams.words, log_probs=ngrams.log_probs, backoffs=ngrams.backoffs), 0.1)
 
 
 def test_a_file_of_a_pruned_model_is_read(tmp_path: Path) -> None:

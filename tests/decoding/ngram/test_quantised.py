@@ -65,7 +65,9 @@ def test_what_is_read_is_what_was_rounded(seed: int, order: int, threshold: floa
 def test_rounded_values_are_rounded_to_themselves(seed: int, size: int, width: float) -> None:
     """For ranges of a few float32 numbers too, and whatever the order in which a processor adds and multiplies."""
     values = -1 - width * torch.rand(size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    ngrams = Ngrams("", ["</s>"], (torch.arange(size)[:, None],), (values.float(),), (torch.zeros(size),))
+    ngrams = Ngrams(
+        "", ["</s>"], (torch.arange(size)[:, None],), log_probs=(values.float(),), backoffs=(torch.zeros(size),)
+    )
     once = quantise(ngrams)
     assert len(once.log_probs[0].unique()) <= 256
     assert (once.log_probs[0] - values).abs().max() <= width / 253 / 2 + 1e-6

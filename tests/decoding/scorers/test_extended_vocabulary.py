@@ -16,7 +16,7 @@ LARGE = ["<blank>", "that", "the", "then", "he"]
 
 def extended(seed: int) -> tuple[Bigram, Bigram, ExtendedVocabulary]:
     small, large = Bigram(len(SMALL), seed), Bigram(len(LARGE), seed + 1)
-    return small, large, ExtendedVocabulary(small, SMALL, large, LARGE)
+    return small, large, ExtendedVocabulary(small, SMALL, large, others=LARGE)
 
 
 @pytest.mark.parametrize("seed", range(3))

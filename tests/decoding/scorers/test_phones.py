@@ -84,7 +84,7 @@ def test_the_decoder_writes_the_models_words() -> None:
     for place, label in enumerate(text):
         log_probs[0, 2 * place + 1, label] = 0.0
     decoder = BeamDecoder(
-        PHONES, 0.02, DecodingOptions(name="beam", beam_size=8), [WeightedScorer(scorer, 0.5, "language")]
+        PHONES, 0.02, DecodingOptions(name="beam", beam_size=8), scorers=[WeightedScorer(scorer, 0.5, "language")]
     )
     (result,) = decoder(log_probs.log_softmax(2), torch.tensor([log_probs.shape[1]]))
     best = max(["to", "too", "two"], key=lambda word: float(model.table[0, WORDS.index(word)]))
@@ -119,7 +119,7 @@ def test_the_search_over_phones_finds_the_best_of_all_label_sequences(seed: int)
             scores[row] = -loss + weight * total(scorer, row) if math.isfinite(loss) else -math.inf
     best = max(scores, key=lambda row: scores[row])
     options = DecodingOptions(name="beam", beam_size=300, beam_threshold=1e9)
-    decoder = BeamDecoder(phones, 0.02, options, [WeightedScorer(scorer, weight, "language")])
+    decoder = BeamDecoder(phones, 0.02, options, scorers=[WeightedScorer(scorer, weight, "language")])
     (result,) = decoder(log_probs, torch.tensor([frames]))
     assert result.hypotheses[0].score == pytest.approx(scores[best], abs=1e-4)
     assert result.texts[0] == " ".join(word or "?" for word in scorer.words(best))

@@ -172,7 +172,7 @@ def test_a_batch_gives_what_each_row_gives_alone(
 ) -> None:
     texts = ["the cat then", "a he the", "that that a", "he cat he"]
     model, symbols = open_model()
-    scorer = WordScorer(model, symbols, tokenizer, penalty)
+    scorer = WordScorer(model, symbols, tokenizer, unknown_penalty=penalty)
     encoded = [tokenizer.encode(text) for text in texts]
     expected = [total(scorer, labels) for labels in encoded]
     for memory in (word_scorer.ROWS_BYTES, 1):  # with room for all contexts, and with none

@@ -51,7 +51,9 @@ def ffmpeg(suffix: str, *variants: tuple[str, str, bool], rate: int = 16000) -> 
     """Return a maker of files by FFmpeg: container, codec, whether the sound has a gap."""
 
     def make(folder: Path) -> dict[str, bytes]:
-        return {f"{codec}_{gap}.{suffix}": _encode(container, codec, gap, rate) for container, codec, gap in variants}
+        return {
+            f"{codec}_{gap}.{suffix}": _encode(container, codec, gap, rate=rate) for container, codec, gap in variants
+        }
 
     return make
 

@@ -144,6 +144,6 @@ TARGETS = {
         share=3,
     ),
     "cuts": Target("cuts", whole({"c.jsonl": CUT_LINES}), read_manifest, share=2),
-    "corpus": Target("corpus", whole(GOOD), read_list, prepare_corpora, share=1),
+    "corpus": Target("corpus", whole(GOOD), read_list, prepare=prepare_corpora, share=1),
     "common_voice": Target("common_voice", whole({"train.tsv": TSV}), read_common_voice, share=2),
 }

@@ -39,7 +39,7 @@ def acoustic() -> AcousticModel:
 
 def write_acoustic(folder: Path) -> None:
     """Write its directory, without digests, so that damage goes as deep as it can."""
-    save_acoustic(folder, acoustic(), CharTokenizer.build([], "AB "), {"normalisation": {"case": "upper"}})
+    save_acoustic(folder, acoustic(), CharTokenizer.build([], "AB "), training={"normalisation": {"case": "upper"}})
     remove_digests(folder)
 
 
@@ -48,7 +48,9 @@ def write_language(folder: Path) -> None:
     torch.manual_seed(0)
     options = LanguageOptions(layers=1, units=4, embedding=4)
     tokenizer = CharTokenizer.build([], "AB ")
-    save_language(folder, LanguageModel(len(tokenizer), options), tokenizer, {"normalisation": {"case": "upper"}})
+    save_language(
+        folder, LanguageModel(len(tokenizer), options), tokenizer, training={"normalisation": {"case": "upper"}}
+    )
     remove_digests(folder)
 
 
@@ -57,7 +59,7 @@ def write_small(write: Callable[[Path], None], weight_format: WeightFormat, fold
     write(folder)
     kind = read_kind(folder)
     description, weights = load_model(folder, kind)
-    save_model(folder, kind, description, weights, weight_format)
+    save_model(folder, kind, description, weights=weights, weight_format=weight_format)
     remove_digests(folder)
 
 
@@ -172,11 +174,15 @@ def model_target(
     name: str, write: Callable[[Path], None], load: Callable[[Path], tuple[torch.nn.Module, object]]
 ) -> Target:
     """Make the target of a model directory that `write` makes and `load` reads."""
-    return Target(name, functools.partial(seeds, write), functools.partial(read_model, write, load), write, share=0.4)
+    return Target(
+        name, functools.partial(seeds, write), functools.partial(read_model, write, load), prepare=write, share=0.4
+    )
 
 
 TARGETS = {
-    "acoustic": Target("acoustic", functools.partial(seeds, write_acoustic), read_acoustic, write_acoustic, share=0.4),
+    "acoustic": Target(
+        "acoustic", functools.partial(seeds, write_acoustic), read_acoustic, prepare=write_acoustic, share=0.4
+    ),
     "language": model_target("language", write_language, load_language),
     "acoustic_int8": model_target("acoustic_int8", write_acoustic_int8, load_acoustic),
     "language_float16": model_target("language_float16", write_language_float16, load_language),

@@ -145,7 +145,7 @@ def test_a_worker_serves_chunk_after_chunk(ordered: bool) -> None:
     for chunk in (Chunk(0, (1, 2)), Chunk(2, (3,)), None):
         chunks.put(chunk)
     sent: list[Done] = []
-    serve(lambda items: (-item for item in items), chunks, sent.append, ordered)
+    serve(lambda items: (-item for item in items), chunks, sent.append, ordered=ordered)
     assert [(done.place, done.results) for done in sent] == [(0, [-1, -2]), (2, [-3])]
 
 

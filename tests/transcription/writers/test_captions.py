@@ -41,9 +41,10 @@ def test_vtt(tmp_path: Path) -> None:
 def test_subtitles_are_laid_out_as_the_options_say(tmp_path: Path) -> None:
     options = SubtitleOptions(line_length=2, lines=1)
     assert [
-        shown_caption.content for shown_caption in srt.parse(written("srt", SPOKEN, tmp_path, options).read_text())
+        shown_caption.content
+        for shown_caption in srt.parse(written("srt", SPOKEN, tmp_path, options=options).read_text())
     ] == ["dž", "ja", "hello"]
-    assert [shown_caption.text for shown_caption in shown(written("vtt", SPOKEN, tmp_path, options))] == [
+    assert [shown_caption.text for shown_caption in shown(written("vtt", SPOKEN, tmp_path, options=options))] == [
         "dž",
         "ja",
         "hello",

@@ -31,6 +31,8 @@ def test_json_is_the_whole_transcript(transcript: Transcript, tmp_path: Path) ->
 
 
 def test_json_survives_a_file_name_that_is_no_unicode(tmp_path: Path) -> None:
-    strange = Transcript("caf\udce9.wav", 1.0, "\0", 1.0, (), (), "model", "greedy")
+    strange = Transcript(
+        "caf\udce9.wav", 1.0, "\0", confidence=1.0, segments=(), alternatives=(), model="model", decoding="greedy"
+    )
     read = json.loads(written("json", strange, tmp_path).read_bytes())
     assert (read["audio"], read["text"]) == ("caf\udce9.wav", "\0")

@@ -23,11 +23,20 @@ def transcript(*segments: list[tuple[str, float, float]], duration: float | None
     """Of segments that are (word, start, end) each."""
     made = []
     for words in segments:
-        spoken = tuple(Word(text, start, end, 0.5) for text, start, end in words)
-        made.append(Segment(words[0][1], words[-1][2], " ".join(word.word for word in spoken), 0.5, spoken))
+        spoken = tuple(Word(text, start, end, confidence=0.5) for text, start, end in words)
+        made.append(
+            Segment(words[0][1], words[-1][2], " ".join(word.word for word in spoken), confidence=0.5, words=spoken)
+        )
     seconds = duration or (made[-1].end if made else 1.0)
     return Transcript(
-        "a.wav", seconds, " ".join(caption.text for caption in made), 0.5, tuple(made), (), "model", "greedy"
+        "a.wav",
+        seconds,
+        " ".join(caption.text for caption in made),
+        confidence=0.5,
+        segments=tuple(made),
+        alternatives=(),
+        model="model",
+        decoding="greedy",
     )
 
 
@@ -149,7 +158,7 @@ def test_captions_keep_every_word_and_every_limit(
             words.append((text, start, reached))
         timed.append(words)
     said = transcript(*timed, duration=reached + 0.3)
-    options = SubtitleOptions(length, lines, longest, short * longest, pause)
+    options = SubtitleOptions(length, lines, longest, shortest=short * longest, pause=pause)
     shown = list(captions(said, options))
 
     assert seen("".join(line for caption in shown for line in caption.lines)) == seen(

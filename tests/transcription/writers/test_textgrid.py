@@ -34,7 +34,14 @@ def test_textgrid(tmp_path: Path) -> None:
 
 def test_textgrid_is_praats_own_long_format(tmp_path: Path) -> None:
     quoted = Transcript(
-        "a.wav", 1.0, '"', 1.0, (Segment(0.0, 1.0, '"', 1.0, (Word('"', 0, 1, 1),)),), (), "m", "greedy"
+        "a.wav",
+        1.0,
+        '"',
+        confidence=1.0,
+        segments=(Segment(0.0, 1.0, '"', confidence=1.0, words=(Word('"', 0, 1, confidence=1),)),),
+        alternatives=(),
+        model="m",
+        decoding="greedy",
     )
     lines = written("textgrid", quoted, tmp_path).read_text().splitlines()
     assert lines[:8] == [

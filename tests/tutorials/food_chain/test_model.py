@@ -23,7 +23,7 @@ from speechrnn.tutorials.setting import repeatable
 
 
 def trained(seed: int, cell: str = "lstm", fold_case: bool = True) -> tuple[Words, TrainedNetwork, TrainedNetwork]:
-    options = FoodChainOptions(STARTS, fold_case, cell, 16, 250, 0.03, seed)  # type: ignore[arg-type]
+    options = FoodChainOptions(STARTS, fold_case, cell, units=16, steps=250, learning_rate=0.03, seed=seed)  # type: ignore[arg-type]
     with repeatable(seed):
         return run_experiment(options)
 

@@ -27,7 +27,7 @@ def test_completions_stand_beside_what_was_expected(tmp_path: Path) -> None:
     written = {prompt: f"{prompt} & <b>nothing</b>." for prompt in PROMPTS}
     with repeatable(1):
         networks = [
-            TrainedNetwork(model, [0.1, 0.9], written, torch.full((5, 5), 0.2), torch.zeros(5, 4))
+            TrainedNetwork(model, [0.1, 0.9], written, probabilities=torch.full((5, 5), 0.2), hidden=torch.zeros(5, 4))
             for model in (FeedbackNetwork(size, 4, "rnn_tanh"), LastWordNetwork(size, 4))
         ]
     options = FoodChainOptions(

@@ -45,12 +45,12 @@ def test_texts_are_normalised_as_the_models_were(tmp_path: Path) -> None:
     sharks, eat, fish = (tokenizer.encode(word)[0] for word in ("sharks", "eat", "fish"))
     assert encode_sentence("SHARKS eat\nFish", tokenizer, tmp_path / "model") == [sharks, eat, 0, fish, 0]
     (tmp_path / "held.txt").write_text("Sharks EAT\nsharks\n")
-    assert held_out_tokens(tmp_path / "model", tmp_path / "held.txt", tokenizer, 4) == [sharks, eat, 0, sharks]
+    assert held_out_tokens(tmp_path / "model", tmp_path / "held.txt", tokenizer, most=4) == [sharks, eat, 0, sharks]
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
     tokenizer = make_model(tmp_path / "model")
     with pytest.raises(UserError, match=r"No held-out text lies beside .*held_out=FILE"):
-        held_out_tokens(tmp_path / "model", None, tokenizer, 100)
+        held_out_tokens(tmp_path / "model", None, tokenizer, most=100)
     with pytest.raises(UserError, match="sentence is empty"):
         encode_sentence(" \n ", tokenizer, tmp_path / "model")

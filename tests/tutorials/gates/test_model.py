@@ -28,7 +28,7 @@ from speechrnn.tutorials.gates.model import (
 from speechrnn.tutorials.gates.stories import make_lines
 from speechrnn.tutorials.setting import repeatable
 
-SMALL = SmallModelOptions(200_000, 48, 1600, 32, 64, 0.01)
+SMALL = SmallModelOptions(200_000, 48, 1600, rows=32, window=64, learning_rate=0.01)
 
 
 def options(**given: object) -> GatesOptions:
@@ -72,7 +72,7 @@ def test_the_quote_cell_falls_where_quotes_end(trained: Path) -> None:
 def test_a_small_model_is_a_model_like_any_other(trained: Path) -> None:
     model, tokenizer = load_language(trained)
     assert (model.options.layers, model.options.units) == (1, 48)
-    held_out = held_out_tokens(trained, None, tokenizer, 10**6)
+    held_out = held_out_tokens(trained, None, tokenizer, most=10**6)
     assert 8000 <= len(held_out) < 9000
     text = "".join(tokenizer.symbols[token] if token else "\n" for token in held_out)
     assert (

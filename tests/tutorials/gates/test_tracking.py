@@ -124,7 +124,7 @@ def test_the_cell_is_found_where_it_is_and_judged_elsewhere() -> None:
     layers = [torch.randn(len(text), 4), torch.randn(len(text), 6)]
     layers[1][:, 3] = 2 - 3 * quotes
     tracker = find_trackers(activations_of(text, layers), characters=True)[0]
-    assert replace(tracker, correlation=0.0) == Tracker("inside quotes", 1, 3, 0.0)
+    assert replace(tracker, correlation=0.0) == Tracker("inside quotes", 1, 3, correlation=0.0)
     assert tracker.correlation == pytest.approx(-1)
     # One that follows them on the half where cells are chosen, and means nothing on the other.
     layers[1][:, 3] = torch.randn(len(text))

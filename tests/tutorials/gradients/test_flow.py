@@ -16,7 +16,7 @@ from speechrnn.tutorials.setting import repeatable
 
 def left(cell: str, scale: float, depth: int = 1, forget_bias: float = 1.0) -> float:
     with repeatable(1):
-        return measure(cell, depth, 32, scale, 50, forget_bias).norms[-1]
+        return measure(cell, depth, 32, scale=scale, distance=50, forget_bias=forget_bias).norms[-1]
 
 
 @pytest.mark.parametrize("depth", [1, 3])
@@ -39,7 +39,7 @@ def test_the_forget_gate_decides_how_far() -> None:
 
 def test_the_norms_are_those_of_autograd() -> None:
     torch.manual_seed(0)
-    (layer,) = make_stack("rnn_tanh", 1, 4, 1.0, 1.0)
+    (layer,) = make_stack("rnn_tanh", 1, 4, scale=1.0, forget_bias=1.0)
     inputs = torch.randn(6, 3, 4)
     norms = gradient_norms([layer], inputs, lambda outputs: outputs.square().sum())
     states = [torch.zeros(3, 4)]
@@ -51,7 +51,7 @@ def test_the_norms_are_those_of_autograd() -> None:
 
 def test_the_norms_of_an_lstm_are_of_what_it_shows() -> None:
     torch.manual_seed(0)
-    (layer,) = make_stack("lstm", 1, 4, 1.0, 1.0)
+    (layer,) = make_stack("lstm", 1, 4, scale=1.0, forget_bias=1.0)
     norms = gradient_norms([layer], torch.randn(3, 2, 4), lambda outputs: outputs.sum())
     assert norms[0] == pytest.approx(2.0)  # four ones; the cell's gradient would be another
 
@@ -61,7 +61,7 @@ def test_clipping_learns_where_free_steps_cannot() -> None:
     losses = {}
     for clip in (1.0, math.inf):
         with repeatable(1):
-            descent = descend(options, 32, 0.3, clip)
+            descent = descend(options, 32, 0.3, clip=clip)
         losses[clip] = float(np.mean(descent.losses[-50:]))
         assert max(descent.norms) > 5  # gradients did explode, and are reported as they were
     assert losses[1.0] < 0.1 and losses[math.inf] > 1.0
@@ -69,7 +69,7 @@ def test_clipping_learns_where_free_steps_cannot() -> None:
 
 def test_scale_is_by_how_much_the_weights_stretch() -> None:
     for cell, gates in (("rnn_tanh", 1), ("gru", 3), ("lstm", 4)):
-        (layer,) = make_stack(cell, 1, 16, 1.5, 2.0)
+        (layer,) = make_stack(cell, 1, 16, scale=1.5, forget_bias=2.0)
         for block in layer.network.weight_hh_l0.detach().chunk(gates):  # type: ignore[operator]
             torch.testing.assert_close(torch.linalg.svdvals(block), torch.full((16,), 1.5))
     assert isinstance(layer.network, nn.LSTM)

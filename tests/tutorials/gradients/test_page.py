@@ -17,31 +17,41 @@ from speechrnn.tutorials.pictures import CELLS
 
 OPTIONS = GradientsOptions(
     4,
-    FlowOptions(2, (1, 2), (0.5, 2.0), (0.0, 4.0)),
-    ClippingOptions(2.0, 3, 3, 0.3, 1.0),
-    RecallOptions(3, (2, 5), 4, 0.01),
-    1,
+    FlowOptions(2, (1, 2), (0.5, 2.0), forget_biases=(0.0, 4.0)),
+    ClippingOptions(2.0, 3, 3, learning_rate=0.3, norm=1.0),
+    recall=RecallOptions(3, (2, 5), 4, learning_rate=0.01),
+    seed=1,
 )
 
 
 def results(learned: dict[str, int], huge: float = 1e6) -> GradientResults:
     """Return results in which each cell has learned delays up to that of `learned`."""
     flows = [
-        Flow(cell, depth, scale, 1.0, [1.0, scale, scale**2])
+        Flow(cell, depth, scale, forget_bias=1.0, norms=[1.0, scale, scale**2])
         for cell in CELLS
         for depth in (1, 2)
         for scale in (0.5, 2.0)
     ]
     recalled = [
-        RecallResult(cell, delay, 0.5, 7 if delay <= learned.get(cell, 0) else None, [1.0] * 3, [1.0, 0.5, 0.25])
+        RecallResult(
+            cell,
+            delay,
+            0.5,
+            steps=7 if delay <= learned.get(cell, 0) else None,
+            before=[1.0] * 3,
+            after=[1.0, 0.5, 0.25],
+        )
         for cell in CELLS
         for delay in (2, 5)
     ]
     descents = {
-        name: Descent(0.3, 1.0, [1.0, 0.5, 0.1], [1.0, huge, 2.0]) for name in ("clipped", "not clipped", "slow")
+        name: Descent(0.3, 1.0, [1.0, 0.5, 0.1], norms=[1.0, huge, 2.0]) for name in ("clipped", "not clipped", "slow")
     }
     return GradientResults(
-        flows, [Flow("lstm", 1, 1.0, bias, [1.0, 0.5, 0.2]) for bias in (0.0, 4.0)], descents, recalled
+        flows,
+        [Flow("lstm", 1, 1.0, forget_bias=bias, norms=[1.0, 0.5, 0.2]) for bias in (0.0, 4.0)],
+        descents,
+        recalled=recalled,
     )
 
 

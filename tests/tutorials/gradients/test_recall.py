@@ -22,7 +22,7 @@ LETTERS, SHORT, LONG = 12, 10, 40
 @pytest.fixture(scope="module")
 def recalled() -> dict[tuple[str, int], RecallResult]:
     with repeatable(1):
-        results = run_recall(RecallOptions(LETTERS, (SHORT, LONG), 600, 0.01), 32, ("lstm", "rnn_tanh"))
+        results = run_recall(RecallOptions(LETTERS, (SHORT, LONG), 600, learning_rate=0.01), 32, ("lstm", "rnn_tanh"))
     return {(item.cell, item.delay): item for item in results}
 
 

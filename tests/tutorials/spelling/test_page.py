@@ -27,7 +27,10 @@ OPTIONS = SpellingOptions(
 
 
 def checkpoints(count: int) -> list[Checkpoint]:
-    return [Checkpoint(10 * n, 3.0 / (n + 1), 50, n / max(count - 1, 1), f"sample {n} &") for n in range(count)]
+    return [
+        Checkpoint(10 * n, 3.0 / (n + 1), 50, accuracy=n / max(count - 1, 1), sample=f"sample {n} &")
+        for n in range(count)
+    ]
 
 
 @pytest.mark.parametrize("count", [1, 2, 6, 40])
@@ -39,5 +42,9 @@ def test_samples_are_shown_from_the_first_to_the_last(tmp_path: Path, count: int
 
 
 def test_long_lines_wrap(tmp_path: Path) -> None:
-    page = Page(write_spelling(page_run(tmp_path), OPTIONS, [Checkpoint(0, 3.0, 1, 0.5, "x" * 500)], vocabulary=7))
+    page = Page(
+        write_spelling(
+            page_run(tmp_path), OPTIONS, [Checkpoint(0, 3.0, 1, accuracy=0.5, sample="x" * 500)], vocabulary=7
+        )
+    )
     assert "overflow-wrap" in page.source and "x" * 500 in page.text()

@@ -22,7 +22,9 @@ from speechrnn.tutorials.study_timetable.model import (
 
 def learnt(feedback: bool, seed: int = 1) -> TrainedNetwork:
     with repeatable(seed):
-        return train_and_test(feedback, TimetableOptions(0.3, 0.05, 21, 32, 300, 0.3, 20, seed))
+        return train_and_test(
+            feedback, TimetableOptions(0.3, 0.05, 21, rows=32, steps=300, learning_rate=0.3, holiday=20, seed=seed)
+        )
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +57,7 @@ def test_what_was_really_studied_outvotes_what_was_predicted(with_feedback: Trai
 
 def test_without_feedback_nothing_but_today_counts() -> None:
     model = Planner(feedback=False)
-    days, other = draw_days(9, 4, 0.5, 0.0), draw_days(9, 4, 0.5, 0.0)
+    days, other = draw_days(9, 4, 0.5, changes=0.0), draw_days(9, 4, 0.5, changes=0.0)
     inputs = other.inputs()
     inputs[-1] = days.inputs()[-1]
     assert torch.equal(model(days.inputs())[-1], model(inputs)[-1])
@@ -72,12 +74,12 @@ def test_the_page_shows_every_kind_of_day() -> None:
 @given(st.integers(2, 40), st.integers(1, 6), st.floats(0, 0.9), st.integers(0, 1000))
 def test_days_keep_to_the_timetable(days: int, students: int, missed: float, seed: int) -> None:
     torch.manual_seed(seed)
-    drawn = draw_days(days, students, missed, 0.0)
+    drawn = draw_days(days, students, missed, changes=0.0)
     assert drawn.seen[0].all()
     assert torch.equal(drawn.subjects[1:], drawn.next()[:-1])
     assert torch.equal(drawn.inputs().sum(2), drawn.seen.float())
     assert torch.equal(drawn.missed_before() == 0, drawn.seen)
-    changing = draw_days(days, students, missed, 0.3)
+    changing = draw_days(days, students, missed, changes=0.3)
     jumps = changing.subjects[1:] != changing.next()[:-1]
     assert (changing.seen[1:] | ~jumps).all()  # a change is always seen
 

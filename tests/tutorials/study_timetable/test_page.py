@@ -24,7 +24,7 @@ def test_the_page_shows_both_networks(tmp_path: Path, missed: int) -> None:
         for feedback in (True, False):
             planner = Planner(feedback).requires_grad_(False)
             accuracy = [1.0] + [0.9 if feedback else 0.3] * (missed - 1)
-            networks.append(TrainedNetwork(planner, [1.1, 0.2], accuracy, [1.0, 0.5, 0.4, 0.3, 0.2]))
+            networks.append(TrainedNetwork(planner, [1.1, 0.2], accuracy, holiday=[1.0, 0.5, 0.4, 0.3, 0.2]))
     page = Page(write_study_timetable(page_run(tmp_path), OPTIONS, *networks))
     assert len(page.all("svg")) == 5 and all(picture["aria-label"] for picture in page.all("svg"))
     assert "90" in page.text() and "30" in page.text()
