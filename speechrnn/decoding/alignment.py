@@ -15,6 +15,8 @@ from speechrnn.decoding.hypothesis import Word
 from speechrnn.nn.ctc import BLANK
 from speechrnn.text.tokenizers import Tokenizer
 
+PAUSE = 0.125  # seconds between two words; in less, words follow each other without a pause
+
 
 def align_words(
     log_probs: Tensor,
@@ -63,7 +65,9 @@ def words_on_path(
 
     Returns:
         words in order; a word lasts from its first label's first frame to its last label's last, and its confidence is
-        the geometric mean of its labels' highest probabilities.
+        the geometric mean of its labels' highest probabilities. Where a space takes less than `PAUSE`, the next word
+        begins at the end of the word before: the network writes the space when the next word has begun
+        (benchmarks/word_times.py).
 
     >>> from speechrnn.text.tokenizers import CharTokenizer
     >>> words_on_path(np.array([0, 1, 1, 0]), np.log([0.9, 0.4, 0.8, 0.9]), CharTokenizer.build(["A"]), 0.02)
@@ -87,7 +91,8 @@ def words_on_path(
         if not is_space(token):  # a space belongs to no word
             if not tokens or begins_word(previous, token):
                 close()
-                tokens, peaks, start = [], [], begin
+                follows = bool(words) and is_space(previous) and (begin - end) * seconds_per_frame < PAUSE
+                tokens, peaks, start = [], [], end if follows else begin
             tokens.append(token)
             peaks.append(peak)
             end = behind

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from speechrnn.decoding.alignment import align_words
+from speechrnn.decoding.alignment import PAUSE, align_words
 from speechrnn.decoding.greedy import greedy
 from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, Tokenizer, WordTokenizer
 
@@ -33,13 +33,28 @@ def emissions(path: list[int], symbols: int, peak: float = 0.9) -> Tensor:
 
 def test_words_last_from_their_first_label_to_their_last() -> None:
     tokenizer = CharTokenizer.build([], "AB ")
-    #       0  1  2  3  4  5  6  7  8  9
-    path = [0, 1, 1, 0, 2, 3, 0, 2, 0, 0]
+    #       0  1  2  3  4  5  6  7  8  9 10 11
+    path = [0, 1, 1, 0, 2, 3, 0, 0, 0, 0, 2, 0]
     words = align_words(emissions(path, 4), (1, 2, 3, 2), tokenizer, FRAME)
     assert [(word.word, word.start, word.end) for word in words] == [
         ("AB", pytest.approx(1 * FRAME), pytest.approx(5 * FRAME)),
-        ("B", pytest.approx(7 * FRAME), pytest.approx(8 * FRAME)),
+        ("B", pytest.approx(10 * FRAME), pytest.approx(11 * FRAME)),
     ]
+
+
+@pytest.mark.parametrize(("blanks", "start"), [(0, 2), (3, 2), (4, 7), (9, 12)])
+def test_words_without_a_pause_follow_each_other(blanks: int, start: int) -> None:
+    tokenizer = CharTokenizer.build([], "AB ")
+    path = [0, 1, 3, *[0] * blanks, 2]  # at 0.03 s a frame, the space and four blanks are a pause
+    first, second = align_words(emissions(path, 4), (1, 3, 2), tokenizer, FRAME)
+    assert (first.end, second.start) == (pytest.approx(2 * FRAME), pytest.approx(start * FRAME))
+
+
+def test_words_without_a_label_for_the_space_keep_their_own_frames() -> None:
+    tokenizer = WordTokenizer.build(["a b"])
+    a, b = tokenizer.encode("a b")
+    first, second = align_words(emissions([a, 0, b], len(tokenizer)), (a, b), tokenizer, FRAME)
+    assert (first.end, second.start) == (pytest.approx(FRAME), pytest.approx(2 * FRAME))
 
 
 def test_the_confidence_is_the_geometric_mean_of_the_labels_peaks() -> None:
@@ -58,7 +73,7 @@ def test_spaces_in_a_row_and_at_the_ends_make_no_words() -> None:
     words = align_words(emissions(path, 4), (3, 1, 3, 3, 2, 3), tokenizer, FRAME)
     assert [(word.word, round(word.start / FRAME), round(word.end / FRAME)) for word in words] == [
         ("A", 2, 3),
-        ("B", 6, 7),
+        ("B", 3, 7),
     ]
 
 
@@ -113,7 +128,8 @@ def test_a_greedy_reading_is_aligned_with_its_own_best_path(frames: int, seed: i
     for symbol, start, end in spans:
         if symbol != 3:
             if previous == 3:
-                expected.append([start, end])
+                follows = bool(expected) and start - expected[-1][1] <= PAUSE / FRAME
+                expected.append([expected[-1][1] if follows else start, end])
             expected[-1][1] = end
         previous = symbol
     words = align_words(log_probs, hypothesis.tokens, tokenizer, FRAME)

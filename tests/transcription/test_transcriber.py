@@ -42,7 +42,7 @@ def test_what_a_transcript_says() -> None:
     transcript = scripted("__AB_A_ _CC_")((noise(1), RATE))
     first, second = transcript.words
     assert (first.word, first.start, first.end) == ("ABA", 0.06, 0.18)
-    assert (second.word, second.start, second.end) == ("C", 0.27, 0.33)
+    assert (second.word, second.start, second.end) == ("C", 0.18, 0.33)
     assert first.confidence == second.confidence == transcript.confidence == 0.9
     assert json.loads(json.dumps(transcript.to_json())) == {
         "audio": "samples 0",
