@@ -64,9 +64,9 @@ def main(config: DictConfig) -> None:
 
 
 def write_onnx(options: ExportOptions) -> None:
-    """Write the model as one ONNX file, beside it where no place is given."""
+    """Write the model as one ONNX file; without output=, into the directory of the model."""
     folder = find_model_directory(options.model, "acoustic")
-    named = bundle_of(folder)  # of the package or the user's folders of models, where nothing is to be put
+    named = bundle_of(folder)  # a model with a name lies in a folder of models, into which no file is written
     output = options.output or (folder / "model.onnx" if named is None else Path(f"{named.name}.onnx"))
     print_size(export_onnx(folder, output), output)
 

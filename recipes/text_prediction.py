@@ -1,4 +1,4 @@
-"""Text prediction: prepare a text, train a language model, score it, let it write, report.
+"""Text prediction: prepare a text, train a language model, score it, sample from it, report.
 
 The run's folder holds the prepared text, checkpoints, the model (language/), metrics.json, samples.jsonl and
 report.html. The same command goes on where an earlier one stopped.
@@ -29,7 +29,7 @@ class RecipeOptions(TextPredictionOptions):
 
 @recipe("text_prediction")
 def main(config: DictConfig) -> None:
-    """Turn a text into a language model, measure how well it predicts, and let it write."""
+    """Turn a text into a language model, measure how well it predicts, and sample from it."""
     kept = keep_earlier_values("text_prediction", config)
     options, text = options_from(config, RecipeOptions), text_options(config.text)
     check_prediction(options, options.stages)

@@ -1,6 +1,6 @@
 """Gates of an LSTM at each token of a text, and cells that follow quotes, lines and words.
 
-Reads with a language model of yours, or trains a small one first; the run's report.html has the pictures.
+Uses your language model, or trains a small one first; the run's report.html has the pictures.
 """
 
 from __future__ import annotations

@@ -153,7 +153,7 @@ class AugmentedWaveform:
 
 
 class WaveformAugment:
-    """Add pauses, reverberation, noise, gain and a codec to a waveform, in the order in which nature applies them.
+    """Add pauses, reverberation, noise, gain and a codec to a waveform, in the order in which they occur physically.
 
     >>> augment = WaveformAugment(WaveformOptions(), 16000)
     >>> sound = augment(np.ones(16000, np.float32), np.random.default_rng(0))

@@ -22,7 +22,7 @@ from speechrnn.audio.sndfile_reader import SndfileReader
 
 __all__ = ["open_audio"]
 
-_HEAD_BYTES = 4096  # that show what a file is
+_HEAD_BYTES = 4096  # bytes at the beginning that show the kind of a file
 _MAX_CHUNKS = 1000  # of a WAV file that are looked at
 
 

@@ -1,4 +1,4 @@
-"""Errors over recordings."""
+"""Errors of recordings."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Reading of recordings as mono float32 samples at a sampling rate, and writing.
 
-wav, flac, ogg, opus, mp3, SPHERE and their kin are read by libsndfile; m4a, mp4, webm and whatever else it cannot
+wav, flac, ogg, opus, mp3, SPHERE and similar formats are read by libsndfile; m4a, mp4, webm and whatever else it cannot
 open go to FFmpeg (PyAV). The content decides, never the suffix. A file that holds less than its header states raises
 `TruncatedAudioError`. Times are those of the file's own clock: silence stands for a late start and for gaps.
 """
@@ -71,7 +71,7 @@ class AudioInfo:
 
 @dataclass(frozen=True)
 class OpenedAudio:
-    """Properties of a recording that is read, known when its first block is.
+    """Properties of a recording that is being read, known with its first block.
 
     >>> OpenedAudio(sampling_rate=8000).loud_channel is None
     True
@@ -311,8 +311,8 @@ def _clip(
 def _loud_channel(path: Path, size: int, changed: int) -> int | None:
     """Return the channel to take instead of the mix where the channels cancel each other out; None: take the mix.
 
-    One answer for a whole file, so that a clip equals the same samples of the whole: from its first `_PHASE_SECONDS`
-    that are not silent. Size and time of change tell versions of a file apart.
+    The channel is chosen once for a file, so that a clip equals the same samples of the whole: from its first
+    `_PHASE_SECONDS` that are not silent. Size and time of change tell versions of a file apart.
     """
     with open_audio(path, strict=False) as reader:
         energy: np.ndarray = np.zeros(reader.channels)

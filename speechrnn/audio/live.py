@@ -32,7 +32,7 @@ OPEN_ENDED = 0x7FFF0000  # bytes from which a WAV header's length means that it 
 
 
 class LiveSource(Protocol):
-    """Give sound packet by packet, each as soon as it is there.
+    """Yield sound in packets, each as soon as it has come in.
 
     Attributes:
         name: of the source, for messages and transcripts.
@@ -71,7 +71,7 @@ class PacedFile:
         packet: seconds of a packet.
         pace: seconds of sound a second; 0: as fast as it is read.
         clock: returns seconds.
-        opened: what the file is; known when the first packet is there.
+        opened: properties of the file; known when the first packet is there.
     """
 
     path: Path

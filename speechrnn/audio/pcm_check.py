@@ -13,12 +13,12 @@ from speechrnn.audio.samples import as_floats
 logger = logging.getLogger("speechrnn")
 
 FULL_SCALE = 0.35  # mean absolute sample from which raw PCM is hardly sound: that of noise over the whole range is 0.5
-UNEVEN = 3.0  # times that samples at even and odd places may differ: within a channel they are neighbours
+UNEVEN = 3.0  # largest ratio of mean absolute samples at even and odd places, which are neighbours in a channel
 RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 192000)  # Hz
-TURN_SECONDS = 4.0  # of which each must bring as many samples as the others
-TURNS = 4  # the first of which does not count: it also brings what has waited in the pipe
-STEADY = 0.04  # largest difference of a turn from a known rate, of 1; a third of it for all turns together
-HELD_SECONDS = 0.05  # that a packet was not taken from the pipe, after which nothing is known about its speed
+TURN_SECONDS = 4.0  # seconds of a turn; all turns must bring equally many samples
+TURNS = 4  # number of turns; the first does not count, since it also brings what has waited in the pipe
+STEADY = 0.04  # largest relative difference of a turn from a known rate; a third of it for all turns together
+HELD_SECONDS = 0.05  # seconds without reading from the pipe after which its speed is unknown
 
 
 class PcmCheck:
@@ -27,9 +27,9 @@ class PcmCheck:
     >>> check = PcmCheck(16000, "s16", 1)
     >>> check.accept(np.zeros((1600, 1), np.int16))
 
-    Three signs count. Noise at full scale is another format. Samples of which every second one is much louder than its
-    neighbours are halves of 32 bits, or two channels. Sound that comes at another speed than it lasts, steadily and as
-    a known rate would, is of that rate.
+    There are three signs. Noise at full scale shows another format. Where every second sample is much louder than its
+    neighbours, the samples are halves of 32-bit samples, or of two channels. Sound that arrives steadily at the speed
+    of another common rate has that rate.
     """
 
     def __init__(
@@ -45,19 +45,19 @@ class PcmCheck:
         Args:
             rate: Hz.
             format, channels: as the user calls them.
-            timed: whether the speed at which the samples come says something.
+            timed: whether the samples come in real time, so that their speed shows the rate.
             clock: returns seconds.
         """
         self._rate = rate
         self._settings = f"format={format} rate={rate} channels={channels}"
         self._mono = channels == 1
         self._clock = clock
-        self._left = rate  # samples, of a second that is not silent, whose values are looked at
+        self._left = rate  # samples of a second with sound whose values are still to be examined
         self._loudness = np.zeros(2)  # sums of absolute samples, of those at even and odd places
         self._place = 0
         self._timed = timed
         self._turn_began: float | None = None
-        self._given: float | None = None  # when the last packet was given away
+        self._given: float | None = None  # time at which the last packet was passed on
         self._samples = 0  # of the turn
         self._turns: list[float] = []  # samples a second
 

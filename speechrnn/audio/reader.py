@@ -50,7 +50,7 @@ class AudioReader(ABC):
             AudioError: as `read`.
         """
         try:
-            if frames > 0:  # seeking to where one is fails in formats without seeking
+            if frames > 0:  # a seek, even to the current position, fails in formats without seeking
                 self._skip(frames)
         except Exception as error:
             raise reading_error(self.path, error) from error
@@ -72,7 +72,7 @@ class AudioReader(ABC):
 
 
 def reading_error(path: Path, error: Exception) -> UserError:
-    """Return the error of a library over a file as one sentence; an error that is one already stays."""
+    """Return a library's exception about a file as an AudioError of one sentence; an AudioError stays as it is."""
     if isinstance(error, UserError):
         return error
     message = " ".join(str(error).split()).rstrip(".")

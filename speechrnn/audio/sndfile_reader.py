@@ -1,4 +1,4 @@
-"""Reader of what libsndfile opens: wav, flac, ogg, opus, mp3, SPHERE and their kin."""
+"""Reader of what libsndfile opens: wav, flac, ogg, opus, mp3, SPHERE and similar formats."""
 
 from __future__ import annotations
 

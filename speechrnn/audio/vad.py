@@ -84,7 +84,7 @@ class SileroDetector:
 
     RATE = 16000  # Hz
     SAMPLES = 512  # of a chunk
-    BEFORE = 64  # samples of the previous chunk that each one sees
+    BEFORE = 64  # samples of the previous chunk that are a part of each input
     _FFT, _HOP = 256, 128  # samples
     _UNITS = 128
 
@@ -179,7 +179,7 @@ class SileroDetector:
 
 
 class EnergyDetector:
-    """Take sound that is louder than its background for speech.
+    """Treat sound that is louder than its background as speech.
 
     The background is the quietest sound of the seconds around, so that it follows a fan that starts or a microphone
     that moves away. Noise that comes and goes, and music, count as speech.

@@ -16,7 +16,7 @@ INTERRUPTED = 130  # the exit status after Ctrl-C, as shells report it
 
 
 def catch_interrupts() -> None:
-    """Let a Ctrl-C end the process in one line wherever it meets it.
+    """Make Ctrl-C end the process with one printed line, at whatever moment it comes.
 
     It raises KeyboardInterrupt, except where that would be lost or do harm: while a module is imported (it would stay
     there half made), and in a finalizer or a callback (Python would print the exception and go on). There the process

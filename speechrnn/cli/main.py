@@ -28,7 +28,7 @@ Job = Callable[["DictConfig"], "int | None"]
 
 
 class _EndedError(Exception):
-    """Carry the exit status of a sweep's job that failed: from a launcher's process only an exception comes back."""
+    """Carry the exit status of a failed job of a sweep: a launcher's process can return only an exception."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -116,7 +116,7 @@ def _start(name: str, function: Job, arguments: list[str], root: Path) -> int:
         return _show(help.page(found))
     try:
         status = _run(name, function, arguments, conf=found.config.parent)
-        _is_unread()  # then what is still to be written is dropped
+        _is_unread()  # the reader of standard output has gone: the rest is dropped
         return status
     except UserError as error:
         return _complain(str(error))
@@ -142,7 +142,7 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
     once = [flag for flag in flags if flag not in MULTIRUN]
     multirun = once != flags
     statuses: list[int] = []
-    bugs: list[Exception] = []  # raised again outside of Hydra, whose frames would bury them
+    bugs: list[Exception] = []  # raised again outside of Hydra, whose frames would hide the traceback
 
     @functools.wraps(function)
     def job(config: DictConfig) -> int | None:
@@ -252,7 +252,7 @@ def _quiet(name: str, given: list[str]) -> list[str]:
 
 
 def _complete(arguments: Sequence[str], root: Path) -> int:
-    """Print the script that switches on Tab completion, or answer its question."""
+    """Print the script that switches on Tab completion, or the completions of a command line."""
     from speechrnn.cli import completion
 
     if arguments == ["install=bash"]:
@@ -273,7 +273,7 @@ def _show(page: str) -> int:
 
 
 def _is_unread() -> bool:
-    """Return whether nobody reads standard output any more, as in `speechrnn RECIPE | head`; the rest is dropped."""
+    """Return whether the reader of standard output has gone, as in `speechrnn RECIPE | head`; the rest is dropped."""
     try:
         descriptor = sys.stdout.fileno()
     except (OSError, ValueError):  # it is no file

@@ -21,7 +21,7 @@ KEY = re.compile(r"(\+\+|\+|~)?[A-Za-z_][\w./@$-]*", re.ASCII)  # what Hydra tak
 def repair(arguments: Sequence[str]) -> list[str]:
     """Return the same overrides, quoted where Hydra's grammar needs it, `~/` expanded.
 
-    Paths may hold anything: `inputs=[take (1).wav,a=b.wav]` and `corpus.root=/data/мова` mean what they say.
+    Paths may hold any characters: `inputs=[take (1).wav,a=b.wav]` and `corpus.root=/data/мова` are taken literally.
     What Hydra can read is left as it is.
 
     Raises:
@@ -61,7 +61,7 @@ def name_inputs(arguments: Sequence[str], recipe: str, conf: Path) -> list[str]:
     rest = [argument for argument in arguments if not _is_input(argument, keys)]
     given = next((argument for argument in rest if argument.startswith("inputs=")), None)
     if given is not None and given.startswith("inputs=[") and not given.endswith("]"):
-        return list(arguments)  # a list with a space in it, which `repair` explains
+        return list(arguments)  # a list with a space in it: `repair` reports it
     if given is not None:
         raise UserError(f"Inputs are given twice, as {inputs[0]} and by inputs=: name them all in one way.")
     from hydra.core.override_parser.types import Quote, QuotedString

@@ -56,7 +56,7 @@ def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
     ...
     speechrnn.core.errors.UserError: layers.count=0 is wrong: it must be at least 1, such as layers.count=3.
     """
-    if hasattr(mapping, "_metadata"):  # an OmegaConf node, without importing omegaconf to ask
+    if hasattr(mapping, "_metadata"):  # an OmegaConf node; omegaconf itself is not imported
         from omegaconf import OmegaConf
 
         mapping = OmegaConf.to_container(mapping, resolve=True)  # type: ignore[assignment]
@@ -88,7 +88,7 @@ def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
         values[name] = value
     try:
         return cls(**values)
-    except ValueError as error:  # a dataclass may check what only its fields together can tell
+    except ValueError as error:  # a dataclass may check combinations of its fields
         raise UserError(f"{key or cls.__name__}: {error}") from error
 
 
@@ -137,7 +137,7 @@ def nearest(word: str, choices: Iterable[str]) -> list[str]:
     for choice in dict.fromkeys(choices):
         ratio = difflib.SequenceMatcher(None, word.lower(), choice.lower()).ratio()
         last = difflib.SequenceMatcher(None, leaf, choice.rsplit(".", 1)[-1].lower()).ratio()
-        # A long prefix that is right must not make up for a last part that is another word altogether.
+        # A long correct prefix does not compensate for a last part that is a different word.
         if last >= 0.8 or (ratio >= 0.6 and last >= 0.5):
             scored.append((round(max(ratio, 0.9 * last), 3), choice))
     scored.sort(key=lambda pair: (-pair[0], pair[1]))
@@ -188,7 +188,7 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         return _convert_union(arguments, value, key)
     if origin is Literal:
         for choice in arguments:
-            # The type counts too, because True == 1; precision=32 is what one types for the choice "32".
+            # The type is compared too, because True == 1. A user types precision=32 for the choice "32".
             is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
             if (type(value) is type(choice) and value == choice) or (is_number and _text(value) == choice):
                 return choice
@@ -256,7 +256,7 @@ def _convert_items(hint: Any, origin: Any, arguments: tuple[Any, ...], value: An
 
 
 def _as_list(hint: Any, origin: Any, arguments: tuple[Any, ...], value: Any, key: str) -> str | None:
-    """Return a value as the only item of a list, as it would be typed, where that would be right; else None."""
+    """Return the list with a value as its only item, as a user types it, where that list is valid; else None."""
     try:
         _convert_items(hint, origin, arguments, value=[value], key=key)
     except (_WrongValueError, UserError):
@@ -316,7 +316,7 @@ def _join(key: str, name: str) -> str:
 
 
 def _shown(key: str, value: Any) -> str:
-    """Return KEY=VALUE as one would type it, on one line and not longer than a message can hold."""
+    """Return KEY=VALUE as a user types it, on one line and short enough for a message."""
     text = _text(value)
     text = text if len(text) <= SHOWN else f"{text[:SHOWN]}..."
     text = "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

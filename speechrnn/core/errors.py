@@ -17,8 +17,8 @@ class UserError(Exception):
     The command line prints it without a traceback and exits with status 2. Anything else that
     escapes is a bug of ours and keeps its traceback.
 
-    Names and values from files are shown as they are, but for control characters, line ends, and bytes that are no
-    text: these would change a terminal, or end in an error of their own.
+    Names and values from files are shown unchanged, except that control characters, line ends and bytes that are not
+    text are replaced: these would change the terminal, or raise an error when they are printed.
 
     >>> raise UserError("talks/ holds no audio; give a folder with recordings.")
     Traceback (most recent call last):
@@ -35,7 +35,7 @@ class UserError(Exception):
 
 @contextlib.contextmanager
 def keys_below(key: str, groups: Collection[str]) -> Iterator[None]:
-    """Name keys in messages as a recipe has them in which their groups lie below another key.
+    """Add a prefix to the keys in messages of errors that are raised inside, for a recipe whose groups lie below a key.
 
     >>> with keys_below("prediction", ["language"]):
     ...     raise UserError("language.units=3 has no effect; leave language.units out.")

@@ -72,7 +72,7 @@ def describe_error(name: str, error: BaseException) -> str:
 
     Args:
         name: of the item.
-        error: what was raised over it; the message of a UserError stands by itself.
+        error: the exception; the message of a UserError is returned unchanged.
     """
     if isinstance(error, UserError):
         return str(error)
@@ -81,7 +81,7 @@ def describe_error(name: str, error: BaseException) -> str:
 
 
 def traceback_of(error: BaseException) -> str | None:
-    """Return the traceback for a log file; None for a UserError, which says everything itself."""
+    """Return the traceback for a log file; None for a UserError, whose message is enough."""
     if isinstance(error, UserError):
         return None
     return "".join(traceback.format_exception(type(error), error, error.__traceback__))

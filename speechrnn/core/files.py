@@ -71,7 +71,7 @@ def atomic_write(path: str | Path, mode: str = "w", within: Path | None = None) 
                     file.close()
                 temporary.replace(path)
             except BaseException:
-                # Before the file is closed, and with it the lock, after which another process may have taken it over.
+                # Remove it before it is closed: closing releases the lock, and another process may then use the file.
                 with contextlib.suppress(OSError):
                     temporary.unlink(missing_ok=True)
                 raise
@@ -83,8 +83,8 @@ def atomic_write(path: str | Path, mode: str = "w", within: Path | None = None) 
 def _open_temporary(path: Path) -> tuple[Path, int]:
     """Open the temporary file of a path, empty; return its name and its descriptor.
 
-    Its name is the same each time, so that no killed process leaves more than one. The lock tells whether a living one
-    writes it; then, and where there are no locks, a name is taken that nobody else has.
+    Its name is the same each time, so that no killed process leaves more than one. A lock shows whether a living
+    process writes it; in that case, and where the system has no locks, a unique name is used.
     """
     stem = temporary_stem(path.name)
     temporary = path.with_name(f".{stem}{TEMPORARY}")
@@ -201,7 +201,7 @@ def temporary_stem(name: str) -> str:
 
 @contextlib.contextmanager
 def unsynced() -> Iterator[None]:
-    """Let `atomic_write` not wait until the bytes are on the disk.
+    """Make `atomic_write` return before the bytes are on the disk.
 
     For many small files that can be made again: a killed process still leaves them whole or absent, a power cut may
     leave some of them empty.

@@ -44,7 +44,7 @@ def parse_json(text: str | bytes) -> Any:
 
 
 def finite(value: Any) -> Any:
-    """Return a copy of a value with None for each number that is not finite, since JSON has no word for these.
+    """Return a copy of a value with None for each number that is not finite, since JSON cannot express these.
 
     Mappings become dicts with text as keys, and tuples lists.
 
@@ -118,7 +118,7 @@ def read_rows(path: Path, texts: Sequence[str], again: str) -> list[dict[str, An
 
     Args:
         texts: keys that each line must have, with text as their values.
-        again: how to get the file anew, for messages.
+        again: what a user does to get the file again, for messages.
 
     Raises:
         UserError: a damaged line, as a power cut may leave it.

@@ -1,4 +1,4 @@
-"""The process that has locked a file, for the sentence of one that must wait."""
+"""The process that has locked a file, for the message to a user whose command must wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SHOWN = 200  # most characters of a command in a message
 
 
 def describe_holder(descriptor: int) -> str:
-    """Return which process has locked an open file or folder, in brackets; "" where the system does not tell.
+    """Return a phrase in brackets that names the process which has locked an open file; "" where it is unknown.
 
     Linux lists locks in /proc/locks. A lock outlives its process where processes that it started have the file too.
 

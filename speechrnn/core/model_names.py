@@ -45,7 +45,7 @@ def find_model(name_or_path: str | Path) -> Path:
         for folder in model_folders():
             if _is_directory(folder / name) and _holds_model(folder / name):
                 return folder / name
-    if exists:  # without a model: whoever loads it says what is missing
+    if exists:  # without a model: the function that loads it reports what is missing
         return path
     if name in SHIPPED:
         raise UserError(

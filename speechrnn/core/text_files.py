@@ -1,4 +1,4 @@
-"""Texts that users give as files: UTF-8, plain or packed; what is something else is named."""
+"""Read text files of users: UTF-8, plain or compressed; the message about another kind of file names that kind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import IO
 from speechrnn.core.errors import UserError
 
 LARGEST = 1 << 30  # bytes of a text that is read at once
-HEAD = 1 << 12  # bytes that tell what a file is
+HEAD = 1 << 12  # bytes at the beginning that show the kind of a file
 _MAGIC = (
     (rb"\x1f\x8b", "a gzip archive"),
     (rb"\xfd7zXZ\0", "an xz archive"),
@@ -37,7 +37,7 @@ _ZEROS_OF_UTF16 = 0.4  # share of zeros in every other byte, from which a file i
 
 
 def file_kind(head: bytes) -> str | None:
-    """Return what a file seems to be that is no UTF-8 text, as a noun; None where nothing tells.
+    """Return a noun for the kind of a file that is not UTF-8 text, as its first bytes show; None where they do not.
 
     Args:
         head: its first bytes, `HEAD` or more.

@@ -1,7 +1,7 @@
 """Language models that adapt to the text they read: the neural cache, and dynamic evaluation.
 
-Both know of a token only what stands before it, so what they say is a probability like the model's own. But theirs is
-that of a model which goes on learning from the text that it is tested on, so it stands in a row of its own.
+Both predict a token from the tokens before it only, so their outputs are probabilities like the model's own. But they
+learn from the text that they are tested on, so their figures have a row of their own.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from speechrnn.data.tokens import TokenBatch, TokenFile
 from speechrnn.evaluation.perplexity import PlainScorer, score_text, target_log_probs
 from speechrnn.nn.language import LanguageModel
 
-EPSILON = 2e-5  # keeps the step of a weight that had hardly a gradient yet from being a leap
+EPSILON = 2e-5  # limits the step of a weight that has had hardly any gradient yet
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class CacheOptions:
     """The neural cache.
 
     Attributes:
-        theta: how much more a place counts the more alike its context is; 0 counts all places alike.
+        theta: how much more positions with a similar context count; 0: all positions count the same.
         weight: of the cache against the model, the paper's lambda.
         window: tokens that are remembered.
     """
@@ -42,7 +42,7 @@ class DynamicOptions:
 
     Attributes:
         rate: length of a step.
-        decay: share of the way back to the trained weights that is gone after each step.
+        decay: share by which the weights move back to the trained ones after each step.
         segment: tokens read between two steps.
     """
 
@@ -63,8 +63,9 @@ class NeuralCache(PlainScorer):
     """A model mixed with a memory of the text (Grave, Joulin & Usunier 2017, https://arxiv.org/abs/1612.04426).
 
     The memory holds, for each of the last `window` tokens, the model's output before it, h_i, and the token itself. It
-    gives a token w the probability sum over i with token w of exp(theta h_t . h_i), normalised over all i; that one and
-    the model's are mixed by `weight`. While the cache is empty, the model's is used. Reads one row.
+    gives a token w the probability sum over i with token w of exp(theta h_t . h_i), normalised over all i. This
+    probability and the model's are mixed by `weight`; while the cache is empty, the model's is used. The batch must be
+    one row.
     """
 
     def __init__(self, model: LanguageModel, options: CacheOptions) -> None:
@@ -93,17 +94,19 @@ class NeuralCache(PlainScorer):
         keys = outputs if self.keys is None else torch.cat([self.keys, outputs])
         words = targets if self.words is None else torch.cat([self.words, targets])
         now = torch.arange(len(keys) - len(outputs), len(keys), device=keys.device).unsqueeze(1)
-        ago = now - torch.arange(len(keys), device=keys.device)  # (length, keys): a place knows those before it
+        ago = now - torch.arange(len(keys), device=keys.device)  # (length, keys): a position uses those before it
         hidden = (ago < 1) | (ago > self.options.window)
         likeness = (self.options.theta * outputs @ keys.T).masked_fill(hidden, -math.inf)
         remembers = ~hidden.all(1)
-        shares = likeness.softmax(1).masked_fill(hidden, 0.0)  # of a place that remembers nothing, softmax makes nan
+        shares = likeness.softmax(1).masked_fill(hidden, 0.0)  # where the cache is empty, softmax gives nan
         self.keys, self.words = keys[-self.options.window :], words[-self.options.window :]
         return (shares * (words == targets.unsqueeze(1))).sum(1), remembers
 
 
 class DynamicEvaluation:
-    """A model that learns on while it reads (Krause et al. 2018, https://arxiv.org/abs/1709.07432). Reads one row.
+    """A model that is trained on the text that it scores (Krause et al. 2018, https://arxiv.org/abs/1709.07432).
+
+    The batch must be one row.
 
     After each segment, which it was tested on before, a copy of the model takes a gradient step on it, and goes a share
     of the way back to the trained weights. As in the paper's RMS rule a step is divided, weight by weight, by the root

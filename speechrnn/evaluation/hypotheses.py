@@ -37,7 +37,7 @@ def read_texts(path: Path, names: Sequence[str], key: str) -> dict[str, str]:
     Args:
         path: JSON lines (such as `hypotheses.jsonl`), CSV or TSV with a header, TSV of id and text, lines of `id text`
             or of `TEXT (id)`, each also with .gz; a folder that holds a `hypotheses.jsonl`; or a folder of .txt files.
-        names: what the text is called where that has a name: REFERENCE or HYPOTHESIS.
+        names: keys or columns that hold the text, in files that name them: REFERENCE or HYPOTHESIS.
         key: the config key that names the path, for messages.
 
     Raises:

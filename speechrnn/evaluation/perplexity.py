@@ -134,10 +134,10 @@ def score_text(
     Args:
         batch_size: rows. With 1 the whole text is one stream whose state is carried from its beginning to its end:
             these are the figures to publish. With more, the text is cut into so many parts that are read side by side,
-            each from the start state; that is many times faster, and close to the former where the parts are
-            long: for a look during training. With `documents` it is exact for any number of rows.
+            each from the start state; this is many times faster, and nearly the same figures where the
+            parts are long: use it during training. With `documents` it is exact for any number of rows.
         documents: whether each document of the text begins from the start state.
-        reader: what reads, with `batch_size=1`; None for the model as it was trained.
+        reader: the scorer, with `batch_size=1` only; None: the model as it was trained.
     """
     if batch_size == 1:
         nats = -sum(float(log_probs.sum()) for log_probs in token_log_probs(model, text, documents, reader=reader))

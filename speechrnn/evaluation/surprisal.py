@@ -15,7 +15,7 @@ from speechrnn.nn.language import END_OF_LINE, LanguageModel
 from speechrnn.text.tokenizers import Tokenizer
 
 EXPECTED = 3  # most probable tokens that are named
-SEEN = {" ": "␣", "▁": "␣", "\t": "⇥", "\u00a0": "⍽"}  # what stands for what can't be seen
+SEEN = {" ": "␣", "▁": "␣", "\t": "⇥", "\u00a0": "⍽"}  # signs in the place of invisible characters
 
 
 @dataclass(frozen=True)

@@ -104,8 +104,8 @@ def marked_keys(text: str, mark: str = UNNAMED) -> list[str]:
 def run_name(overrides: Sequence[str], excluded: Collection[str] = RUN_KEYS) -> str:
     """Return the name of a run's folder: the overrides of its identity, sorted by key; "default" without any.
 
-    It holds no character that a file system, a shell or an override (`model=outputs/...`) takes for a sign of its own,
-    and is shortened with a hash of the whole where it would be too long.
+    It has no character with a special meaning in a file system, a shell or an override (`model=outputs/...`), and is
+    shortened with a hash of the whole where it would be too long.
 
     >>> run_name(["seed=2", "output=/data", "acoustic.layers=4"])
     'acoustic.layers-4+seed-2'
@@ -136,7 +136,7 @@ def differences(
 
     Args:
         excluded: keys that may differ.
-        defaults: values for which a key stands that was not set before, because there was no such key yet.
+        defaults: values of keys that did not exist yet when the earlier configuration was written.
 
     >>> differences({"units": 8, "name": "a"}, {"units": 9, "name": "b"}, {"name"})
     ['units was 8 and is now 9']

@@ -1,7 +1,7 @@
 """Checks of options and of the files they name, before a run's first stage.
 
-What would end a stage after hours of training is said at once. What only the corpus can tell, such as words that a
-dictionary lacks, is said by the stage.
+A mistake that would end a stage after hours of training is reported before the first stage. A mistake that only the
+prepared corpus shows, such as words that a dictionary lacks, is reported by the stage.
 """
 
 from __future__ import annotations

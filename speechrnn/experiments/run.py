@@ -181,7 +181,7 @@ class Run:
         """Send the lines of the logger "speechrnn" to run.log and to the terminal (stderr).
 
         They no longer go to the log of a run that was at work before in this process. Of a distributed training, only
-        the first process speaks.
+        the first process writes lines.
 
         Args:
             first_lines: what to write first, known before there was a log.
@@ -216,7 +216,7 @@ class Run:
     def update_metrics(self, section: str, values: Mapping[str, Any]) -> None:
         """Put `values` into a section of metrics.json; its other keys and the other sections stay.
 
-        A number that is not finite becomes null, since JSON has no other word for it.
+        A number that is not finite becomes null, since JSON cannot express it.
         """
         metrics = self.read_metrics()
         metrics[section] = {**metrics.get(section, {}), **finite(values)}
@@ -251,7 +251,8 @@ class Run:
     def _has_results(self) -> bool:
         """Return whether there is a checkpoint, a model or a result.
 
-        A command that failed before, as with a misspelt corpus.root, does not keep the folder from the corrected one.
+        A command that failed before it had results, as with a misspelt corpus.root, does not block the corrected
+        command.
         """
         return any(
             any(path.is_file() for path in (self.folder / name).rglob("*")) or (self.folder / name).is_file()
@@ -259,7 +260,7 @@ class Run:
         )
 
     def _compare(self, there: str, config: str, free: frozenset[str]) -> None:
-        """Raise UserError where the configuration in the folder differs in a key that is not free to."""
+        """Raise UserError where the configuration in the folder differs in a key that must not change."""
         import yaml
 
         again = "use another name=..., or restart=true to do it anew"

@@ -252,7 +252,7 @@ class SpeechToText:
         """Tune the weights of the language models and the confidences on the dev part.
 
         The result is written beside the acoustic model's weights, with facts.json: what the model was trained on, and
-        how unsure it is of the dev part. Decoded greedily, there are only confidences.
+        its uncertainty on the dev part. With greedy decoding, only confidences are calibrated.
 
         Raises:
             UserError: the corpus has no dev part, and a beam search is to be tuned.
@@ -333,7 +333,7 @@ class SpeechToText:
         return wanted
 
     def _systems(self, transcriber: Transcriber) -> dict[str, Decoder]:
-        """Return the decoders that the run compares, by name; the last one is what the run is about."""
+        """Return the decoders that the run compares, by name; the last one is that of the run's configuration."""
         tuned = read_tuned(self.run.acoustic)
         return {
             system_name(decoding, model): decoder_of(transcriber, decoding, model, tuned=tuned)

@@ -1,4 +1,4 @@
-"""The stages of text prediction: prepare a text, train a language model on it, score it, let it write, report."""
+"""The stages of text prediction: prepare a text, train a language model on it, score it, sample from it, report."""
 
 from __future__ import annotations
 
@@ -236,8 +236,8 @@ class TextPrediction:
     def sample(self) -> None:
         """Write how the model continues each prompt at each temperature, into samples.jsonl.
 
-        A model of documents has never seen a text after the end of one, so its samples end there; other models write
-        beyond the ends of lines.
+        A model of separate documents was not trained beyond the end of a document, so its samples end there; other
+        models go on after a line end.
         """
         options, run, text = self.options, self.run, self.prepare()
         documents = bool(text.summary["options"]["documents"])

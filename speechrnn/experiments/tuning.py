@@ -40,8 +40,8 @@ def tune_systems(
 ) -> dict[str, TunedDecoding]:
     """Tune each system on emissions of the dev part that are computed once.
 
-    The weights and the calibration of confidences are added to decoding.json; facts.json says what the model was
-    trained on, and how unsure it is of the dev part. Entries of other systems stay.
+    The weights and the calibration of confidences are added to decoding.json; facts.json gets the facts about its
+    training data, and its uncertainty on the dev part. Entries of other systems stay.
 
     Args:
         transcriber: of the acoustic model.
@@ -50,7 +50,7 @@ def tune_systems(
         dev: the part, a manifest of cuts.
         tuning: how the weights are searched.
         batch_seconds: most audio in one batch.
-        training: what the model was trained on; None leaves what facts.json says.
+        training: facts about the training data; None leaves those in facts.json.
 
     Returns:
         The result of each system by its name, in the order of `systems`.

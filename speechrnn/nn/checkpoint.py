@@ -3,7 +3,8 @@
 Loading never executes code from a file: tensors are read by safetensors, the rest is plain JSON, and the kind of
 model is a name that this package knows. Both files may be damaged or made by somebody else: each field is checked, and
 the sizes in the description are compared with the tensors before a model of these sizes is built. The description has
-digests of the weights and of itself, since a flipped bit mostly leaves numbers that are finite, and other words.
+digests of the weights and of itself, since a flipped bit usually leaves finite numbers, but changes the words that are
+recognised.
 """
 
 from __future__ import annotations

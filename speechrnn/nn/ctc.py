@@ -12,8 +12,8 @@ from speechrnn.audio.features import frame_mask
 
 IMPOSSIBLE = -1e4  # log-probability; finite, since minus infinity has no gradient
 BLANK = 0  # index of CTC's blank in every alphabet
-PRIOR_DECAY = 0.99  # of the running mean, a step
-PRIOR_FLOOR = 1e-4  # a rare symbol is not worth more than this prior makes it
+PRIOR_DECAY = 0.99  # factor of the running mean at each step
+PRIOR_FLOOR = 1e-4  # least prior, so that the loss favours rare symbols to a limit only
 
 
 def ctc_loss(
@@ -125,7 +125,7 @@ def required_frames(labels: list[int]) -> int:
 def consistency_loss(log_probs: Tensor, frames: Tensor, label_lengths: Tensor) -> Tensor:
     """Return the divergence of each view's distributions from the other view's, in nats a label.
 
-    The gradient goes through the first argument of each pair only: each view is drawn to the other as it is.
+    The gradient flows through the first distribution of each pair only; the other one is a constant target.
 
     >>> log_probs = torch.tensor([[[0.5, 0.5]], [[0.5, 0.5]]]).log()
     >>> consistency_loss(log_probs, torch.tensor([1, 1]), torch.tensor([1, 1])).item()

@@ -149,7 +149,7 @@ class StreamingLayer:
 
 @dataclass
 class NetworkState:
-    """Hold what a stream has left in the network.
+    """Hold the state of a stream in the network.
 
     Attributes:
         size: frames of a block; it may be changed between steps.

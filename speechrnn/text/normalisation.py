@@ -92,8 +92,8 @@ def normalise(text: str, options: NormalisationOptions) -> str:
     >>> normalise("“Don’t,” she said: well-known.", NormalisationOptions())
     "DON'T SHE SAID WELL KNOWN"
     """
-    # The steps feed each other (an upper-case letter may compose anew, a removed mark may bring letter and accent
-    # together), hence the rounds. Plain ASCII is stable after one.
+    # One step may give work to an earlier one (an upper-case letter may compose anew, a removed mark may bring letter
+    # and accent together), so all steps are repeated. Plain ASCII is stable after one.
     while (result := _normalise_once(text, options)) != text and not result.isascii():
         text = result
     return result

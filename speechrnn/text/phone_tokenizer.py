@@ -18,9 +18,9 @@ BETWEEN = ", "  # pronunciations of a word, in JSON
 class PhoneTokenizer:
     """One index for each phone, and a space between words.
 
-    English is written far from how it is spoken, so that on little speech a model learns phones much sooner than
-    letters. The words come from a language model of words in the beam search (`scorers.word.WordScorer`), which also
-    decides between words that sound alike; `decode` alone takes the first such word of the dictionary.
+    English spelling differs much from the pronunciation, so that a model learns phones from less speech than letters.
+    The words come from a language model of words in the beam search (`scorers.word.WordScorer`), which also decides
+    between words that sound alike; `decode` alone takes the first such word of the dictionary.
 
     >>> tokenizer = PhoneTokenizer(Pronunciations({"to": [("T", "UW")], "two": [("T", "UW")]}))
     >>> tokenizer.encode("two to")
@@ -100,7 +100,7 @@ class PhoneTokenizer:
     def count_unknown(self, text: str) -> Counter[str]:
         """Count the words without a pronunciation."""
         unknown = [word for word in text.split() if not self.pronunciations.pronounce(word)]
-        return Counter(unknown) if unknown else Counter()  # asked for each word of large vocabularies
+        return Counter(unknown) if unknown else Counter()  # called for each word of large vocabularies
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values from which `tokenizer_from_json` makes the tokenizer again."""

@@ -68,7 +68,7 @@ class Pronunciations:
 
         Args:
             path: the file.
-            key: that names it, for messages.
+            key: the config key that names the file, for messages.
 
         Raises:
             UserError: the file cannot be read, is no text, or has no pronunciation.
@@ -122,7 +122,7 @@ def _phone(text: str) -> str:
 
 
 def _case(phones: Collection[str]) -> Callable[[str], str]:
-    """Return what writes phones in one case, or as they are where some differ only in case and are not English."""
+    """Return the function that puts phones into upper case, or leaves them unchanged where some differ only in case."""
     upper = {phone.upper() for phone in phones}
     return str.upper if upper <= ARPABET or len(upper) == len(phones) else str
 

@@ -32,7 +32,7 @@ class Tokenizer(Protocol):
     Attributes:
         kind: "char", "word", "subword" or "phone".
         symbols: the symbol of each index.
-        normalisation: what was done to the texts of its model, and is done to words that a user gives; None: unknown.
+        normalisation: of the model's training texts, applied to words of users too; None: unknown.
     """
 
     kind: str
@@ -236,7 +236,7 @@ class SubwordTokenizer:
             raise UserError("The sentencepiece model was not made by speechrnn: its first piece must be the blank.")
         if any(self._processor.is_byte(index) for index in range(len(self.symbols))):
             raise UserError("The sentencepiece model was not made by speechrnn: it has pieces that are bytes.")
-        self._processor.decode([1])  # how <unk> is written need not be UTF-8: UnicodeDecodeError
+        self._processor.decode([1])  # the spelling of <unk> may be invalid UTF-8: UnicodeDecodeError
         self.symbols[1] = UNKNOWN
         self._characters = {" "} | {piece for piece in self.symbols if len(piece) == 1 and piece != "▁"}
 

@@ -34,7 +34,7 @@ def count_unknown_symbols(
     """Count the symbols outside a tokenizer.
 
     Args:
-        tokenizer: whose `count_unknown` is asked.
+        tokenizer: with `count_unknown`.
         texts: (utterance id, text) pairs.
         examples: ids that are named for each symbol at most.
 
