@@ -225,11 +225,32 @@ def find_candidates(scores: Tensor, sequences: Sequence[TokenSequence], unknown:
     log_probs = scores.log_softmax(1)
     constrained = log_probs.clone()
     constrain(constrained, sequences, unknown)
-    widest = max(sequence.prompt.options.num_beams for sequence in sequences)
-    best = constrained.topk(min(2 * widest, constrained.shape[1]), 1)
-    own = log_probs.gather(1, best.indices)
     counts = [2 * sequence.prompt.options.num_beams for sequence in sequences]
-    rows = zip(counts, best.indices.tolist(), best.values.tolist(), own.tolist(), strict=True)
-    return [
-        BeamCandidates(tokens[:count], values[:count], log_probs[:count]) for count, tokens, values, log_probs in rows
-    ]
+    values, tokens = top_tokens(constrained, max(counts))
+    rows = zip(counts, tokens.tolist(), values.tolist(), log_probs.gather(1, tokens).tolist(), strict=True)
+    return [BeamCandidates(best[:count], scores[:count], own[:count]) for count, best, scores, own in rows]
+
+
+def top_tokens(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Return the highest scores of each row and their tokens, the lower of tokens with the same score first.
+
+    `Tensor.topk` orders equal scores in another way for another count, so that a text could depend on how many beams
+    the prompts beside it have.
+
+    >>> top_tokens(torch.tensor([[0.0, 2.0, 1.0, 2.0, 0.0]]), 4)[1].tolist()
+    [[1, 3, 2, 0]]
+
+    Args:
+        scores: (rows, vocabulary).
+        count: of tokens, cut to the vocabulary.
+
+    Returns:
+        Scores and tokens, (rows, count) each, the highest first.
+    """
+    count = min(count, scores.shape[1])
+    values, tokens = scores.topk(min(count + 1, scores.shape[1]), 1)  # one more, so that equal ones at the end are seen
+    equal = ((values[:, 1:] == values[:, :-1]) & (values[:, 1:] > -math.inf)).any(1).nonzero().squeeze(1)
+    if len(equal):
+        ordered = scores[equal].sort(dim=1, descending=True, stable=True)
+        values[equal], tokens[equal] = ordered.values[:, : values.shape[1]], ordered.indices[:, : values.shape[1]]
+    return values[:, :count], tokens[:, :count]

@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from helpers.generators import make, probabilities, shaped
 
+from speechrnn.generation.beam_search import find_candidates
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.predictor import TextPredictor
+from speechrnn.generation.sequence import TokenSequence
 from speechrnn.nn.language import LanguageModel
 from speechrnn.text.tokenizers import CharTokenizer
 
@@ -154,3 +157,15 @@ def test_wider_beams_are_not_worse() -> None:
         (result,) = OURS.generate(["cab"], num_beams=width, max_new_tokens=5, length_penalty=0.0)
         best.append(result.completions[0].logprob)
     assert best[-1] >= max(best) - 1e-3 and np.isfinite(best[1:]).all()
+
+
+def test_equal_scores_do_not_let_beams_depend_on_their_neighbours() -> None:
+    """Scores in steps of a third, of which many are equal: the best are the same beside a prompt with more beams."""
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(20):
+        scores = torch.round(torch.randn(2, 500, generator=generator) * 3) / 3
+        prompts = [OURS.prompt("a", GenerationOptions(num_beams=beams)) for beams in (4, 30)]
+        sequences = [TokenSequence.start(prompt, OURS.detokenizer) for prompt in prompts]
+        alone, wide = (find_candidates(scores[:1], sequences[:1], None), find_candidates(scores, sequences, None))
+        assert alone[0] == wide[0]
+        assert alone[0].tokens == sorted(range(500), key=lambda token: -float(scores[0, token]))[:8]
