@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,12 +28,20 @@ Stamp = tuple[int, int]  # size in bytes and time of change in ns of an audio fi
 
 @dataclass(frozen=True)
 class Accepted:
-    """An utterance that has passed all checks: its text is normalised and its duration known."""
+    """An utterance that has passed all checks.
+
+    Attributes:
+        info: of its recording.
+        text: normalised.
+        duration: seconds.
+        file: path of its recording without links and `..`, the same for all utterances of it.
+    """
 
     utterance: Utterance
     info: AudioInfo
     text: str
-    duration: float  # seconds
+    duration: float
+    file: str
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ def check(
     stamps: Sequence[Stamp | None],
     options: CorpusOptions,
     normalisation: NormalisationOptions,
-    seen: set[tuple[Path, float, int | None]],
+    seen: set[tuple[str, float, int | None]],
 ) -> tuple[list[Accepted], list[Rejected]]:
     """Open the audio of each utterance of a split (headers only) and sort out what cannot be used.
 
@@ -78,7 +87,7 @@ def check(
         stamps: of their audio files, from `stamp`.
         options: limits in seconds.
         normalisation: of the transcripts.
-        seen: (audio, start, channel) of what was accepted so far, in other splits too; added to.
+        seen: (file, start, channel) of what was accepted so far, in other splits too; added to.
     """
     from rich.console import Console
     from rich.progress import track
@@ -133,7 +142,7 @@ def _judge(
     info: AudioInfo | AudioError | None,
     options: CorpusOptions,
     normalisation: NormalisationOptions,
-    seen: set[tuple[Path, float, int | None]],
+    seen: set[tuple[str, float, int | None]],
     training: bool,
 ) -> Accepted | Rejected:
     if info is None:
@@ -147,7 +156,8 @@ def _judge(
         return Rejected(utterance, EMPTY_TRANSCRIPT, f"the transcript is {utterance.text!r}")
     if isinstance(info, AudioError):
         return Rejected(utterance, UNREADABLE, str(info))
-    key = (utterance.audio, utterance.start, utterance.channel)
+    file = os.path.realpath(utterance.audio)  # two manifests may name one file in two ways
+    key = (file, utterance.start, utterance.channel)
     if key in seen:
         return Rejected(utterance, TWICE)
     seen.add(key)
@@ -167,4 +177,4 @@ def _judge(
         return Rejected(utterance, f"shorter than {options.min_seconds:g} s", f"{duration:.3f} s")
     if training and options.max_seconds is not None and duration > options.max_seconds:
         return Rejected(utterance, f"longer than {options.max_seconds:g} s", f"{duration:.3f} s")
-    return Accepted(utterance, info, text, duration=duration)
+    return Accepted(utterance, info, text, duration=duration, file=file)

@@ -1,10 +1,10 @@
-"""Hold out a dev part for corpora that publish none: by whole speakers, else by texts, the same each time."""
+"""Hold out a dev part for corpora that publish none: by whole speakers, else recordings or texts, the same each time."""
 
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,53 +22,67 @@ def auto_fraction(seconds: float) -> float:
     """
     return min(MOST_SHARE, MOST_SECONDS / max(seconds, 1.0))
 
+Unit = Literal["speaker", "recording", "text", "utterance"]
+
 
 @dataclass(frozen=True)
 class Holdout:
     """Indices of the utterances of the dev part, and the unit in which they were chosen."""
 
     indices: frozenset[int]
-    by: Literal["speaker", "text", "utterance"]
+    by: Unit
 
 
 def hold_out(
-    ids: Sequence[str], speakers: Sequence[str | None], fraction: float, texts: Sequence[str] | None = None
+    ids: Sequence[str],
+    speakers: Sequence[str | None],
+    fraction: float,
+    texts: Sequence[str] | None = None,
+    recordings: Sequence[Hashable] | None = None,
 ) -> Holdout:
     """Choose about `fraction` of the utterances by whole speakers, so that dev measures speakers not in training.
 
     Speakers are taken in the order of a hash of their name as long as each brings the dev part closer to its size:
     the choice depends on names only, not on the order of files or on a seed. At least one speaker is taken (the
-    smallest, if all are too big) and never all. Utterances without a speaker are grouped by equal texts, so that no
-    text of dev was trained on; with one speaker in all, all utterances are. Commands and
-    digits (fewer than `FEWEST_WORDS` different words, or mostly single words) are not grouped by text: training needs
-    each of them.
+    smallest, if all are too big) and never all.
+
+    Of utterances without a speaker, those of one recording are grouped, since they mostly have the same speakers; those
+    that are alone in theirs are grouped by equal texts, so that no text of dev was trained on. With one speaker or one
+    recording in all, all utterances are grouped by texts. Commands and digits (fewer than `FEWEST_WORDS` different
+    words, or mostly single words) are not grouped by text: training needs each of them.
 
     Args:
         ids: unique utterance ids.
         speakers: of the same length.
         fraction: wanted share of the utterances, from 0 (nothing is held out) to 0.9.
         texts: normalised transcripts, of the same length; None treats all as different.
+        recordings: what names the recording of each, of the same length; None: each has its own.
 
     Returns:
-        The indices, and "speaker", "text" (where some text occurs more than once) or "utterance".
+        The indices, and "speaker", "recording", "text" (where some text occurs more than once) or "utterance".
 
     >>> hold_out(["a", "b", "c"], ["anna", "anna", "ben"], 0.3)
     Holdout(indices=frozenset({2}), by='speaker')
     """
     units = _text_units(ids, texts)
+    shared = _recording_units(ids, recordings)
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for index, (unit, speaker) in enumerate(zip(units, speakers, strict=True)):
-        groups["utterance" if speaker is None else "speaker", unit if speaker is None else speaker].append(index)
+    for index, (unit, recording, speaker) in enumerate(zip(units, shared, speakers, strict=True)):
+        if speaker is not None:
+            groups["speaker", speaker].append(index)
+        elif recording is not None:
+            groups["recording", recording].append(index)
+        else:
+            groups["utterance", unit].append(index)
     for names in (units, ids):
         if len(groups) < 2:
             groups = defaultdict(list)
             for index, name in enumerate(names):
                 groups["utterance", name].append(index)
-    by: Literal["speaker", "text", "utterance"] = "utterance"
-    if any(kind == "speaker" for kind, _ in groups):
-        by = "speaker"
-    elif len(groups) < len(ids):
-        by = "text"
+    kinds = {kind for kind, _ in groups}
+    by: Unit = "text" if len(groups) < len(ids) else "utterance"
+    if kinds & {"speaker", "recording"}:
+        by = "speaker" if "speaker" in kinds else "recording"
     if fraction == 0 or len(groups) < 2:
         return Holdout(frozenset(), by)
     wanted = fraction * len(ids)
@@ -94,3 +108,14 @@ def _text_units(ids: Sequence[str], texts: Sequence[str] | None) -> list[str]:
     for name, text in zip(ids, texts, strict=True):
         first[text] = min(name, first.get(text, name))
     return [first[text] for text in texts]
+
+
+def _recording_units(ids: Sequence[str], recordings: Sequence[Hashable] | None) -> list[str | None]:
+    """Return for each utterance the first id, in sorted order, of those of its recording; None where it is alone."""
+    if recordings is None:
+        return [None] * len(ids)
+    sizes = Counter(recordings)
+    first: dict[Hashable, str] = {}
+    for name, recording in zip(ids, recordings, strict=True):
+        first[recording] = min(name, first.get(recording, name))
+    return [first[recording] if sizes[recording] > 1 else None for recording in recordings]

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 # What is listed in two parts stays in the one that measures: training on test utterances would flatter the result.
 _MEASURING_FIRST = ("test", "dev", "train")
-_VERSION = 2  # of the prepared folder; raised when the same corpus would give other cuts
+_VERSION = 3  # of the prepared folder; raised when the same corpus would give other cuts
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
 
     accepted: dict[str, list[Accepted]] = {}
     rejected: dict[str, list[Rejected]] = {}
-    seen: set[tuple[Path, float, int | None]] = set()
+    seen: set[tuple[str, float, int | None]] = set()
     for split in listed:
         accepted[split], rejected[split] = check(
             split, listed[split], stamps[split], options=options, normalisation=normalisation, seen=seen
@@ -157,6 +157,7 @@ def _hold_out_dev(accepted: dict[str, list[Accepted]], fraction: float | Literal
         [item.utterance.speaker for item in train],
         fraction,
         texts=[item.text for item in train],
+        recordings=[item.file for item in train],
     )
     accepted["dev"] = [item for index, item in enumerate(train) if index in chosen.indices]
     accepted["train"] = [item for index, item in enumerate(train) if index not in chosen.indices]
@@ -238,12 +239,14 @@ def _split_summary(accepted: list[Accepted], rejected: list[Rejected]) -> dict[s
 
 
 def _shared(train: list[Accepted], measuring: list[Accepted]) -> dict[str, int]:
-    """Count the utterances of a part whose text, and those whose speaker, occurs in training too."""
+    """Count the utterances of a part whose text, speaker or recording occurs in training too."""
     texts = {item.text for item in train}
     speakers = {item.utterance.speaker for item in train} - {None}
+    recordings = {item.file for item in train}
     return {
         "texts": sum(item.text in texts for item in measuring),
         "speakers": sum(item.utterance.speaker in speakers for item in measuring),
+        "recordings": sum(item.file in recordings for item in measuring),
     }
 
 

@@ -82,7 +82,7 @@ def test_takes_of_a_prompt_are_in_the_same_part_and_the_log_says_what_is_shared(
     assert dev
     assert not train & dev
     assert prepared.summary["dev_held_out_by"] == "text"
-    assert prepared.summary["shared_with_train"]["dev"] == {"texts": 0, "speakers": 0}
+    assert prepared.summary["shared_with_train"]["dev"] == {"texts": 0, "speakers": 0, "recordings": 0}
     (tmp_path / "corpus" / "test").mkdir()
     (tmp_path / "corpus" / "train").mkdir()
     for suffix in ("wav", "txt"):

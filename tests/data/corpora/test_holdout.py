@@ -74,3 +74,30 @@ def test_a_closed_set_of_commands_is_not_held_out_by_text() -> None:
     chosen = hold_out([str(i) for i in range(350)], [None] * 350, 0.1, texts=texts)
     assert chosen.by == "utterance"
     assert {text for i, text in enumerate(texts) if i not in chosen.indices} == set(texts)
+
+
+@given(st.lists(st.tuples(st.integers(0, 11), st.integers(0, 30)), min_size=30, max_size=120), st.floats(0.05, 0.5))
+def test_segments_of_a_recording_without_a_speaker_are_in_the_same_part(
+    said: list[tuple[int, int]], fraction: float
+) -> None:
+    said = [*((number, 30) for number in range(12)), *said]
+    texts = [f"sentence number {text}" for _, text in said]
+    recordings = [f"{recording}.wav" for recording, _ in said]
+    chosen = hold_out([f"u{i}" for i in range(len(said))], [None] * len(said), fraction, texts, recordings)
+    dev = {recordings[i] for i in chosen.indices}
+    assert dev
+    assert chosen.by == "recording"
+    assert not dev & {name for i, name in enumerate(recordings) if i not in chosen.indices}
+
+
+def test_segments_of_a_single_recording_are_held_out_by_text() -> None:
+    texts = [f"sentence number {i % 25}" for i in range(50)]
+    chosen = hold_out([f"u{i}" for i in range(50)], [None] * 50, 0.2, texts, ["talk.wav"] * 50)
+    assert (len(chosen.indices), chosen.by) == (10, "text")
+
+
+def test_known_speakers_are_held_out_whatever_the_recordings() -> None:
+    speakers: list[str | None] = [f"speaker{i % 10}" for i in range(100)]
+    recordings = [f"{i // 10}.wav" for i in range(100)]
+    ids = [f"u{i}" for i in range(100)]
+    assert hold_out(ids, speakers, 0.1, recordings=recordings) == hold_out(ids, speakers, 0.1)

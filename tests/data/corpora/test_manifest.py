@@ -244,3 +244,46 @@ def test_parts_beyond_the_audio_are_left_out_alone(tmp_path: Path, speak: Speak,
     )
     train = prepare(options, tmp_path / "prepared").summary["splits"]["train"]
     assert (train["utterances"], train["rejected"]["count"]) == (1, 3)
+
+
+def test_a_file_that_two_manifests_name_in_two_ways_is_one(tmp_path: Path, speak: Speak, write: Write) -> None:
+    """Otherwise the training would hold the test utterances."""
+    for number in range(4):
+        speak(tmp_path / f"audio/{number}.wav", seconds=0.5 + number / 10)
+    (tmp_path / "link").symlink_to(tmp_path / "audio")
+    train = [{"audio_filepath": f"audio/{number}.wav", "text": f"word {number}"} for number in range(4)]
+    write(tmp_path / "train.jsonl", "\n".join(map(json.dumps, train)))
+    test = [
+        {"audio_filepath": "../audio/0.wav", "text": "word 0"},
+        {"audio_filepath": "../link/1.wav", "text": "word 1"},
+    ]
+    write(tmp_path / "lists/test.jsonl", "\n".join(map(json.dumps, test)))
+    config = {"name": "manifest", "root": tmp_path, "train": ["train.jsonl"], "test": ["lists/test.jsonl"]}
+    splits = prepare(corpus_options({**config, "dev_fraction": 0}), tmp_path / "out").summary["splits"]
+    assert splits["test"]["utterances"] == splits["train"]["utterances"] == 2
+    assert splits["train"]["rejected"]["reasons"] == {"listed twice": 2}
+
+
+def test_segments_of_a_recording_are_held_out_together(
+    tmp_path: Path, speak: Speak, write: Write, read_cuts: ReadCuts
+) -> None:
+    """Without names of speakers, a voice and its room would be in training and in dev."""
+    rows = []
+    for call in range(6):
+        speak(tmp_path / f"{call}.wav", seconds=4.0 + call / 10)
+        rows += [
+            {"audio_filepath": f"{call}.wav", "text": f"say {call} {part}", "offset": part, "duration": 1.0}
+            for part in range(4)
+        ]
+    write(tmp_path / "train.jsonl", "\n".join(map(json.dumps, rows)))
+    config = {"name": "manifest", "root": tmp_path, "train": ["train.jsonl"], "dev_fraction": 0.3}
+    prepared = prepare(corpus_options(config), tmp_path / "out")
+    train, dev = (
+        {cut["recording"]["sources"][0]["source"] for cut in read_cuts(path)} for path in (prepared.train, prepared.dev)
+    )
+    assert len(dev) == 2 and not train & dev
+    assert prepared.summary["dev_held_out_by"] == "recording"
+    assert prepared.summary["shared_with_train"]["dev"]["recordings"] == 0
+    write(tmp_path / "test.jsonl", json.dumps({**rows[0], "offset": 0.5}))
+    several = prepare(corpus_options({**config, "dev_fraction": 0, "test": ["test.jsonl"]}), tmp_path / "several")
+    assert "1 utterance has a recording that train has too" in "".join(several.describe())
