@@ -8,7 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from lhotse import CutSet
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.model_names import find_model_directory
@@ -75,19 +78,32 @@ def tune_systems(
 def save_trained(folder: Path, model: AcousticModel, tokenizer: Tokenizer, summary: dict[str, Any]) -> None:
     """Write a model that is being trained; what was tuned for other weights that were there before is removed.
 
+    It is removed before the weights are written: a training that is killed in between would otherwise find the same
+    weights when it goes on, and keep it.
+
     Args:
         folder: the model directory.
         model, tokenizer, summary: see `save_acoustic`.
     """
-    weights, tuned = folder / WEIGHTS, folder / FILE
-    before = weights.read_bytes() if weights.is_file() else None
+    tuned = folder / FILE
+    if not _holds(folder / WEIGHTS, model):
+        forget_dev(folder)
+        if tuned.is_file():
+            tuned.unlink()
+            logger.info("The weights of %s have changed: %s, which was tuned for others, is removed.", folder, FILE)
     save_acoustic(folder, model, tokenizer, training=summary)
-    if before is None or weights.read_bytes() == before:
-        return
-    forget_dev(folder)
-    if tuned.is_file():
-        tuned.unlink()
-        logger.info("The weights of %s have changed: %s, which was tuned for others, is removed.", folder, FILE)
+
+
+def _holds(weights: Path, model: AcousticModel) -> bool:
+    """Return whether a file holds the weights of a model."""
+    try:
+        stored = load_file(weights)
+    except (OSError, SafetensorError):
+        return False
+    state = model.state_dict()
+    return stored.keys() == state.keys() and all(
+        stored[key].dtype == tensor.dtype and torch.equal(stored[key], tensor.cpu()) for key, tensor in state.items()
+    )
 
 
 def tune_run(

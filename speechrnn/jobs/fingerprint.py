@@ -54,11 +54,12 @@ def digest_contents(path: Path, name: str) -> str:
     Raises:
         UserError: it cannot be read.
     """
-    from speechrnn.decoding.tuned_weights import FILE as TUNED_WEIGHTS  # which `generate` does not need
+    from speechrnn.decoding.model_facts import FILE as FACTS  # which `generate` does not need
+    from speechrnn.decoding.tuned_weights import FILE as TUNED_WEIGHTS
 
     files = [path]
-    if path.is_dir():
-        files = [path / part for part in (DESCRIPTION, WEIGHTS, TUNED_WEIGHTS) if (path / part).is_file()]
+    if path.is_dir():  # the facts decide on the warnings of a transcript
+        files = [path / part for part in (DESCRIPTION, WEIGHTS, TUNED_WEIGHTS, FACTS) if (path / part).is_file()]
     try:
         return f"{SHA256}{digest(*files)}"
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,8 +15,10 @@ from speechrnn.decoding.model_facts import read_facts, update_facts
 from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, system_key, write_tuned
 from speechrnn.decoding.tuning import TuningOptions
 from speechrnn.decoding.uncertainty import DevStatistics
+from speechrnn.experiments import tuning
 from speechrnn.experiments.tuning import DEV, save_trained, tune_run, tune_systems
-from speechrnn.nn.acoustic import load_acoustic
+from speechrnn.nn.acoustic import load_acoustic, save_acoustic
+from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.transcription.transcriber import Transcriber
 
 GREEDY = (DecodingOptions(), None)
@@ -95,3 +98,34 @@ def test_what_was_tuned_for_other_weights_is_removed(model: Path, tmp_path: Path
         next(network.parameters()).add_(1.0)
     save_trained(tmp_path, network, tokenizer, summary={"epochs": 2})
     assert read_tuned(tmp_path) == {} and read_facts(tmp_path).dev is None
+
+
+def test_a_training_that_is_killed_while_it_writes_weights_keeps_nothing_that_was_tuned_for_others(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network, tokenizer = load_acoustic(model)
+    save_trained(tmp_path, network, tokenizer, {})
+    write_tuned(tmp_path, {"greedy": TunedDecoding()})
+    update_facts(tmp_path, dev=DevStatistics(utterances=20, uncertainty=0.3, deviation=0.2))
+    with torch.no_grad():
+        next(network.parameters()).add_(1.0)
+
+    def save_and_die(*values: Any, **keys: Any) -> None:
+        save_acoustic(*values, **keys)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning, "save_acoustic", save_and_die)
+        with pytest.raises(KeyboardInterrupt):
+            save_trained(tmp_path, network, tokenizer, {"epochs": 1})
+    save_trained(tmp_path, network, tokenizer, {"epochs": 1})  # the epoch again, to the same weights
+    assert read_tuned(tmp_path) == {} and read_facts(tmp_path).dev is None
+
+
+def test_weights_that_cannot_be_read_are_other_weights(model: Path, tmp_path: Path) -> None:
+    network, tokenizer = load_acoustic(model)
+    save_trained(tmp_path, network, tokenizer, {})
+    write_tuned(tmp_path, {"greedy": TunedDecoding()})
+    (tmp_path / WEIGHTS).write_bytes(b"cut short")
+    save_trained(tmp_path, network, tokenizer, {})
+    assert read_tuned(tmp_path) == {}

@@ -51,8 +51,10 @@ def test_a_model_directory_counts_by_its_files(tmp_path: Path) -> None:
     before = digest_contents(tmp_path, "model")
     (tmp_path / "notes.txt").write_text("not part of the model")
     assert digest_contents(tmp_path, "model") == before
-    (tmp_path / "decoding.json").write_text("{}")
-    assert digest_contents(tmp_path, "model") != before
+    for name in ("decoding.json", "facts.json"):  # weights and confidences; warnings of a transcript
+        (tmp_path / name).write_text("{}")
+        assert digest_contents(tmp_path, "model") != before
+        before = digest_contents(tmp_path, "model")
 
 
 def test_a_file_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
