@@ -1,4 +1,4 @@
-"""Hold out a dev part for corpora that publish none: by whole speakers, else recordings or texts, the same each time."""
+"""Hold out a dev part for corpora that publish none: by whole speakers, else recordings, else texts; always alike."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ def auto_fraction(seconds: float) -> float:
     (0.1, 0.01)
     """
     return min(MOST_SHARE, MOST_SECONDS / max(seconds, 1.0))
+
 
 Unit = Literal["speaker", "recording", "text", "utterance"]
 
