@@ -31,11 +31,16 @@ from speechrnn.text.normalisation import model_normalisation
 
 @dataclass(frozen=True)
 class TextFiles:
-    """The files of a text, by paths and patterns."""
+    """The files of a text, by paths and patterns.
+
+    Attributes:
+        documents: whether the text is separate documents: the files if there are several, else what blank lines part;
+            "files": the files, also where there is a single one.
+    """
 
     files: str | tuple[str, ...]
     errors: Literal["strict", "replace"] = "strict"
-    documents: bool = False
+    documents: bool | Literal["files"] = False
 
 
 @dataclass(frozen=True)
@@ -66,12 +71,12 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
     model, tokenizer = load_language(options.model)
     model = model.to(find_device(options.device))
     normalisation = model_normalisation(read_json(options.model / DESCRIPTION))
-    part = part_of(options.text)
+    part, documents = part_of(options.text), bool(options.text.documents)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "test.tokens"
         counts = tokenize(part, tokenizer, normalisation, path=path, split="test")
         text = TokenFile.open(path)
-        scores = score_lines(text, read(model, text, options.text.documents, reader=None, name="model"))
+        scores = score_lines(text, read(model, text, documents, reader=None, name="model"))
         if options.lines is not None:
             scores = written(scores, whole(normalised(part.lines(), normalisation)), options.lines)
         own = TextScore(-math.fsum(score.logprob for score in scores), len(text), text.characters)
@@ -82,7 +87,7 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
         if options.dynamic:
             adapting["dynamic"] = options.adaptation.dynamic
         for name, constants in adapting.items():
-            windows = read(model, text, options.text.documents, reader=adaptive_scorer(model, constants), name=name)
+            windows = read(model, text, documents, reader=adaptive_scorer(model, constants), name=name)
             score = TextScore(-math.fsum(float(window.sum()) for window in windows), len(text), text.characters)
             figures[name] = {**score.figures(), **asdict(constants)}
     return figures
@@ -91,11 +96,11 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
 def part_of(text: TextFiles) -> Part:
     """Return the files as one part of a text."""
     files = find((text.files,) if isinstance(text.files, str) else text.files, None, "text")
-    several = len(files) > 1
+    whole_files = text.documents == "files" or (text.documents is True and len(files) > 1)
 
     def lines() -> Iterator[Line]:
-        read = by_file(files, text.errors, text.documents and several)
-        return by_blank_lines(read) if text.documents and not several else read
+        read = by_file(files, text.errors, whole_files)
+        return by_blank_lines(read) if text.documents and not whole_files else read
 
     return Part(files, lines)
 

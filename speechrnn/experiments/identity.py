@@ -19,6 +19,7 @@ from speechrnn.cli import help
 UNNAMED = "not part of the run's identity"
 CHANGEABLE = "may change on a run that exists"
 RUN_KEYS = frozenset({"name", "output", "restart"})  # what Run itself reads
+NUMBER = r"[+]?(-?)(?=[.]?\d)(\d*[.]?\d*)(?:([eE])[+]?(-?\d+))?(?![\w.])"
 LONGEST = 120  # bytes of a folder's name; file systems stop at 255, and a few suffixes shall fit
 
 
@@ -112,14 +113,14 @@ def run_name(overrides: Sequence[str], excluded: Collection[str] = RUN_KEYS) -> 
     """
     parts = {}
     for override in overrides:
-        key, _, value = override.lstrip("+").partition("=")
+        key, given, value = override.lstrip("+").partition("=")
         group, at, place = key.partition("@")
         if not is_part(place if at and place != "_global_" else group.lstrip("~"), excluded):
             continue
         if place == "_global_":  # chosen by the name of its folder: experiment/speech_to_text@_global_=an4
             key = group.partition("/")[0]
         key = f"no-{key[1:]}" if key.startswith("~") else key
-        parts[key] = "-".join(part for part in (_plain(key), _plain_value(value)) if part)
+        parts[key] = f"{_plain(key)}-{_plain_value(value)}" if given else _plain(key)
     name = "+".join(parts[key] for key in sorted(parts))
     if len(name.encode()) <= LONGEST:
         return name or "default"
@@ -180,12 +181,19 @@ def _is_default(value: Any, defaults: Sequence[Any]) -> bool:
 
 def _plain_value(value: str) -> str:
     """Return a value as a part of a folder's name; what the name cannot show is told apart by a hash."""
-    number = r"[+]?(-?)(?=[.]?\d)(\d*[.]?\d*)(?:([eE])[+]?(-?\d+))?(?![\w.])"
-    bare = re.sub(r"[\[\]{}()'\"]", "", value)
-    bare = re.sub(rf"(?<![\w.+-]){number}", _number, bare)
-    name = _plain(bare)
-    visible = re.sub(r"[\s/,=:]+", "-", re.sub(r"^(?:(?:~|\.{1,2})?/)+", "", bare)).rstrip("-")
-    return name if name == visible else f"{name}-{_digest(value)[:6]}".lstrip("-")
+    written = re.sub(rf"(?<![\w.+-]){NUMBER}", _number, value)
+    written = re.sub(r"(?i)(?<![^\[,])(true|false|null)(?![^\],])", lambda match: match[0].lower(), written)
+    name = _plain(written)
+    return name if _is_shown(written) else f"{name}-{_digest(value)[:6]}".lstrip("-")
+
+
+def _is_shown(value: str) -> bool:
+    """Return whether a name shows a value: a plain word, or a list of numbers and of words without a hyphen."""
+    listed = re.fullmatch(r"\[([^\[\]]*)\]", value)
+    items = listed[1].split(",") if listed else [value]
+    if any(not item or item != _plain(item) for item in items):  # quotation marks, spaces, where a path starts, /
+        return False
+    return not (listed and any("-" in item and not re.fullmatch(NUMBER, item) for item in items))
 
 
 def _number(match: re.Match[str]) -> str:

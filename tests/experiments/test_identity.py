@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from speechrnn.cli import help
 from speechrnn.experiments.identity import (
@@ -21,6 +23,7 @@ from speechrnn.experiments.identity import (
     marked_keys,
     run_name,
 )
+from speechrnn.experiments.run import Run
 
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(help.recipes(ROOT))
@@ -133,7 +136,8 @@ def test_defaults_are_those_of_the_pages_and_not_of_experiments() -> None:
         (["features@acoustic.front=mfcc"], "features-acoustic.front-mfcc"),
         (["trainer/acoustic@trainer.devices=own"], "default"),
         (["augment.speeds=[0.9,1.0]", "seed=-3"], "augment.speeds-0.9-1.0+seed--3"),
-        (["model='../a b/c=d'"], "model-a-b-c-d"),
+        (["model='../a b/c=d'"], "model-a-b-c-d-aad1b5"),
+        (["bare=True", "none=Null", "words=[a,b]"], "bare-true+none-null+words-a-b"),
         (["text.file=казка.txt"], "text.file-казка.txt"),
         (["rate=.1", "scale=[.5,-.5]", "step=1e+3"], "rate-0.1+scale-0.5--0.5+step-1e3"),
     ],
@@ -144,10 +148,78 @@ def test_the_overrides_of_the_identity_name_the_run(overrides: list[str], name: 
 
 @pytest.mark.parametrize(
     ("value", "other"),
-    [(".1", "1"), ("1e-3", "1e+3"), ("-.5", "-5"), ("[.1,2]", "[1,2]"), (".hidden", "hidden"), ("a+b", "a-b")],
+    [
+        (".1", "1"),
+        ("1e-3", "1e+3"),
+        ("-.5", "-5"),
+        ("[.1,2]", "[1,2]"),
+        (".hidden", "hidden"),
+        ("a+b", "a-b"),
+        ("[a-b]", "[a,b]"),
+        ("[a,b-c]", "[a-b,c]"),
+        ("[a,b]", "[b,a]"),
+        ("[[1],2]", "[1,2]"),
+        ("[1-2,3]", "[1,2-3]"),
+        ("[1,-2]", "[1,2]"),
+        ("/data/a", "data/a"),
+        ("../a", "a"),
+        ("~/a", "/a"),
+        ("a/b", "a-b"),
+        ("a b", "a-b"),
+        ("a=b", "a:b"),
+        ("'1'", "1"),
+        ("'null'", "null"),
+        ("'true'", "true"),
+        ("", "[]"),
+        ("null", ""),
+        ("{a:1}", "{a:1,b:2}"),
+        ("{a:1}", "[a,1]"),
+        ("cafe\N{COMBINING ACUTE ACCENT}", "caf\N{LATIN SMALL LETTER E WITH ACUTE}"),
+        ("\N{CYRILLIC SMALL LETTER A}", "a"),
+        ("\N{NO-BREAK SPACE}a", "a"),
+        ("a\N{ZERO WIDTH SPACE}", "a"),
+    ],
 )
 def test_different_values_have_different_names(value: str, other: str) -> None:
-    assert run_name([f"key={value}"]) != run_name([f"key={other}"])
+    names = [unicodedata.normalize("NFC", run_name([f"key={text}"])).casefold() for text in (value, other)]
+    assert names[0] != names[1]  # for file systems, too, that take the case or the form of a letter for the same
+
+
+@pytest.mark.parametrize(("value", "same"), [("true", "True"), ("null", "NULL"), (".5", "0.5"), ("1e3", "1e+3")])
+def test_one_value_written_in_two_ways_has_one_name(value: str, same: str) -> None:
+    assert run_name([f"key={value}"]) == run_name([f"key={same}"])
+
+
+ITEMS = st.one_of(st.integers(-20, 20).map(str), st.text("ab-./ ", min_size=1, max_size=4))
+
+
+@given(st.lists(ITEMS, min_size=1, max_size=3), st.lists(ITEMS, min_size=1, max_size=3))
+def test_different_lists_have_different_names(items: list[str], others: list[str]) -> None:
+    first, second = (f"[{','.join(values)}]" for values in (items, others))
+    if first.replace(" ", "") != second.replace(" ", "") and numbers(items) != numbers(others):
+        assert run_name([f"key={first}"]) != run_name([f"key={second}"])
+
+
+def numbers(items: list[str]) -> list[float | str]:
+    """Return items with those that are numbers as such: .0 is 0."""
+    found: list[float | str] = []
+    for item in items:
+        try:
+            found.append(float(item))
+        except ValueError:
+            found.append(item.strip())
+    return found
+
+
+def test_each_choice_of_files_to_spell_has_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keys of the text are part of the identity of a run of spelling."""
+    monkeypatch.chdir(tmp_path)
+    choices = [[], ["a.txt"], ["b.txt"], ["a.txt", "b.txt"], ["b.txt", "a.txt"], ["a.txt-b.txt"], ["x/a.txt"]]
+    folders = set()
+    for files in choices:
+        config = OmegaConf.create({"files": files, "seed": 0})
+        folders.add(Run.open("spelling", config, [f"files=[{','.join(files)}]"] if files else []).folder)
+    assert len(folders) == len(choices)
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))

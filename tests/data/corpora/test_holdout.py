@@ -83,7 +83,9 @@ def test_segments_of_a_recording_without_a_speaker_are_in_the_same_part(
     said = [*((number, 30) for number in range(12)), *said]
     texts = [f"sentence number {text}" for _, text in said]
     recordings = [f"{recording}.wav" for recording, _ in said]
-    chosen = hold_out([f"u{i}" for i in range(len(said))], [None] * len(said), fraction, texts, recordings)
+    chosen = hold_out(
+        [f"u{i}" for i in range(len(said))], [None] * len(said), fraction, texts=texts, recordings=recordings
+    )
     dev = {recordings[i] for i in chosen.indices}
     assert dev
     assert chosen.by == "recording"
@@ -92,7 +94,7 @@ def test_segments_of_a_recording_without_a_speaker_are_in_the_same_part(
 
 def test_segments_of_a_single_recording_are_held_out_by_text() -> None:
     texts = [f"sentence number {i % 25}" for i in range(50)]
-    chosen = hold_out([f"u{i}" for i in range(50)], [None] * 50, 0.2, texts, ["talk.wav"] * 50)
+    chosen = hold_out([f"u{i}" for i in range(50)], [None] * 50, 0.2, texts=texts, recordings=["talk.wav"] * 50)
     assert (len(chosen.indices), chosen.by) == (10, "text")
 
 
