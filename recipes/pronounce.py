@@ -5,6 +5,8 @@ A model of phones trains on no utterance with a word outside its dictionary, and
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,14 +19,16 @@ from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.core.text_files import open_unpacked
 from speechrnn.data.corpora import manifest
 from speechrnn.data.corpora.espeak_phones import pronounce
 from speechrnn.data.texts.reader import read_lines
 from speechrnn.decoding.ngram.model import read_ngrams
 from speechrnn.text.pronunciations import Pronunciations
 
-MANIFESTS = (".jsonl", ".csv", ".tsv")
+MANIFESTS = (".jsonl", ".json", ".csv", ".tsv")
 NGRAMS = (".arpa", ".q8")
+SIGN = re.compile(r"<[^<>\s]*>")  # <unk>, <s>: no words
 WORD = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*'?")  # letters, with apostrophes and hyphens after the first
 
 
@@ -44,6 +48,11 @@ def main(config: DictConfig) -> None:
     """Count the words, pronounce those that the dictionary lacks, and write both."""
     options = build(PronounceOptions, config, "")
     pronunciations = Pronunciations.read(options.dictionary, "dictionary")
+    if not pronunciations.english:
+        raise UserError(
+            f"dictionary={options.dictionary} has other phones ({', '.join(pronunciations.symbols[1:6])}, ...) than "
+            "the CMU dictionary, whose phones new words get; give a dictionary in its phones, as in `cat K AE1 T`."
+        )
     paths = [options.words] if isinstance(options.words, Path) else options.words
     counts = Counter(word for path in paths for word in read_words(path))
     if not counts:
@@ -54,9 +63,12 @@ def main(config: DictConfig) -> None:
         for word, phones in zip(missing, pronounce(missing, options.voice), strict=True)
         if phones is not None
     ]
-    known = options.dictionary.read_bytes()
+    with open_unpacked(options.dictionary) as dictionary:
+        known = dictionary.read()
+    whole = known + (b"" if known.endswith(b"\n") else b"\n") + "".join(lines).encode()
+    pack = {".gz": gzip.compress, ".xz": lzma.compress}.get(options.output.suffix, bytes)
     with atomic_write(options.output, "wb") as file:
-        file.write(known + (b"" if known.endswith(b"\n") else b"\n") + "".join(lines).encode())
+        file.write(pack(whole))
     looked_up = min(len(counts), options.vocabulary_size or len(counts))
     print(f"{looked_up:,} words, {len(missing):,} of them not in {options.dictionary}; {len(lines):,} are new in it:")
     print(options.output)
@@ -80,7 +92,7 @@ def read_words(path: Path) -> Iterator[str]:
     else:
         texts = (line.text for line in read_lines(path))
     for text in texts:
-        yield from WORD.findall(text.lower().replace("’", "'"))
+        yield from WORD.findall(SIGN.sub(" ", text.lower().replace("’", "'")))
 
 
 if __name__ == "__main__":

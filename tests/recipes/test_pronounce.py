@@ -57,6 +57,35 @@ def test_words_are_read_from_texts_manifests_and_n_grams(run: Run, tmp_path: Pat
     assert {"red", "blue", "green", "brown", "white"} <= set(Pronunciations.read(tmp_path / "new.dict").words)
 
 
+def test_a_packed_dictionary_is_unpacked_before_words_are_added(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("dog")
+    packed = tmp_path / "packed.dict"
+    packed.write_bytes(gzip.compress((tmp_path / "cmu.dict").read_bytes()))
+    for name in ("new.dict", "new.dict.gz", "new.dict.xz"):
+        status, _, err = run(f"words={tmp_path / 'a.txt'}", f"dictionary={packed}", f"output={tmp_path / name}")
+        assert (status, err) == (0, "")
+        assert set(Pronunciations.read(tmp_path / name).words) == {"cat", "the", "dog"}
+
+
+def test_keys_of_a_manifest_and_signs_of_models_are_no_words(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps({"audio_filepath": "none.wav", "duration": 1, "text": "blue"}))
+    (tmp_path / "b.txt").write_text("a <unk> dog\n")
+    write_arpa(tmp_path / "c.arpa", kneser_ney([[1, 2]], ["<blank>", "<unk>", "brown"], 1))
+    files = ",".join(str(tmp_path / name) for name in ("a.json", "b.txt", "c.arpa"))
+    status, _, _ = run(f"words=[{files}]", f"output={tmp_path / 'new.dict'}")
+    assert status == 0
+    assert set(Pronunciations.read(tmp_path / "new.dict").words) == {"cat", "the", "a", "dog", "blue", "brown"}
+
+
+def test_phones_are_not_added_to_a_dictionary_of_others(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("dog")
+    (tmp_path / "ipa.dict").write_text("cat k æ t\nthe ð ə\nbird b ɝ d\n")
+    status, _, err = run(
+        f"words={tmp_path / 'a.txt'}", f"dictionary={tmp_path / 'ipa.dict'}", f"output={tmp_path / 'new.dict'}"
+    )
+    assert status == 2 and "ipa.dict has other phones" in err and not (tmp_path / "new.dict").exists()
+
+
 def test_the_most_frequent_words_alone_are_looked_up(run: Run, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("dog the dog the the bird")
     status, out, _ = run(f"words={tmp_path / 'a.txt'}", f"output={tmp_path / 'new.dict'}", "vocabulary_size=2")
