@@ -9,7 +9,7 @@ import gzip
 import lzma
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -66,7 +66,8 @@ def main(config: DictConfig) -> None:
     with open_unpacked(options.dictionary) as dictionary:
         known = dictionary.read()
     whole = known + (b"" if known.endswith(b"\n") else b"\n") + "".join(lines).encode()
-    pack = {".gz": gzip.compress, ".xz": lzma.compress}.get(options.output.suffix, bytes)
+    packers: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".xz": lzma.compress}
+    pack = packers.get(options.output.suffix, bytes)
     with atomic_write(options.output, "wb") as file:
         file.write(pack(whole))
     looked_up = min(len(counts), options.vocabulary_size or len(counts))
