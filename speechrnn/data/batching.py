@@ -28,7 +28,7 @@ def plan_batches(
     Args:
         durations: (utterances,), seconds.
         batch_seconds: most padded seconds of a batch.
-        seed, epoch: decide on the plan together.
+        seed, epoch: the plan depends on both.
         world_size: processes that share the epoch. The number of batches is a multiple of it, and the batches that
             are trained on at the same time, `plan[k * world_size : (k + 1) * world_size]`, are of similar duration.
 

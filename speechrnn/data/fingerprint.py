@@ -1,4 +1,4 @@
-"""Digests of training data and tokenizers, by which a training knows whether it goes on with the same ones."""
+"""Digests of training data and tokenizers, by which a training checks that it is resumed with the same ones."""
 
 from __future__ import annotations
 

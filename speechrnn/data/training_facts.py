@@ -12,7 +12,7 @@ from speechrnn.core.plural import count
 if TYPE_CHECKING:
     from lhotse.cut import Cut
 
-RARE = 0.05  # share of the audio; a sampling rate with less of it does not count as known to the model
+RARE = 0.05  # least share of the audio from which a sampling rate counts as one of the training's
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ class TrainingFacts:
 
     @property
     def lowest_rate(self) -> int | None:
-        """Return the lowest sampling rate in Hz that the model knows well; None: any, or not known.
+        """Return the lowest sampling rate in Hz that the model was trained on; None: any, or not known.
 
-        It is not known of a model that was fine-tuned, since the first one may have known others.
+        It is not known of a model that was fine-tuned, since the first training may have had others.
         """
         if self.narrow_band is not False or self.init_from is not None:
             return None

@@ -24,7 +24,7 @@ from speechrnn.decoding.score_cache import ScoreCache
 from speechrnn.decoding.scorers.base import WeightedScorer
 
 IMPOSSIBLE = -math.inf
-FLOOR = -1e4  # finite log-probability of what is impossible, where nothing possible was found
+FLOOR = -1e4  # finite log-probability of an impossible text, where no possible one was found
 CHILD_TABLE_ENTRIES = 2**21  # 16 MB: a larger table of children drops the prefixes that have left the beam ...
 NODES_PER_HYPOTHESIS = 16  # ... unless it holds fewer nodes than this for each hypothesis
 
@@ -64,7 +64,7 @@ class BeamOptions:
 
 
 def search_options(options: BeamOptions) -> BeamOptions:
-    """Return the width and the pruning alone of options that may hold more, with the default number of results.
+    """Return the width and the pruning of options that may be a subclass, with the default number of results.
 
     >>> search_options(BeamOptions(beam_size=50, nbest=7)).nbest
     1
@@ -79,9 +79,9 @@ def beam_search(
 ) -> list[list[Hypothesis]]:
     """Find the most probable label sequences of each utterance of a batch.
 
-    The result for an utterance depends neither on the other ones nor on padding. A scorer is asked for a prefix once,
-    together with all other prefixes that the frame extends, however often it leaves the beam and comes back (unless it
-    was away for so long that its node was dropped).
+    The result for an utterance depends neither on the other ones nor on padding. The scores of a prefix are
+    computed once, together with those of all other prefixes that the frame extends, also if it leaves the beam and
+    comes back (unless its node was dropped meanwhile).
 
     Args:
         log_probs: (batch, frames, symbols) natural logarithms; symbol 0 is the blank. Padding may hold any value. A
@@ -176,7 +176,7 @@ class Search:
         self.beam = self.begin(self.trie.roots)
 
     def begin(self, roots: Tensor) -> Beam:
-        """Return the beams of utterances of which nothing was read: each holds its root, (batch,), alone."""
+        """Return the beams of utterances before their first frame: each holds its root, (batch,), only."""
         batch, size = len(roots), self.size
         self.resize(batch)
         nodes = torch.full((batch, size), NOWHERE, device=self.device)
@@ -244,7 +244,7 @@ class Search:
             ranked = scores.sort(dim=1, descending=True, stable=True).indices
         else:
             ranked = torch.arange(self.size, device=self.device).expand_as(nodes)
-        if kept is nodes:  # otherwise several hypotheses may have become the same
+        if kept is nodes:  # otherwise several hypotheses may have become equal
             ranked = ranked[:, : self.options.nbest]
         nodes, kept, acoustic, scores = (column.gather(1, ranked) for column in (nodes, kept, acoustic, scores))
         parts = parts.gather(1, ranked.unsqueeze(2).expand(-1, -1, parts.shape[2]))

@@ -12,7 +12,7 @@ class Candidates:
     stand one that is never chosen, for what isn't tried, and the masses of hypotheses as they are that end in a
     blank and in a label.
 
-    Where nothing but the frame ranks the labels, no pair matters that is worse than as many others as the beam holds:
+    Where only the frame ranks the labels (no scorers), a pair is left out if at least `beam_size` others are better:
     the a-th best hypothesis with the s-th best label (both from 0) scores no more than each of (a + 1)(s + 1) pairs.
     One label of a hypothesis may be an exception, the repetition of its last one, which leaves (a + 1) s. (A pair that
     is merged into a hypothesis in the beam makes that at least as good.)

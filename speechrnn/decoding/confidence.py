@@ -51,7 +51,7 @@ def word_posteriors(hypotheses: Sequence[Sequence[str]], scores: Sequence[float]
 
     Args:
         hypotheses: words of each, the best first.
-        scores: natural logarithms, not normalised; finite but for impossible hypotheses (-inf), which count nothing.
+        scores: natural logarithms, not normalised; finite, or -inf for impossible hypotheses, whose weight is 0.
 
     Returns:
         for each word of the first hypothesis the share of the hypotheses' probability that has the word in its place.
@@ -86,8 +86,8 @@ def fit_calibration(
     Args:
         features: of each word.
         correct: whether each word is right.
-        start: a little weight decay pulls the fit towards it, which keeps the fit finite where all words are correct;
-            it is also the result without words. None: `Calibration()`.
+        start: calibration towards which a small weight decay acts, so that the fit stays finite where all words are
+            correct; the result if there are no words. None: `Calibration()`.
     """
     start = start or Calibration()
     if not len(correct):

@@ -23,7 +23,7 @@ from speechrnn.decoding.scorers.word import WordScorer
 from speechrnn.decoding.tuned_weights import TunedDecoding, find_tuned
 from speechrnn.text.tokenizers import Tokenizer
 
-POSTERIOR_HYPOTHESES = 10  # from which confidences are computed, however many are asked for
+POSTERIOR_HYPOTHESES = 10  # hypotheses from which confidences are computed, however many are returned
 NO_EVIDENCE = 0.5  # the posterior of a word where no hypotheses were compared
 
 
@@ -96,7 +96,7 @@ class BeamDecoder:
         rescorer: ranks the hypotheses that the search has found; None: none.
         calibration: of the confidences.
         name: in transcripts.
-        whole: whether words that sound alike are told apart by the words after them too; False where words are shown
+        whole: whether the words after it help to choose among words that sound alike; False where words are shown
             before the next ones are known.
     """
 
@@ -142,7 +142,7 @@ class BeamDecoder:
     def words(self, tokens: Sequence[int]) -> list[str]:
         """Return the words of labels that the last search has found.
 
-        Words that sound alike are told apart by the first language model of words, where the labels are phones.
+        Where the labels are phones, the first language model of words chooses among words that sound alike.
         """
         words = self.tokenizer.decode(tokens).split()
         if self.tokenizer.kind == "phone":

@@ -1,4 +1,4 @@
-"""The frames through which a search steps, with their symbols in order; what is sure to be blank is left out."""
+"""The frames of a search, with their symbols ordered by probability; frames that are certainly blank are left out."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNK = 2**22  # log-probabilities that are put in order together
 
 
 def make_blank(log_probs: Tensor, places: Sequence[bool]) -> Tensor:
-    """Return log-probabilities in which some frames are sure blanks; the same tensor where none is.
+    """Return log-probabilities in which the blank of some frames has probability 1; the same tensor for no frames.
 
     >>> make_blank(torch.tensor([[0.5, 0.5], [0.5, 0.5]]).log(), [False, True]).exp()
     tensor([[0.5000, 0.5000],
@@ -60,11 +60,11 @@ class Frame(NamedTuple):
 
 
 class Frames:
-    """A batch's frames, those left out that need no step.
+    """The frames of a batch, without those that the search skips.
 
     A frame whose blank has at least the probability `blank_threshold` multiplies the mass of all hypotheses alike, and
-    leaves none that end in a label without a blank behind it. So runs of such frames are no steps, and each utterance
-    goes through its other frames only. A frame where all is impossible says nothing, and is left out as well.
+    leaves none that end in a label without a blank behind it. So such frames are skipped, and each utterance goes
+    through its other frames only. A frame where all symbols are impossible is skipped as well.
 
     Attributes:
         order: (batch,) utterances by falling number of frames; the first ones are the `active`.

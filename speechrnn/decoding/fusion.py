@@ -141,7 +141,7 @@ def reweigh(scorers: Sequence[WeightedScorer], weights: Weights) -> list[Weighte
 def make_rescorer(
     options: DecodingOptions, tokenizer: Tokenizer, device: torch.device | str = "cpu"
 ) -> WeightedScorer | None:
-    """Make the scorer that ranks the N-best list anew; None where the options name none."""
+    """Make the scorer for N-best rescoring; None where the options name none."""
     if options.rescoring_model is None:
         return None
     scorer, _ = make_language_scorer(options.rescoring_model, tokenizer, options.unknown_penalty, device=device)

@@ -1,4 +1,4 @@
-"""Facts about an acoustic model, beside its weights: what it was trained on, and how unsure it is of its dev part."""
+"""Facts about an acoustic model, beside its weights: its training data, and its uncertainty on its dev part."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ModelFacts:
 
 
 def read_facts(folder: str | Path) -> ModelFacts:
-    """Read the facts.json of an acoustic model's directory; nothing is known where there is none.
+    """Read the facts.json of an acoustic model's directory; without the file, all facts are None.
 
     >>> read_facts("models/old").dev is None
     True
@@ -69,7 +69,7 @@ def update_facts(folder: str | Path, training: TrainingFacts | None = None, dev:
 
 
 def forget_dev(folder: str | Path) -> None:
-    """Remove how unsure a model is of its dev part from its facts.json, as of weights that have changed.
+    """Remove a model's uncertainty on its dev part from its facts.json, as when its weights have changed.
 
     Raises:
         UserError: the file is damaged or cannot be written.

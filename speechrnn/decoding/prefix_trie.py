@@ -24,7 +24,7 @@ class PrefixTrie:
         roots: (utterances,) the empty prefixes.
         parent, label: (capacity,) of each node; the label of a root is 0.
         repeats: (capacity,) 1 where a node's label is that of its parent, else 0.
-        slot: (capacity,) the searcher's, to note where in its beam a node stands; `absent` at first.
+        slot: (capacity,) the place of a node in the beam, written by the search; `absent` at first.
         row: (capacity,) the number of a row of scores, -1 before there is one.
         states: (capacity, scorers) each scorer's state, -1 before it has one.
         sums: (capacity, scorers) what each scorer has added along the prefix, 0 at first.

@@ -1,4 +1,4 @@
-"""N-best rescoring: a language model too large for the search ranks the hypotheses that the search has found."""
+"""N-best rescoring: a language model too large for the search ranks the hypotheses of the search again."""
 
 from __future__ import annotations
 

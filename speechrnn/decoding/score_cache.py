@@ -24,7 +24,7 @@ class ScoreCache:
         table: (rows, symbols) float32, the weighted sum of the scorers' scores; `PrefixTrie.row` numbers the rows.
         parts: (rows, scorers, symbols) float32, the scores of each scorer, not weighted.
         size: number of rows in use.
-        states: number of states that the scorers were asked for since they began.
+        states: number of states that the scorers have made since `begin`.
         start: (scorers,) the state of each in which nothing was read.
     """
 

@@ -106,10 +106,10 @@ class StreamingBeamDecoder:
     def __init__(self, decoder: BeamDecoder, device: torch.device) -> None:
         """
         Args:
-            decoder: of recordings; its scorers must not be used by anybody else.
+            decoder: of recordings; nothing else may use its scorers.
             device: of the log-probabilities.
         """
-        self._decoder = replace(decoder, whole=False)  # words that have been shown stay as they are
+        self._decoder = replace(decoder, whole=False)  # words that were shown must not change
         self._search = StreamingSearch(decoder.tokenizer, decoder.scorers, decoder.search_options, device=device)
         self.name = decoder.name
 

@@ -63,7 +63,7 @@ class StreamingSearch:
         """
         Args:
             tokenizer: of the acoustic model.
-            scorers: fused into the search; nobody else may use them.
+            scorers: fused into the search; nothing else may use them.
             options: of the search.
             device: of the log-probabilities.
         """
@@ -78,7 +78,7 @@ class StreamingSearch:
 
     @torch.inference_mode()
     def _make_search(self) -> Search:
-        """Return a search that knows no prefix; the scorers begin anew."""
+        """Return a search without prefixes; the scorers begin again."""
         return Search(1, len(self._tokenizer), self._scorers, options=self._options, device=self._device)
 
     @torch.inference_mode()

@@ -38,7 +38,7 @@ class TunedDecoding:
         figures: error rates and calibration error on the dev part.
         system: name of the system, for readers of the file; see `system_name`.
         confidences: quantiles (`uncertainty.QUANTILES`) of the calibrated confidences on the dev part.
-        search: width and pruning of the search on the dev part, for those who choose none; None: not recorded.
+        search: width and pruning of the search on the dev part, used where options set none; None: not recorded.
     """
 
     weights: Weights = field(default_factory=Weights)
@@ -82,8 +82,8 @@ def find_tuned(
 ) -> TunedDecoding:
     """Return the tuning of a decoding system.
 
-    Where its combination of models was not tuned, that of the language model without the others stands for it, and
-    then an entry of an earlier version; weights that these lack are None.
+    If its combination of models was not tuned, that of the language model alone is returned, or else an entry of an
+    earlier version; weights that these lack are None.
 
     Args:
         tuned: as `read_tuned` returns it.

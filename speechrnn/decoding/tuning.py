@@ -1,8 +1,8 @@
 """Tuning on a held-out part of the training data, never the test part: weights of the models, calibrated confidences.
 
 Calibration is cross-fitted: the dev part is split in two, by speaker where speakers are known, and the confidences of
-each half come from weights that were tuned on the other half. So no word whose confidence is calibrated had a part in
-the choice of the weights, and the calibration error is of voices that the calibration has not seen.
+each half come from weights that were tuned on the other half. So the weights were not chosen on the words whose
+confidences are calibrated, and the calibration error is measured on voices that the calibration was not fitted on.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def split_halves(emissions: Sequence[Emission]) -> tuple[list[int], list[int]]:
         emissions: the utterances; one whose speaker is not known counts as a speaker of its own.
 
     Returns:
-        the indices of each half. The halves have as many words as each other, as far as that goes.
+        the indices of each half. The halves have about equally many words.
     """
     speakers: dict[str | int, list[int]] = {}
     for index, emission in enumerate(emissions):
@@ -141,7 +141,7 @@ def split_halves(emissions: Sequence[Emission]) -> tuple[list[int], list[int]]:
 
 
 def describe_dev(emissions: Sequence[Emission]) -> DevStatistics:
-    """Describe how unsure the acoustic model is of the dev part's utterances."""
+    """Measure the uncertainty of the acoustic model on the dev part's utterances."""
     return DevStatistics.of(
         [
             uncertainty

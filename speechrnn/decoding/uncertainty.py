@@ -1,7 +1,8 @@
 """Uncertainty of an acoustic model about its labels, in comparison with its dev part.
 
-A network trained on a few words is sure of them also where others are spoken, so that no confidence by itself tells
-that a recording is strange; but it is less sure than on its own kind of speech. The measure is the entropy of the
+A network trained on few words gives them high probabilities also where other words are spoken, so that confidences
+alone do not show that a recording is unlike the training data; but they are lower than on speech of its own kind. The
+measure is the entropy of the
 emissions for each label, pooled over a recording: of those tried, it separated singing, other languages and other
 vocabularies best (docs/results.md).
 """
@@ -17,10 +18,10 @@ from torch import Tensor
 
 from speechrnn.nn.ctc import BLANK
 
-PRIOR_LABELS = 20  # labels as on the dev part that are added to each recording: few labels prove nothing
+PRIOR_LABELS = 20  # labels of the dev part that are added to each recording, since few labels are no evidence
 FAR = 2.5  # deviations beyond the dev part
-LEAST_DEVIATION = 0.05  # dev parts of one voice vary less than speech does
-LEAST_UTTERANCES = 10  # of a dev part; fewer say nothing about their spread
+LEAST_DEVIATION = 0.05  # least deviation, since a dev part of one voice varies less than other speech
+LEAST_UTTERANCES = 10  # least utterances of a dev part from which the deviation is estimated
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
@@ -81,18 +82,18 @@ class DevStatistics:
         )
 
     def ratio(self, uncertainty: Uncertainty) -> float:
-        """Return how many times as unsure the model is of a recording as of the dev part."""
+        """Return the model's uncertainty on a recording over that on the dev part."""
         return math.exp(log_ratio(uncertainty, self.uncertainty))
 
     def is_far(self, uncertainty: Uncertainty) -> bool:
-        """Return whether a recording is so unlike the dev part that its words deserve doubt."""
+        """Return whether a recording is so unlike the dev part that its words are doubtful."""
         if self.utterances < LEAST_UTTERANCES:
             return False
         return log_ratio(uncertainty, self.uncertainty) > FAR * max(self.deviation, LEAST_DEVIATION)
 
 
 def log_ratio(uncertainty: Uncertainty, usual: float) -> float:
-    """Return the logarithm of a recording's nats a label over the usual ones, drawn to 0 where labels are few."""
+    """Return the logarithm of a recording's nats a label over the usual ones, nearer to 0 for few labels."""
     usual = max(usual, 1e-6)
     pooled = (uncertainty.entropy + PRIOR_LABELS * usual) / (uncertainty.labels + PRIOR_LABELS)
     return math.log(pooled / usual)

@@ -1,4 +1,4 @@
-"""Choice of tokens from an adaptive softmax that computes only the clusters that matter.
+"""Choice of tokens from an adaptive softmax that computes only the clusters that may hold the chosen token.
 
 A draw first finds a frequent token or a cluster; only rows that found a cluster compute the scores inside it. At a
 temperature T below 1 a token has the weight p ** (1 / T), whose sum over a cluster isn't known before the cluster is

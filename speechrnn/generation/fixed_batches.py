@@ -1,8 +1,8 @@
-"""Batches of few, fixed sizes: how a text comes out the same whatever it is generated with.
+"""Batches of few, fixed sizes, so that a text does not depend on the other texts that are generated with it.
 
 A matrix product rounds differently at another batch size, and a text would differ with the batch it was generated in.
 Here every row passes through batches of sizes that were seen to give the same bits on this machine, each batch in a
-single thread (several threads would split a matrix where it suits their number); threads take whole batches instead.
+single thread (several threads would split a matrix by their number); threads take whole batches instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The most probable next words, as a keyboard offers them."""
+"""The most probable next words after a text."""
 
 from __future__ import annotations
 

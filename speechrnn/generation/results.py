@@ -98,7 +98,7 @@ class Result:
 
     @classmethod
     def from_error(cls, prompt: Prompt, error: Exception) -> Result:
-        """Return the result of a prompt over which something was raised; its traceback is logged."""
+        """Return the result of a prompt over which an exception was raised; its traceback is logged."""
         if isinstance(error, UserError):
             return cls(prompt.id, prompt.text, error=str(error))
         logger.debug("Prompt %s", prompt.id, exc_info=error)

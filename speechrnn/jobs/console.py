@@ -1,4 +1,4 @@
-"""Generate text for somebody who watches: one prompt, or a conversation."""
+"""Generate text at a terminal: one prompt, a file of prompts, or next words while a user types."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def print_completions(predictor: TextPredictor, prompt: Prompt, stream: bool) ->
 
 
 def print_texts(job: GenerationJobOptions, text: GenerationOptions, prompts: Path) -> bool:
-    """Print each prompt of a file with its completions as they come, in their order; nothing is remembered.
+    """Print each prompt of a file with its completions as they come, in their order; no journal is written.
 
     Args:
         job: model, device and batch size.

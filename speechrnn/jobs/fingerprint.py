@@ -98,7 +98,7 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any], output: Path) 
 
 
 def _describe(key: str, value: Any) -> str:
-    """Return KEY=VALUE, or what to call a file of which only the digest is known."""
+    """Return KEY=VALUE, or a phrase for a file of which only the digest is known."""
     if isinstance(value, str) and value.startswith(SHA256):
         name = key.rpartition(".")[2].replace("_", " ")
         return "other prompts" if key == "prompts" else f"another {name}"

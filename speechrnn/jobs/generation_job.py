@@ -93,7 +93,7 @@ class GenerationOutput:
         self.journal.__exit__(kind, error, trace)
 
     def begin(self) -> ResultCount:
-        """Prepare to write, and return what earlier processes have done and is not overwritten.
+        """Prepare to write; return the counts of the results of earlier processes, unless they are overwritten.
 
         Raises:
             UserError: the output is there and was made by another command, or cannot be written.
@@ -121,8 +121,8 @@ class GenerationOutput:
     def writing(self) -> Iterator[Callable[[Result], None]]:
         """Give a function that adds a result. Without an exception, the file takes its final name at the end.
 
-        Where an exception comes before the first result, no partial file is left, which the next command, that finds
-        no journal beside it, would take for somebody else's.
+        After an exception before the first result, no partial file is left: without a journal beside it, the next
+        command would refuse it as a file of another program.
 
         Raises:
             UserError: the file cannot be written, or was removed meanwhile.

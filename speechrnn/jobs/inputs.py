@@ -46,7 +46,7 @@ class Input:
         id: where its output goes, relative to the output folder, without suffix: "a/b".
         source: a path or an address, as it was given or found; "-" for a recording from standard input.
         place: the file that holds it, where that is not `source`.
-        error: one sentence, why it cannot be transcribed at all; None: that shows when it is read.
+        error: one sentence, why it cannot be transcribed; None: no reason is known before it is read.
         channel: index of the channel to read; None: their mix.
     """
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-GRACE_SECONDS = 30.0  # time that work in progress has to end after the first signal
+GRACE_SECONDS = 30.0  # seconds that work in progress may take after the first signal
 
 
 class Interruption:

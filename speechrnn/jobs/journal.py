@@ -24,7 +24,7 @@ from speechrnn.core.lock_holder import describe_holder
 from speechrnn.jobs.fingerprint import check_same
 
 FORMAT = 2  # of the header; journals of another format are refused
-SYNC_SECONDS = 5.0  # work that a power cut may cost; a killed process costs none
+SYNC_SECONDS = 5.0  # seconds of work that a power cut may lose; a killed process loses none
 
 
 class Journal:
@@ -56,7 +56,7 @@ class Journal:
         self.entries: dict[str, dict[str, Any]] = {}
         self.found: dict[str, Any] | None = None
         self._file: IO[bytes] | None = None
-        self._empty = False  # no work is recorded yet that somebody might miss
+        self._empty = False  # no work is recorded yet
         self._made_folder = False
         self._synced = 0.0
 
@@ -83,7 +83,7 @@ class Journal:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._empty and error is not None:
-            # The job came to nothing, so its journal must not stand in the way of the next command.
+            # The job has done nothing, so its journal must not block the next command.
             with contextlib.suppress(OSError):
                 self.path.unlink()  # under the lock; see `open_locked`
                 if self._made_folder:

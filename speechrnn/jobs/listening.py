@@ -234,13 +234,13 @@ class Listening:
 
     @property
     def behind(self) -> float:
-        """Return how far recognition lags: what waits, but no more than is late by the clock of the source's pace."""
-        if self._source.pace == 0:  # nobody waits for the words of a certain moment
+        """Return the lag of recognition in seconds: the sound that waits, or less if less is late by the clock."""
+        if self._source.pace == 0:  # without a clock, nothing is late
             return 0.0
         return min(self._waiting, time.monotonic() - self._began - self._recognised / self._source.pace)
 
     def _check_speed(self) -> None:
-        """Say so, once, when the machine is too slow, and do what the option says."""
+        """Warn once when the machine is too slow, and do what the option `when_slow` says."""
         if self.behind < self._slow_after or self._streamer is None:
             return
         again = self._slow and self._when_slow == "larger_blocks" and self._slow < LARGER_BLOCKS

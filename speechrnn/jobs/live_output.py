@@ -109,7 +109,7 @@ class _MessageHandler(logging.Handler):
 
 @contextlib.contextmanager
 def messages_above(display: Display) -> Iterator[None]:
-    """Let warnings scroll above the partial line of a terminal; with another display, nothing changes."""
+    """Print warnings above the partial line of a terminal; other displays are not changed."""
     if not isinstance(display, TerminalDisplay):
         yield
         return

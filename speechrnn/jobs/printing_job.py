@@ -1,4 +1,4 @@
-"""Transcribe inputs without an output folder: what is found is printed, and nothing is written or remembered."""
+"""Transcribe inputs without an output folder: words are printed, and no file and no journal is written."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WITH_NAMES = (".json", ".ctm")  # suffixes of formats that name the recording
 
 
 def run_printing_job(job: TranscriptionJobOptions, options: TranscriptionOptions, inputs: Sequence[Input]) -> Summary:
-    """Transcribe the inputs in their order, print their words, and say on standard error how it went.
+    """Transcribe the inputs in their order, print their words, and print a summary on standard error.
 
     In this process, words are printed as soon as they are found; other executors give whole recordings.
 

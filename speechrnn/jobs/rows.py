@@ -11,7 +11,7 @@ from speechrnn.jobs.journal import append, cannot_write, json_line, open_own, pa
 
 
 class HypothesisRows:
-    """Hold rows with an "id" and "words" on the disk, and know where each one lies.
+    """Hold rows with an "id" and "words" on the disk, and the place of each row.
 
     Until the file is finished, new rows lie in `PATH.partial` in the order in which they came; of an id that comes
     again the last row counts. Only the places are in memory.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-THREADS = 8  # of concurrent fetches: they mostly wait
+THREADS = 8  # threads that fetch at the same time; they mostly wait
 AHEAD = 16  # recordings that are fetched while others are transcribed
 GROUP = 256  # recordings, and ...
 GROUP_BYTES = 2**29  # ... bytes of them, that lie on the disk while they are transcribed
@@ -192,8 +192,8 @@ def fetch_groups(
 ) -> Iterator[list[tuple[T, Path | Exception]]]:
     """Yield recordings in groups, each fetched into `folder` or the reason why not, in order.
 
-    While a group is processed, some of the next are fetched. The files of a group are removed when the next is asked
-    for, so that the disk use does not grow with the number of recordings.
+    While a group is processed, recordings of the next groups are fetched. The files of a group are removed when the
+    next is asked for, so that the disk use does not grow with the number of recordings.
 
     Args:
         addresses: pairs of the caller's key for a recording, and its address.

@@ -21,7 +21,7 @@ YOUNG_SECONDS = 60.0  # age below which a folder without a lock may be one that 
 def temporary_folder() -> Iterator[Path]:
     """Make an empty folder and remove it at the end; also remove those of processes that were killed.
 
-    A lock on a file in the folder tells that its process lives.
+    A lock on a file in the folder shows that its process is running.
     """
     remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:

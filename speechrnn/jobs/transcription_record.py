@@ -67,7 +67,7 @@ class InputState:
 
 
 class TranscriptionRecord:
-    """Know which inputs are done. Use as a context manager, which keeps other processes out.
+    """Store the state of each input. Use as a context manager, which keeps other processes out.
 
     Attributes:
         folder: of the output.

@@ -112,7 +112,7 @@ def _transcribe(
     def paths() -> Iterator[str | Channel]:
         for item, path in places:
             source = str(path) if item.channel is None else Channel(path, item.channel)
-            in_progress[str(source)] = item, item.file_state()  # before the reading, so that no change escapes
+            in_progress[str(source)] = item, item.file_state()  # before the reading, to notice changes during it
             if on_segment is not None:
                 items.append(item)
             yield source

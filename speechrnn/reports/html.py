@@ -87,7 +87,7 @@ def time_shares(seconds: Mapping[str, float], names: Mapping[str, str]) -> list[
 
     Args:
         seconds: by key.
-        names: what readers see instead of a key.
+        names: the text that is shown for a key.
     """
     total = sum(seconds.values()) or 1.0
     return [TimeShare(names.get(key, key), part, part / total) for key, part in seconds.items()]

@@ -63,7 +63,7 @@ def analyse(model: AcousticModel, tokenizer: Tokenizer, samples: np.ndarray, tex
 
     features = model.front_end.options
     waveform, length = torch.from_numpy(samples)[None], torch.tensor([len(samples)])
-    mel, _ = LogMel(features)(waveform, length)  # for the eye, also where the model reads MFCCs
+    mel, _ = LogMel(features)(waveform, length)  # the picture shows log-mel features also where the model reads MFCCs
     log_probs = model(waveform, length)[0][0]  # (frames, symbols)
     path: Tensor | None = None
     words: tuple[Word, ...] = ()

@@ -177,7 +177,7 @@ class AcousticTask:
 
     def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Return the CTC loss in nats a label."""
-        # Lengths that stay on the CPU need not be read from a GPU, which would stop its stream.
+        # Lengths stay on the CPU: to read them from a GPU would stop its queue of work.
         host = batch
         batch = batch.to(self.fabric.device)
         views = 2 if self.options.consistency_weight > 0 else 1

@@ -64,7 +64,7 @@ def read_checkpoint(
         path: the file.
         fingerprint: of the training that is to be resumed.
         device: where its tensors go.
-        defaults: values that a checkpoint stands for where it lacks them: of options that its version did not have.
+        defaults: values of options that the version which wrote a checkpoint did not have.
 
     Returns:
         the contents that `Loop.save` wrote, with a `State` as "state".

@@ -181,7 +181,7 @@ def adopt_options(
         group: of the keys, for messages.
         trained: the model's options.
         wanted: of the new training.
-        default: which says nothing about what is wanted.
+        default: its values count as not set.
         free: keys that may differ.
 
     Raises:

@@ -174,7 +174,7 @@ class LanguageTask:
         there = batch.targets >= 0
         number = there.sum().clamp_min(1)
         loss = nats.sum() / number
-        # A state that is not finite would never leave its row.
+        # A state that is not finite would stay in its row for ever.
         self.carried = torch.where(torch.isfinite(loss.detach()), states.detach(), torch.zeros_like(states))
         if self.options.activation:
             loss = loss + self.options.activation * (dropped.square().mean(2) * there).sum() / number
@@ -211,7 +211,7 @@ class LanguageTask:
     def evaluate(self, model: LanguageModel) -> dict[str, float]:
         """Return nats a token and perplexity of the validation text, read in rows with carried states.
 
-        Each row reads what stands before its part first, so that the figures are those of `score_text` for one row.
+        Each row first reads some tokens before its part, so that the figures are those of `score_text` for one row.
         """
         if self.valid is None:
             return {}

@@ -60,9 +60,9 @@ class Loop(Generic[BatchT, ModelT]):
             task: the model and its data.
             options: of the training.
             folder: folder for `last.ckpt`, `best.ckpt` and batches without a finite loss.
-            fingerprint: plain values that a checkpoint must have too to be resumed: model, data, options.
+            fingerprint: plain values of model, data and options; only a checkpoint with the same values is resumed.
             publish: called in the first process with the averaged model after each epoch whose model would be kept.
-            defaults: values of the fingerprint that a checkpoint of an older version stands for where it lacks them.
+            defaults: values of the fingerprint that checkpoints of older versions do not have.
             capped: see `Schedule`.
         """
         self.fabric = fabric

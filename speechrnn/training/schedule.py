@@ -121,7 +121,7 @@ class Schedule:
         return self._mean(sum(self.state.seconds.values()))
 
     def _warmup_of_minutes(self) -> float:
-        """Return the warm-up of a wall time, of which the steps so far tell how many steps it has."""
+        """Return the warm-up of a training with a wall time; its number of steps is estimated from those so far."""
         seconds, minutes = self.elapsed(), self.options.minutes
         if not self.capped or minutes is None or seconds <= 0.0:
             return self.options.warmup

@@ -88,7 +88,7 @@ class Endpointer:
 
 
 class SilenceGate:
-    """Make blanks of the frames of digital silence, in which a network may find words, as it was trained to."""
+    """Turn the frames of digital silence into blanks; a network, which was trained on speech, may find words there."""
 
     MARGIN = 10  # frames before a frame that must be silent, too
 

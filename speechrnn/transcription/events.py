@@ -26,7 +26,7 @@ class Event:
         words: with times, in seconds from the start of the stream, and confidences.
         stable_words: how many words, from the first, stay as they are; all of a final.
         time: seconds of the stream that were recognised when the event was made.
-        warnings: why the words of the stream deserve doubt, as far as no earlier final told; of a partial, none.
+        warnings: reasons to doubt the words of the stream that no earlier final gave; none for a partial.
     """
 
     kind: Literal["partial", "final"]

@@ -1,4 +1,4 @@
-"""Compute many items together, so that one at which a library fails does not take the others with it."""
+"""Compute many items together; an item over which a library raises an exception does not affect the others."""
 
 from __future__ import annotations
 

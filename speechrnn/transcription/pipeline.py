@@ -75,7 +75,7 @@ class DecodedBatch:
 
 @dataclass(frozen=True)
 class ReaderFinished:
-    """Announce that a reader has no more to read."""
+    """Announce that a reader has ended."""
 
 
 @dataclass(frozen=True)
@@ -295,7 +295,7 @@ class Pipeline:
         return recording, failure
 
     def _fail_with(self, recording: int, error: Exception, seconds: float) -> tuple[int, Failure]:
-        """Let a recording fail at which an exception was raised, over so many seconds of it."""
+        """Record the failure of a recording at which an exception was raised, in a batch of so many seconds."""
         audio = self._states[recording].audio
         if not is_memory_error(error):
             raise_if_fatal(error)

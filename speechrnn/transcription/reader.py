@@ -75,7 +75,7 @@ class EndOfRecording:
         windows: how many windows it has.
         seconds: length of what could be read.
         incomplete: why that was not all of it; None: it was.
-        warnings: what is odd about its sound.
+        warnings: about its sound.
     """
 
     recording: int
@@ -95,7 +95,7 @@ class UnreadableRecording:
 
 
 class ClosedError(Exception):
-    """Tell a reader that nobody waits for its windows any longer."""
+    """Tell a reader that its windows are not needed any more."""
 
 
 class AudioBudget:
@@ -162,7 +162,7 @@ class Recording:
         number: of the source, from 0.
         name: of the source.
         source: its blocks.
-        budget: closed when nobody waits for the blocks any longer.
+        budget: closed when the blocks are not needed any more.
         samples: how many have been read.
         incomplete: why the rest could not be read.
         warnings: what is odd about its sound.
@@ -177,7 +177,7 @@ class Recording:
     warnings: list[TranscriptWarning] = field(default_factory=list)
 
     def blocks(self) -> Iterator[np.ndarray]:
-        """Yield float32 (samples,) blocks. Raises ClosedError where nobody waits for them."""
+        """Yield float32 (samples,) blocks. Raises ClosedError when they are not needed any more."""
         try:
             for block in self.source:
                 self.budget.check_open()
@@ -249,7 +249,7 @@ class Reader:
             self._put_clips()
 
     def _open(self, source: Source, warnings: list[TranscriptWarning]) -> Iterator[np.ndarray]:
-        """Yield blocks, the first of which is all of a short clip; add what is odd about the sound to `warnings`."""
+        """Yield blocks, the first of which is all of a short clip; add warnings about the sound."""
 
         def note(opened: OpenedAudio) -> None:
             if self.lowest_rate is not None and opened.sampling_rate < CLOSE_RATE * self.lowest_rate:

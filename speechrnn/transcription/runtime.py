@@ -1,4 +1,4 @@
-"""Inference engines of the acoustic network: torch or onnxruntime, in float32, bfloat16 or int8.
+"""Inference engines for the acoustic network: torch or onnxruntime, in float32, bfloat16 or int8.
 
 All of them compute the features in float32, give float32 log-probabilities, and may be called by several threads at
 once. How many threads torch takes for one call is its own setting (`torch.set_num_threads`).
@@ -21,7 +21,7 @@ from speechrnn.nn.acoustic import AcousticModel
 EngineName = Literal["auto", "torch", "onnx"]
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
 
-PRECISIONS = {"torch": ("float32", "bfloat16"), "onnx": ("float32", "int8")}  # what each engine can, the usual first
+PRECISIONS = {"torch": ("float32", "bfloat16"), "onnx": ("float32", "int8")}  # by engine, the usual one first
 
 
 class Engine(Protocol):
@@ -80,7 +80,7 @@ def make_engine(
     """Return an inference engine for `model` on `device`.
 
     Args:
-        folder: the model's directory, for the sentence of an error; None: it has none.
+        folder: the model's directory, for messages; None: it has none.
         name: "auto" is what is fastest on this machine, or what has the precision.
         precision: "auto" is the engine's fastest on this machine.
 
@@ -135,8 +135,8 @@ def bfloat16_pays(device: torch.device, cell: str) -> bool:
 
     On a CPU that is oneDNN's fused lstm. A processor that knows the type need not be faster with it: Intel's AVX-512
     instruction for it takes longer than the two of float32 that do the same (benchmarks/engine.py: 0.65 times the
-    speed), so Intel's need the matrix unit, AMX.
-    The answer is read off the hardware, not measured, so that a machine always gives the same words.
+    speed), so Intel's need the matrix unit, AMX. This is decided by the kind of processor, not measured, so that a
+    machine always gives the same words.
     """
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)

@@ -51,7 +51,7 @@ def resampled(
         samples: see `to_channels`; their mean is taken, or the loudest where they cancel each other out.
         rate: their own, Hz.
         sampling_rate: the wanted one, Hz.
-        warnings: takes what is odd about the sound.
+        warnings: warnings about the sound are added to it.
 
     Raises:
         AudioError: they are no sound, or the rate is missing.

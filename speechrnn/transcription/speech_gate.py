@@ -1,4 +1,4 @@
-"""A gate of a stream: frames in which nobody speaks say nothing, whatever the network finds in noise and music."""
+"""A gate of a stream: frames without speech become blanks, whatever the network finds in noise and music."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SpeechGateOptions:
 
 
 class SpeechGate:
-    """Make sure blanks of the frames that are not close to speech; hold frames back until that is known.
+    """Turn frames that are not close to speech into blanks of probability 1; hold frames back until this is known.
 
     What comes out does not depend on packets: the decision about a frame needs the sound up to `before` seconds behind
     it, and waits for it.
@@ -76,7 +76,7 @@ class SpeechGate:
             self._chunks += 1
 
     def apply(self, log_probs: Tensor, last: bool = False) -> Tensor:
-        """Take the next frames (frames, symbols); return those about which is known whether somebody speaks.
+        """Take the next frames (frames, symbols); return those of which it is known whether they are close to speech.
 
         Args:
             log_probs: natural logarithms.
@@ -95,7 +95,7 @@ class SpeechGate:
         return result
 
     def preview(self, log_probs: Tensor) -> Tensor:
-        """Return all frames that wait and (frames, symbols) more, the latest as if somebody spoke; nothing changes."""
+        """Return all frames that wait and (frames, symbols) more, the latest as speech; the state stays as it is."""
         return self._blanked(torch.cat([*self._waiting, log_probs]), self._chunks)
 
     def _from(self, frame: int) -> float:

@@ -38,7 +38,7 @@ class StreamInput:
         Args:
             rate: Hz, of the samples that come in.
             sampling_rate: Hz, of the model.
-            warnings: of the stream, which get what is odd about its sound.
+            warnings: of the stream; warnings about its sound are added.
         """
         if not RATES[0] <= rate <= RATES[1]:
             raise AudioError(f"A stream of {rate} Hz is no sound; give its sampling rate, such as 16000.")

@@ -1,4 +1,4 @@
-"""Warnings of a stream: the facts that make its words doubtful, each told once, as soon as it is known."""
+"""Warnings of a stream: reasons to doubt its words, each given once, as soon as it is known."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class StreamingRecognizer:
             model: the network, on its device.
             tokenizer: its alphabet.
             name: of the model.
-            decoder: of recordings, whose words the streams get; nobody else may use it. None: greedy.
+            decoder: of recordings, whose words the streams get; nothing else may use it. None: greedy.
             latency, hold: see `StreamingOptions`.
             endpoint: where segments end; None: the defaults.
             gate: which frames may have words; None: all.
@@ -202,7 +202,7 @@ class StreamingRecognizer:
         return events
 
     def _decode(self, streamers: Sequence[Streamer], log_probs: Sequence[Tensor]) -> None:
-        """Let the decoders read frames: those of streams with the same decoder together."""
+        """Decode frames; streams with the same decoder are decoded together."""
         for decoder in (self.decoder, self.greedy):
             chosen = [number for number, streamer in enumerate(streamers) if streamer.decoder is decoder]
             if chosen:
@@ -220,7 +220,7 @@ class Streamer:
     ...         print(event.kind, event.text)
     >>> streamer.finish()  # doctest: +SKIP
 
-    What can be relied on: stable words of a segment never change; a final has at least the words that were stable;
+    Guarantees: stable words of a segment never change; a final has at least the words that were stable;
     the words do not depend on the size of packets; memory does not grow with the length of the stream.
 
     Attributes:
@@ -230,7 +230,7 @@ class Streamer:
         segment: number of the current segment.
         frames: of the current segment that were decoded.
         samples: that came in, at the model's rate.
-        warnings: why its words deserve doubt.
+        warnings: reasons to doubt its words.
     """
 
     def __init__(self, recognizer: StreamingRecognizer, sampling_rate: int, hot_words: tuple[str, ...] = ()) -> None:

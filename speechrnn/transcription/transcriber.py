@@ -49,8 +49,8 @@ class Transcriber:
         sampling_rate: Hz, of the model; sound at another rate is resampled.
         step: samples per frame of emissions.
         threads: batches that are computed at the same time.
-        facts: what the model was trained on, and how unsure it is of its dev part; `facts.training` and `facts.dev` are
-            None where the model's directory does not say.
+        facts: about the model's training data and its uncertainty on its dev part; `facts.training` and `facts.dev` are
+            None where the model's directory lacks them.
     """
 
     def __init__(
@@ -242,7 +242,7 @@ class Transcriber:
             self.model,
             self.tokenizer,
             self.name,
-            decoder=copy.deepcopy(self.decoder),  # whose scorers remember what one search asks them
+            decoder=copy.deepcopy(self.decoder),  # its scorers hold the states of one search
             latency=latency,
             hold=hold,
             endpoint=endpoint,

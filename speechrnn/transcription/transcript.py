@@ -81,7 +81,7 @@ class Transcript:
         decoding: "greedy" or "beam".
         incomplete: why this is not of the whole recording, one sentence; None: it is.
         channel: index of the channel that was transcribed; None: their mix.
-        warnings: why its words deserve doubt; mostly none.
+        warnings: reasons to doubt its words; mostly none.
     """
 
     audio: str
@@ -124,7 +124,7 @@ class OriginalError(Exception):
 
 @dataclass(frozen=True)
 class Failure:
-    """Say why a source could not be transcribed.
+    """Hold the reason why a source could not be transcribed.
 
     >>> Failure("talks/a.wav", "talks/a.wav is empty; copy it again.").details is None
     True
@@ -185,7 +185,7 @@ def assemble(
         model: name of the model.
         decoding: name of the way of decoding.
         incomplete: why this is not of the whole recording; None: it is.
-        warnings: why its words deserve doubt.
+        warnings: reasons to doubt its words.
     """
     duration = round(seconds, 3)
     segments = assemble_segments(decoded, duration)

@@ -1,4 +1,4 @@
-"""Warnings of transcripts: facts about a recording for which its words deserve doubt."""
+"""Warnings of transcripts: facts about a recording that make its words doubtful."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DESCRIPTIONS = {
 
 @dataclass(frozen=True)
 class TranscriptWarning:
-    """Say why the words of a transcript deserve doubt.
+    """Hold a reason to doubt the words of a transcript.
 
     >>> channels_cancel(1).kind
     'channels_cancel'
@@ -59,7 +59,7 @@ def unfamiliar(ratio: float, training: TrainingFacts | None) -> TranscriptWarnin
     """Return the warning of a recording that is unlike the model's training data.
 
     Args:
-        ratio: how many times as unsure the model is as on its dev part.
+        ratio: the model's uncertainty on the recording over that on its dev part.
         training: what the model was trained on; None: not known.
     """
     facts = f" ({training.describe()})" if training is not None else ""

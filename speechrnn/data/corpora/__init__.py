@@ -8,7 +8,7 @@ whose keyword arguments are the corpus's own config keys (conf/corpus/NAME.yaml)
 says what is looked for in the root, and, where the licence allows, `missing_archives(root, ...)`, which lists what
 `corpus.download=true` must fetch. `speechrnn.data.corpora.prepare` does the rest, the same for all of them.
 
-lhotse's own recipes are not used for parsing: they leave out missing audio without a word, stop at an assert on a
+lhotse's own recipes are not used for parsing: they leave out missing audio without a message, stop at an assert on a
 slightly different tree, and read audio headers with torchaudio; each layout is a few lines to parse.
 """
 

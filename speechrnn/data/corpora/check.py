@@ -15,7 +15,7 @@ from speechrnn.text.normalisation import NormalisationOptions, normalise
 _READERS = 8  # threads that open audio files: the wait is for the disk or the network, not for the processor
 _TOLERANCE = 0.1  # seconds by which manifests round durations
 
-# Reasons for which an utterance is left out, as the summary counts them
+# Reasons why an utterance is left out; the summary has a count of each
 MISSING_AUDIO = "missing audio"
 NO_TRANSCRIPT = "audio without transcript"
 EMPTY_TRANSCRIPT = "empty transcript"

@@ -1,7 +1,7 @@
 """Sentences of the synthetic corpus: a food chain, a timetable, numbers and commands; 53 words, normalised.
 
-The food chain and the timetable (math, then science, then English, then math again) can only be continued with the
-words before in mind, so that a language model has something to learn from them; any number can follow a number.
+The food chain and the timetable (math, then science, then English, then math again) can be continued only by a model
+that remembers earlier words, so that a language model learns something from them; any number can follow a number.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from speechrnn.core.errors import UserError
 def locate(root: Path | None, name: str, layout: str, markers: Sequence[str], inside: Sequence[str] = ()) -> Path:
     """Return the folder in which a corpus's own tree starts: `root` itself, or one of the folders `inside` it.
 
-    Archives unpack into a folder of their own, and people point at either.
+    Archives unpack into a folder of their own, and users give either of the two.
 
     Args:
         root: what the user gave as corpus.root.

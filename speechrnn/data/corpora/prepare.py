@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from lhotse.cut import Cut
 
 _LOG = logging.getLogger(__name__)
-# What is listed in two parts stays in the one that measures: training on test utterances would flatter the result.
+# An utterance that is listed in two parts stays in test or dev: training on test utterances would falsify the result.
 _MEASURING_FIRST = ("test", "dev", "train")
 _VERSION = 3  # of the prepared folder; raised when the same corpus would give other cuts
 

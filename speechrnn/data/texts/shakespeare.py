@@ -1,8 +1,8 @@
 """Tiny Shakespeare, char-rnn's example: 1,115,394 characters of his plays in one file, public domain.
 
-https://github.com/karpathy/char-rnn , whose split is not what it looks like: the 95 % that train are not the beginning
-of the file. The text is first cut into 50 rows, one under the other, and the last 5 % of each row validate
-(util/CharSplitLMMinibatchLoader.lua), so that parts of the same scenes train and validate.
+https://github.com/karpathy/char-rnn , whose 95 % for training are not the beginning of the file. The text is first cut
+into 50 rows, one under the other, and the last 5 % of each row validate (util/CharSplitLMMinibatchLoader.lua), so that
+parts of the same scenes train and validate.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Binary files of KenLM (Heafield 2011), read by the library in the flashlight-text package.
 
 The library scores one n-gram at a time and cannot list them, so this is slower than `NgramModel` on an ARPA file. It
-trusts all sizes and offsets in a file, and therefore works in a process of its own (`kenlm_process`): a damaged file is
-a sentence, and never the end of this process.
+trusts all sizes and offsets in a file, and therefore works in a process of its own (`kenlm_process`): a damaged file
+gives an error of one sentence, and does not end this process.
 """
 
 from __future__ import annotations

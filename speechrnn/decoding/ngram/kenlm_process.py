@@ -1,7 +1,7 @@
 """A process of its own in which the flashlight-text package reads a binary file of KenLM.
 
 The library trusts all sizes and offsets in a file, so that a damaged file can crash the process that reads it, make it
-hang, or take all memory. Here that is a sentence.
+hang, or take all memory. Here each of these becomes an error of one sentence.
 """
 
 from __future__ import annotations

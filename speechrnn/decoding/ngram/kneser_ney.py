@@ -1,7 +1,8 @@
 """N-gram models from text: interpolated modified Kneser-Ney smoothing.
 
 Chen & Goodman 1999, "An empirical study of smoothing techniques for language modeling", with Kneser and Ney's counts
-for the lower orders: not how often a word came, but after how many different words. Where the paper leaves a choice, it
+for the lower orders: not how often a word occurred, but after how many different words. Where the paper leaves a
+    choice, it
 is that of KenLM's lmplz (Heafield et al. 2013): one `<s>` before a line; n-grams that begin with it keep their plain
 counts; the unigrams are interpolated with the uniform distribution.
 """
@@ -21,7 +22,7 @@ from speechrnn.decoding.ngram.arpa import Ngrams
 from speechrnn.decoding.ngram.symbols import BEGIN, END, visible
 from speechrnn.text.tokenizers import UNKNOWN
 
-FALLBACK = (0.5, 1.0, 1.5)  # discounts where the text is too small or too regular to tell them; as lmplz has them
+FALLBACK = (0.5, 1.0, 1.5)  # discounts where the text is too small or too regular to estimate them; those of lmplz
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def _discounts(counts: Tensor) -> Tensor:
     if n1 and n2 and n3:
         y = n1 / (n1 + 2 * n2)
         found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3)
-        # Nothing taken would be nothing given to words that never came in a context.
+        # With a discount of 0, words that were not seen in a context would have no probability.
         if all(0 < discount <= most for most, discount in enumerate(found, 1)):
             discounts = found
     return torch.tensor([0.0, *discounts], dtype=torch.float64)

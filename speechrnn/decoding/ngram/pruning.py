@@ -17,11 +17,11 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.ngram.arpa import Ngrams
 from speechrnn.decoding.ngram.lookup import NgramLookup
 
-LEAST = 1e-9  # probability that a context leaves to unseen words; below it is nothing but rounding
+LEAST = 1e-9  # least probability of all unseen words after a context; smaller values are rounding errors
 
 
 def prune(ngrams: Ngrams, threshold: float = 0.0, min_counts: Sequence[int] = ()) -> Ngrams:
-    """Drop the n-grams of order 2 and more that matter least, and make the backoff weights anew.
+    """Drop the least important n-grams of order 2 and more, and compute the backoff weights again.
 
     An n-gram with which a longer kept one begins stays. An order of which nothing is left is dropped as a whole. The
     probabilities after each context sum to one again.
@@ -29,8 +29,8 @@ def prune(ngrams: Ngrams, threshold: float = 0.0, min_counts: Sequence[int] = ()
     Args:
         ngrams: as estimated, with the counts of the text.
         threshold: an n-gram is dropped without which the perplexity of the model rises by a smaller share than this.
-        min_counts: of orders 1, 2, ...: how often an n-gram came in the text at least; the first counts nothing, since
-            no word is dropped, and the last stands for the orders above it. Empty: 1.
+        min_counts: of orders 1, 2, ...: how often an n-gram came in the text at least; the first has no effect, since
+            no word is dropped, and the last one holds for the orders above it. Empty: 1.
 
     Raises:
         UserError: a threshold below 0, or a count below 1.

@@ -46,7 +46,8 @@ def quantise(ngrams: Ngrams) -> Ngrams:
     >>> quantise(kneser_ney([[1, 2], [1]], ["<blank>", "a", "b"], 2)).order
     2
     """
-    # Backoff weights made anew for the rounded probabilities are worse: where little is left, rounding eats it up.
+    # Backoff weights that are computed again from the rounded probabilities are worse: small rests are lost by
+    # rounding.
     log_probs, backoffs = (tuple(_round(column) for column in values) for values in (ngrams.log_probs, ngrams.backoffs))
     return replace(ngrams, log_probs=log_probs, backoffs=backoffs)
 

@@ -39,8 +39,7 @@ def match_names(names: Sequence[str], tokenizer: Tokenizer, source: str) -> list
     """Return the tokenizer's index of each name of `Ngrams.names`, -1 where it has none.
 
     Raises:
-        UserError: the names and the tokenizer's symbols have nothing to do with each other; or they lack a symbol and
-            have no `<unk>` to stand for it.
+        UserError: the names share no symbol with the tokenizer; or they lack a symbol and have no `<unk>` in its place.
     """
     index = {visible(symbol): number for number, symbol in enumerate(tokenizer.symbols) if number}
     known = set(names)

@@ -1,7 +1,7 @@
 """Scores that the search adds to the acoustic model's: language models, hot words, a lexicon, a reward for words.
 
-A scorer reads a hypothesis label by label. All it knows of what it has read is its state, and a state is one integer:
-many hypotheses are a tensor of states, and what a state stands for stays with the scorer.
+A scorer reads a hypothesis label by label and represents what it has read by a state, an integer: many hypotheses are a
+tensor of states, and only the scorer knows the content of a state.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def match_symbols(acoustic: Sequence[str], language: Sequence[str]) -> Tensor:
     """Return the language model's token for each label of the acoustic model: (symbols,) for `LabelScorer`.
 
     Args:
-        acoustic, language: their tokenizers' symbols. The language model may have more: they are never asked for.
+        acoustic, language: their tokenizers' symbols. Further symbols of the language model are not used.
 
     Raises:
         UserError: the language model lacks some.
@@ -121,7 +121,7 @@ def _listed(symbols: Sequence[str], most: int = 8) -> str:
 
 
 class TableScorer:
-    """A scorer with few states, all of whose answers stand in tables.
+    """A scorer with few states, all of whose scores are in tables.
 
     Attributes:
         follow: (states, symbols) int64, the state after each label.

@@ -12,10 +12,10 @@ from speechrnn.text.tokenizers import UNKNOWN
 
 
 class ExtendedVocabulary:
-    """A word model whose `<unk>` is divided among words of another model, as that one does at the start of a line.
+    """A word model whose `<unk>` is shared by words of another model, by their probabilities at the start of a line.
 
-    So a recurrent model of 20,000 words and an n-gram model of 65,000 can be fused without forbidding the words that
-    only one of them has. `<unk>` itself is impossible afterwards: its words stand for it.
+    A recurrent model of 20,000 words and an n-gram model of 65,000 can thus be fused, and words that only one of them
+    has remain possible. `<unk>` itself is impossible then, since its probability belongs to the further words.
 
     Attributes:
         words: the model's words, then the further ones.

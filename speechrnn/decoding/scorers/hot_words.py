@@ -17,9 +17,11 @@ from speechrnn.text.tokenizers import Tokenizer
 class HotWords(TableScorer):
     """A boost for each hot word or phrase that a text holds as whole words (Aho & Corasick 1975).
 
-    A boost is given letter by letter as the word is spelt, so that the beam keeps it, and taken back where the word
-    breaks off or goes on into a longer one: all that a text keeps are the boosts of the hot words in it. Those that
-    overlap ("NEW YORK" and "YORK") count each. A boost below 0 makes a word unwelcome, and is due at its end.
+    A boost is added letter by letter as the word is spelt, so that the beam keeps the hypothesis, and subtracted where
+    the
+    word breaks off or goes on into a longer one: in the end, a text has the boosts of the hot words in it only. Hot
+        words
+    that overlap ("NEW YORK" and "YORK") count each. A boost below 0 makes a word less likely, and is added at its end.
     """
 
     def __init__(self, boosts: Mapping[str, float], tokenizer: Tokenizer, device: torch.device | str = "cpu") -> None:
@@ -46,7 +48,7 @@ class HotWords(TableScorer):
         follow = torch.zeros(states, len(spelling), dtype=torch.long)
         for label, (letters, begins) in enumerate(zip(spelling.letters, spelling.begins.tolist(), strict=True)):
             place = torch.arange(states)
-            # What spells nothing known is a letter that stands in no hot word.
+            # A label that spells no known text counts as a letter that is in no hot word.
             for letter in [" "] * begins + ([""] if letters is None else list(letters)):
                 code = machine.codes.get(letter, 0)
                 gains[:, label] += machine.gains[place, code]
@@ -104,8 +106,8 @@ class _Machine:
         self.codes = {letter: code for code, letter in enumerate(sorted({" "}.union(*phrases)), start=1)}
         children: list[dict[int, int]] = [{}]
         spaces = [False]  # whether the state's text ends with a space
-        hopes = [0.0]  # what is given in advance
-        awards = [0.0]  # what is due for good
+        hopes = [0.0]  # boost of the letters so far, subtracted if the word breaks off
+        awards = [0.0]  # boost of complete hot words
         for phrase, boost in phrases.items():
             state = 0
             for place, letter in enumerate(f" {phrase} "):

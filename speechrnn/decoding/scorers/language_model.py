@@ -10,8 +10,8 @@ from torch import Tensor
 class LanguageModelProtocol(Protocol):
     """A language model over its own tokens, whose states are numbers.
 
-    Token 0 is END OF LINE: it ends an utterance, and the start state is that after one. What a state is, only the model
-    knows: it hands out a number for each, to be used until the next `begin`.
+    Token 0 is END OF LINE: it ends an utterance, and the start state is that after one. A state is a number that the
+    model gives out; it is valid until the next `begin`.
 
     Attributes:
         vocabulary: the number of tokens, END OF LINE included.

@@ -182,7 +182,7 @@ class PrefixTree:
 class Lexicon:
     """A scorer of a list of words: others are impossible ("restrict"), or cost 1 each ("prefer").
 
-    A word costs as soon as no word of the lexicon begins like it. Spaces that end no word are free.
+    The cost of a word is added as soon as no word of the lexicon begins like it. Spaces that end no word cost nothing.
     """
 
     def __init__(
@@ -228,7 +228,7 @@ class Lexicon:
         """As `Scorer.scores`."""
         foreign = torch.full_like(states, self._foreign, dtype=torch.float32)
         if self._foreign > -math.inf:
-            foreign = foreign.masked_fill(states == self.tree.outside, 0.0)  # has paid already
+            foreign = foreign.masked_fill(states == self.tree.outside, 0.0)  # its cost was added before
         result = foreign[:, None].repeat(1, len(self.begins))
         place, labels, _ = self.tree.ways(states)
         result[place, labels] = 0.0

@@ -1,4 +1,4 @@
-"""The recurrent language model as the search asks it: what was read is a number, and behind it stands a row."""
+"""The recurrent language model as a scorer: a state is the number of a row of a tensor with recurrent states."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ class NeuralModel:
     """A `LanguageModelProtocol` whose states are rows of one tensor; each is computed once.
 
     A row is the recurrent layers' state, and the last layer's output is part of it. So the log-probabilities, for words
-    ten times as large, are made where they are asked for and not kept.
+    ten times as large, are computed when they are needed and not stored.
 
-    Memory is bounded: of a state whose row was dropped its last token and the state before it are still known, and the
-    row is computed anew where it is asked for. In a search that is rare, since hypotheses part from each other late.
+    Memory is bounded: of a state whose row was dropped, the last token and the previous state remain, from which the
+    row is computed again when it is needed. In a search that is rare, since hypotheses differ mostly in their last
+    tokens.
 
     Attributes:
         vocabulary: number of tokens.

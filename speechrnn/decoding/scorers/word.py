@@ -1,4 +1,4 @@
-"""A language model over words, asked while the words are still being spelt."""
+"""A language model over words, whose scores are added while the words are spelt."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class Reading(NamedTuple):
 class WordScorer:
     """A word model with look-ahead through the prefix tree of its vocabulary (Ortmanns et al. 1996).
 
-    A node of the tree stands for all words that begin so, with the sum of their probabilities; each letter adds what
-    the sum loses by it, and the word's end what is left: over a whole word, the word's own log-probability. Spaces that
-    end no word add nothing.
+    A node of the tree stands for all words that begin so, with the sum of their probabilities; each letter adds the
+    logarithm of the new sum over the old one, and the word's end the rest: a whole word adds its own log-probability.
+    Spaces that end no word add nothing.
 
     Unless unknown words are forbidden, a word outside the vocabulary has the probability of `<unk>`, times
     exp(unknown_penalty) for each letter. All nodes above it have a share of that, so that the sums stay right.

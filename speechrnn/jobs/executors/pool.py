@@ -64,7 +64,7 @@ Event = Ready | Done | Died | Refused | Failed
 
 
 class WorkerHandle(Protocol):
-    """Represent a worker in the driver: whether it has loaded, and its chunks by place."""
+    """Represent a worker in the driver: whether it has loaded, and its chunks by their place."""
 
     loaded: bool
     chunks: dict[int, Chunk]
@@ -162,7 +162,7 @@ def run_pool(pool: Pool[Any], scheduler: Scheduler, stopped: Callable[[], bool])
                 pool.wait()
             except KeyboardInterrupt:
                 if interrupted or stopped():
-                    raise  # asked for the second time
+                    raise  # the second request to stop
                 interrupted = True
                 continue
             for event in pool.events():

@@ -148,7 +148,7 @@ class ProcessPool(Pool[WorkerProcess]):
     def close(self) -> None:
         """See `Pool`."""
         for worker in self.workers:
-            worker.process.kill()  # there is nothing left to do, or nobody wants the results
+            worker.process.kill()  # there is nothing left to do, or the results are not needed any more
         for worker in self.workers:
             worker.process.join()
             worker.pipe.close()
@@ -159,8 +159,8 @@ def serve_pipe(pipe: Connection, make_worker: MakeWorker, ordered: bool) -> None
     chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
 
     def receive() -> None:
-        # In a thread, so that a driver with a long chunk to send and a worker with long results never wait for each
-        # other, and so that a worker whose driver was killed ends at once.
+        # In a thread: a driver that sends a long chunk and a worker that sends long results must not wait for each
+        # other, and a worker whose driver was killed must end at once.
         try:
             while True:
                 chunks.put(pipe.recv())
@@ -183,7 +183,7 @@ def serve_pipe(pipe: Connection, make_worker: MakeWorker, ordered: bool) -> None
 
 @contextlib.contextmanager
 def ctrl_c_blocked() -> Iterator[None]:
-    """Start processes meanwhile that ignore Ctrl-C, which a terminal sends to all; the driver ends them."""
+    """Make processes that are started inside ignore Ctrl-C, which a terminal sends to all; the driver ends them."""
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
@@ -197,7 +197,7 @@ def ctrl_c_blocked() -> Iterator[None]:
 
 @contextlib.contextmanager
 def environment_changed(variables: Mapping[str, str]) -> Iterator[None]:
-    """Change environment variables for processes that are started meanwhile; some are read before any code of ours."""
+    """Change environment variables for processes that are started inside; some are read before our code runs."""
     before = {name: os.environ.get(name) for name in variables}
     os.environ.update(variables)
     try:

@@ -28,7 +28,7 @@ from speechrnn.jobs.executors.pool import DEPTH, Died, Done, Event, Failed, Pool
 from speechrnn.jobs.executors.scheduler import Scheduler
 from speechrnn.jobs.executors.work import Chunk, MakeWorker
 
-CONNECT_TIMEOUT = 5.0  # s that a cluster has to answer
+CONNECT_TIMEOUT = 5.0  # seconds in which a cluster must answer
 POLL_SECONDS = 2.0  # between two queries of the size of the cluster
 NOTICE_SECONDS = 20.0  # without a worker until a message is printed
 STORE = 2**28  # bytes of the object store of a cluster that we start: data in transit
@@ -92,7 +92,7 @@ class Actor:
             os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the node's GPUs belong to other actors
         self.chunks: queue.SimpleQueue[Chunk | None] = queue.SimpleQueue()
         self.waiting: dict[int, Future[Event]] = {}  # by place of the chunk
-        self.end: Event | None = None  # why the actor works no more
+        self.end: Event | None = None  # why the actor has stopped
 
     def node(self) -> str:
         """Return the id of the node."""
@@ -302,7 +302,7 @@ def connected(address: str | None, cores: int | None) -> Iterator[None]:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
     try:
         if address is None:
-            os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15, workers starve beside any other work
+            os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15, other work would stop the workers
             ray.init("local", num_cpus=cores, object_store_memory=STORE, _node_ip_address="127.0.0.1", **quiet)
         else:
             del quiet["include_dashboard"]

@@ -38,7 +38,7 @@ class Scheduler:
         self.ahead: deque[Any] = deque()  # items that were read, but not sent
         self.retries: deque[Chunk] = deque()  # chunks whose workers died
         self.place = 0  # of the next item
-        self.yielded = 0  # results that were put out, or place of the next one where they are ordered
+        self.yielded = 0  # results that were yielded, or the place of the next one where they are ordered
         self.results: dict[int, list[Any]] = {}  # results that wait, by the place of their chunk
         self.running: dict[int, Chunk] = {}  # by place
 

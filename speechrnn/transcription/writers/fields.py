@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 BREAKS = re.compile("[\t-\r\x1c-\x1f\x85\u2028\u2029 ]+")  # blanks, tabs and all that str.splitlines breaks at
 CONTROLS = re.compile("[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f]")  # NUL, escape, ...; not one is printed
-SURROGATES = re.compile("[\ud800-\udfff]")  # half a character, which UTF-8 cannot hold
+SURROGATES = re.compile("[\ud800-\udfff]")  # half of a surrogate pair, which UTF-8 cannot hold
 
 
 class Timed(Protocol):

@@ -1,4 +1,4 @@
-"""Write Praat's TextGrid, in which phoneticians see words above the sound."""
+"""Write Praat's TextGrid, which shows words and segments along the sound."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ ROWS = 64  # cells of a picture
 COLOURED = 500  # tokens of a coloured text
 HIGH, LOW = "0, 114, 178", "213, 94, 0"  # Okabe and Ito's blue and vermilion, mixed with the page's colour
 CLEAR = 0.5  # correlation from which a cell follows a signal clearly,
-BETTER = 0.2  # if it is so much more than that of the best cell before training
+BETTER = 0.2  # and by how much it must exceed that of the best cell before training
 PANELS = ("forget", "input", "output")
 
 
