@@ -49,7 +49,7 @@ def align_words(
     if open_word:
         _, first, _, _ = labels_on_path(path, scores)[len(tokens)]
         path, scores = path[:first], scores[:first]
-    return words_on_path(path, scores, tokenizer, seconds_per_frame)
+    return words_on_path(path, scores, tokenizer, seconds_per_frame=seconds_per_frame)
 
 
 def words_on_path(
@@ -84,7 +84,12 @@ def words_on_path(
         if tokens:
             confidence = min(1.0, math.exp(sum(peaks) / len(peaks)))
             words.append(
-                Word(tokenizer.decode(tokens).strip(), start * seconds_per_frame, end * seconds_per_frame, confidence)
+                Word(
+                    tokenizer.decode(tokens).strip(),
+                    start * seconds_per_frame,
+                    end * seconds_per_frame,
+                    confidence=confidence,
+                )
             )
 
     for token, begin, behind, peak in labels_on_path(path, scores):

@@ -35,7 +35,7 @@ def test_words_last_from_their_first_label_to_their_last() -> None:
     tokenizer = CharTokenizer.build([], "AB ")
     #       0  1  2  3  4  5  6  7  8  9 10 11
     path = [0, 1, 1, 0, 2, 3, 0, 0, 0, 0, 2, 0]
-    words = align_words(emissions(path, 4), (1, 2, 3, 2), tokenizer, FRAME)
+    words = align_words(emissions(path, 4), (1, 2, 3, 2), tokenizer, seconds_per_frame=FRAME)
     assert [(word.word, word.start, word.end) for word in words] == [
         ("AB", pytest.approx(1 * FRAME), pytest.approx(5 * FRAME)),
         ("B", pytest.approx(10 * FRAME), pytest.approx(11 * FRAME)),
@@ -46,14 +46,14 @@ def test_words_last_from_their_first_label_to_their_last() -> None:
 def test_words_without_a_pause_follow_each_other(blanks: int, start: int) -> None:
     tokenizer = CharTokenizer.build([], "AB ")
     path = [0, 1, 3, *[0] * blanks, 2]  # at 0.03 s a frame, the space and four blanks are a pause
-    first, second = align_words(emissions(path, 4), (1, 3, 2), tokenizer, FRAME)
+    first, second = align_words(emissions(path, 4), (1, 3, 2), tokenizer, seconds_per_frame=FRAME)
     assert (first.end, second.start) == (pytest.approx(2 * FRAME), pytest.approx(start * FRAME))
 
 
 def test_words_without_a_label_for_the_space_keep_their_own_frames() -> None:
     tokenizer = WordTokenizer.build(["a b"])
     a, b = tokenizer.encode("a b")
-    first, second = align_words(emissions([a, 0, b], len(tokenizer)), (a, b), tokenizer, FRAME)
+    first, second = align_words(emissions([a, 0, b], len(tokenizer)), (a, b), tokenizer, seconds_per_frame=FRAME)
     assert (first.end, second.start) == (pytest.approx(FRAME), pytest.approx(2 * FRAME))
 
 
@@ -62,7 +62,7 @@ def test_the_confidence_is_the_geometric_mean_of_the_labels_peaks() -> None:
     log_probs = emissions([1, 1, 0, 2, 3, 1], 4)
     for frame, symbol, probability in ((0, 1, 0.5), (1, 1, 0.8), (3, 2, 0.45), (5, 1, 0.97)):
         log_probs[frame, symbol] = math.log(probability)
-    first, second = align_words(log_probs, (1, 2, 3, 1), tokenizer, FRAME)
+    first, second = align_words(log_probs, (1, 2, 3, 1), tokenizer, seconds_per_frame=FRAME)
     assert first.confidence == pytest.approx(math.sqrt(0.8 * 0.45), rel=1e-4)
     assert second.confidence == pytest.approx(0.97, rel=1e-4)
 
@@ -70,7 +70,7 @@ def test_the_confidence_is_the_geometric_mean_of_the_labels_peaks() -> None:
 def test_spaces_in_a_row_and_at_the_ends_make_no_words() -> None:
     tokenizer = CharTokenizer.build([], "AB ")
     path = [3, 0, 1, 3, 0, 3, 2, 3]
-    words = align_words(emissions(path, 4), (3, 1, 3, 3, 2, 3), tokenizer, FRAME)
+    words = align_words(emissions(path, 4), (3, 1, 3, 3, 2, 3), tokenizer, seconds_per_frame=FRAME)
     assert [(word.word, round(word.start / FRAME), round(word.end / FRAME)) for word in words] == [
         ("A", 2, 3),
         ("B", 3, 7),
@@ -78,14 +78,14 @@ def test_spaces_in_a_row_and_at_the_ends_make_no_words() -> None:
 
 
 def test_no_labels_are_no_words() -> None:
-    assert align_words(emissions([0, 0], 4), (), TOKENIZERS[0], FRAME) == ()
+    assert align_words(emissions([0, 0], 4), (), TOKENIZERS[0], seconds_per_frame=FRAME) == ()
 
 
 def test_a_text_that_is_not_the_loudest_is_found_where_it_is_most_probable() -> None:
     tokenizer = CharTokenizer.build([], "AB ")
     log_probs = emissions([0, 0, 0, 0, 0], 4)  # greedily, nothing was said
     log_probs[3, 1] = math.log(0.3)
-    (word,) = align_words(log_probs, (1,), tokenizer, FRAME)
+    (word,) = align_words(log_probs, (1,), tokenizer, seconds_per_frame=FRAME)
     assert (round(word.start / FRAME), round(word.end / FRAME)) == (3, 4)
     assert word.confidence == pytest.approx(0.3, rel=1e-4)
 
@@ -104,7 +104,7 @@ def test_labels_of_any_kind_become_the_words_of_their_text(
     for label, (frames, pause) in zip(labels, layout, strict=False):
         needed = [0] if path and path[-1] == label else []  # equal neighbours need a blank
         path += needed + [label] * frames + [0] * pause
-    words = align_words(emissions(path, len(tokenizer)), tuple(labels), tokenizer, FRAME)
+    words = align_words(emissions(path, len(tokenizer)), tuple(labels), tokenizer, seconds_per_frame=FRAME)
     assert [word.word for word in words] == text.split()
     assert all(word.start < word.end for word in words)
     assert all(word.end <= later.start for word, later in pairwise(words))
@@ -132,5 +132,5 @@ def test_a_greedy_reading_is_aligned_with_its_own_best_path(frames: int, seed: i
                 expected.append([expected[-1][1] if follows else start, end])
             expected[-1][1] = end
         previous = symbol
-    words = align_words(log_probs, hypothesis.tokens, tokenizer, FRAME)
+    words = align_words(log_probs, hypothesis.tokens, tokenizer, seconds_per_frame=FRAME)
     assert [[round(word.start / FRAME), round(word.end / FRAME)] for word in words] == expected

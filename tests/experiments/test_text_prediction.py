@@ -90,7 +90,10 @@ def test_evaluate_gives_the_figures_of_a_runs_own_score(kind: str, tmp_path: Pat
         torch.nn.init.normal_(parameter, std=0.7)
     documents = prediction.source.documents
     save_language(
-        run.language, model, tokenizer, {"normalisation": asdict(options.normalisation), "documents": documents}
+        run.language,
+        model,
+        tokenizer,
+        training={"normalisation": asdict(options.normalisation), "documents": documents},
     )
     prediction.score()
     own = run.read_metrics()["language"]

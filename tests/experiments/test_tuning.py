@@ -104,7 +104,7 @@ def test_a_training_that_is_killed_while_it_writes_weights_keeps_nothing_that_wa
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     network, tokenizer = load_acoustic(model)
-    save_trained(tmp_path, network, tokenizer, {})
+    save_trained(tmp_path, network, tokenizer, summary={})
     write_tuned(tmp_path, {"greedy": TunedDecoding()})
     update_facts(tmp_path, dev=DevStatistics(utterances=20, uncertainty=0.3, deviation=0.2))
     with torch.no_grad():
@@ -117,15 +117,15 @@ def test_a_training_that_is_killed_while_it_writes_weights_keeps_nothing_that_wa
     with monkeypatch.context() as patch:
         patch.setattr(tuning, "save_acoustic", save_and_die)
         with pytest.raises(KeyboardInterrupt):
-            save_trained(tmp_path, network, tokenizer, {"epochs": 1})
-    save_trained(tmp_path, network, tokenizer, {"epochs": 1})  # the epoch again, to the same weights
+            save_trained(tmp_path, network, tokenizer, summary={"epochs": 1})
+    save_trained(tmp_path, network, tokenizer, summary={"epochs": 1})  # the epoch again, to the same weights
     assert read_tuned(tmp_path) == {} and read_facts(tmp_path).dev is None
 
 
 def test_weights_that_cannot_be_read_are_other_weights(model: Path, tmp_path: Path) -> None:
     network, tokenizer = load_acoustic(model)
-    save_trained(tmp_path, network, tokenizer, {})
+    save_trained(tmp_path, network, tokenizer, summary={})
     write_tuned(tmp_path, {"greedy": TunedDecoding()})
     (tmp_path / WEIGHTS).write_bytes(b"cut short")
-    save_trained(tmp_path, network, tokenizer, {})
+    save_trained(tmp_path, network, tokenizer, summary={})
     assert read_tuned(tmp_path) == {}

@@ -79,11 +79,11 @@ def change_kenlm(content: bytes, draw: random.Random) -> bytes:
         kind = draw.randrange(5)
         if kind == 0:
             at, code = draw.choice(KENLM_FIELDS)
-            _put(data, at, code, draw)
+            _put(data, at, code, draw=draw)
         elif kind == 1:
-            _put(data, KENLM_COUNTS + 8 * draw.randrange(3), "Q", draw)
+            _put(data, KENLM_COUNTS + 8 * draw.randrange(3), "Q", draw=draw)
         elif kind == 2:  # sizes, offsets and hashes are 8 bytes long, at multiples of 4 in the small files
-            _put(data, draw.randrange(KENLM_TABLES, max(KENLM_TABLES + 4, len(data) - 8), 4), "Q", draw)
+            _put(data, draw.randrange(KENLM_TABLES, max(KENLM_TABLES + 4, len(data) - 8), 4), "Q", draw=draw)
         elif kind == 3:  # a probability or back-off that is none
             value = draw.choice((float("nan"), float("inf"), float("-inf"), 1e38, 5.0, -1e38, -0.0))
             at = draw.randrange(KENLM_TABLES, max(KENLM_TABLES + 4, len(data) - 4))

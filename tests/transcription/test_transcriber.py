@@ -23,7 +23,7 @@ from speechrnn.transcription.transcriber import Failure, Transcriber, Transcript
 
 @pytest.fixture(scope="module")
 def transcriber() -> Transcriber:
-    return Transcriber(talkative(noise(3)), TOKENIZER, "talkative", "cpu", segmentation=ALL)
+    return Transcriber(talkative(noise(3)), TOKENIZER, "talkative", device="cpu", segmentation=ALL)
 
 
 @pytest.fixture(scope="module")
@@ -216,7 +216,7 @@ def test_silence_noise_and_music_have_no_words(seconds: float) -> None:
     }
     model = Scripted("AB_C" * 5000)
     transcriber = Transcriber(
-        model, TOKENIZER, "scripted", "cpu", engine=model, segmentation=SegmentationOptions(vad="silero")
+        model, TOKENIZER, "scripted", device="cpu", engine=model, segmentation=SegmentationOptions(vad="silero")
     )
     for sound in sounds.values():
         transcript = transcriber((sound, RATE))
@@ -267,7 +267,7 @@ def test_a_word_in_the_frame_that_begins_where_the_audio_ends() -> None:
 
 
 def test_loading_gives_the_same_words(transcriber: Transcriber, tmp_path: Path) -> None:
-    save_acoustic(tmp_path / "model", transcriber.model, TOKENIZER, {})
+    save_acoustic(tmp_path / "model", transcriber.model, TOKENIZER, training={})
     loaded = Transcriber.load(tmp_path / "model", "cpu", engine="torch", precision="float32", segmentation=ALL)
     ours, theirs = transcriber((noise(2), RATE)), loaded((noise(2), RATE))
     assert theirs.words == ours.words
@@ -298,7 +298,7 @@ def _other_kind(folder: Path) -> None:
 def test_a_bad_model_directory_is_one_sentence(
     transcriber: Transcriber, tmp_path: Path, harm: Callable[[Path], None], sentence: str
 ) -> None:
-    save_acoustic(tmp_path, transcriber.model, TOKENIZER, {})
+    save_acoustic(tmp_path, transcriber.model, TOKENIZER, training={})
     harm(tmp_path)
     with pytest.raises(UserError, match=sentence):
         Transcriber.load(tmp_path, "cpu")
@@ -311,7 +311,7 @@ def test_batches_need_a_length(transcriber: Transcriber) -> None:
 
 def test_threads_are_at_least_one(transcriber: Transcriber) -> None:
     with pytest.raises(UserError, match="threads=0"):
-        Transcriber(transcriber.model, TOKENIZER, "talkative", "cpu", threads=0)
+        Transcriber(transcriber.model, TOKENIZER, "talkative", device="cpu", threads=0)
 
 
 def test_no_sources_are_no_results(transcriber: Transcriber) -> None:

@@ -87,7 +87,7 @@ def main(path: str) -> None:
     model = KenLM(path, dictionary)
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
-    serve(model, len(words), sys.stdin.buffer, sys.stdout.buffer)
+    serve(model, len(words), sys.stdin.buffer, replies=sys.stdout.buffer)
 
 
 if __name__ == "__main__":

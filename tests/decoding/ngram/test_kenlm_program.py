@@ -25,11 +25,11 @@ def request(*histories: tuple[int, ...]) -> bytes:
 
 def test_each_history_has_a_score_of_every_word() -> None:
     replies = io.BytesIO()
-    serve(Model(), 3, io.BytesIO(request((1,), (0, 4, 2)) + request((0,))), replies)
+    serve(Model(), 3, io.BytesIO(request((1,), (0, 4, 2)) + request((0,))), replies=replies)
     assert array("f", replies.getvalue()).tolist() == [90.0, 91.0, 92.0, 420.0, 421.0, 422.0, 0.0, 1.0, 2.0]
 
 
 def test_a_request_that_breaks_off_ends_it() -> None:
     replies = io.BytesIO()
-    serve(Model(), 3, io.BytesIO(request((1,))[: SIZE - 1]), replies)
+    serve(Model(), 3, io.BytesIO(request((1,))[: SIZE - 1]), replies=replies)
     assert not replies.getvalue()
