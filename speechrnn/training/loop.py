@@ -103,8 +103,7 @@ class Loop(Generic[BatchT, ModelT]):
             the averaged model, of the best or of the last epoch as the options say.
 
         Raises:
-            UserError: a batch does not fit into memory, too many losses in a row were not finite, or the checkpoint is
-                damaged or of another configuration.
+            UserError: a batch does not fit into memory, too many losses were not finite, or a checkpoint is wrong.
         """
         resumed = self.saved = restore_newest(self.folder, self.restore)
         self.schedule = Schedule(self.fabric, self.options, self.state, capped=self.schedule.capped)
@@ -329,7 +328,9 @@ class Loop(Generic[BatchT, ModelT]):
             UserError: it does not fit into memory.
         """
         try:
+            carried = self.task.carried
             self.fabric.backward(self.task.loss(self.model, self.task.largest_batch()))
+            self.task.carried = carried  # label priors, and states of rows, are those of the training alone
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
             if isinstance(error, RuntimeError) and "memory" not in str(error).lower():
                 raise

@@ -70,6 +70,15 @@ def test_it_learns(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
     assert list(tmp_path.glob("events.*"))
 
 
+def test_trying_the_largest_batch_leaves_the_label_priors(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
+    options = settings(label_priors=0.3)
+    fabric = make_fabric(options.trainer, tmp_path)
+    task = AcousticTask(fabric, options, TOKENIZER, *cuts)
+    before = task.carried.clone()
+    Loop(fabric, task, options.trainer, folder=tmp_path, fingerprint={}).try_largest_batch()
+    assert torch.equal(task.carried, before)
+
+
 KILLER = """
 import os, signal, sys
 from pathlib import Path
