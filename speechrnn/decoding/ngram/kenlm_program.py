@@ -10,15 +10,28 @@ requests, standard output takes replies:
 
 from __future__ import annotations
 
+import math
 import sys
+import time
 from array import array
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, BinaryIO
+
+resource: ModuleType | None
+try:
+    import resource
+except ImportError:  # on Windows
+    resource = None
 
 READY = b"ready\n"
 SIZE = 8  # bytes of a number of items, in the order of this machine
 MEMORY = 2 << 30  # bytes of address space that may be taken beside three times the file
+# Seconds of processor time for a file or a request, beside those for what it holds; a damaged file may never end.
+TIME = 5.0
+LOADED = 50e6  # bytes a second
+SCORED = 50e3  # words a second
 
 
 def serve(model: Any, vocabulary: int, requests: BinaryIO, replies: BinaryIO) -> None:
@@ -33,6 +46,7 @@ def serve(model: Any, vocabulary: int, requests: BinaryIO, replies: BinaryIO) ->
         numbers = array("i")
         numbers.frombytes(request)
         reply = array("f")
+        limit_time(TIME + len(numbers) * vocabulary / SCORED)
         for begins, history in _histories(numbers):
             # A state of KenLM's binding holds every state that was ever made from it, so that none is stored here.
             state = model.start(not begins)
@@ -58,15 +72,19 @@ def _read_block(file: BinaryIO, width: int) -> bytes:
     return file.read(width * int.from_bytes(size, sys.byteorder)) if len(size) == SIZE else b""
 
 
-def limit_memory(path: str) -> None:
-    """Let this process take no more memory than a whole file needs; Windows has no such limits."""
-    try:
-        import resource
-    except ImportError:
-        return
-    most = MEMORY + 3 * Path(path).stat().st_size
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def limit_time(seconds: float) -> None:
+    """End this process when it has taken so much more processor time; Windows has no such limits."""
+    if resource is not None:
+        _, most = resource.getrlimit(resource.RLIMIT_CPU)
+        soft = math.ceil(time.process_time() + seconds)
+        resource.setrlimit(resource.RLIMIT_CPU, (soft if most < 0 else min(soft, most), most))
+
+
+def limit_memory(size: int) -> None:
+    """Let this process take no more memory than a whole file of so many bytes needs, and leave no core file."""
+    if resource is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY + 3 * size, MEMORY + 3 * size))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def main(path: str) -> None:
@@ -83,7 +101,9 @@ def main(path: str) -> None:
     words = json.loads(_read_block(sys.stdin.buffer, 1))
     for word in words:
         dictionary.add_entry(word)
-    limit_memory(path)
+    size = Path(path).stat().st_size
+    limit_memory(size)
+    limit_time(TIME + size / LOADED + len(words) / SCORED)
     model = KenLM(path, dictionary)
     sys.stdout.buffer.write(READY)
     sys.stdout.buffer.flush()
