@@ -14,7 +14,8 @@ AUDIO_SUFFIXES = frozenset([
     ".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".snd", ".caf", ".flac", ".mp3",
     ".ogg", ".oga", ".opus", ".spx", ".sph", ".nist", ".wv1", ".wv2",
     ".m4a", ".m4b", ".mp4", ".m4v", ".mov", ".3gp", ".webm", ".mka", ".mkv", ".aac", ".ac3", ".amr", ".wma",
-    ".avi", ".ts", ".mts", ".flv", ".wmv", ".mpg", ".mpeg", ".mp2",
+    ".avi", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".asf", ".mpg", ".mpeg", ".mp2", ".mpga", ".vob", ".ogv", ".3g2",
+    ".wv", ".tta", ".ape", ".voc",
 ])
 # fmt: on
 

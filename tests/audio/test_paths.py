@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
+import soundfile
 
+from speechrnn.audio import load_audio
 from speechrnn.audio.paths import find_audio
 from speechrnn.core.errors import UserError
 
@@ -49,3 +53,38 @@ def test_find_says_what_holds_no_audio(tree: Path) -> None:
         with pytest.raises(UserError, match=sentence) as caught:
             find_audio([tree, f"{tree}/{name}"])
         assert f"{tree}/{name}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("a.wv", "wavpack"),
+        ("a.tta", "tta"),
+        ("a.vob", "mp2"),
+        ("a.mpga", "mp2"),
+        ("a.m2ts", "ac3"),
+        ("a.3g2", "aac"),
+        ("a.voc", ""),
+    ],
+)
+def test_recordings_of_seldom_formats_are_found_in_a_folder_and_read(tmp_path: Path, name: str, codec: str) -> None:
+    rate = 48000
+    tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(2 * rate) / rate)).astype(np.float32)
+    if codec:
+        formats = {"a.mpga": "mp2", "a.m2ts": "mpegts"}
+        with av.open(str(tmp_path / name), "w", format=formats.get(name)) as container:
+            stream = container.add_stream(codec, rate=rate, layout="mono")
+            assert isinstance(stream, av.AudioStream)
+            size = stream.codec_context.frame_size or 1024
+            resampler = av.AudioResampler(format=stream.codec_context.format, layout="mono", rate=rate)
+            for begin in range(0, len(tone) - size, size):
+                frame = av.AudioFrame.from_ndarray(tone[None, begin : begin + size], format="fltp", layout="mono")
+                frame.sample_rate, frame.pts = rate, begin
+                for part in resampler.resample(frame):
+                    container.mux(stream.encode(part))
+            container.mux(stream.encode(None))
+    else:
+        soundfile.write(tmp_path / name, tone, rate, format="VOC", subtype="PCM_16")
+    assert find_audio(tmp_path) == [tmp_path / name]
+    samples, rate = load_audio(tmp_path / name)
+    assert len(samples) / rate == pytest.approx(2.0, abs=0.1) and 0.2 < float(np.sqrt((samples**2).mean())) < 0.22
