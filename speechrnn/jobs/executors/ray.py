@@ -12,6 +12,7 @@ import logging
 import os
 import queue
 import re
+import signal
 import socket
 import sys
 import threading
@@ -300,6 +301,7 @@ def connected(address: str | None, cores: int | None) -> Iterator[None]:
         yield
         return
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR, "include_dashboard": False}
+    handler = signal.getsignal(signal.SIGTERM)
     try:
         if address is None:
             os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15, other work would stop the workers
@@ -307,6 +309,8 @@ def connected(address: str | None, cores: int | None) -> Iterator[None]:
         else:
             del quiet["include_dashboard"]
             ray.init(reachable(address), **quiet)
+        if callable(handler) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)  # Ray has put one in its place that ends the process at once
     except AuthenticationError as error:
         raise UserError(token_missing(address)) from error
     except (ConnectionError, OSError) as error:
@@ -314,11 +318,16 @@ def connected(address: str | None, cores: int | None) -> Iterator[None]:
             f"No Ray cluster answers at executor.address={address}: start one with `ray start --head`, and "
             "`ray start --address=HOST:6379` on each other machine."
         ) from error
-    except RuntimeError as error:
+    except Exception as error:  # Ray raises the bare class where a node does not start in time
         if "AuthToken" in str(error):
             raise UserError(token_missing(address)) from error
-        reason = str(error).strip().splitlines()[0].rstrip(".")
-        raise UserError(f"The Ray cluster at executor.address={address} cannot be used: {reason}.") from error
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+        where = (
+            "Ray cannot be started here"
+            if address is None
+            else f"The Ray cluster at executor.address={address} cannot be used"
+        )
+        raise UserError(f"{where}: {reason}.") from error
     with worker_logs_off():
         try:
             yield

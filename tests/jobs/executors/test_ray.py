@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import socket
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from helpers.workers import Settings, Squares
 
 from speechrnn.core.errors import UserError
 from speechrnn.jobs.executors import ExecutorOptions, Lost, make_executor
+from speechrnn.jobs.interruption import Interruption
 
 pytestmark = pytest.mark.integration
 
@@ -41,6 +44,32 @@ def test_a_cluster_of_ones_own(monkeypatch: pytest.MonkeyPatch, capfd: pytest.Ca
         assert settings["PWD"]
     finally:
         ray.shutdown()
+
+
+def test_sigterm_still_ends_a_job_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray replaces the handler, by one that ends the process at once."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    executor = make_executor(ExecutorOptions("ray", workers=1))
+    before = signal.getsignal(signal.SIGTERM)
+    with Interruption(executor.stop) as interruption:
+        found = 0
+        for _ in executor.run(Squares(0.002), itertools.count()):
+            if not found:
+                os.kill(os.getpid(), signal.SIGTERM)
+            found += 1
+    assert interruption.requested is not None and found > 0
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_node_that_does_not_start_in_time_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def late(*arguments: object, **options: object) -> None:
+        raise Exception("The current node timed out during startup. This could happen\nbecause of many things.")
+
+    monkeypatch.setattr(ray, "init", late)
+    with pytest.raises(UserError, match=r"^Ray cannot be started here: The current node timed out .* happen\.$"):
+        next(make_executor(ExecutorOptions("ray", workers=1)).run(Squares(), range(9)))
 
 
 @pytest.mark.parametrize("known", [True, False])
