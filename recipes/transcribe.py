@@ -13,9 +13,9 @@ from omegaconf import DictConfig
 from speechrnn.cli.interrupt import INTERRUPTED
 from speechrnn.cli.main import FAILED, OK, recipe
 from speechrnn.core.config import options_from
+from speechrnn.core.temporary import temporary_folder
 from speechrnn.jobs.inputs import find_inputs
 from speechrnn.jobs.printing_job import run_printing_job
-from speechrnn.jobs.temporary import temporary_folder
 from speechrnn.jobs.transcription_job import TranscriptionJobOptions, run_transcription_job, with_directories
 from speechrnn.transcription.options import TranscriptionOptions
 

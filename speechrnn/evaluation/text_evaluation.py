@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from speechrnn.core.device import find_device
 from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import read_json
 from speechrnn.core.model_names import find_model_directory
+from speechrnn.core.temporary import temporary_folder
 from speechrnn.data.texts import Part
 from speechrnn.data.texts.encode import normalised
 from speechrnn.data.texts.prepare import tokenize
@@ -72,8 +72,8 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
     model = model.to(find_device(options.device))
     normalisation = model_normalisation(read_json(options.model / DESCRIPTION))
     part, documents = part_of(options.text), bool(options.text.documents)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "test.tokens"
+    with temporary_folder() as folder:
+        path = folder / "test.tokens"
         counts = tokenize(part, tokenizer, normalisation, path=path, split="test")
         text = TokenFile.open(path)
         scores = score_lines(text, read(model, text, documents, reader=None, name="model"))

@@ -8,7 +8,6 @@ import json
 import logging
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO
 
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
+from speechrnn.core.temporary import temporary_folder
 from speechrnn.core.text_files import BINARY, HEAD, file_kind
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.prompt_encoder import PromptEncoder
@@ -47,8 +47,8 @@ def open_prompts(prompts: str, stdin: BinaryIO | None = None) -> Iterator[Path]:
         with local_copy(prompts) as path:
             yield path
         return
-    with tempfile.TemporaryDirectory(prefix="speechrnn-") as folder:
-        path = Path(folder) / "standard input.txt"
+    with temporary_folder() as folder:
+        path = folder / "standard input.txt"
         with path.open("wb") as file:
             shutil.copyfileobj(sys.stdin.buffer if stdin is None else stdin, file)
         with path.open("rb") as file:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import tempfile
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 from speechrnn.audio import AudioError
 from speechrnn.core.errors import UserError
 from speechrnn.core.failures import raise_if_fatal
+from speechrnn.core.temporary import temporary_folder
 
 if TYPE_CHECKING:
     import fsspec
@@ -138,9 +138,9 @@ def local_copy(source: str | Path) -> Iterator[Path]:
     if not is_remote(str(source)):
         yield Path(source).expanduser()
         return
-    with tempfile.TemporaryDirectory(prefix="speechrnn-") as folder:
+    with temporary_folder() as folder:
         name = PurePosixPath(str(source).partition("?")[0]).name  # its suffix may tell what it is
-        yield fetch(str(source), Path(folder) / name)
+        yield fetch(str(source), folder / name)
 
 
 def fetch(address: str, path: Path, remote: RemoteOptions = EVERYWHERE) -> Path:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from speechrnn.core.temporary import temporary_folder
 from speechrnn.jobs.inputs import FileState, Input
 from speechrnn.jobs.storage import EVERYWHERE, RemoteOptions, fetch_groups
-from speechrnn.jobs.temporary import temporary_folder
 from speechrnn.transcription.options import TranscriptionOptions
 from speechrnn.transcription.reader import Channel
 from speechrnn.transcription.transcriber import Transcriber

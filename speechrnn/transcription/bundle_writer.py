@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import copy_file
+from speechrnn.core.temporary import temporary_folder
 from speechrnn.decoding.fusion import DecodingOptions, Weights, make_scorers
 from speechrnn.decoding.ngram.kenlm import is_kenlm
 from speechrnn.decoding.ngram.model import read_ngrams
@@ -49,18 +48,13 @@ def write_bundle(models: Bundle, output: str | Path, weight_format: WeightFormat
     make_scorers(DecodingOptions(name="beam", ngram=models.ngram), models.language, Weights(), tokenizer=tokenizer)
     try:
         output.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".export.", dir=output))
+        with temporary_folder(output) as folder:
+            written = _write_parts(models, folder, weight_format)
+            _carry_tuned_weights(models, written)
+            for path in sorted(folder.iterdir()):
+                path.replace(output / path.name)
     except OSError as error:
         raise UserError(f"Cannot write {output}: {error.strerror or error}; choose another output.") from error
-    try:
-        written = _write_parts(models, folder, weight_format)
-        _carry_tuned_weights(models, written)
-        for path in sorted(folder.iterdir()):
-            path.replace(output / path.name)
-    except OSError as error:
-        raise UserError(f"Cannot write {output}: {error.strerror or error}; choose another output.") from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return Bundle(output / "acoustic", models.language and output / "language", find_ngram(output))
 
 

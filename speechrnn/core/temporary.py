@@ -14,22 +14,30 @@ from speechrnn.core.files import try_lock
 
 PREFIX = "speechrnn-"
 LOCK = ".lock"
+FILES = "files"  # the folder within, which holds what is made
 YOUNG_SECONDS = 60.0  # age below which a folder without a lock may be one that is just being made
 
 
 @contextlib.contextmanager
-def temporary_folder() -> Iterator[Path]:
+def temporary_folder(parent: Path | None = None) -> Iterator[Path]:
     """Make an empty folder and remove it at the end; also remove those of processes that were killed.
 
     A lock on a file in the folder shows that its process is running.
+
+    Args:
+        parent: the folder in which it is made; None: the system's for temporary files.
     """
-    remove_abandoned(Path(tempfile.gettempdir()))
-    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name:
+    parent = parent or Path(tempfile.gettempdir())
+    remove_abandoned(parent)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=parent, ignore_cleanup_errors=True) as name:
         folder = Path(name)
         with (folder / LOCK).open("wb") as lock:
             try_lock(lock.fileno())
-            (folder / "files").mkdir()
-            yield folder / "files"
+            (folder / FILES).mkdir()
+            try:
+                yield folder / FILES
+            finally:  # before the lock, without which nobody could tell whose they are
+                shutil.rmtree(folder / FILES, ignore_errors=True)
 
 
 def remove_abandoned(parent: Path) -> None:
@@ -40,11 +48,13 @@ def remove_abandoned(parent: Path) -> None:
                 continue
             lock = folder / LOCK
             if not lock.exists():
-                if time.time() - folder.stat().st_mtime > YOUNG_SECONDS and not any(folder.iterdir()):
-                    folder.rmdir()
+                made_here = {path.name for path in folder.iterdir()} <= {FILES}
+                if time.time() - folder.stat().st_mtime > YOUNG_SECONDS and made_here:
+                    shutil.rmtree(folder, ignore_errors=True)
                 continue
             with lock.open("r+b") as file:
                 if try_lock(file.fileno()):
+                    shutil.rmtree(folder / FILES, ignore_errors=True)
                     shutil.rmtree(folder, ignore_errors=True)
 
 
