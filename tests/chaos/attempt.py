@@ -61,6 +61,7 @@ class Attempt:
         kill_at: int | None = None,
         full_at: int | None = None,
         feed: Callable[[int], None] | None = None,
+        find_workers: Callable[[], list[int]] | None = None,
     ) -> None:
         """
         Args:
@@ -69,11 +70,13 @@ class Attempt:
             kill_at: the process kills itself before this operation on files below `folder`, from 1; None: it does not.
             full_at: no file can become longer from this operation on, as on a full disk; None: there is room.
             feed: is called in another process with the descriptor of a pipe that the command reads; None: no input.
+            find_workers: finds the processes that do the work; None: the others of the session.
         """
         (folder / "tmp").mkdir(exist_ok=True)
         for name in ("out", "err"):
             (folder / name).write_bytes(b"")
         self.folder = folder
+        self.workers = find_workers or self.children
         self.status: int | None = None
         sys.stdout.flush()
         self.pid = os.fork()

@@ -22,7 +22,8 @@ from typing import Any
 from chaos.attempt import Attempt, import_everything
 from chaos.disturbance import LONGEST, apply, draw_plan, kinds_for
 from chaos.jobs import OUTPUT, UNFINISHED, Job, make_jobs
-from speechrnn.jobs.temporary import PREFIX
+from chaos.ray_cluster import Cluster, is_installed
+from speechrnn.core.temporary import PREFIX
 
 FAILURES = Path("build") / "chaos" / "failures.jsonl"
 ROUNDS = (1, 2, 3, 4, 6)  # disturbances of one case, before it is let alone
@@ -42,7 +43,8 @@ class Campaign:
         """
         self.folder = folder
         self.seed = seed
-        self.jobs = [job for job in make_jobs(folder / "inputs") if not names or job.name in names]
+        self.jobs = [job for job in make_jobs(folder / "inputs", is_installed()) if not names or job.name in names]
+        self.cluster = Cluster(folder)
         self.expected: dict[str, dict[str, Any]] = {}
         self.seconds: dict[str, float] = {}
 
@@ -52,7 +54,7 @@ class Campaign:
             case = self.folder / f"{job.name}{again}"
             (case / OUTPUT).mkdir(parents=True)
             began = time.monotonic()
-            attempt = Attempt(job.command, case, feed=job.feed)
+            attempt = self._start(job, case)
             attempt.wait(LONGEST)
             self.seconds[job.name] = time.monotonic() - began
             if attempt.poll() != 0:
@@ -61,6 +63,13 @@ class Campaign:
             if again and (different := differences(result, self.expected[job.name])):
                 raise RuntimeError(f"two undisturbed runs of {job.name} differ: {different}")
             self.expected[job.name] = result
+
+    def _start(self, job: Job, case: Path, **limits: int | None) -> Attempt:
+        """Start a command in the folder of a case."""
+        if not job.ray:
+            return Attempt(job.command, case, feed=job.feed, **limits)
+        command = [*job.command, f"executor.address={self.cluster.start()}"]
+        return Attempt(command, case, find_workers=self.cluster.workers, **limits)
 
     def run_case(self, number: int) -> tuple[Job, Counter[str], list[str]]:
         """Disturb a job, finish it, and return it with the disturbances and what is wrong."""
@@ -83,12 +92,12 @@ class Campaign:
         started: list[Attempt] = []
 
         def start(kill_at: int | None, full_at: int | None = None) -> Attempt:
-            started.append(Attempt(job.command, case, kill_at=kill_at, full_at=full_at, feed=job.feed))
+            started.append(self._start(job, case, kill_at=kill_at, full_at=full_at))
             return started[-1]
 
         for _ in range(draw.choice(ROUNDS)):
             started.clear()
-            plan = draw_plan(draw, kinds_for(job.workers, job.resumes))
+            plan = draw_plan(draw, kinds_for(job.workers, job.resumes, job.ray))
             count, wrong = apply(
                 plan, start(plan.kill_at, plan.full_at), self.seconds[job.name], start=start, output=case / OUTPUT
             )
@@ -108,9 +117,9 @@ class Campaign:
 
     def _finish(self, job: Job, case: Path) -> list[str]:
         """Give the command again until it is done; return what is wrong with the result."""
-        attempt = Attempt(job.command, case, feed=job.feed)
+        attempt = self._start(job, case)
         attempt.wait(LONGEST)
-        wrong = attempt.close()
+        wrong = attempt.close() + (self.cluster.check_idle() if job.ray else [])
         if attempt.poll() != 0:
             wrong.append(f"the command given again ends with {attempt.status}: {(case / 'err').read_text()[-500:]}")
         wrong += complaints(case) + differences(job.result(case / OUTPUT), self.expected[job.name])
@@ -156,8 +165,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     seed = time.time_ns() % 10**9 if given.seed is None else given.seed
     print(f"seed {seed}: python -m chaos --seed {seed} --number NUMBER runs one case again", flush=True)
     import_everything()
+    if not is_installed():
+        print("Ray is not installed, so that no job is on a cluster.")
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     campaign = Campaign(folder, seed, given.job)
+    try:
+        return _run(campaign, given)
+    finally:
+        campaign.cluster.close()
+
+
+def _run(campaign: Campaign, given: argparse.Namespace) -> int:
+    """Run one case, or cases until there were enough disturbances; print a table."""
+    folder, seed = campaign.folder, campaign.seed
     if given.number is not None:
         job, counts, wrong = campaign.run_case(given.number)
         print(f"{job.name} {dict(counts)}: {wrong or 'equal'}; {folder}")

@@ -48,14 +48,15 @@ def draw_plan(draw: random.Random, kinds: Sequence[str]) -> Plan:
     return Plan(kind, moment, kill_at, full_at=full_at, seed=draw.randrange(2**31))
 
 
-def kinds_for(workers: bool, resumes: bool) -> list[str]:
-    """Return the disturbances that a job can meet."""
+def kinds_for(workers: bool, resumes: bool, ray: bool = False) -> list[str]:
+    """Return the disturbances that a job can meet; Ray writes files of its own, which a full disk would disturb."""
     kinds = ["kill", "kill", "operation", "operation", "operations", "twice", "SIGTERM", "SIGINT", "two SIGINT", "stop"]
-    kinds += ["full", "full"]
+    if not ray:
+        kinds += ["full", "full"]
     if resumes:
         kinds += ["power", "both"]
     if workers:
-        kinds += ["worker", "worker", "driver"]
+        kinds += ["worker", "worker", "driver"] * (3 if ray else 1)
     return kinds
 
 
@@ -169,11 +170,13 @@ def _full(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> 
 
 def _worker(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
     """Kill a worker process; another one does its work."""
-    children = attempt.children()
-    if not children or attempt.poll() is not None:
+    while not (workers := attempt.workers()):
+        if not attempt.wait(PAUSE_SECONDS):
+            return 0, []
+    if attempt.poll() is not None:
         return 0, []
     try:
-        os.kill(draw.choice(children), signal.SIGKILL)
+        os.kill(draw.choice(workers), signal.SIGKILL)
     except ProcessLookupError:
         return 0, []
     attempt.wait(LONGEST)

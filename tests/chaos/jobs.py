@@ -9,7 +9,7 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,7 @@ class Job:
         feed: writes the input to a pipe.
         resumes: whether what is done is not done again.
         workers: whether there are worker processes to kill.
+        ray: whether these are of a Ray cluster.
     """
 
     name: str
@@ -51,10 +52,11 @@ class Job:
     feed: Callable[[int], None] | None = None
     resumes: bool = True
     workers: bool = False
+    ray: bool = False
 
 
-def make_jobs(folder: Path) -> list[Job]:
-    """Write models, recordings, prompts and a corpus; return the jobs that use them."""
+def make_jobs(folder: Path, ray: bool = False) -> list[Job]:
+    """Write models, recordings, prompts and a corpus; return the jobs that use them, on a Ray cluster too if wanted."""
     import torch
     from helpers.language_models import toy_model
 
@@ -122,10 +124,12 @@ def make_jobs(folder: Path) -> list[Job]:
     keys = ["show=json", "endpoint.silence=0.2", "gate.detector=none"]  # the sound is noise
     listen = ["listen", f"model={live}", "input=-", *keys, f"output=[{live_files}]"]
     processes = ["executor=processes", "executor.workers=2"]
+    on_ray = ["executor=ray", "executor.workers=2", "executor.chunk=2"]
     transcribed, generated = check_transcripts, check_completions
-    return [
+    completed = files_of(("all.jsonl.job.jsonl",))
+    jobs = [
         Job("transcribe", transcribe, 4, result=files_of(("job.jsonl",)), check=transcribed),
-        Job("generate", generate, 4, result=files_of(("all.jsonl.job.jsonl",)), check=generated),
+        Job("generate", generate, 4, result=completed, check=generated),
         Job("speech_to_text", train, 2, result=trained, check=check_training),
         Job("text_prediction", predict, 2, result=trained, check=check_training),
         Job(
@@ -149,11 +153,17 @@ def make_jobs(folder: Path) -> list[Job]:
             "generate_pool",
             [*generate, *processes],
             0.25,
-            result=files_of(("all.jsonl.job.jsonl",)),
+            result=completed,
             check=generated,
             workers=True,
         ),
     ]
+    if ray:
+        jobs += [
+            replace(job, name=f"{name}_ray", command=[*command, *on_ray], ray=True)
+            for job, name, command in zip(jobs[-2:], ("transcribe", "generate"), (transcribe, generate), strict=True)
+        ]
+    return jobs
 
 
 def feed(pipe: int, sound: bytes) -> None:

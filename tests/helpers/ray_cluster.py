@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import secrets
 import signal
@@ -29,8 +30,8 @@ class Node:
     """`ray start --block` and all that it starts."""
 
     def __init__(self, log: Path, token: Mapping[str, str], *arguments: str) -> None:
-        tests = str(Path(__file__).parents[1])
-        environment = {**os.environ, **HASTE, **token, "PYTHONPATH": tests, "OMP_NUM_THREADS": "1"}
+        tests = Path(__file__).parents[1]
+        environment = {**os.environ, **HASTE, **token, "PYTHONPATH": f"{tests}:{tests.parent}", "OMP_NUM_THREADS": "1"}
         options = ["--num-cpus=1", f"--object-store-memory={STORE}", "--disable-usage-stats", "--block"]
         command = [str(Path(sys.executable).with_name("ray")), "start", *arguments, *options]
         with log.open("ab") as file:
@@ -59,7 +60,8 @@ def descendants(process: int) -> list[int]:
 @contextlib.contextmanager
 def cluster(folder: Path) -> Iterator[tuple[str, Node, dict[str, str]]]:
     """A head and another node with a core each; gives the address, that node, and the variables that let one in."""
-    pytest.importorskip("ray", reason="Ray is not installed: pip install 'speechrnn[cluster]'")
+    if importlib.util.find_spec("ray") is None:  # not imported here: Ray would look for its token now, and only now
+        pytest.skip("Ray is not installed: pip install 'speechrnn[cluster]'")
     if not Path("/proc").is_dir():
         pytest.skip("the processes of a node are found in /proc, which this system lacks")
     with socket.socket() as free:
