@@ -64,12 +64,13 @@ class Campaign:
                 raise RuntimeError(f"two undisturbed runs of {job.name} differ: {different}")
             self.expected[job.name] = result
 
-    def _start(self, job: Job, case: Path, **limits: int | None) -> Attempt:
+    def _start(self, job: Job, case: Path, kill_at: int | None = None, full_at: int | None = None) -> Attempt:
         """Start a command in the folder of a case."""
-        if not job.ray:
-            return Attempt(job.command, case, feed=job.feed, **limits)
-        command = [*job.command, f"executor.address={self.cluster.start()}"]
-        return Attempt(command, case, find_workers=self.cluster.workers, **limits)
+        command, find_workers = job.command, None
+        if job.ray:
+            command = [*command, f"executor.address={self.cluster.start()}"]
+            find_workers = self.cluster.workers
+        return Attempt(command, case, kill_at=kill_at, full_at=full_at, feed=job.feed, find_workers=find_workers)
 
     def run_case(self, number: int) -> tuple[Job, Counter[str], list[str]]:
         """Disturb a job, finish it, and return it with the disturbances and what is wrong."""

@@ -51,7 +51,7 @@ def test_a_folder_that_is_just_being_made_stays_and_an_old_empty_one_goes(tmp_pa
 
 def test_a_process_that_is_killed_while_it_removes_its_folder_leaves_what_the_next_can_remove(tmp_path: Path) -> None:
     """At each moment there is a lock, or nothing beside it."""
-    found = []
+    found: list[bool] = []
 
     def watch(event: str, arguments: tuple[object, ...]) -> None:
         if watching and event in ("os.remove", "os.rmdir"):
