@@ -11,6 +11,7 @@ from pathlib import Path
 from helpers.ray_cluster import cluster, descendants
 
 ACTOR = b"ray::Actor"  # the name of a process that works for a job
+SETTINGS = {"RAY_worker_niceness": "0"}  # no node is killed, so that a starved one has Ray's own 30 s
 LOST_SECONDS = 60.0  # after which the workers of a job that is gone must have ended
 
 
@@ -34,7 +35,7 @@ class Cluster:
     def start(self) -> str:
         """Start it, if it does not run; return its address. Commands that are started from now on may use it."""
         if self.address is None:
-            self.address, _, token = self._stack.enter_context(cluster(self.folder))
+            self.address, _, token = self._stack.enter_context(cluster(self.folder, SETTINGS))
             os.environ.update(token)
         return self.address
 

@@ -29,9 +29,9 @@ HASTE = {  # a node that is gone is noticed in 2 s instead of 30; workers do not
 class Node:
     """`ray start --block` and all that it starts."""
 
-    def __init__(self, log: Path, token: Mapping[str, str], *arguments: str) -> None:
+    def __init__(self, log: Path, variables: Mapping[str, str], *arguments: str) -> None:
         tests = Path(__file__).parents[1]
-        environment = {**os.environ, **HASTE, **token, "PYTHONPATH": f"{tests}:{tests.parent}", "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, **variables, "PYTHONPATH": f"{tests}:{tests.parent}", "OMP_NUM_THREADS": "1"}
         options = ["--num-cpus=1", f"--object-store-memory={STORE}", "--disable-usage-stats", "--block"]
         command = [str(Path(sys.executable).with_name("ray")), "start", *arguments, *options]
         with log.open("ab") as file:
@@ -58,8 +58,13 @@ def descendants(process: int) -> list[int]:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path) -> Iterator[tuple[str, Node, dict[str, str]]]:
-    """A head and another node with a core each; gives the address, that node, and the variables that let one in."""
+def cluster(folder: Path, settings: Mapping[str, str] = HASTE) -> Iterator[tuple[str, Node, dict[str, str]]]:
+    """A head and another node with a core each; gives the address, that node, and the variables that let one in.
+
+    Args:
+        folder: for the log.
+        settings: of Ray, as variables of the environment.
+    """
     if importlib.util.find_spec("ray") is None:  # not imported here: Ray would look for its token now, and only now
         pytest.skip("Ray is not installed: pip install 'speechrnn[cluster]'")
     if not Path("/proc").is_dir():
@@ -70,7 +75,17 @@ def cluster(folder: Path) -> Iterator[tuple[str, Node, dict[str, str]]]:
     log = folder / "ray.log"
     token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     local = "--node-ip-address=127.0.0.1"
-    nodes = [Node(log, token, "--head", local, f"--port={port}", "--include-dashboard=false", "--node-name=head")]
+    nodes = [
+        Node(
+            log,
+            {**settings, **token},
+            "--head",
+            local,
+            f"--port={port}",
+            "--include-dashboard=false",
+            "--node-name=head",
+        )
+    ]
     try:
         patience = time.monotonic() + 60
         while nodes[0].process.poll() is None and time.monotonic() < patience:
@@ -78,7 +93,7 @@ def cluster(folder: Path) -> Iterator[tuple[str, Node, dict[str, str]]]:
                 socket.create_connection(("127.0.0.1", port), 1).close()
                 break
             time.sleep(0.1)
-        nodes.append(Node(log, token, f"--address=127.0.0.1:{port}", local, "--node-name=other"))
+        nodes.append(Node(log, {**settings, **token}, f"--address=127.0.0.1:{port}", local, "--node-name=other"))
         while log.read_bytes().count(b"Ray runtime started") < 2:
             if time.monotonic() > patience:
                 pytest.fail(f"the cluster has not come up: {log.read_text()}")
