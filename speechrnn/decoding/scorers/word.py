@@ -183,7 +183,7 @@ class WordScorer:
             longer = self._longer(readings, tokens)
             readings = {}
             for context, reading in longer[:READINGS]:
-                if reading.score > longer[0][1].score - READINGS_THRESHOLD:
+                if reading.score >= longer[0][1].score - READINGS_THRESHOLD:  # also where all are impossible
                     readings.setdefault(self._follow(context, reading.tokens[-1]), reading)
         return self._longer(readings, [END_OF_LINE])[0][1].tokens[:-1]
 
