@@ -69,6 +69,12 @@ def test_a_folder_imports_only_folders_below_it(folder: str) -> None:
     assert not upward, "\n".join(upward)
 
 
+def test_every_folder_names_what_is_public() -> None:
+    """By `__all__`, which may be empty."""
+    inits = sorted(PACKAGE.rglob("__init__.py"))
+    assert [str(path) for path in inits if "\n__all__" not in path.read_text(encoding="utf-8")] == []
+
+
 def test_the_command_line_uses_core_only() -> None:
     others = {folder_of(module_of(name)) for path in (PACKAGE / "cli").rglob("*.py") for _, name in imports(path)}
     assert others <= {"cli", "core", None}

@@ -24,6 +24,8 @@ from speechrnn.data.sources import SourceOptions, source_module, source_options
 
 SPLITS = ("train", "dev", "test")
 
+__all__ = ["CORPORA", "CorpusOptions", "Utterance", "corpus_module", "corpus_options"]
+
 # name -> module, imported only when it is asked for
 CORPORA: dict[str, str] = {
     "an4": "speechrnn.data.corpora.an4",
@@ -44,6 +46,9 @@ class Utterance:
 
     It may name audio that does not exist (a transcript without audio), and have no text (audio without a transcript):
     both are listed, so that the summary can count and name them.
+
+    >>> Utterance("a", Path("a.wav"), "YES").text
+    'YES'
     """
 
     id: str
@@ -57,7 +62,11 @@ class Utterance:
 
 @dataclass(frozen=True)
 class CorpusOptions(SourceOptions):
-    """The keys of the config group `corpus` that all corpora share; `corpus_options` adds the chosen corpus's own."""
+    """The keys of the config group `corpus` that all corpora share; `corpus_options` adds the chosen corpus's own.
+
+    >>> CorpusOptions(name="yesno").max_seconds
+    30.0
+    """
 
     # of the training utterances, where the corpus has no dev part; 0: no dev part; auto: see `holdout.auto_fraction`
     dev_fraction: float | Literal["auto"] = field(default="auto", metadata={"min": 0, "max": 0.9})
@@ -73,6 +82,9 @@ class CorpusOptions(SourceOptions):
 def corpus_options(config: Mapping[str, Any]) -> CorpusOptions:
     """Return the options of the config group `corpus`, such as `{"name": "yesno", "root": DIR}`.
 
+    >>> corpus_options({"name": "yesno", "root": "data/yesno"}).name
+    'yesno'
+
     Raises:
         UserError: see `sources.source_options`.
     """
@@ -80,5 +92,9 @@ def corpus_options(config: Mapping[str, Any]) -> CorpusOptions:
 
 
 def corpus_module(name: str) -> ModuleType:
-    """Import the module of the corpus `name`; UserError names the nearest valid one."""
+    """Import the module of the corpus `name`; UserError names the nearest valid one.
+
+    >>> corpus_module("yesno").__name__
+    'speechrnn.data.corpora.yesno'
+    """
     return source_module("corpus", CORPORA, name)

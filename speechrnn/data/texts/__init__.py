@@ -22,6 +22,8 @@ from speechrnn.data.texts.reader import Line
 
 SPLITS = ("train", "valid", "test")
 
+__all__ = ["TEXTS", "Part", "TextOptions", "text_module", "text_options", "text_parts"]
+
 # name -> module, imported only when it is asked for
 TEXTS: dict[str, str] = {
     "file": "speechrnn.data.texts.file",
@@ -34,7 +36,11 @@ TEXTS: dict[str, str] = {
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a text: the files it comes from, and its lines, which can be read any number of times."""
+    """One part of a text: the files it comes from, and its lines, which can be read any number of times.
+
+    >>> Part((), lambda: iter(())).files
+    ()
+    """
 
     files: tuple[Path, ...]
     lines: Callable[[], Iterator[Line]]
@@ -42,7 +48,11 @@ class Part:
 
 @dataclass(frozen=True)
 class TextOptions(SourceOptions):
-    """The keys of the config group `text` that all texts share; `text_options` adds the chosen text's own."""
+    """The keys of the config group `text` that all texts share; `text_options` adds the chosen text's own.
+
+    >>> text_options({"name": "file", "train": ["book.txt"]}).errors
+    'strict'
+    """
 
     # how bytes that are no UTF-8 are read: not at all, or as U+FFFD
     errors: Literal["strict", "replace"] = "strict"
@@ -53,6 +63,9 @@ class TextOptions(SourceOptions):
 def text_options(config: Mapping[str, Any]) -> TextOptions:
     """Return the options of a config group `text`, given as a mapping: `{"name": "file", "train": ["book.txt"]}`.
 
+    >>> text_options({"name": "file", "train": ["book.txt"]}).name
+    'file'
+
     Raises:
         UserError: see `sources.source_options`.
     """
@@ -60,11 +73,19 @@ def text_options(config: Mapping[str, Any]) -> TextOptions:
 
 
 def text_module(name: str) -> ModuleType:
-    """Import the module of the text `name`; UserError names the nearest valid one."""
+    """Import the module of the text `name`; UserError names the nearest valid one.
+
+    >>> text_module("file").__name__
+    'speechrnn.data.texts.file'
+    """
     return source_module("text", TEXTS, name)
 
 
 def text_parts(options: TextOptions) -> dict[str, Part]:
-    """Return the parts that a text has, of "train", "valid" and "test"; UserError where it is not in its place."""
+    """Return the parts that a text has, of "train", "valid" and "test"; UserError where it is not in its place.
+
+    >>> sorted(text_parts(text_options({"name": "file", "train": ["book.txt"]})))  # doctest: +SKIP
+    ['train', 'valid']
+    """
     parts: dict[str, Part] = text_module(options.name).parts(options, **options.own)
     return parts

@@ -1,1 +1,3 @@
 """Vanishing and exploding gradients, results."""
+
+__all__: list[str] = []  # import its modules
