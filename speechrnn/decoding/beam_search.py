@@ -3,6 +3,10 @@
 A hypothesis is a prefix: the labels so far, without blanks, and the probability mass of all paths that spell it. Paths
 that end in a blank and paths that end in its last label are summed separately (Graves 2012, section 7.5.3; Hannun et
 al. 2014). Where two paths spell the same prefix, their masses are added.
+
+Hypotheses after which all scorers are in the same state have the same future, and are recombined (Ney & Ortmanns 2000):
+the best one of them is kept, the others only where there is a free place. Without it, variants of words long before
+would fill the beam.
 """
 
 from __future__ import annotations
@@ -20,8 +24,9 @@ from speechrnn.decoding.candidates import Candidates
 from speechrnn.decoding.frames import Frame, Frames
 from speechrnn.decoding.hypothesis import Hypothesis
 from speechrnn.decoding.prefix_trie import NOWHERE, PrefixTrie
+from speechrnn.decoding.recombination import demote_repeated, future_keys
 from speechrnn.decoding.score_cache import ScoreCache
-from speechrnn.decoding.scorers.base import WeightedScorer
+from speechrnn.decoding.scorers.base import TableScorer, WeightedScorer
 
 IMPOSSIBLE = -math.inf
 FLOOR = -1e4  # finite log-probability of an impossible text, where no possible one was found
@@ -171,6 +176,7 @@ class Search:
         limit = max(CHILD_TABLE_ENTRIES // self.symbols, NODES_PER_HYPOTHESIS * batch * size)
         self.trie = PrefixTrie(self.symbols, batch, limit, absent=size, scorers=len(scorers), device=self.device)
         self.cache = ScoreCache(scorers, self.trie) if scorers else None
+        self.recombines = any(not isinstance(scorer.scorer, TableScorer) for scorer in scorers)
         self.candidates: dict[int, Candidates] = {}  # by the number of labels that are tried
         self.ended: list[Beam] = []  # of utterances that have no frames left
         self.beam = self.begin(self.trie.roots)
@@ -309,7 +315,14 @@ class Search:
             added = beam.language.index_select(1, pairs.slots) + self.cache.table.view(-1).take(added)
             language = torch.cat([added, beam.language], 1)
             scores = scores + language
-        scores, chosen = scores.topk(size)
+        if self.recombines and beam.language is not None:
+            futures = future_keys(beam.last, trie.states[beam.nodes])
+            before = demote_repeated(futures, beam.total + beam.language).index_select(1, pairs.slots)
+            now = demote_repeated(futures, scores[:, len(pairs.slots) :])
+            chosen = (scores + torch.cat([before, now], 1)).topk(size).indices
+            scores = scores.gather(1, chosen)
+        else:
+            scores, chosen = scores.topk(size)
         dead = scores.isneginf()
         if self.options.beam_threshold is not None:
             dead |= scores < scores[:, :1] - self.options.beam_threshold
