@@ -147,6 +147,7 @@ def main() -> None:
     options.add_argument("--model", default="english", help="a name or a directory")
     options.add_argument("--part", choices=["dev", "test"], default="dev")
     options.add_argument("--every", type=int, default=1, help="decode every n-th utterance only")
+    options.add_argument("--clean", action="store_true", help="leave out telephone, noise and the limited look-ahead")
     options.add_argument("--sphinx", type=int, default=0, help="decode every n-th utterance with pocketsphinx")
     args = options.parse_args()
     torch.set_num_threads(args.threads)
@@ -166,14 +167,15 @@ def main() -> None:
         pairs = [pair for pair in zip(utterances, texts, strict=True) if pair[0].speaker in chosen]
         if pairs:
             report(name, *zip(*pairs, strict=True))
-    report("beam, telephone", utterances, transcribe(beam, [over_telephone(wave) for wave in samples]))
-    noises = [load_audio(args.root / "noise" / f"noise{number}.flac", RATE)[0] for number in (4, 5)]
-    for decibels in (20, 10, 5):
-        noisy = [with_noise(wave, noises, decibels, number=number) for number, wave in enumerate(samples)]
-        report(f"beam, noise at {decibels} dB", utterances, transcribe(beam, noisy))
-    for latency in LATENCIES:
-        live = partial(transcribe_live, plain.model, plain.tokenizer, latency)
-        report(f"greedy, live at {latency:g} s", utterances, live(samples))
+    if not args.clean:
+        report("beam, telephone", utterances, transcribe(beam, [over_telephone(wave) for wave in samples]))
+        noises = [load_audio(args.root / "noise" / f"noise{number}.flac", RATE)[0] for number in (4, 5)]
+        for decibels in (20, 10, 5):
+            noisy = [with_noise(wave, noises, decibels, number=number) for number, wave in enumerate(samples)]
+            report(f"beam, noise at {decibels} dB", utterances, transcribe(beam, noisy))
+        for latency in LATENCIES:
+            live = partial(transcribe_live, plain.model, plain.tokenizer, latency)
+            report(f"greedy, live at {latency:g} s", utterances, live(samples))
     if args.sphinx:
         torch.set_num_threads(1)
         some = utterances[:: args.sphinx]
