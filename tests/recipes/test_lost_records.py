@@ -57,7 +57,7 @@ def test_completions_without_their_record_are_not_overwritten_unasked(
     tmp_path: Path, remedy: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     alphabet = CharTokenizer.build(["ABCDEFGH"])
-    save_language(tmp_path / "model", toy_model(len(alphabet)), alphabet, {})
+    save_language(tmp_path / "model", toy_model(len(alphabet)), alphabet, training={})
     (tmp_path / "prompts.txt").write_text("AB\nCD\nEF\n")
     files = [f"prompts={tmp_path}/prompts.txt", f"output={tmp_path}/out/all.jsonl"]
     command = ["generate", f"model={tmp_path}/model", *files, "device=cpu", "max_new_tokens=5"]

@@ -320,7 +320,7 @@ def test_words_that_sound_alike_are_the_most_probable_ones_together(seed: int, s
 
 
 def test_an_unknown_word_between_words_that_sound_alike_has_no_name() -> None:
-    """Where `<unk>` is impossible, as in a vocabulary that was extended, no reading is better than another."""
+    """No reading is better than another where `<unk>` is impossible, as in a vocabulary that was extended."""
     words = [*ALIKE, UNKNOWN]
     model = Bigram(len(words))
     model.table[:, words.index(UNKNOWN)] = -math.inf
