@@ -57,7 +57,7 @@ def test_what_a_transcript_says() -> None:
                 "confidence": 0.9,
                 "words": [
                     {"word": "ABA", "start": 0.06, "end": 0.18, "confidence": 0.9},
-                    {"word": "C", "start": 0.27, "end": 0.33, "confidence": 0.9},
+                    {"word": "C", "start": 0.18, "end": 0.33, "confidence": 0.9},
                 ],
                 "alternatives": [],
             }
