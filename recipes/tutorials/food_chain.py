@@ -46,7 +46,8 @@ def show(feedback: TrainedNetwork, last_word: TrainedNetwork) -> None:
     table = Table("beginning", "with feedback", "last word only", title="Who feeds on whom?")
     for prompt, text in feedback.written.items():
         other = last_word.written[prompt]
-        table.add_row(prompt, *(f"[green]{each}" if each == expected(prompt) else each for each in (text, other)))
+        cells = [f"[green]{each}" if each == expected(prompt) else each for each in (text, other)]
+        table.add_row(prompt, *cells)
     Console().print(table)
 
 

@@ -148,7 +148,10 @@ class TokenBatch:
 
     def to(self, device: torch.device | str) -> TokenBatch:
         """Return the same on another device."""
-        return TokenBatch(*(part.to(device, non_blocking=True) for part in (self.inputs, self.targets, self.fresh)))
+        inputs, targets, fresh = (
+            part.to(device, non_blocking=True) for part in (self.inputs, self.targets, self.fresh)
+        )
+        return TokenBatch(inputs, targets, fresh)
 
 
 class Window(NamedTuple):

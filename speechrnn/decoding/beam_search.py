@@ -148,13 +148,13 @@ class Beam(NamedTuple):
 
     def select(self, utterances: slice | Tensor) -> Beam:
         """Return the beam of some of the utterances, by a slice or their numbers."""
-        return Beam(*(None if part is None else part[utterances] for part in self))  # type: ignore[arg-type]
+        return Beam._make(None if part is None else part[utterances] for part in self)
 
 
 def join_beams(beams: Sequence[Beam]) -> Beam:
     """Return the beams of several groups of utterances as one."""
     columns = zip(*beams, strict=True)
-    return Beam(*(None if column[0] is None else torch.cat(column) for column in columns))  # type: ignore[arg-type]
+    return Beam._make(None if column[0] is None else torch.cat(column) for column in columns)
 
 
 class Search:
@@ -372,9 +372,9 @@ class Search:
         names = [scorer.name for scorer in self.cache.scorers] if self.cache is not None else []
         whole = self.trie.sequences(nodes.reshape(-1))
         sequences = zip(whole, whole if kept is nodes else self.trie.sequences(kept.reshape(-1)), strict=True)
-        columns = (nodes, scores, acoustic, parts)
+        columns = [column.tolist() for column in (nodes, scores, acoustic, parts)]
         results: list[list[Hypothesis]] = [[] for _ in nodes]
-        for utterance, *rows in zip(order, *(column.tolist() for column in columns), strict=True):
+        for utterance, *rows in zip(order, *columns, strict=True):
             found: dict[tuple[int, ...], Hypothesis] = {}
             for node, score, mass, values in zip(*rows, strict=True):
                 labels, tokens = next(sequences)

@@ -160,7 +160,8 @@ class Frames:
             blank = log_probs[:, :, BLANK : BLANK + 1]
             somewhere = after_blank.any(1).tolist()
             parts = (log_probs, blank, values, labels, ranks, after_blank.unsqueeze(2))
-            for step, row in enumerate(zip(*(part.unbind() for part in parts), strict=True)):
+            columns = [part.unbind() for part in parts]
+            for step, row in enumerate(zip(*columns, strict=True)):
                 while self._counts[active - 1] <= first + step:
                     active -= 1
                 if active < len(self._counts):

@@ -287,9 +287,10 @@ class StreamingNetwork:
         streams = [stream for stream, *_ in group]
         first, last = streams[0], group[0][3]
         samples = torch.cat([samples for *_, samples, _ in group]).to(self._device)
+        states = [stream.tensors for stream in streams]
         tensors = [
             [torch.cat(parts) if len(group) > 1 else parts[0] for parts in zip(*stages, strict=True)]
-            for stages in zip(*(stream.tensors for stream in streams), strict=True)
+            for stages in zip(*states, strict=True)
         ]
         log_probs, tensors, begun = self._step(samples, tensors, first.size, begun=first.begun, last=last)
         for number, (stream, part, *_) in enumerate(group):

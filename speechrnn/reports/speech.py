@@ -147,7 +147,7 @@ def _error_table(run: SpeechRun) -> list[tuple[object, ...]]:
     ]
 
 
-def _confusions(scored: Sequence[ScoredUtterance]) -> dict[str, list[tuple[object, ...]]]:
+def _confusions(scored: Sequence[ScoredUtterance]) -> dict[str, list[tuple[str | int, ...]]]:
     """Return the most frequent errors of each kind: the words and how often, a row each."""
     edits = Counter(edit for item in scored for edit in item.edits if edit.op != HIT)
     found = {}
@@ -156,7 +156,7 @@ def _confusions(scored: Sequence[ScoredUtterance]) -> dict[str, list[tuple[objec
             (pair for pair in edits.items() if pair[0].op == kind), key=lambda pair: (-pair[1], str(pair[0]))
         )
         found[kind] = [
-            (*(word for word in (edit.reference, edit.hypothesis) if word is not None), times)
+            tuple(value for value in (edit.reference, edit.hypothesis, times) if value is not None)
             for edit, times in frequent[:CONFUSIONS]
         ]
     return found

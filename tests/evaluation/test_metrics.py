@@ -276,7 +276,8 @@ def test_runs_that_do_not_belong_together_are_refused() -> None:
 def test_an4_test_has_its_773_words(shared: Path) -> None:
     lines = (shared / "an4" / "etc" / "an4_test.transcription").read_text().splitlines()
     references = [line.rpartition(" (")[0] for line in lines]
-    entry = score(rows(*[(text, text) for text in references]))
+    right = [(text, text) for text in references]
+    entry = score(rows(*right))
     assert (entry["utterances"], entry["words"], entry["wer"], entry["cer"], entry["wer_ci95"]) == (
         130,
         773,
@@ -284,4 +285,5 @@ def test_an4_test_has_its_773_words(shared: Path) -> None:
         0,
         [0, 0],
     )
-    assert score(rows(*[(text, "") for text in references]))["deletions"] == 773
+    empty = [(text, "") for text in references]
+    assert score(rows(*empty))["deletions"] == 773

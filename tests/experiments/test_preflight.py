@@ -92,7 +92,8 @@ TEXT = (
 
 
 def check(folder: Path, capsys: pytest.CaptureFixture[str], output: Path, command: list[str], sentence: str) -> None:
-    status = run(*(part.replace("{}", str(folder)) for part in command), f"output={output}")
+    given = [part.replace("{}", str(folder)) for part in command]
+    status = run(*given, f"output={output}")
     printed = capsys.readouterr()
     assert status == 2 and printed.err.count("\n") == 1, printed.err
     assert sentence.replace("{}", str(folder)) in printed.err

@@ -6,7 +6,23 @@ import json
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from speechrnn.audio.features import FeatureOptions
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION, DIGESTS
+from speechrnn.text.tokenizers import CharTokenizer
+
+
+def save_small(folder: Path) -> Path:
+    """Write a small acoustic model as older versions wrote it, without digests; return its directory."""
+    torch.manual_seed(0)
+    tokenizer = CharTokenizer.build(["AB C"])
+    options = AcousticOptions(layers=1, units=8, channels=4, subsampling="stack")
+    save_acoustic(
+        folder, AcousticModel(len(tokenizer), FeatureOptions(bins=20), options), tokenizer, training={"epochs": 1}
+    )
+    return remove_digests(folder)
 
 
 def change_description(folder: Path, **values: Any) -> None:

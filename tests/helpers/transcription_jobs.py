@@ -6,11 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from helpers.acoustic_models import ALONE
+from speechrnn.cli import main as cli
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,6 +22,20 @@ QUIET = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
 
 
 Run = Callable[..., tuple[int, str, str]]
+
+
+def make_run(keys: Sequence[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """`make_run(keys, ...)("key=value", ...)`: transcribe in this process -> (exit status, stdout, stderr)."""
+
+    def transcribe(*overrides: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", sys.argv)
+        try:
+            status = cli.main(["transcribe", *keys, *overrides])
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, *capsys.readouterr()
+
+    return transcribe
 
 
 def states(folder: Path) -> list[dict[str, Any]]:

@@ -28,7 +28,8 @@ def ids(*inputs: object) -> list[str]:
 
 def test_ids_are_paths_from_the_folder_the_wildcard_or_the_file(recordings: Path) -> None:
     def below(*inputs: str) -> list[str]:
-        return ids(*(recordings / name for name in inputs))
+        paths = [recordings / name for name in inputs]
+        return ids(*paths)
 
     assert below("wav") == ["f/one", "m/one", "two"]
     assert below("wav/") == below("wav/../wav") == below("wav", "wav/f/one.wav") == below("wav", "wav/*/one.*")

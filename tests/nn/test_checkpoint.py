@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.model_directories import change_field, remove_digests
+from helpers.model_directories import change_field, remove_digests, save_small
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -25,13 +25,7 @@ from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    tokenizer = CharTokenizer.build(["AB C"])
-    model = AcousticModel(
-        len(tokenizer), FeatureOptions(bins=20), AcousticOptions(layers=1, units=8, channels=4, subsampling="stack")
-    )
-    save_acoustic(tmp_path / "model", model, tokenizer, training={"epochs": 1})
-    return remove_digests(tmp_path / "model")  # so that what is damaged is found by what it is
+    return save_small(tmp_path / "model")  # without digests, so that damage is found by what it is
 
 
 def test_a_loaded_model_is_the_saved_one(tmp_path: Path) -> None:

@@ -9,26 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.model_directories import change_field, remove_digests
+from helpers.model_directories import change_field, remove_digests, save_small
 from safetensors.torch import load_file, save_file
 
-from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
-from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
+from speechrnn.nn.acoustic import load_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION, DIGESTS, WEIGHTS, load_model, save_model
 from speechrnn.nn.quantisation import WeightFormat
-from speechrnn.text.tokenizers import CharTokenizer
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    torch.manual_seed(0)
-    tokenizer = CharTokenizer.build(["AB C"])
-    model = AcousticModel(
-        len(tokenizer), FeatureOptions(bins=20), AcousticOptions(layers=1, units=8, channels=4, subsampling="stack")
-    )
-    save_acoustic(tmp_path / "model", model, tokenizer, training={"epochs": 1})
-    return remove_digests(tmp_path / "model")  # so that what is damaged is found by what it is
+    return save_small(tmp_path / "model")  # without digests, so that damage is found by what it is
 
 
 @pytest.mark.parametrize("weight_format", ["float16", "int8"])

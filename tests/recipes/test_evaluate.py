@@ -135,6 +135,7 @@ def test_a_run_does_not_differ_from_itself(run: Run, tmp_path: Path) -> None:
 def test_bad_input_is_one_sentence(run: Run, tmp_path: Path, overrides: tuple[str, ...], sentence: str) -> None:
     places = {"tmp": str(tmp_path), "run": str(write(tmp_path / "run", HYPOTHESES, None))}
     (tmp_path / "other.txt").write_text("else WHO KNOWS\n")
-    status, out, err = run(*(override.format(**places) for override in overrides))
+    given = [override.format(**places) for override in overrides]
+    status, out, err = run(*given)
     assert (status, out) == (2, "")
     assert err.startswith("speechrnn: ") and err.count("\n") == 1 and sentence.format(**places) in err

@@ -179,7 +179,8 @@ def test_bad_input_is_one_sentence(
     places = {"tmp": str(tmp_path), "model": str(characters), "text": str(write_text(tmp_path / "sea.txt", TEXT))}
     write_text(tmp_path / "empty.txt", "")
     write_text(tmp_path / "foreign.txt", "Z tuna Z\né Z\n")
-    status, out, err = run(*(override.format(**places) for override in given))
+    filled = [override.format(**places) for override in given]
+    status, out, err = run(*filled)
     assert (status, out) == (2, "")
     assert err.startswith("speechrnn: ") and err.count("\n") == 1 and sentence.format(**places) in err
 

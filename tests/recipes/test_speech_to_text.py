@@ -74,7 +74,8 @@ def test_the_same_command_goes_on_and_finds_all_done(
 
 def test_another_configuration_is_refused(trained: tuple[Path, list[str]], capsys: pytest.CaptureFixture[str]) -> None:
     _, arguments = trained
-    assert run(*[argument.replace("units=16", "units=24") for argument in arguments]) == 2
+    wider = [argument.replace("units=16", "units=24") for argument in arguments]
+    assert run(*wider) == 2
     said = capsys.readouterr().err
     assert "acoustic.units was 16 and is now 24" in said and "restart=true" in said
 

@@ -6,42 +6,28 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 from helpers.acoustic_models import save_listener
+from helpers.transcription_jobs import ROOT, Run, make_run
 
 from speechrnn.audio import save_audio
 from speechrnn.audio.segmentation import SegmentationOptions
-from speechrnn.cli import main as cli
 from speechrnn.data.training_facts import TrainingFacts
 from speechrnn.decoding.model_facts import update_facts
 from speechrnn.decoding.uncertainty import DevStatistics
 from speechrnn.transcription.transcriber import Transcriber
 
-ROOT = Path(__file__).parents[2]
 RATE = 16000  # Hz
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """`run("key=value", ...)`, in this process -> (exit status, stdout, stderr)."""
-
-    def transcribe(*overrides: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", sys.argv)
-        try:
-            # What the small network hears is noise.
-            status = cli.main(["transcribe", "device=cpu", "segmentation.vad=none", *overrides])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return status, *capsys.readouterr()
-
-    return transcribe
+    # The recordings are noise, in which a speech detector finds nothing.
+    return make_run(["device=cpu", "segmentation.vad=none"], capsys, monkeypatch)
 
 
 @pytest.fixture(scope="session")
@@ -160,7 +146,8 @@ def test_bad_input_is_one_sentence_before_anything_is_written(
     (recordings / "more" / "one.wav").write_bytes((recordings / "a" / "one.wav").read_bytes())
     places = {"tmp": str(tmp_path), "rec": str(recordings)}
     keys = {"model": str(model), "inputs": f"[{recordings}]", "output": f"{tmp_path}/out", **change}
-    status, out, err = run(*(f"{key}={value.format(**places)}" for key, value in keys.items()))
+    given = [f"{key}={value.format(**places)}" for key, value in keys.items()]
+    status, out, err = run(*given)
     assert (status, out) == (2, "")
     assert err.startswith("speechrnn: ") and err.count("\n") == 1
     assert sentence.format(**places) in err

@@ -13,9 +13,8 @@ from pathlib import Path
 
 import pytest
 from helpers.acoustic_models import ALONE, record, save_listener, written
-from helpers.transcription_jobs import QUIET, ROOT, Run, done, start, states
+from helpers.transcription_jobs import QUIET, ROOT, Run, done, make_run, start, states
 
-from speechrnn.cli import main as cli
 from speechrnn.jobs.outputs import Outputs
 from speechrnn.transcription import pipeline, reader
 from speechrnn.transcription.transcript import Transcript
@@ -23,17 +22,7 @@ from speechrnn.transcription.transcript import Transcript
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model: Path) -> Run:
-    """`run("key=value", ...)`, in this process -> (exit status, stdout, stderr)."""
-
-    def transcribe(*overrides: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", sys.argv)
-        try:
-            status = cli.main(["transcribe", f"model={model}", *ALONE, *overrides])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return status, *capsys.readouterr()
-
-    return transcribe
+    return make_run([f"model={model}", *ALONE], capsys, monkeypatch)
 
 
 @pytest.fixture(scope="module")

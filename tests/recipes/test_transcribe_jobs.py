@@ -16,10 +16,9 @@ import pytest
 import soundfile
 from helpers import servers
 from helpers.acoustic_models import ALONE, RATE, record, save_listener, written
-from helpers.transcription_jobs import ROOT, Run
+from helpers.transcription_jobs import ROOT, Run, make_run
 
 from speechrnn.audio import audio_blocks, save_audio
-from speechrnn.cli import main as cli
 from speechrnn.jobs.transcription_record import TranscriptionRecord
 from speechrnn.transcription import pipeline, reader
 from speechrnn.transcription.transcript import Transcript
@@ -29,17 +28,7 @@ CASES = ROOT / "tests" / "cases"
 
 @pytest.fixture
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, model: Path) -> Run:
-    """`run("key=value", ...)`, in this process -> (exit status, stdout, stderr)."""
-
-    def transcribe(*overrides: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", sys.argv)
-        try:
-            status = cli.main(["transcribe", f"model={model}", *ALONE, *overrides])
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return status, *capsys.readouterr()
-
-    return transcribe
+    return make_run([f"model={model}", *ALONE], capsys, monkeypatch)
 
 
 @pytest.fixture(scope="module")

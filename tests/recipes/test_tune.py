@@ -83,6 +83,7 @@ def test_bad_input_is_one_sentence(
     trained: Path, tmp_path: Path, change: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     keys = [f"run={trained / 'run'}", f"language_model={trained / 'language'}"]
-    assert run("tune", *keys, *(override.format(tmp=tmp_path) for override in change)) == 2
+    filled = [override.format(tmp=tmp_path) for override in change]
+    assert run("tune", *keys, *filled) == 2
     said = capsys.readouterr().err
     assert sentence in said and said.count("\n") == 1

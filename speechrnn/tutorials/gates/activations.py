@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Activations:
 
     def part(self, begin: int, end: int) -> Activations:
         """Return the same for the tokens from `begin` to before `end`."""
-        cut = [Step(*(getattr(layer, field.name)[begin:end] for field in fields(Step))) for layer in self.layers]
+        cut = [layer.apply(lambda values: values[begin:end]) for layer in self.layers]
         return Activations(self.tokens[begin:end], cut)
 
 
@@ -57,7 +57,7 @@ def record_activations(model: LanguageModel, tokenizer: Tokenizer, tokens: Seque
     for layer in model.recurrent:
         steps: Step = LstmCell.from_lstm(layer.network)(inputs)  # type: ignore[arg-type]
         inputs = steps.hidden
-        layers.append(Step(*(getattr(steps, field.name)[1:, 0] for field in fields(Step))))
+        layers.append(steps.apply(lambda values: values[1:, 0]))
     return Activations([surface_form(tokenizer, token) for token in tokens], layers)
 
 

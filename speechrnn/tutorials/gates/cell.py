@@ -6,6 +6,7 @@ Hochreiter & Schmidhuber (1997), with the forget gate of Gers, Schmidhuber & Cum
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +32,29 @@ class Step:
     output: Tensor
     cell: Tensor
     hidden: Tensor
+
+    def apply(self, change: Callable[[Tensor], Tensor]) -> Step:
+        """Return a step of which each tensor is changed by a function."""
+        return Step(
+            forget=change(self.forget),
+            input=change(self.input),
+            candidate=change(self.candidate),
+            output=change(self.output),
+            cell=change(self.cell),
+            hidden=change(self.hidden),
+        )
+
+    @classmethod
+    def stack(cls, steps: Sequence[Step]) -> Step:
+        """Return several steps as one: (length, ..., units) of each."""
+        return cls(
+            forget=torch.stack([step.forget for step in steps]),
+            input=torch.stack([step.input for step in steps]),
+            candidate=torch.stack([step.candidate for step in steps]),
+            output=torch.stack([step.output for step in steps]),
+            cell=torch.stack([step.cell for step in steps]),
+            hidden=torch.stack([step.hidden for step in steps]),
+        )
 
 
 class LstmCell(nn.Module):
@@ -85,4 +109,4 @@ class LstmCell(nn.Module):
         for token in tokens:
             steps.append(self.step(token, hidden, cell))
             hidden, cell = steps[-1].hidden, steps[-1].cell
-        return Step(*(torch.stack([getattr(step, name) for step in steps]) for name in Step.__dataclass_fields__))
+        return Step.stack(steps)

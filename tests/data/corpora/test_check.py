@@ -57,7 +57,8 @@ def test_the_reasons(wav: Path) -> None:
         (Utterance("channel", wav, "A", speaker="s", start=0.1, channel=1), OUTSIDE),
         (Utterance("short", wav, "A", speaker="s", start=0.95), "shorter than 0.2 s"),
     ]
-    accepted, rejected = outcome(wav.parent, *(utterance for utterance, _ in listed))
+    utterances = [utterance for utterance, _ in listed]
+    accepted, rejected = outcome(wav.parent, *utterances)
     assert [each.utterance.id for each in accepted] == ["good"]
     reasons = {each.utterance.id: each.reason for each in rejected}
     assert reasons == {utterance.id: reason for utterance, reason in listed if reason}

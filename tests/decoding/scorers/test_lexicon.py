@@ -60,7 +60,8 @@ def test_below_a_node_are_the_words_that_begin_like_it(words: set[str], prefix: 
 def test_each_way_on_is_a_child_and_each_child_a_way(tokenizer: Tokenizer) -> None:
     tree = PrefixTree(WORDS, Spelling(tokenizer))
     nodes = torch.arange(tree.outside + 1)
-    ways = {(node, label): end for node, label, end in zip(*(part.tolist() for part in tree.ways(nodes)), strict=True)}
+    starts, labels, ends = (part.tolist() for part in tree.ways(nodes))
+    ways = {(node, label): end for node, label, end in zip(starts, labels, ends, strict=True)}
     for node, label in itertools.product(nodes.tolist(), range(1, len(tokenizer))):
         assert int(tree.child(torch.tensor([node]), torch.tensor([label]))) == ways.get((node, label), -1)
     assert ways
