@@ -119,8 +119,14 @@ class BeamDecoder:
 
     def __call__(self, log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
         """Decode a batch; see `Decoder`."""
-        found = beam_search(log_probs, frames, self.scorers, options=self.search_options)
-        return self.results(found, log_probs, frames)
+        models = [weighted.scorer for weighted in self.scorers if isinstance(weighted.scorer, WordScorer)]
+        # As many utterances at once as models of words have memory for: each hypothesis may be in another context.
+        size = max(1, min((model.capacity // self.options.beam_size for model in models), default=len(log_probs)))
+        results = []
+        for rows, counts in zip(log_probs.split(size), frames.split(size), strict=True):
+            found = beam_search(rows, counts, self.scorers, options=self.search_options)
+            results += self.results(found, rows, counts)
+        return results
 
     def results(self, found: Sequence[list[Hypothesis]], log_probs: Tensor, frames: Tensor) -> list[DecodingResult]:
         """Turn the hypotheses of a search, twice as many as are compared, into results; see `Decoder`."""

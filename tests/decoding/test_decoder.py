@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,14 +13,17 @@ from helpers.emissions import TOKENIZER, emission
 from helpers.language_models import toy_model
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.decoding.beam_search import beam_search
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.decoder import BeamDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions, Weights
-from speechrnn.decoding.hypothesis import DecodingResult
+from speechrnn.decoding.hypothesis import DecodingResult, Hypothesis
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
+from speechrnn.decoding.scorers.word import WordScorer
 from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, system_key, write_tuned
 from speechrnn.nn.language import save_language
 from speechrnn.text.tokenizers import CharTokenizer, SubwordTokenizer, WordTokenizer
@@ -90,6 +94,31 @@ def test_a_language_model_is_asked(tmp_path: Path) -> None:
     assert found.hypotheses[0].parts["language"] == pytest.approx(total, abs=1e-3)
     again = decode(beam(rescoring_model=tmp_path, rescoring_weight=0.0))
     assert again.texts[0] == "THE CET" and "rescoring" in again.hypotheses[0].parts
+
+
+@pytest.mark.parametrize(("contexts", "sizes"), [(1000, [5]), (40, [2, 2, 1]), (1, [1, 1, 1, 1, 1])])
+def test_as_many_utterances_are_searched_at_once_as_there_is_memory_for(
+    words: Path, letters: Path, monkeypatch: pytest.MonkeyPatch, contexts: int, sizes: list[int]
+) -> None:
+    utterances = [emission(text) for text in ("THE CAT", "A CAT", "A BED", "A BAT")] + [DOUBTFUL]
+    frames = torch.tensor([len(utterance) for utterance in utterances])
+    log_probs = torch.nn.utils.rnn.pad_sequence(utterances, batch_first=True)
+    searched: list[int] = []
+
+    def search(rows: Tensor, *arguments: Any, **options: Any) -> list[list[Hypothesis]]:
+        searched.append(len(rows))
+        return beam_search(rows, *arguments, **options)
+
+    for path, expected in ((words, sizes), (letters, [5])):  # a model of letters needs no such memory
+        options = beam(beam_size=20, ngram=path, ngram_weight=1.0, length_reward=1.0)
+        decoder = make_decoder(options, None, TOKENIZER, seconds_per_frame=0.03, tuned={})
+        whole = decoder(log_probs, frames)
+        searched.clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("speechrnn.decoding.decoder.beam_search", search)
+            patch.setattr(WordScorer, "capacity", contexts)
+            assert decoder(log_probs, frames) == whole
+        assert searched == expected
 
 
 def test_hot_words_and_a_lexicon(tmp_path: Path) -> None:

@@ -126,6 +126,11 @@ class WordScorer:
         groups = 0 if self._homophones is None else len(self._homophones.entries)
         self._choices = torch.empty(0, groups, dtype=torch.long, device=device)  # tokens of words that sound alike
 
+    @property
+    def capacity(self) -> int:
+        """Return how many contexts' sums the memory holds; with more in use they are computed again and again."""
+        return ROWS_BYTES // (12 * self._sums.shape[1])
+
     def begin(self) -> int:
         """As `Scorer.begin`. A state is a context of the model and the node of the incomplete word in the tree."""
         lasting = (
@@ -301,7 +306,7 @@ class WordScorer:
         wanted = distinct.tolist()
         new = [context for context in wanted if context not in self._places]
         if new:
-            most = ROWS_BYTES // (12 * self._sums.shape[1])
+            most = self.capacity
             if len(self._places) + len(new) > max(most, len(wanted)):
                 self._places.clear()
                 new = wanted
