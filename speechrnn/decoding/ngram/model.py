@@ -13,6 +13,7 @@ from speechrnn.decoding.ngram.arpa import Ngrams, read_arpa
 from speechrnn.decoding.ngram.kenlm import KenlmModel, is_kenlm
 from speechrnn.decoding.ngram.quantised import is_quantised, read_quantised
 from speechrnn.decoding.ngram.symbols import BEGIN, END, match_names, missing_symbols, symbol, visible
+from speechrnn.decoding.ranges import ranges
 from speechrnn.text.tokenizers import BLANK, UNKNOWN, Tokenizer
 
 DENSE = 2**24  # pairs of a context and a token up to which all are worked out beforehand (128 MiB)
@@ -163,13 +164,13 @@ class NgramModel:
         rows = self._unigrams.repeat(len(contexts), 1)
         for links in reversed(chain):
             rows += self._backoffs[links, None]
-            first = self._offsets[links]
-            counts = self._offsets[links + 1] - first
-            owners = torch.repeat_interleave(torch.arange(len(links), device=links.device), counts)
-            within = torch.arange(len(owners), device=links.device) - (counts.cumsum(0) - counts)[owners]
-            entries = first[owners] + within
+            owners, entries = self._entries(links)
             rows[owners, self._keys[entries] % self._base] = self._log_probs[entries]
         return rows[:, self._alias] if self.missing else rows
+
+    def _entries(self, contexts: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the n-grams that go on after (n,) contexts: places in `contexts`, and places in `_keys`."""
+        return ranges(self._offsets[contexts], self._offsets[contexts + 1])
 
     def _tabulate(self) -> tuple[Tensor, Tensor]:
         """Tabulate `_score` and `_follow` for all contexts and tokens, so that a step of a beam is one look-up."""
@@ -198,6 +199,40 @@ class NgramModel:
     def log_probs(self, states: Tensor) -> Tensor:
         """Return (n, vocabulary) float32 natural log-probabilities of the next token; -inf where it is impossible."""
         return self._table[0][states] if self._table is not None else self._score(states)
+
+    def log_prob(self, states: Tensor, tokens: Tensor) -> Tensor:
+        """Return (n,) float32 natural log-probabilities of (n,) tokens after (n,) states."""
+        tokens = self._alias[tokens]
+        chain = [states]
+        for _ in range(self.order - 2):
+            chain.append(self._lower[chain[-1]])
+        values = self._unigrams[tokens]
+        for links in reversed(chain):
+            if not bool(links.any()):  # the empty context
+                continue
+            keys = links * self._base + tokens
+            places = torch.searchsorted(self._keys, keys)
+            there = self._keys[places] == keys
+            longer = self._log_probs[places.masked_fill(~there, 0)] if len(self._log_probs) else values
+            values = torch.where(there, longer, values + self._backoffs[links])
+        return values
+
+    def lower(self, states: Tensor) -> Tensor:
+        """Return (n,) states that (n,) states back off to: their contexts without the first word."""
+        return self._lower[states]
+
+    def backoffs(self, states: Tensor) -> Tensor:
+        """Return (n,) float32 natural logarithms of the backoff weights of (n,) states."""
+        return self._backoffs[states]
+
+    def counts(self, states: Tensor) -> Tensor:
+        """Return (n,) numbers of tokens for which the model has an n-gram after (n,) states."""
+        return self._offsets[states + 1] - self._offsets[states]
+
+    def entries(self, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Return those tokens: (m,) places in `states`, and (m,) tokens. For a model that has all its tokens."""
+        owners, entries = self._entries(states)
+        return owners, self._keys[entries] % self._base
 
 
 def _known(ngrams: Ngrams, order: int, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:

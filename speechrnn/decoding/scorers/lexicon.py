@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.decoding.ranges import ranges
 from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.symbols import describe_counts
 from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
@@ -172,10 +173,7 @@ class PrefixTree:
 
     def ways(self, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return all (m,) edges from (n,) nodes: index in `nodes`, label, and target node."""
-        counts = self._starts[nodes + 1] - self._starts[nodes]
-        place = torch.repeat_interleave(counts)
-        offset = torch.arange(len(place), device=nodes.device) - (counts.cumsum(0) - counts)[place]
-        way = self._starts[nodes][place] + offset
+        place, way = ranges(self._starts[nodes], self._starts[nodes + 1])
         return place, self._keys[way] % self.symbols, self._ends[way]
 
 

@@ -12,18 +12,19 @@ import torch
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.decoding.ngram.model import NgramModel
+from speechrnn.decoding.scorers.backoff_sums import BackoffWordSums
 from speechrnn.decoding.scorers.language_model import LanguageModelProtocol
 from speechrnn.decoding.scorers.lexicon import PrefixTree, Spelling, spellings
+from speechrnn.decoding.scorers.spelt_words import SpeltWords
+from speechrnn.decoding.scorers.word_sums import DenseWordSums, WordSums
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text.symbols import describe_counts
 from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
 TINY = 1e-30  # probability of a node whose words are lost in the rounding of the sums
-ROWS_BYTES = 2**28  # memory for the contexts' sums; when it is full, all are dropped, and made anew where needed
-AT_ONCE = 256  # contexts whose probabilities are made in one go
 READINGS = 8  # sequences of words that sound alike, each with another context, that are compared at most
 READINGS_THRESHOLD = 8.0  # natural logarithm below the best of them
-ROWS_AT_ONCE = 128  # contexts whose probabilities are kept for them
 
 
 class Reading(NamedTuple):
@@ -82,11 +83,8 @@ class WordScorer:
             for letters in spellings(words[number], tokenizer):
                 entries.setdefault(letters, []).append(number)
         self.tree = PrefixTree(list(entries), spelling, device)
-        self._tokens_of = tokens_of = [entries[letters] for letters in self.tree.words]
-        self._tokens = torch.tensor([tokens[0] for tokens in tokens_of], device=device)
-        self._homophones = _Homophones(tokens_of, device) if any(len(tokens) > 1 for tokens in tokens_of) else None
         self._words, self._letters = words, spelling.letters
-        self._tokens_list, self._begins_list = self._tokens.tolist(), spelling.begins.tolist()
+        self._begins_list = spelling.begins.tolist()
         self._penalty = unknown_penalty
         self._unknown = words.index(UNKNOWN) if UNKNOWN in words else END_OF_LINE
         if unknown_penalty is not None:
@@ -105,6 +103,9 @@ class WordScorer:
         self._heads = (self.begins & ~self._bare).nonzero()[:, 0]  # labels that begin a word and already spell it
         heads = self.tree.child(torch.zeros_like(self._heads), self._heads)
         self._head_nodes = heads.masked_fill(heads < 0, self.tree.outside)
+        self._spelt = SpeltWords([entries[letters] for letters in self.tree.words], self._unknown, device)
+        self._sums = make_sums(model, self._spelt)
+        self._shared = (self._spelt.groups >= 0).tolist()
         self._forget()
 
     @staticmethod
@@ -116,28 +117,19 @@ class WordScorer:
         )
 
     def _forget(self) -> None:
-        self._places: dict[int, int] = {}  # context -> row
+        self._sums.forget()
         self._next: dict[tuple[int, int], int] = {}  # context, token -> context
-        self._rows_of: dict[int, Tensor] = {}  # context -> log-probabilities
-        size = len(self._tokens) + 1
-        device = self._tokens.device
-        self._sums = torch.empty(0, size, dtype=torch.float64, device=device)  # of the words before each word
-        self._logs = torch.empty(0, size + 1, device=device)  # of each word, the end and <unk>
-        groups = 0 if self._homophones is None else len(self._homophones.entries)
-        self._choices = torch.empty(0, groups, dtype=torch.long, device=device)  # tokens of words that sound alike
 
     @property
     def capacity(self) -> int:
         """Return how many contexts' sums the memory holds; with more in use they are computed again and again."""
-        return ROWS_BYTES // (12 * self._sums.shape[1])
+        return self._sums.capacity
 
     def begin(self) -> int:
         """As `Scorer.begin`. A state is a context of the model and the node of the incomplete word in the tree."""
-        lasting = (
-            getattr(self.model, "lasting", False) and torch.is_inference_mode_enabled() == self._sums.is_inference()
-        )
-        if not lasting:
+        if not (getattr(self.model, "lasting", False) and self._sums.writable):
             self._forget()
+        self._known: dict[tuple[int, int], float] = {}  # context, token -> log-probability
         self._begin = self.model.begin()
         return self._begin * (self.tree.outside + 1)
 
@@ -175,14 +167,14 @@ class WordScorer:
 
     def _token(self, context: int, word: int) -> int:
         """Return the token of a word of the tree in a context."""
-        if self._homophones is None or self._homophones.groups_list[word] < 0:
-            return self._tokens_list[word]
-        row = int(self._rows(torch.tensor([context], device=self._tokens.device)))  # which may make the tables anew
-        return int(self._choices[row, self._homophones.groups_list[word]])
+        if not self._shared[word]:
+            return self._spelt.tokens[word][0]
+        rows = self._sums.rows(torch.tensor([context], device=self.begins.device))
+        return int(self._sums.tokens(rows, torch.tensor([word], device=rows.device)))
 
     def _read(self, places: Iterable[int | None]) -> tuple[int, ...]:
         """Return the most probable sequence with a token of each word, and then the end of the line."""
-        alternatives = [[self._unknown] if place is None else self._tokens_of[place] for place in places]
+        alternatives = [[self._unknown] if place is None else self._spelt.tokens[place] for place in places]
         readings = {self._begin: Reading(0.0, ())}  # the best one of each context
         for tokens in alternatives:
             longer = self._longer(readings, tokens)
@@ -194,26 +186,30 @@ class WordScorer:
 
     def _longer(self, readings: Mapping[int, Reading], tokens: Sequence[int]) -> list[tuple[int, Reading]]:
         """Return the readings with one of the tokens more, and the contexts before it; the most probable first."""
-        compared = len(readings) * len(tokens) > 1
+        pairs = [(context, token) for context in readings for token in tokens]
+        scores = self._log_probs(pairs) if len(pairs) > 1 else [0.0]  # nothing to compare
         longer = [
-            (context, Reading(score + (self._log_prob(context, token) if compared else 0.0), (*chosen, token)))
-            for context, (score, chosen) in readings.items()
-            for token in tokens
+            (context, Reading(readings[context].score + score, (*readings[context].tokens, token)))
+            for (context, token), score in zip(pairs, scores, strict=True)
         ]
         return sorted(longer, key=lambda pair: -pair[1].score)
 
-    def _log_prob(self, context: int, token: int) -> float:
-        """Return the model's log-probability of a token."""
-        if context not in self._rows_of:
-            if len(self._rows_of) == ROWS_AT_ONCE:
-                self._rows_of.clear()
-            self._rows_of[context] = self.model.log_probs(torch.tensor([context], device=self._tokens.device))[0].cpu()
-        return float(self._rows_of[context][token])
+    def _log_probs(self, pairs: Sequence[tuple[int, int]]) -> list[float]:
+        """Return the model's log-probabilities of tokens in contexts."""
+        if new := [pair for pair in pairs if pair not in self._known]:
+            contexts, tokens = torch.tensor(new, device=self.begins.device).T
+            if isinstance(self.model, NgramModel):
+                values = self.model.log_prob(contexts, tokens)
+            else:
+                distinct, rows = contexts.unique(return_inverse=True)
+                values = self.model.log_probs(distinct)[rows, tokens]
+            self._known.update(zip(new, values.tolist(), strict=True))
+        return [self._known[pair] for pair in pairs]
 
     def _follow(self, context: int, token: int) -> int:
         """Return the context after a token."""
         if (context, token) not in self._next:
-            state, following = (torch.tensor([value], device=self._tokens.device) for value in (context, token))
+            state, following = (torch.tensor([value], device=self.begins.device) for value in (context, token))
             self._next[context, token] = int(self.model.extend(state, following))
         return self._next[context, token]
 
@@ -232,9 +228,9 @@ class WordScorer:
         count = len(states)
         if len(self._heads):
             after = self._close(contexts, nodes, self._can_end(nodes))
-            rows, after_rows = self._rows(torch.cat([contexts, after])).chunk(2)
+            rows, after_rows = self._sums.rows(torch.cat([contexts, after])).chunk(2)
         else:
-            rows = self._rows(contexts)
+            rows = self._sums.rows(contexts)
         masses = self._masses(rows, nodes)
         if self._penalty is None:
             result = torch.full((count, len(self.begins)), -math.inf, device=states.device)
@@ -250,7 +246,7 @@ class WordScorer:
             if self._penalty is None:
                 firsts = firsts.masked_fill(self._head_nodes == self.tree.outside, -math.inf)
             else:
-                unknown = self._logs[after_rows, -1, None] + self._penalty * self._lengths[self._heads]
+                unknown = self._sums.unknown(after_rows)[:, None] + self._penalty * self._lengths[self._heads]
                 firsts = torch.where(self._head_nodes == self.tree.outside, unknown.double(), firsts)
             result[:, self._heads] = (ends[:, None] + firsts).float()
         result = torch.where(self._bare, ends[:, None].float(), result)
@@ -261,9 +257,9 @@ class WordScorer:
         """As `Scorer.finish`."""
         contexts, nodes = self._split(states)
         after = self._close(contexts, nodes, self._can_end(nodes))
-        rows, after_rows = self._rows(torch.cat([contexts, after])).chunk(2)
+        rows, after_rows = self._sums.rows(torch.cat([contexts, after])).chunk(2)
         ends = self._ends(rows, nodes, self._masses(rows, nodes))
-        return (ends + self._logs[after_rows, -2]).float()
+        return (ends + self._sums.ends(after_rows)).float()
 
     def _split(self, states: Tensor) -> tuple[Tensor, Tensor]:
         contexts = torch.div(states, self.tree.outside + 1, rounding_mode="floor")
@@ -291,56 +287,21 @@ class WordScorer:
     def _ended_tokens(self, contexts: Tensor, nodes: Tensor) -> Tensor:
         """Return the (n,) tokens of the words that end at (n,) nodes in (n,) contexts."""
         words = self.tree.word[nodes]
-        tokens = self._tokens[words.clamp_min(0)].masked_fill(words < 0, self._unknown)
-        if self._homophones is not None:
-            groups = self._homophones.groups[words.clamp_min(0)].masked_fill(words < 0, -1)
-            several = (groups >= 0).nonzero()[:, 0]
-            if len(several):
-                rows = self._rows(contexts[several])  # which may make the tables anew
-                tokens[several] = self._choices[rows, groups[several]]
-        return tokens
-
-    def _rows(self, contexts: Tensor) -> Tensor:
-        """Return (n,) rows of (n,) contexts in the tables, computed where they are missing."""
-        distinct, inverse = torch.unique(contexts, return_inverse=True)
-        wanted = distinct.tolist()
-        new = [context for context in wanted if context not in self._places]
-        if new:
-            most = self.capacity
-            if len(self._places) + len(new) > max(most, len(wanted)):
-                self._places.clear()
-                new = wanted
-            needed = len(self._places) + len(new)
-            if needed > len(self._sums):
-                size = max(needed, min(2 * len(self._sums), most))
-                tables = (self._sums, self._logs, self._choices)
-                self._sums, self._logs, self._choices = (_grown(table, size) for table in tables)
-            for first in range(0, len(new), AT_ONCE):
-                self._fill(new[first : first + AT_ONCE])
-        places = [self._places[context] for context in wanted]
-        return torch.tensor(places, dtype=torch.long, device=contexts.device)[inverse]
-
-    def _fill(self, contexts: list[int]) -> None:
-        log_probs = self.model.log_probs(torch.tensor(contexts, device=self._tokens.device))
-        rows = slice(len(self._places), len(self._places) + len(contexts))
-        words = log_probs.index_select(1, self._tokens)
-        if self._homophones is not None:
-            best, self._choices[rows] = self._homophones.choose(log_probs)
-            words[:, self._homophones.entries] = best
-        self._logs[rows, :-2] = words
-        self._logs[rows, -2] = log_probs[:, END_OF_LINE]
-        self._logs[rows, -1] = log_probs[:, self._unknown]
-        self._sums[rows, 0] = 0.0
-        torch.cumsum(words.double().exp_(), 1, out=self._sums[rows, 1:])
-        self._places.update(zip(contexts, range(rows.start, rows.stop), strict=True))
+        known = words.clamp_min(0)
+        shared = (self._spelt.groups[known] >= 0) & (words >= 0)
+        tokens = self._spelt.first[known]
+        if bool(shared.any()):
+            rows = self._sums.rows(contexts[shared])
+            tokens[shared] = self._sums.tokens(rows, words[shared])
+        return tokens.masked_fill(words < 0, self._unknown)
 
     def _unknown_logs(self, rows: Tensor, nodes: Tensor) -> Tensor:
         """Return the float64 log-probability of an unknown word that ends at the node."""
-        return self._logs[rows, -1].double() + (self._penalty or 0.0) * self.tree.depth[nodes]
+        return self._sums.unknown(rows).double() + (self._penalty or 0.0) * self.tree.depth[nodes]
 
     def _masses(self, rows: Tensor, nodes: Tensor) -> Tensor:
         """Return float64 log-probabilities of all words below the nodes; 0 at the root and outside the tree."""
-        mass = self._sums[rows, self.tree.last[nodes]] - self._sums[rows, self.tree.first[nodes]]
+        mass = self._sums.between(rows, self.tree.first[nodes], self.tree.last[nodes])
         if self._penalty is not None:
             mass = mass + self._unknown_logs(rows, nodes).exp()
         return mass.clamp_min(TINY).log().masked_fill((nodes == 0) | (nodes == self.tree.outside), 0.0)
@@ -349,40 +310,16 @@ class WordScorer:
         """Return (n,) float64: what the end of the open word adds to the score."""
         words = self.tree.word[nodes]
         other = torch.full_like(masses, -math.inf) if self._penalty is None else self._unknown_logs(rows, nodes)
-        ends = torch.where(words >= 0, self._logs[rows, words.clamp_min(0)].double(), other) - masses
+        ended = (words >= 0).nonzero()[:, 0]
+        ends = other.index_put((ended,), self._sums.log_probs(rows[ended], words[ended]).double()) - masses
         free = nodes == 0
         if self._penalty is not None:
             free |= nodes == self.tree.outside
         return ends.masked_fill(free, 0.0)
 
 
-class _Homophones:
-    """Spellings that belong to several words.
-
-    Attributes:
-        entries: (groups,) spellings of several words, as numbers of the tree's words.
-        groups: (words of the tree,) the group of each spelling; -1 where it belongs to one word only.
-        groups_list: the same as a list.
-    """
-
-    def __init__(self, tokens_of: Sequence[Sequence[int]], device: torch.device | str) -> None:
-        several = [number for number, tokens in enumerate(tokens_of) if len(tokens) > 1]
-        most = max(len(tokens_of[number]) for number in several)
-        # The first word fills up the rows of the shorter groups.
-        padded = [[*tokens_of[number], *[tokens_of[number][0]] * (most - len(tokens_of[number]))] for number in several]
-        self.entries = torch.tensor(several, device=device)
-        self.groups = torch.full((len(tokens_of),), -1, device=device)
-        self.groups[self.entries] = torch.arange(len(several), device=device)
-        self.groups_list = self.groups.tolist()
-        self._tokens = torch.tensor(padded, device=device)  # (groups, words of the largest)
-
-    def choose(self, log_probs: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the (n, groups) highest log-probabilities and the tokens that have them: (n, tokens) of contexts."""
-        best, places = log_probs[:, self._tokens].max(2)
-        return best, self._tokens.expand(len(log_probs), -1, -1).gather(2, places[:, :, None])[:, :, 0]
-
-
-def _grown(table: Tensor, rows: int) -> Tensor:
-    grown = table.new_empty(rows, table.shape[1])
-    grown[: len(table)] = table
-    return grown
+def make_sums(model: LanguageModelProtocol, words: SpeltWords) -> WordSums:
+    """Return the sums of a language model's words, in the form that suits the model."""
+    if isinstance(model, NgramModel) and not model.missing:
+        return BackoffWordSums(model, words)
+    return DenseWordSums(model, words)

@@ -149,6 +149,9 @@ def test_equals_plain_backing_off_and_does_not_depend_on_the_batch(seed: int, or
     together = slow.log_probs(states)
     assert torch.equal(together, torch.cat([slow.log_probs(state[None]) for state in states]))
     assert torch.equal(together, fast.log_probs(states))
+    tokens = torch.arange(slow.vocabulary)
+    for state, row in zip(states, together, strict=True):
+        assert torch.equal(slow.log_prob(state.expand_as(tokens), tokens), row)
 
 
 def kenlm_scores(path: Path, names: list[str], line: list[int]) -> list[float]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.scorers import word as word_scorer
+from speechrnn.decoding.scorers import word_sums
 from speechrnn.decoding.scorers.base import Scorer
 from speechrnn.decoding.scorers.neural import NeuralModel
 from speechrnn.decoding.scorers.word import WordScorer
@@ -175,9 +176,9 @@ def test_a_batch_gives_what_each_row_gives_alone(
     scorer = WordScorer(model, symbols, tokenizer, unknown_penalty=penalty)
     encoded = [tokenizer.encode(text) for text in texts]
     expected = [total(scorer, labels) for labels in encoded]
-    for memory in (word_scorer.ROWS_BYTES, 1):  # with room for all contexts, and with none
-        monkeypatch.setattr(word_scorer, "ROWS_BYTES", memory)
-        monkeypatch.setattr(word_scorer, "AT_ONCE", 3)
+    for memory in (word_sums.SUMS_BYTES, 1):  # with room for all contexts, and with none
+        monkeypatch.setattr(word_sums, "SUMS_BYTES", memory)
+        monkeypatch.setattr(word_sums, "AT_ONCE", 3)
         states = torch.full((len(texts),), scorer.begin())
         sums = [0.0] * len(texts)
         for step in range(max(map(len, encoded))):
