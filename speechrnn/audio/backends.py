@@ -17,7 +17,8 @@ import soundfile
 
 from speechrnn.audio.errors import AudioError
 from speechrnn.audio.ffmpeg_reader import FFmpegReader
-from speechrnn.audio.reader import LENGTH_TOLERANCE, RATES, AudioReader, reading_error, truncation_error
+from speechrnn.audio.reader import LENGTH_TOLERANCE, AudioReader, reading_error, truncation_error
+from speechrnn.audio.samples import RATES
 from speechrnn.audio.sndfile_reader import SndfileReader
 
 __all__ = ["open_audio"]

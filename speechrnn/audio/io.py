@@ -21,7 +21,7 @@ import soxr
 from speechrnn.audio.backends import open_audio
 from speechrnn.audio.errors import AudioError, TruncatedAudioError
 from speechrnn.audio.reader import BLOCK_SAMPLES, AudioReader, truncation_error
-from speechrnn.audio.samples import SILENCE, loud_channel
+from speechrnn.audio.samples import SILENCE, checked_rate, loud_channel, wrong_sample
 from speechrnn.core.files import atomic_write
 
 __all__ = [
@@ -151,10 +151,11 @@ def load_audio(
 
     Raises:
         AudioError: the file is missing, a folder, unreadable, empty, no audio, truncated or damaged, without samples,
-            shorter than `MIN_SECONDS`, holds NaN or infinite samples, or has no such channel or clip.
+            shorter than `MIN_SECONDS`, holds samples that are no sound, or has no such channel or clip; or the
+            sampling rate is none.
     """
     with open_audio(path) as reader:
-        rate = reader.rate if sampling_rate is None else sampling_rate
+        rate = reader.rate if sampling_rate is None else checked_rate(sampling_rate)
         parts = list(_clip(reader, rate, channel, start=start, duration=duration))
     return parts[0] if len(parts) == 1 else np.concatenate(parts), rate
 
@@ -193,7 +194,7 @@ def audio_blocks(
         AudioError: as `load_audio`, when the reading gets there.
     """
     with open_audio(path, strict) as reader:
-        rate = reader.rate if sampling_rate is None else sampling_rate
+        rate = reader.rate if sampling_rate is None else checked_rate(sampling_rate)
         size = _round(seconds * rate)
         if size < 1:
             raise AudioError(f"Blocks of {seconds} s hold no sample at {rate} Hz; ask for longer ones.")
@@ -252,8 +253,6 @@ def _clip(
 ) -> Iterator[np.ndarray]:
     """Yield one channel of a clip at `rate` Hz in blocks (samples,), at least one; a truncation is raised last."""
     path, source = reader.path, reader.rate
-    if rate < 1:
-        raise AudioError(f"The sampling rate must be positive, not {rate}; set it in Hz, such as 16000.")
     if channel != "mix" and not (isinstance(channel, int) and 0 <= channel < reader.channels):
         raise AudioError(
             f"{path} has no channel {channel}; choose channel=mix or a number from 0 to {reader.channels - 1}."
@@ -286,9 +285,9 @@ def _clip(
         size = BLOCK_SAMPLES if end is None else min(BLOCK_SAMPLES, end - position)
         raw = reader.read(size)
         part = _channel(raw, channel)
-        if not np.isfinite(part).all():
-            at = (position + int(np.argmin(np.isfinite(part)))) / source
-            raise AudioError(f"{path} holds NaN or infinite samples (the first at {at:.3f} s); export it again.")
+        if (wrong := wrong_sample(part)) is not None:
+            at = (position + wrong[0]) / source
+            raise AudioError(f"{path} holds {wrong[1]} (the first at {at:.3f} s); export it again.")
         position += len(raw)
         last = len(raw) < size or position == end
         if resampler is not None:

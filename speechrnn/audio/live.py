@@ -19,6 +19,7 @@ from speechrnn.audio.io import OpenedAudio, audio_blocks
 from speechrnn.audio.microphone import Microphone, import_sounddevice
 from speechrnn.audio.pcm_check import PcmCheck
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import expand_user
 
 logger = logging.getLogger("speechrnn")
 
@@ -255,7 +256,7 @@ def open_live(
             )
         number = sys.stdin.fileno()
         return RawPipe(lambda count: os.read(number, count), rate, format, channels=channels, packet=packet)
-    path = Path(source).expanduser()
+    path = expand_user(source)
     if path.is_fifo():
         pipe = path.open("rb", buffering=0)
         return RawPipe(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import expand_user
 
 # fmt: off
 AUDIO_SUFFIXES = frozenset([
@@ -38,7 +39,7 @@ def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
     """
     found: dict[str, Path] = {}
     for name in [inputs] if isinstance(inputs, str | Path) else inputs:
-        path = Path(name).expanduser()
+        path = expand_user(name)
         if path.is_dir():
             files = _walk(path)
         elif path.exists() or not glob.has_magic(str(path)):

@@ -12,7 +12,6 @@ from speechrnn.core.errors import UserError
 
 BLOCK_SAMPLES = 1 << 17  # read at a time: bounds the memory that reading takes
 LENGTH_TOLERANCE = 0.1  # seconds by which the length in a header may err without the file being truncated
-RATES = (1_000, 1_000_000)  # Hz; a header with a rate outside is damaged, and resampling from it takes all memory
 
 
 class AudioReader(ABC):

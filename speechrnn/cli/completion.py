@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from speechrnn.cli import help
+from speechrnn.core.errors import UserError
+from speechrnn.core.files import expand_user
 
 # Bash takes "=" for the end of a word, which would hide the key of a value.
 SCRIPT = r"""_speechrnn_completion() {
@@ -70,11 +72,11 @@ def _values(recipe: help.Recipe, key: str, value: str) -> Iterator[str]:
         return
     before, opening, start = value.rpartition("[") if value.startswith("[") else ("", "", value)
     list_before, comma, start = start.rpartition(",") if opening else ("", "", start)
-    folder = Path(start).expanduser() if start.endswith("/") else Path(start).expanduser().parent
+    folder = Path(start) if start.endswith("/") else Path(start).parent
     shown = start.rpartition("/")[0] + "/" if "/" in start else ""
     try:
-        entries = sorted(folder.iterdir())
-    except OSError:
+        entries = sorted(expand_user(folder).iterdir())
+    except (OSError, UserError):
         return
     for entry in entries:
         if not entry.name.startswith(".") or start.rpartition("/")[2].startswith("."):

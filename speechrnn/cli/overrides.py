@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from speechrnn.cli.help import Group, groups, key_values
 from speechrnn.core.config import nearest, one_of, unknown_key
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import expand_user
 
 if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
@@ -254,7 +255,7 @@ def _repair_value(value: str, argument: str) -> str:
     if value[:1] in ("{", "'", '"'):
         raise UserError(f"The value in {argument} cannot be read: a bracket or quotation mark is not closed.")
     if value.startswith("~/"):
-        value = str(Path(value).expanduser())
+        value = str(expand_user(value))
     from hydra.core.override_parser.types import Quote, QuotedString
 
     return QuotedString(text=value, quote=Quote.single).with_quotes()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, Union
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import expand_user
 
 T = TypeVar("T")
 
@@ -81,7 +82,8 @@ def build(cls: type[T], mapping: Mapping[str, Any] | None, key: str) -> T:
             value = _convert(hints[name], mapping[name], path)
             _check_range(value, field.metadata, path)
         except _WrongValueError as wrong:
-            end = "." if default in (dataclasses.MISSING, None, "") else f", such as {_shown(path, default)}."
+            no_example = default in (dataclasses.MISSING, None, "") or dataclasses.is_dataclass(default)
+            end = "." if no_example else f", such as {_shown(path, default)}."
             if wrong.meant is not None:
                 end = f"; did you mean {path}={wrong.meant}?"
             raise UserError(f"{_shown(path, mapping[name])} is wrong: it must be {wrong}{end}") from None
@@ -196,7 +198,9 @@ def _convert(hint: Any, value: Any, key: str) -> Any:
         near = nearest(_text(value), names)
         raise _WrongValueError(one_of(names), near[0] if near else None)
     if dataclasses.is_dataclass(hint):
-        return build(typing.cast(type, hint), value if value is not None else _refuse(hint), key)
+        if isinstance(value, typing.cast(type, hint)):
+            return value  # a record that was made in Python
+        return build(typing.cast(type, hint), value if isinstance(value, Mapping) else _refuse(hint), key)
     if origin in (tuple, list, Sequence):
         return _convert_items(hint, origin, arguments, value=value, key=key)
     if origin in (dict, Mapping):
@@ -220,8 +224,8 @@ def _convert_scalar(hint: Any, value: Any) -> Any:
         return str(value)
     if hint is Path and isinstance(value, (str, Path)) and str(value) and "\0" not in str(value):
         try:
-            return Path(value).expanduser()
-        except RuntimeError:
+            return expand_user(value)
+        except UserError:
             raise _WrongValueError("a path, with ~ only before a user of this machine") from None
     return _refuse(hint)
 

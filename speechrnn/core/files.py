@@ -133,6 +133,22 @@ def is_at(descriptor: int, path: Path) -> bool:
         return False
 
 
+def expand_user(path: str | Path) -> Path:
+    """Return a path whose `~` or `~name` at the beginning is the home folder that it stands for.
+
+    >>> expand_user("talks/~old")
+    PosixPath('talks/~old')
+
+    Raises:
+        UserError: there is no such user, or the user of this process has no home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        start = Path(path).parts[0]
+        raise UserError(f"{path} leads nowhere: this machine knows no home folder {start}; write it out.") from None
+
+
 def copy_file(source: str | Path, target: str | Path) -> None:
     """Copy a file, so that a reader only ever sees the old or the whole new one.
 

@@ -6,11 +6,13 @@ them) and, for the beam search, an n-gram file.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import expand_user
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 VARIABLE = "SPEECHRNN_MODELS"  # folders of bundles, separated as those of PATH
@@ -35,7 +37,9 @@ def find_model(name_or_path: str | Path) -> Path:
     Raises:
         UserError: there is neither such a directory nor a model of that name; the message lists the names there are.
     """
-    path = Path(name_or_path).expanduser()
+    if not isinstance(name_or_path, (str, Path)) or not str(name_or_path):
+        raise UserError(f"A model has a name such as english, or a directory, but not {name_or_path!r}.")
+    path = expand_user(name_or_path)
     exists = _is_directory(path)
     if exists and _holds_model(path):
         return path
@@ -110,8 +114,10 @@ def model_names() -> list[str]:
 def model_folders() -> Iterator[Path]:
     """Yield the folders that names are looked up in, in their order; they need not exist."""
     yield PRETRAINED
-    yield from (Path(part).expanduser() for part in os.environ.get(VARIABLE, "").split(os.pathsep) if part)
-    yield Path("~/.local/share/speechrnn/models").expanduser()
+    for part in (*os.environ.get(VARIABLE, "").split(os.pathsep), "~/.local/share/speechrnn/models"):
+        if part:
+            with contextlib.suppress(UserError):  # a user without a home folder, as in a container
+                yield expand_user(part)
 
 
 def _holds_model(path: Path) -> bool:

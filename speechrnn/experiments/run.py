@@ -11,7 +11,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
+from speechrnn.core.files import atomic_write, expand_user
 from speechrnn.core.jsonio import finite, parse_json, write_json
 from speechrnn.core.plural import count
 from speechrnn.experiments.folder_lock import FolderLock, lock_folder
@@ -99,7 +99,7 @@ class Run:
         overrides = given_overrides() if overrides is None else overrides
         given, output = values.get("name"), values.get("output")
         name = run_name(overrides, excluded_keys(recipe)) if given is None else _checked_name(str(given))
-        folder = Path("outputs", recipe, name) if output is None else Path(str(output)).expanduser()
+        folder = Path("outputs", recipe, name) if output is None else expand_user(str(output))
         return cls(recipe, name, folder.absolute())
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import copy_file
+from speechrnn.core.files import copy_file, expand_user
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.nn.acoustic import load_acoustic
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, read_kind, save_model
@@ -33,7 +33,7 @@ def export_directory(folder: str | Path, output: str | Path, weight_format: Weig
         UserError: there is no whole model directory, the output is that directory or holds something else, or it cannot
             be written.
     """
-    folder, output = find_model_directory(folder, "acoustic"), Path(output).expanduser()
+    folder, output = find_model_directory(folder, "acoustic"), expand_user(output)
     kind = read_kind(folder)
     if output.exists() and output.resolve() == folder.resolve():
         raise UserError(f"output={output} is the directory of the model itself; choose another output.")

@@ -23,6 +23,7 @@ from urllib.parse import unquote, urlsplit
 
 from speechrnn.audio import AUDIO_SUFFIXES, find_audio
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import expand_user
 from speechrnn.jobs.storage import EVERYWHERE, RemoteOptions, is_remote, list_remote, on_the_web
 
 LISTS = frozenset([".lst", ".list", ".m3u", ".m3u8"])  # suffixes of files that name recordings, one a line
@@ -177,7 +178,7 @@ def _find(name: str, spool: Path | None, stdin: BinaryIO | None, remote: RemoteO
         raise UserError("inputs has an empty name: give files, folders or globs, and . for the working folder.")
     try:
         return list(_find_named(name, spool, stdin, remote=remote))
-    except (OSError, ValueError, RuntimeError) as error:  # names too long, with NUL, of users that do not exist
+    except (OSError, ValueError) as error:  # names that are too long, or hold NUL
         reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         raise UserError(f"{name!r} cannot be searched: {reason}; check the name.") from error
 
@@ -188,8 +189,8 @@ def _find_named(name: str, spool: Path | None, stdin: BinaryIO | None, remote: R
     if is_remote(name):
         return _remote(name, remote)
     if name.startswith("@") and not Path(name).exists():
-        return _listed(Path(name[1:]).expanduser())
-    path = Path(name).expanduser()
+        return _listed(expand_user(name[1:]))
+    path = expand_user(name)
     if path.suffix.lower() in LISTS and not path.is_dir():
         return _listed(path)
     if path.suffix.lower() == ".txt" and path.is_file():
@@ -318,9 +319,9 @@ def _entry(name: str) -> _Entry | str:
     if "\0" in name:
         return f"{name!r} holds a NUL character, as no name of a file does; correct the list."
     try:
-        source = name if is_remote(name) else str(Path(name).expanduser())
+        source = name if is_remote(name) else str(expand_user(name))
         place = _path_of(source) if is_remote(source) else Path(os.path.abspath(source)).as_posix()  # noqa: PTH100 (links)
-    except RuntimeError:
+    except UserError:
         return f"{name!r} names no recording: there is no user {name.partition('/')[0]}; correct the list."
     except ValueError as error:  # an address that is none
         return f"{name!r} names no recording: {str(error).rstrip('.')}; correct the list."

@@ -16,6 +16,7 @@ from urllib.parse import urljoin, urlsplit
 from speechrnn.audio import AudioError
 from speechrnn.core.errors import UserError
 from speechrnn.core.failures import raise_if_fatal
+from speechrnn.core.files import expand_user
 from speechrnn.core.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ def local_copy(source: str | Path) -> Iterator[Path]:
         AudioError: it cannot be fetched, or breaks off on the way.
     """
     if not is_remote(str(source)):
-        yield Path(source).expanduser()
+        yield expand_user(source)
         return
     with temporary_folder() as folder:
         name = PurePosixPath(str(source).partition("?")[0]).name  # its suffix may tell what it is

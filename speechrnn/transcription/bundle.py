@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from speechrnn.core.files import expand_user
 from speechrnn.core.model_names import DESCRIPTION, bundle_of, find_model, find_model_directory
 from speechrnn.decoding.beam_search import BeamOptions, search_options
 from speechrnn.decoding.fusion import NGRAM, DecodingOptions, with_model_directories
@@ -63,7 +64,7 @@ def find_ngram(path: str | Path) -> Path | None:
     >>> find_ngram("outputs/text_prediction/words")  # doctest: +SKIP
     PosixPath('outputs/text_prediction/words/ngram.q8')
     """
-    path = Path(path).expanduser()
+    path = expand_user(path)
     return next((file for file in (path, *(path / name for name in NGRAMS)) if file.is_file()), None)
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import copy_file
+from speechrnn.core.files import copy_file, expand_user
 from speechrnn.core.temporary import temporary_folder
 from speechrnn.decoding.fusion import DecodingOptions, Weights, make_scorers
 from speechrnn.decoding.ngram.kenlm import is_kenlm
@@ -40,7 +40,7 @@ def write_bundle(models: Bundle, output: str | Path, weight_format: WeightFormat
         UserError: a model is missing or damaged, a language model does not fit to the acoustic one, there are models in
             the folder already, or it cannot be written.
     """
-    output = Path(output).expanduser()
+    output = expand_user(output)
     for part in ("acoustic", "language", *NGRAMS):
         if (output / part).exists():
             raise UserError(f"{output / part} is there already: remove it, or choose another output.")

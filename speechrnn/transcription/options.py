@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import wraps
 from inspect import signature
 from pathlib import Path
-from typing import Concatenate, Literal, ParamSpec, TypeVar
+from typing import Concatenate, Literal, ParamSpec, TypeVar, cast
 
 from speechrnn.audio.segmentation import SegmentationOptions
 from speechrnn.core.config import build, unknown_key
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import expand_user
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.transcription.runtime import EngineName, Precision
 
@@ -40,7 +41,7 @@ class SearchSettings:
         if self.language_model not in (None, AUTO):
             if not str(self.language_model):
                 raise ValueError("language_model= is empty: give a directory, or null.")
-            object.__setattr__(self, "language_model", Path(self.language_model).expanduser())
+            object.__setattr__(self, "language_model", expand_user(self.language_model))
         if isinstance(self.decoding, str):
             object.__setattr__(self, "decoding", build(DecodingOptions, {"name": self.decoding}, "decoding"))
 
@@ -110,10 +111,13 @@ def keywords_of(
             for name in keywords:
                 if name not in names:
                     raise UserError(unknown_key(name, names).replace("No key", f"{owner.__name__}.load has no option"))
+            given = signature(options).bind(*values, **keywords).arguments
             try:
-                record = options(*values, **keywords)
-            except ValueError as error:
-                raise UserError(f"{owner.__name__}.load: {error}") from error
+                record = build(cast("type[OptionsT]", options), given, "")
+            except UserError as error:
+                record_name = getattr(options, "__name__", "")
+                reason = str(error).removeprefix(f"{record_name}: ")
+                raise UserError(f"{owner.__name__}.load: {reason}") from error
             return method(owner, folder, record)
 
         return call

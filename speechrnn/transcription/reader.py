@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from speechrnn.audio import TruncatedAudioError, audio_blocks
+from speechrnn.audio import AudioError, TruncatedAudioError, audio_blocks
 from speechrnn.audio.io import OpenedAudio
 from speechrnn.audio.segmentation import SegmentationOptions, Window, cut_windows, detect_speech
 from speechrnn.audio.vad import SpeechDetector
@@ -227,7 +227,7 @@ class Reader:
     def _read(self, number: int, source: Source) -> None:
         name = f"samples {number}" if isinstance(source, tuple) else str(source)
         warnings: list[TranscriptWarning] = []
-        recording = Recording(number, name, self._open(source, warnings), budget=self.budget, warnings=warnings)
+        recording = Recording(number, name, self._open(number, source, warnings), budget=self.budget, warnings=warnings)
         blocks = recording.blocks()
         try:
             first = next(blocks)
@@ -248,7 +248,7 @@ class Reader:
         if self._clip_seconds >= CLIP_BATCH_SECONDS:
             self._put_clips()
 
-    def _open(self, source: Source, warnings: list[TranscriptWarning]) -> Iterator[np.ndarray]:
+    def _open(self, number: int, source: Source, warnings: list[TranscriptWarning]) -> Iterator[np.ndarray]:
         """Yield blocks, the first of which is all of a short clip; add warnings about the sound."""
 
         def note(opened: OpenedAudio) -> None:
@@ -257,6 +257,11 @@ class Reader:
             if opened.loud_channel is not None:
                 warnings.append(channels_cancel(opened.loud_channel))
 
+        if not isinstance(source, (tuple, str, Path, Channel)) or (isinstance(source, tuple) and len(source) != 2):
+            raise AudioError(
+                f"Recording {number} is of the type {type(source).__name__}: give the path of a file, samples as an "
+                "array or a tensor, or a pair (samples, sampling rate in Hz)."
+            )
         if not isinstance(source, tuple):
             path: str | Path
             channel: int | str

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from speechrnn.audio import MIN_SECONDS, AudioError
-from speechrnn.audio.samples import as_floats, loud_channel
+from speechrnn.audio.samples import as_floats, checked_rate, loud_channel, wrong_sample
 from speechrnn.transcription.transcript_warnings import TranscriptWarning, channels_cancel
 
 UNKNOWN_RATE = -1  # of samples that came without one
@@ -28,12 +28,11 @@ def to_channels(samples: Samples) -> np.ndarray:
         AudioError: they are no sound.
     """
     if isinstance(samples, torch.Tensor):
-        samples = samples.detach().cpu()
-        samples = samples.float().numpy() if samples.is_floating_point() else samples.numpy()
+        samples = _as_array(samples)
     array = samples
     if not isinstance(array, np.ndarray) or array.ndim not in (1, 2) or array.dtype.kind not in "fi":
         raise AudioError(
-            "Samples must be a float or integer array of the shape (samples,), (channels, samples) or "
+            "Samples must be a float or signed integer array of the shape (samples,), (channels, samples) or "
             "(samples, channels)."
         )
     array = as_floats(array)
@@ -54,18 +53,18 @@ def resampled(
         warnings: warnings about the sound are added to it.
 
     Raises:
-        AudioError: they are no sound, or the rate is missing.
+        AudioError: they are no sound, or the rate is missing or none.
     """
-    if rate == UNKNOWN_RATE:
+    if isinstance(rate, int) and rate == UNKNOWN_RATE:
         raise AudioError("Samples need their rate: give sampling_rate=HZ, such as 16000, or pairs (samples, HZ).")
     channels = to_channels(samples)
+    rate = checked_rate(rate)
+    if min(channels.size, channels.shape[1]) < MIN_SECONDS * rate:
+        count = min(channels.size, channels.shape[1])
+        raise AudioError(f"{count} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
     mono = channels[0] if len(channels) == 1 else channels.mean(0)
-    if not np.isfinite(mono).all():
-        raise AudioError("The samples hold NaN or infinite values; repair what made them.")
-    if rate <= 0:
-        raise AudioError(f"Samples at {rate} Hz hold no sound; check the sampling rate.")
-    if len(mono) < MIN_SECONDS * rate:
-        raise AudioError(f"{len(mono)} samples at {rate} Hz are too short to hold speech; check the sampling rate.")
+    if (wrong := wrong_sample(mono)) is not None:
+        raise AudioError(f"There are {wrong[1]} (the first is number {wrong[0]}); repair what made them.")
     if len(channels) > 1:
         loud = loud_channel(np.square(channels).sum(1), float(np.square(mono).sum()))
         if loud is not None:
@@ -77,3 +76,11 @@ def resampled(
     import soxr
 
     return soxr.resample(mono, rate, sampling_rate)
+
+
+def _as_array(samples: torch.Tensor) -> np.ndarray:
+    try:
+        samples = samples.detach().cpu()
+        return samples.float().numpy() if samples.is_floating_point() else samples.numpy()
+    except (TypeError, RuntimeError) as error:  # sparse, quantised, or without memory of its own
+        raise AudioError(f"Samples must be in a plain tensor, not one of {samples.layout}, {samples.dtype}.") from error

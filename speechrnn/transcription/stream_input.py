@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from speechrnn.audio.errors import AudioError
 from speechrnn.audio.mixing import StreamingMixer
+from speechrnn.audio.samples import checked_rate
 from speechrnn.audio.streaming import StreamingResampler
 from speechrnn.transcription.samples import Samples, to_channels
 from speechrnn.transcription.stream_warnings import StreamWarnings
@@ -18,7 +18,6 @@ from speechrnn.transcription.transcript_warnings import channels_cancel
 logger = logging.getLogger("speechrnn")
 
 LOUDEST = 8.0  # times full scale, to which samples are cut: more is no sound
-RATES = (1000, 1_000_000)  # Hz
 
 
 class StreamInput:
@@ -40,8 +39,7 @@ class StreamInput:
             sampling_rate: Hz, of the model.
             warnings: of the stream; warnings about its sound are added.
         """
-        if not RATES[0] <= rate <= RATES[1]:
-            raise AudioError(f"A stream of {rate} Hz is no sound; give its sampling rate, such as 16000.")
+        rate = checked_rate(rate)
         self._mixer = StreamingMixer(rate)
         self._resampler = StreamingResampler(rate, sampling_rate)
         self._warnings = warnings

@@ -205,10 +205,12 @@ class Transcriber:
         """
         if batch_seconds is None:
             batch_seconds = self.batch_seconds
-        if batch_seconds <= 0:
-            raise UserError(f"batch_seconds={batch_seconds:g} is wrong: it must be above 0 (seconds of audio).")
-        if isinstance(sources, (str, Path)):
+        if not (isinstance(batch_seconds, (int, float)) and batch_seconds > 0):
+            raise UserError(f"batch_seconds={batch_seconds} is wrong: it must be above 0 (seconds of audio).")
+        if isinstance(sources, (str, Path, np.ndarray, torch.Tensor)):
             sources = [sources]
+        if not isinstance(sources, Iterable):
+            raise UserError(f"There are no recordings in {sources}; give a list of files and samples.")
         with_rates = (with_rate(source, sampling_rate) for source in sources)
         pipeline = Pipeline(
             self.recognizer(), with_rates, batch_seconds, threads=self.threads, ordered=ordered, on_segment=on_segment

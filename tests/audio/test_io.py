@@ -161,7 +161,7 @@ def test_channels_and_clips_that_are_not_there(tmp_path: Path) -> None:
     for clip in clips:
         with pytest.raises(AudioError, match="give a start >= 0 and a duration > 0"):
             load_audio(path, **clip)
-    with pytest.raises(AudioError, match="sampling rate must be positive, not 0"):
+    with pytest.raises(AudioError, match=r"sampling rate must be a whole number .* not 0"):
         load_audio(path, 0)
     with pytest.raises(AudioError, match=r"Blocks of 0\.0 s hold no sample"):
         list(audio_blocks(path, 0.0))

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import speechrnn
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import TEMPORARY, atomic_write, temporary_stem, unsynced
+from speechrnn.core.files import TEMPORARY, atomic_write, expand_user, temporary_stem, unsynced
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -29,6 +30,18 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         file.write(b"second")
     assert path.read_text() == "second"
     assert [entry.name for entry in path.parent.iterdir()] == ["b.txt"]
+
+
+def test_the_home_folder_of_nobody_is_named() -> None:
+    assert expand_user("~") == Path.home() and expand_user("a/~x") == Path("a/~x")
+    with pytest.raises(UserError, match=r"~nosuchuser/talk\.wav .* home folder ~nosuchuser"):
+        expand_user("~nosuchuser/talk.wav")
+
+
+def test_all_home_folders_are_looked_up_in_one_place() -> None:
+    """Path.expanduser raises a RuntimeError of its own, which would be a traceback."""
+    files = [file for file in Path(speechrnn.__file__).parent.rglob("*.py") if file.name != "files.py"]
+    assert [file for file in files if "expanduser(" in file.read_text(encoding="utf-8")] == []
 
 
 @pytest.mark.parametrize("name", ["n" * 255, "n" * 240, "ж" * 127 + "n", "n.txt"])

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,23 @@ def test_an_unknown_name_says_which_there_are(tmp_path: Path, name: str) -> None
     (tmp_path / "second" / "notes").mkdir()
     with pytest.raises(UserError, match=r"no model directory .*no model of that name.* digits, english\.$"):
         find_model(name)
+
+
+@pytest.mark.parametrize("name", ["", None, 3, b"english"])
+def test_what_can_be_no_name_is_refused(name: Any) -> None:
+    with pytest.raises(UserError, match=r"A model has a name such as english"):
+        find_model(name)
+
+
+def test_a_user_without_a_home_folder_has_the_models_of_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = bundle(tmp_path / "package" / "english")
+    monkeypatch.setenv("SPEECHRNN_MODELS", "~nosuchuser/models")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)  # as in a container, where the user has no name
+    assert find_model("english") == package and bundle_of(package / "acoustic") == package
+    with pytest.raises(UserError, match="klingon"):
+        find_model("klingon")
 
 
 def test_without_any_named_model_the_message_says_so() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.transcription.options import AUTO, TranscriptionOptions, keywords_of
 from speechrnn.transcription.streaming_options import StreamingOptions
+from speechrnn.transcription.transcriber import Transcriber
 
 Record = type[TranscriptionOptions] | type[StreamingOptions]
+MODEL = Path(__file__).parents[1] / "cases" / "older_version" / "run" / "acoustic"
 RECORDS = pytest.mark.parametrize("record", [TranscriptionOptions, StreamingOptions])
 
 
@@ -81,3 +84,28 @@ def test_a_wrong_keyword_is_named(keywords: dict[str, int], parts: tuple[str, ..
     with pytest.raises(UserError, match=r"^Loader\.load") as caught:
         Loader.load("x", **keywords)  # type: ignore[arg-type]
     assert all(part in str(caught.value) for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "part"),
+    [
+        ({"decoding": "beem"}, "did you mean decoding=beam"),
+        ({"decoding": {"beam_size": 0}}, "decoding.beam_size=0"),
+        ({"device": None}, "device=null"),
+        ({"threads": "2"}, "threads=2"),
+        ({"threads": 1.5}, "threads=1.5"),
+        ({"batch_seconds": float("nan")}, "batch_seconds=nan"),
+        ({"segmentation": None}, "segmentation=null is wrong: it must be a group of keys."),
+        ({"segmentation": {"vad": "x"}}, "segmentation.vad=x"),
+        ({"language_model": 3.5}, "no model directory 3.5"),
+    ],
+)
+def test_settings_from_python_are_checked_as_those_of_the_recipe(keywords: dict[str, Any], part: str) -> None:
+    with pytest.raises(UserError, match=re.escape(part)):
+        Transcriber.load(MODEL, **keywords)
+
+
+def test_settings_may_be_records_or_groups_of_keys() -> None:
+    for decoding in ("beam", {"name": "beam"}, DecodingOptions(name="beam")):
+        transcriber = Transcriber.load(MODEL, decoding=decoding)  # type: ignore[arg-type]
+        assert transcriber.decoder.name == "beam"

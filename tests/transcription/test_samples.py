@@ -52,14 +52,34 @@ def test_what_is_no_sound_is_refused(samples: Any) -> None:
     ("samples", "rate", "part"),
     [
         (STEREO, UNKNOWN_RATE, "sampling_rate=HZ"),
-        (STEREO, 0, "0 Hz"),
+        (STEREO, 0, "rate must be .* not 0"),
+        (STEREO, math.nan, "rate must be .* not nan"),  # on which the resampler never ends
+        (STEREO, math.inf, "rate must be .* not inf"),
+        (STEREO, 10**400, "rate must be"),
+        (STEREO, 12000.5, "rate must be .* not 12000.5"),
+        (STEREO, True, "rate must be .* not True"),
+        (STEREO, "16000", "rate must be"),
+        (STEREO, None, "rate must be .* not None"),
+        (STEREO, 100, "rate must be .* not 100"),
+        (STEREO[:, :0], RATE, "0 samples .* too short"),
+        (STEREO[:0], RATE, "0 samples .* too short"),
+        (STEREO * np.float32(1e35), RATE, "far beyond any full scale"),
         (STEREO[:, :10], RATE, "too short"),
         (np.where(STEREO > 0, math.nan, 0.0), RATE, "NaN"),
     ],
 )
-def test_samples_that_cannot_be_speech_are_refused(samples: np.ndarray, rate: int, part: str) -> None:
+def test_samples_that_cannot_be_speech_are_refused(samples: np.ndarray, rate: Any, part: str) -> None:
     with pytest.raises(AudioError, match=part):
         resampled(samples, rate, RATE)
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [torch.zeros(RATE).to_sparse(), torch.zeros(RATE, device="meta"), torch.zeros(RATE, dtype=torch.complex64)],
+)
+def test_tensors_of_an_odd_kind_are_refused(samples: torch.Tensor) -> None:
+    with pytest.raises(AudioError, match="Samples must be"):
+        to_channels(samples)
 
 
 def test_channels_that_cancel_each_other_are_not_averaged() -> None:

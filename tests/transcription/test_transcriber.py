@@ -160,9 +160,9 @@ def test_another_rate_is_resampled_to_the_models(transcriber: Transcriber, tmp_p
     [
         ((np.zeros((2, 2, RATE), np.float32), RATE), "shape"),
         ((np.zeros(5, np.float32), RATE), "5 samples at 16000 Hz are too short"),
-        ((np.zeros(RATE, np.float32), 0), "check the sampling rate"),
+        ((np.zeros(RATE, np.float32), 0), "sampling rate must be"),
         ((np.full(RATE, np.nan, np.float32), RATE), "NaN"),
-        ((np.zeros(RATE, np.complex64), RATE), "float or integer"),
+        ((np.zeros(RATE, np.complex64), RATE), "float or signed integer"),
         ("nowhere.wav", "nowhere.wav does not exist"),
     ],
 )
@@ -252,6 +252,25 @@ def test_an_error_of_the_sources_comes_out() -> None:
 def test_a_wrong_keyword_is_one_sentence(keywords: dict[str, Any], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=sentence):
         Transcriber.load(tmp_path, **keywords)
+
+
+def test_what_is_no_recording_is_that_items_failure_and_named(transcriber: Transcriber) -> None:
+    samples = np.zeros(RATE, np.float32)
+    sources: list[Any] = [None, 3, b"talk.wav", [samples], (samples,), (samples, RATE, 1), {"a": 1}, (RATE, samples)]
+    *failures, last = transcriber.transcribe([*sources, samples], ordered=True, sampling_rate=RATE)
+    for number, failure in enumerate(failures[:-1]):
+        assert isinstance(failure, Failure)
+        assert f"Recording {number} is of the type {type(sources[number]).__name__}" in failure.reason
+    assert isinstance(failures[-1], Failure) and "Samples must be" in failures[-1].reason
+    assert isinstance(last, Transcript)
+
+
+def test_samples_need_no_list_around_them_and_nothing_else_is_iterated(transcriber: Transcriber) -> None:
+    for samples in (np.zeros(RATE, np.float32), torch.zeros(RATE)):
+        assert len(list(transcriber.transcribe(samples, sampling_rate=RATE))) == 1
+    for nothing in (None, 5):
+        with pytest.raises(UserError, match="no recordings in"):
+            list(transcriber.transcribe(nothing))  # type: ignore[arg-type]
 
 
 def test_samples_without_a_rate_say_so_once(transcriber: Transcriber) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from speechrnn.audio import AUDIO_SUFFIXES
 from speechrnn.core.config import did_you_mean
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import expand_user
 from speechrnn.data.corpora import SPLITS, Utterance
 from speechrnn.data.corpora.layout import find_file, read_lines, read_table, unclosed_quote
 
@@ -249,8 +250,8 @@ def _audio_path(name: object, folder: Path, root: Path | None, where: str) -> Pa
     path = Path(name)
     if name.startswith("~") and find_file(folder / path) is None:
         try:
-            path = path.expanduser()
-        except RuntimeError:
+            path = expand_user(path)
+        except UserError:
             raise UserError(f"{where}: there is no user {path.parts[0]} for the audio file {_shown(name)}.") from None
     candidates = [folder / path, (root or folder) / path, path]
     return next((found for candidate in candidates if (found := find_file(candidate)) is not None), candidates[0])

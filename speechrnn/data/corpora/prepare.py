@@ -20,7 +20,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
+from speechrnn.core.files import atomic_write, expand_user
 from speechrnn.core.plural import count
 from speechrnn.data.corpora import SPLITS, CorpusOptions, Utterance, corpus_module
 from speechrnn.data.corpora.check import MISSING_AUDIO, NO_TRANSCRIPT, Accepted, Rejected, Stamp, check, escape, stamp
@@ -90,7 +90,7 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
     normalisation = normalisation or NormalisationOptions()
     module = corpus_module(options.name)
     if options.root is not None:
-        options = replace(options, root=options.root.expanduser().absolute())
+        options = replace(options, root=expand_user(options.root).absolute())
     if options.download:
         _download(module, options)
     listed = _with_unique_ids(module.utterances(options.root, **options.own))

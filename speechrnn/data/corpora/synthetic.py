@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
+from speechrnn.core.files import atomic_write, expand_user
 from speechrnn.data.corpora import SPLITS, Utterance
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _sentences(value: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if value is None:
         return None
     if isinstance(value, str):
-        path = Path(value).expanduser()
+        path = expand_user(value)
         try:
             value = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:

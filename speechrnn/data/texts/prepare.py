@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
+from speechrnn.core.files import atomic_write, expand_user
 from speechrnn.core.plural import count
 from speechrnn.data.download import fetch_files
 from speechrnn.data.prepared import clear, read_summary, write_summary
@@ -83,7 +83,7 @@ def prepare_text(
     """
     folder = Path(folder)
     if options.root is not None:
-        options = replace(options, root=options.root.expanduser().absolute())
+        options = replace(options, root=expand_user(options.root).absolute())
     if options.download:
         _download(options)
     parts = text_parts(options)

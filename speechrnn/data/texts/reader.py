@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import expand_user
 from speechrnn.core.text_files import DAMAGED, file_kind, open_unpacked
 
 _BLOCK = 1 << 20  # bytes read at once
@@ -74,7 +75,7 @@ def find(patterns: Sequence[str | Path], root: Path | None, key: str) -> tuple[P
     """
     found: list[Path] = []
     for pattern in patterns:
-        path = (root or Path()) / Path(pattern).expanduser()
+        path = (root or Path()) / expand_user(pattern)
         # A file's own name may hold brackets, so the name as it stands comes first.
         files = [path] if path.is_file() else _matches(pattern, root or Path())
         if not files:
@@ -89,7 +90,7 @@ def find(patterns: Sequence[str | Path], root: Path | None, key: str) -> tuple[P
 
 
 def _matches(pattern: str | Path, root: Path) -> list[Path]:
-    names = glob.glob(str(Path(pattern).expanduser()), root_dir=root, recursive=True)  # noqa: PTH207 (absolute ones too)
+    names = glob.glob(str(expand_user(pattern)), root_dir=root, recursive=True)  # noqa: PTH207 (absolute ones too)
     return sorted(path for path in (root / name for name in names) if path.is_file())
 
 

@@ -14,7 +14,7 @@ import soundfile
 
 from fuzz.target import Target
 from speechrnn.audio import AudioError, audio_blocks, audio_info
-from speechrnn.audio.reader import RATES
+from speechrnn.audio.samples import RATES
 
 if TYPE_CHECKING:
     import av
