@@ -129,6 +129,7 @@ class WordScorer:
         """As `Scorer.begin`. A state is a context of the model and the node of the incomplete word in the tree."""
         if not (getattr(self.model, "lasting", False) and self._sums.writable):
             self._forget()
+        self._chosen: dict[tuple[int, int], int] = {}  # context, spelling -> token
         self._known: dict[tuple[int, int], float] = {}  # context, token -> log-probability
         self._begin = self.model.begin()
         return self._begin * (self.tree.outside + 1)
@@ -169,8 +170,10 @@ class WordScorer:
         """Return the token of a word of the tree in a context."""
         if not self._shared[word]:
             return self._spelt.tokens[word][0]
-        rows = self._sums.rows(torch.tensor([context], device=self.begins.device))
-        return int(self._sums.tokens(rows, torch.tensor([word], device=rows.device)))
+        if (context, word) not in self._chosen:
+            rows = self._sums.rows(torch.tensor([context], device=self.begins.device))
+            self._chosen[context, word] = int(self._sums.tokens(rows, torch.tensor([word], device=rows.device)))
+        return self._chosen[context, word]
 
     def _read(self, places: Iterable[int | None]) -> tuple[int, ...]:
         """Return the most probable sequence with a token of each word, and then the end of the line."""
