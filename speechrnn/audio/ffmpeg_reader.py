@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from speechrnn.audio.completeness import is_incomplete
 from speechrnn.audio.errors import AudioError
 from speechrnn.audio.reader import BLOCK_SAMPLES, AudioReader
 
@@ -26,6 +27,7 @@ _TRANSPORT = ("mpegts", "mpeg", "mxf")  # their clock starts anywhere: the file'
 
 _JITTER = 0.05  # seconds by which a time stamp may differ from the samples so far: containers round, clocks drift
 _RESTART = 1.0  # seconds; a time stamp that lies further back starts a new clock
+_MATROSKA_TOLERANCE = 0.5  # seconds by which the length that is stated for a track may err
 _LONGEST_GAP = 6 * 3600.0  # seconds; a longer gap is a damaged time stamp where the container states no length
 
 
@@ -64,7 +66,7 @@ class FFmpegReader(AudioReader):
         # An encoder fills its last packet up; the header says where the recording ended.
         self._end = self.frames if self._format in _EXACT_LENGTHS else None
         self._damaged = damaged
-        self._cut = _is_cut(path, self._format)
+        self._cut = not read_on and is_incomplete(path)
         self._decoded = self._decode(track)
         self._position = 0
         self._rest: np.ndarray = np.empty((0, self.channels), np.float32)
@@ -73,6 +75,8 @@ class FFmpegReader(AudioReader):
         """Return whether the file ends before it should or is damaged."""
         if self.broken or self._damaged or self._cut:
             return True
+        if self._format == _MATROSKA:  # a block that cannot be read hides all that follow
+            return position < (self.frames or 0) - _MATROSKA_TOLERANCE * self.rate
         return self._format in _EXACT_LENGTHS and super().is_truncated(position)
 
     def _stated_end(self, track: av.AudioStream) -> Fraction | None:
@@ -154,21 +158,3 @@ class _Clock:
             self._shift -= gap  # another clock, or a damaged time stamp: go on without a gap
             return 0
         return gap if gap > _JITTER * self._rate else 0
-
-
-def _is_cut(path: Path, format_name: str) -> bool:
-    """Return whether a container says that it is larger than the file, or ends within a packet."""
-    size = path.stat().st_size
-    if format_name == "mpegts":
-        # A packet has 188 bytes, with a time code before it 192 (.mts), with error correction behind it 204.
-        return all(size % packet for packet in (188, 192, 204))
-    with path.open("rb") as file:
-        head = file.read(4096)
-    if format_name == "avi" and len(head) >= 8:
-        return int.from_bytes(head[4:8], "little") + 8 > size
-    if format_name == _MATROSKA and (at := head.find(b"\x18\x53\x80\x67")) >= 0:
-        length = 9 - head[at + 4].bit_length() if head[at + 4] else 9
-        stated = int.from_bytes(head[at + 4 : at + 4 + length], "big") & ((1 << 7 * length) - 1)
-        known = stated != (1 << 7 * length) - 1 and length <= 8
-        return known and at + 4 + length + stated > size
-    return False

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from speechrnn.audio.completeness import is_incomplete
 from speechrnn.audio.reader import LENGTH_TOLERANCE, AudioReader
 
 _UNKNOWN_LENGTH = 0x7FFF0000  # bytes; recorders that write to a pipe put lengths from here on into the header
 _FLAC_PROBE = 1 << 12  # samples that are decoded at opening to see whether the first FLAC frame is damaged
-_MAX_PAGE = 1 << 16  # bytes, more than a page of Ogg can have
 # In other codings (GSM 06.10, G.721, G.723, NMS and XI DPCM) libsndfile cannot seek, though it may claim that it can.
 _SEEKABLE = (
     "PCM_S8",
@@ -74,7 +74,8 @@ class SndfileReader(AudioReader):
             return
         self.frames = max(present, self._stated_length(present, head))
         missing = self.frames > present + LENGTH_TOLERANCE * self.rate
-        self.broken = missing or (head.startswith(b"OggS") and _ogg_is_cut(path))
+        # Of other formats, libsndfile's log has the length that is stated.
+        self.broken = missing or (head.startswith((b"OggS", b"caff", b"Creative")) and is_incomplete(path))
 
     def _open(self) -> None:
         # By descriptor: given a name, libsndfile takes headerless files with some suffixes for telephone codes.
@@ -138,11 +139,3 @@ def _mp3_states_length(path: Path, head: bytes) -> bool:
         start = 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
     xing = re.search(rb"(?:Xing|Info)...(.)", _peek(path, start, 2048), re.DOTALL)
     return xing is not None and bool(xing[1][0] & 1)
-
-
-def _ogg_is_cut(path: Path) -> bool:
-    """Return whether an Ogg file ends within a page; it states no length, and live recordings lack a last-page mark."""
-    tail = _peek(path, max(0, path.stat().st_size - _MAX_PAGE), _MAX_PAGE)
-    page = tail[tail.rfind(b"OggS\0") :]
-    segments = page[27 : 27 + page[26]] if len(page) >= 27 else b""
-    return len(page) < 27 or len(page) < 27 + page[26] + sum(segments)
