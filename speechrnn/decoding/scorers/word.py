@@ -234,15 +234,17 @@ class WordScorer:
             rows, after_rows = self._sums.rows(torch.cat([contexts, after])).chunk(2)
         else:
             rows = self._sums.rows(contexts)
-        masses = self._masses(rows, nodes)
+        place, labels, children = self.tree.ways(nodes)
+        masses, below = self._masses(torch.cat([rows, rows[place]]), torch.cat([nodes, children])).split(
+            [count, len(children)]
+        )
         if self._penalty is None:
             result = torch.full((count, len(self.begins)), -math.inf, device=states.device)
         else:
             outside = nodes == self.tree.outside
             leave = (self._unknown_logs(rows, nodes) - masses).masked_fill(outside, 0.0)
             result = (leave[:, None] + self._penalty * self._lengths).float()
-        place, labels, children = self.tree.ways(nodes)
-        result[place, labels] = (self._masses(rows[place], children) - masses[place]).float()
+        result[place, labels] = (below - masses[place]).float()
         ends = self._ends(rows, nodes, masses)
         if len(self._heads):
             firsts = self._masses(after_rows[:, None], self._head_nodes)
