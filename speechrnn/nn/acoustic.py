@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -215,6 +216,18 @@ class AcousticModel(nn.Module):
         frames = max(least + int(latency * (most - least + 1)), 1)
         context = int(right * (frames // (options.layers + 1) + 1))
         return Blocks(frames - options.layers * context, context)
+
+
+def in_bfloat16(model: AcousticModel) -> AcousticModel:
+    """Return a copy of a model whose layers compute in bfloat16; its features stay float32.
+
+    oneDNN's (or cuDNN's) fused recurrent layers take bfloat16 and add up in float32; layer norm does its sums in
+    float32 as well. Autocast would convert the weights at every call.
+    """
+    model = copy.deepcopy(model)
+    for part in (model.subsampling, model.input, model.recurrent, model.head):
+        part.to(torch.bfloat16)
+    return model
 
 
 def head_log_probs(head: nn.Linear, outputs: Tensor) -> Tensor:

@@ -33,9 +33,9 @@ class StreamingStack:
         """Return how many feature frames the first `frames` network frames need."""
         return frames * self._subsampling.stride
 
-    def start(self, device: torch.device) -> list[Tensor]:
-        """Return what stands before the first frame."""
-        return [torch.zeros(1, 0, self._dimensions, device=device)]
+    def start(self, like: Tensor) -> list[Tensor]:
+        """Return what stands before the first frame, on the device and of the type of a tensor."""
+        return [like.new_zeros(1, 0, self._dimensions)]
 
     def step(self, tails: list[Tensor], features: Tensor, last: bool) -> tuple[Tensor, list[Tensor]]:
         """Subsample (batch, m, dimensions) feature frames; return (batch, frames, stride * dimensions) and tails."""
@@ -60,11 +60,15 @@ class StreamingConvolution:
         """Return how many feature frames the first `frames` network frames need."""
         return frames * self._subsampling.stride + self._width // 2 + 1
 
-    def start(self, device: torch.device) -> list[Tensor]:
-        """Return what stands before the first frame: the zeros with which each convolution is padded."""
-        features = torch.zeros(1, self._width // 2, self._dimensions, device=device)
+    def start(self, like: Tensor) -> list[Tensor]:
+        """Return what stands before the first frame: the zeros with which each convolution is padded.
+
+        Args:
+            like: a tensor on the device and of the type of the zeros.
+        """
+        features = like.new_zeros(1, self._width // 2, self._dimensions)
         channels, dimensions = self._subsampling.first.out_channels, (self._dimensions + 1) // 2
-        return [features, torch.zeros(1, channels, 1, dimensions, device=device)]
+        return [features, like.new_zeros(1, channels, 1, dimensions)]
 
     def step(self, tails: list[Tensor], features: Tensor, last: bool) -> tuple[Tensor, list[Tensor]]:
         """Subsample (batch, m, dimensions) feature frames; return (batch, frames, channels * dims / 4) and tails."""
@@ -104,11 +108,14 @@ class StreamingLayer:
         self.right = right
         self.shift = shift
 
-    def start(self, device: torch.device) -> list[Tensor]:
-        """Return (1, 0, input_size) inputs that wait, and (1, state_size) the forward direction's state."""
-        network = self._layer.network
-        waiting = torch.zeros(1, 0, network.input_size, device=device)
-        return [waiting, torch.zeros(1, self._layer.state_size, device=device)]
+    def start(self, like: Tensor) -> list[Tensor]:
+        """Return (1, 0, input_size) inputs that wait, and (1, state_size) the forward direction's state.
+
+        Args:
+            like: a tensor on the device and of the type of both.
+        """
+        waiting = like.new_zeros(1, 0, self._layer.network.input_size)
+        return [waiting, like.new_zeros(1, self._layer.state_size)]
 
     def step(
         self, tensors: list[Tensor], inputs: Tensor, size: int, begun: bool, last: bool
@@ -192,7 +199,7 @@ class StreamingNetwork:
     torch.Size([14, 5])
 
     Attributes:
-        model: the model, in evaluation mode.
+        model: the model, in evaluation mode; of float32, or of bfloat16 (`in_bfloat16`).
         blocks: frames of a block and of the look-ahead.
         latency: seconds between a sound and the last one that its log-probabilities need, at most.
 
@@ -233,9 +240,9 @@ class StreamingNetwork:
     @torch.inference_mode()
     def start(self) -> NetworkState:
         """Return the state of a stream that begins."""
-        device = self._device
-        tensors = [[self._front_end.start(device)], self._subsampling.start(device)]
-        tensors += [layer.start(device) for layer in self._layers]
+        like = self.model.head.weight
+        tensors = [[self._front_end.start(self._device)], self._subsampling.start(like)]
+        tensors += [layer.start(like) for layer in self._layers]
         size = self.blocks.size
         return NetworkState(size, tensors, (False,) * len(self._layers), needed=self._first_samples(size + self._right))
 
@@ -305,7 +312,7 @@ class StreamingNetwork:
     ) -> tuple[Tensor, list[list[Tensor]], tuple[bool, ...]]:
         """Run all stages over (batch, samples): return (batch, frames, symbols), new tensors, and `begun`."""
         features, waiting = self._front_end.step(tensors[0][0], samples, last)
-        outputs, tails = self._subsampling.step(tensors[1], features, last)
+        outputs, tails = self._subsampling.step(tensors[1], features.to(self.model.head.weight.dtype), last)
         outputs = self.model.input(outputs)
         new, flags = [[waiting], tails], []
         for layer, stage, flag in zip(self._layers, tensors[2:], begun, strict=True):

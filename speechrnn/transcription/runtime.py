@@ -6,7 +6,6 @@ once. How many threads torch takes for one call is its own setting (`torch.set_n
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 from pathlib import Path
 from typing import Literal, Protocol
@@ -16,7 +15,7 @@ from torch import Tensor
 
 from speechrnn.core.config import nearest
 from speechrnn.core.errors import UserError
-from speechrnn.nn.acoustic import AcousticModel
+from speechrnn.nn.acoustic import AcousticModel, in_bfloat16
 
 EngineName = Literal["auto", "torch", "onnx"]
 Precision = Literal["auto", "float32", "bfloat16", "int8"]
@@ -42,11 +41,7 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """The network as it is, in float32 or with its layers converted, once, to bfloat16.
-
-    In bfloat16, oneDNN's (or cuDNN's) fused recurrent layers take bfloat16 and add up in float32; layer norm does its
-    sums in float32 as well. Autocast would convert the weights at every call.
-    """
+    """The network as it is, in float32, or with its layers converted, once, to bfloat16; see `in_bfloat16`."""
 
     def __init__(self, model: AcousticModel, device: torch.device, bfloat16: bool = False) -> None:
         """Move `model` to the device, and convert a copy of it."""
@@ -55,9 +50,7 @@ class TorchEngine:
         self.dtype = torch.bfloat16 if bfloat16 else torch.float32
         self.model = model.eval().to(device)
         if bfloat16:
-            self.model = copy.deepcopy(self.model)
-            for part in (self.model.subsampling, self.model.input, self.model.recurrent, self.model.head):
-                part.to(self.dtype)
+            self.model = in_bfloat16(self.model)
 
     @torch.inference_mode()
     def __call__(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from speechrnn.decoding.decoder import Decoder, GreedyDecoder
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.decoding.model_facts import ModelFacts, read_facts
 from speechrnn.decoding.streaming import DecodingState, StreamingDecoder, make_streaming_decoder
-from speechrnn.nn.acoustic import AcousticModel
+from speechrnn.nn.acoustic import AcousticModel, in_bfloat16
 from speechrnn.nn.streaming import StreamingNetwork
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.transcription.bundle import model_name, resolve_models
@@ -29,6 +29,7 @@ from speechrnn.transcription.endpoint import Endpointer, EndpointOptions, Silenc
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.options import keywords_of
 from speechrnn.transcription.recognizer import load_recognizer
+from speechrnn.transcription.runtime import choose
 from speechrnn.transcription.samples import Samples
 from speechrnn.transcription.speech_gate import SpeechGate, SpeechGateOptions
 from speechrnn.transcription.stream_input import StreamInput
@@ -121,7 +122,9 @@ class StreamingRecognizer:
         """Load a model; see `load`."""
         acoustic, options = resolve_models(folder, options)
         language = None if options.language_model is None else Path(options.language_model)
-        model, tokenizer, decoder, _ = load_recognizer(acoustic, options.search, language, device=options.device)
+        model, tokenizer, decoder, device = load_recognizer(acoustic, options.search, language, device=options.device)
+        if choose("torch", options.precision, device, cell=model.options.cell)[1] == "bfloat16":
+            model = in_bfloat16(model)
         return cls(
             model,
             tokenizer,

@@ -31,6 +31,7 @@ class StreamingOptions(SearchSettings):
             n-gram model included; None: none.
         endpoint: where segments end.
         gate: which frames may have words.
+        precision: number format of the network: "float32", "bfloat16", or "auto", the faster one on the machine.
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
     """
 
@@ -40,6 +41,7 @@ class StreamingOptions(SearchSettings):
     language_model: Path | str | None = AUTO
     endpoint: EndpointOptions = field(default_factory=EndpointOptions)
     gate: SpeechGateOptions = field(default_factory=SpeechGateOptions)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     device: str = "cpu"
 
 

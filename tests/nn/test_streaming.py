@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
-from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
+from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, in_bfloat16
 from speechrnn.nn.recurrent import Blocks
 from speechrnn.nn.streaming import StreamingNetwork
 
@@ -81,6 +81,18 @@ def test_the_numbers_do_not_depend_on_packets() -> None:
     whole = stream_through(network, waveform, [len(waveform)])
     for packets in ([16], [4000], [7, 16001], [1600, 1]):
         assert torch.equal(stream_through(network, waveform, packets), whole)
+
+
+def test_a_network_of_bfloat16_does_not_depend_on_packets_and_is_near_float32() -> None:
+    model, waveform = make_model(), torch.randn(40000, generator=torch.Generator().manual_seed(1)) * 0.1
+    network = StreamingNetwork(in_bfloat16(model), Blocks(6, 2))
+    whole = stream_through(network, waveform, [len(waveform)])
+    for packets in ([16], [7, 16001]):
+        assert torch.equal(stream_through(network, waveform, packets), whole)
+    expected = stream_through(StreamingNetwork(model, Blocks(6, 2)), waveform, [len(waveform)])
+    assert not torch.equal(whole, expected)
+    assert (whole - expected).abs().mean() < 0.1
+    assert model.head.weight.dtype == torch.float32
 
 
 def test_streams_share_a_batch() -> None:

@@ -33,6 +33,7 @@ from speechrnn.decoding.decoder import BeamDecoder
 from speechrnn.decoding.fusion import LANGUAGE, LENGTH, NGRAM, DecodingOptions
 from speechrnn.decoding.streaming import StreamingBeamDecoder
 from speechrnn.nn.acoustic import save_acoustic
+from speechrnn.transcription import runtime
 from speechrnn.transcription.endpoint import EndpointOptions
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.streamer import Streamer, StreamingRecognizer
@@ -227,14 +228,15 @@ def test_the_language_models_of_a_bundle_are_used_as_for_recordings(
 ) -> None:
     save_bundle(tmp_path / "mine", streaming=True)
     monkeypatch.setenv("SPEECHRNN_MODELS", str(tmp_path))
-    recognizer = StreamingRecognizer.load("mine", endpoint=EndpointOptions(60.0, 60.0), gate=OPEN)
+    endpoint = EndpointOptions(60.0, 60.0)
+    recognizer = StreamingRecognizer.load("mine", endpoint=endpoint, gate=OPEN, precision="float32")
     transcriber = Transcriber.load("mine", device="cpu", engine="torch", precision="float32")
     assert isinstance(transcriber.decoder, BeamDecoder)
     assert scorers_of(recognizer) == [scorer.name for scorer in transcriber.decoder.scorers] == [LANGUAGE, LENGTH]
     assert recognizer.name == "mine"
     sound = noise(3 * RATE)
     (final,) = finals(run(recognizer.stream(), sound, [800]))
-    (same,) = finals(run(transcriber.stream(endpoint=EndpointOptions(60.0, 60.0), gate=OPEN), sound, [800]))
+    (same,) = finals(run(transcriber.stream(endpoint=endpoint, gate=OPEN), sound, [800]))
     assert final == same
     assert StreamingRecognizer.load("mine", language_model=None).decoding == "beam"
     assert scorers_of(StreamingRecognizer.load("mine", language_model=None)) == []
@@ -242,6 +244,21 @@ def test_the_language_models_of_a_bundle_are_used_as_for_recordings(
     assert scorers_of(StreamingRecognizer.load("mine", decoding="beam", language_model="mine")) == [LANGUAGE, LENGTH]
     alone = StreamingRecognizer.load(tmp_path / "mine" / "acoustic")
     assert alone.decoding == "greedy"
+
+
+@pytest.mark.parametrize("pays", [False, True])
+def test_the_network_computes_in_the_format_that_is_faster_or_asked_for(
+    pays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "bfloat16_pays", lambda device, cell: pays)
+    save_acoustic(tmp_path, MODEL, TOKENIZER, training={})
+    formats = {"auto": torch.bfloat16 if pays else torch.float32, "float32": torch.float32, "bfloat16": torch.bfloat16}
+    for precision, expected in formats.items():
+        recognizer = StreamingRecognizer.load(tmp_path, precision=precision, gate=OPEN)  # type: ignore[arg-type]
+        assert recognizer.network.model.head.weight.dtype == expected
+        assert finals(run(recognizer.stream(), noise(RATE), [800]))
+    with pytest.raises(UserError, match=r"precision.*int8"):
+        StreamingRecognizer.load(tmp_path, precision="int8")  # type: ignore[arg-type]
 
 
 def test_an_ngram_model_is_used_in_a_stream(tmp_path: Path) -> None:
