@@ -12,10 +12,10 @@ from omegaconf import DictConfig
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
+from speechrnn.core.files import atomic_write, check_not_read
 from speechrnn.core.plural import count
 from speechrnn.evaluation import metrics
-from speechrnn.evaluation.hypotheses import HYPOTHESIS, REFERENCE, Matched, match, read_texts
+from speechrnn.evaluation.hypotheses import HYPOTHESES, HYPOTHESIS, REFERENCE, Matched, match, read_texts
 from speechrnn.text.normalisation import NormalisationOptions, normalise
 
 
@@ -42,6 +42,7 @@ def main(config: DictConfig) -> None:
             "Nothing to evaluate: give hypotheses=PATH (and references=PATH), or two runs as in runs=[A,B], or "
             "model=DIR and text=FILE; one of the three."
         )
+    check_not_read(options.output, files_that_are_read(options, config))
     if options.hypotheses is not None:
         figures = evaluate(options, options.hypotheses)
     elif options.runs:
@@ -52,6 +53,21 @@ def main(config: DictConfig) -> None:
         with atomic_write(options.output) as file:
             json.dump(figures, file, indent=2)
             file.write("\n")
+
+
+def files_that_are_read(options: EvaluateOptions, config: DictConfig) -> dict[str, list[Path]]:
+    """Return the files of each key that names some."""
+    texts: dict[str, list[Path | None]] = {
+        "references": [options.references],
+        "hypotheses": [options.hypotheses],
+        "runs": [*options.runs],
+    }
+    read = {
+        key: [file for path in paths if path is not None for file in (path, path / HYPOTHESES)]
+        for key, paths in texts.items()
+    }
+    files = config.text.files
+    return {**read, "text": [Path(files)] if isinstance(files, str) else [Path(str(name)) for name in files or ()]}
 
 
 def evaluate(options: EvaluateOptions, hypotheses: Path) -> dict[str, Any]:

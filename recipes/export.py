@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import folder_size
+from speechrnn.core.files import check_not_read, folder_size
 from speechrnn.core.model_names import bundle_of, find_model_directory
 from speechrnn.export import export_directory, export_onnx
 from speechrnn.nn.quantisation import WeightFormat
@@ -68,6 +68,7 @@ def write_onnx(options: ExportOptions) -> None:
     folder = find_model_directory(options.model, "acoustic")
     named = bundle_of(folder)  # a model with a name lies in a folder of models, into which no file is written
     output = options.output or (folder / "model.onnx" if named is None else Path(f"{named.name}.onnx"))
+    check_not_read(output, {"model": (path for path in folder.iterdir() if path.suffix != ".onnx")})
     print_size(export_onnx(folder, output), output)
 
 

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
+from speechrnn.core.files import atomic_write, check_not_read
 from speechrnn.core.text_files import open_unpacked
 from speechrnn.data.corpora import manifest
 from speechrnn.data.corpora.espeak_phones import pronounce
@@ -54,6 +54,7 @@ def main(config: DictConfig) -> None:
             "the CMU dictionary, whose phones new words get; give a dictionary in its phones, as in `cat K AE1 T`."
         )
     paths = [options.words] if isinstance(options.words, Path) else options.words
+    check_not_read(options.output, {"words": paths})
     counts = Counter(word for path in paths for word in read_words(path))
     if not counts:
         raise UserError(f"There is no word in words={', '.join(map(str, paths))}.")

@@ -8,7 +8,7 @@ import itertools
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
@@ -131,6 +131,25 @@ def is_at(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.lstat())
     except OSError:
         return False
+
+
+def check_not_read(output: Path | None, read: Mapping[str, Iterable[Path | None]], key: str = "output") -> None:
+    """Raise UserError where a file that will be written is one of those that are read.
+
+    >>> check_not_read(Path("texts.jsonl"), {"prompts": [Path("prompts.jsonl")]})
+
+    Args:
+        output: the file that is written; None: none is.
+        read: files by the keys that name them; of a folder, the files that are read are to be given.
+        key: that names the output.
+    """
+    for name, paths in read.items():
+        for path in paths:
+            with contextlib.suppress(OSError, ValueError):  # one that is not there
+                if output is not None and path is not None and path.is_file() and output.samefile(path):
+                    raise UserError(
+                        f"{key}={output} is read as {name}={path}, and would be overwritten; choose another {key}."
+                    )
 
 
 def expand_user(path: str | Path) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from speechrnn.core.device import find_device
-from speechrnn.core.files import atomic_write
+from speechrnn.core.files import atomic_write, check_not_read
 from speechrnn.core.jsonio import read_json
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.core.temporary import temporary_folder
@@ -72,6 +72,7 @@ def evaluate_text(options: TextEvaluation) -> dict[str, Any]:
     model = model.to(find_device(options.device))
     normalisation = model_normalisation(read_json(options.model / DESCRIPTION))
     part, documents = part_of(options.text), bool(options.text.documents)
+    check_not_read(options.lines, {"text": part.files}, "lines")
     with temporary_folder() as folder:
         path = folder / "test.tokens"
         counts = tokenize(part, tokenizer, normalisation, path=path, split="test")

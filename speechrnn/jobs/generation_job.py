@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any, cast
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.files import check_not_read
 from speechrnn.core.progress import Bar
 from speechrnn.generation.options import GenerationOptions
 from speechrnn.generation.predictor import TextPredictor
@@ -80,8 +81,8 @@ class GenerationOutput:
             overwrite: what is there will be removed; see `Journal`.
         """
         self.output = output
-        self.partial = output.with_name(f"{output.name}.partial")
-        self.journal = Journal(output.with_name(f"{output.name}.job.jsonl"), "generate", made_with, overwrite=overwrite)
+        _, self.partial, journal = own_files(output)
+        self.journal = Journal(journal, "generate", made_with, overwrite=overwrite)
 
     def __enter__(self) -> GenerationOutput:
         self.journal.__enter__()
@@ -185,6 +186,15 @@ class GenerationOutput:
         return f"{there} is there already; choose another output, or overwrite=true to lose it."
 
 
+def own_files(output: Path) -> tuple[Path, Path, Path]:
+    """Return the files that a job writes: the results, those of a job that is not done, and the journal.
+
+    >>> own_files(Path("texts.jsonl"))[1]
+    PosixPath('texts.jsonl.partial')
+    """
+    return output, output.with_name(f"{output.name}.partial"), output.with_name(f"{output.name}.job.jsonl")
+
+
 def run_generation_job(job: GenerationJobOptions, text: GenerationOptions, prompts: Path) -> bool:
     """Complete each prompt of a file, write one line for each, and print how the job stands.
 
@@ -205,6 +215,9 @@ def run_generation_job(job: GenerationJobOptions, text: GenerationOptions, promp
     """
     if job.output is None:
         raise UserError("output= is missing: give a file for the completions, as in output=completions.jsonl.")
+    model_files = job.model.iterdir() if job.model.is_dir() else ()
+    for path in own_files(job.output):
+        check_not_read(path, {"prompts": [prompts], "model": model_files})
     in_this_process = job.executor.name == "local"
     # The workers of another executor load the model themselves; here it is needed to encode the prompts.
     predictor = TextPredictor.load(job.model, job.device if in_this_process else "cpu")

@@ -24,6 +24,7 @@ from urllib.parse import unquote, urlsplit
 from speechrnn.audio import AUDIO_SUFFIXES, find_audio
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import expand_user
+from speechrnn.core.text_files import file_kind
 from speechrnn.jobs.storage import EVERYWHERE, RemoteOptions, is_remote, list_remote, on_the_web
 
 LISTS = frozenset([".lst", ".list", ".m3u", ".m3u8"])  # suffixes of files that name recordings, one a line
@@ -267,14 +268,15 @@ def _is_text(head: bytes) -> bool:
 
 def _listed(path: Path) -> Iterable[Input]:
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        data = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"There is no list {path}; a list holds one path or address a line.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"The list {path} is not UTF-8 text; a list holds one path or address a line.") from None
     except OSError as error:
         raise UserError(f"The list {path} cannot be read: {error.strerror}; make it readable.") from error
-    return _entries(text, str(path))
+    if (kind := file_kind(data)) is not None:
+        raise UserError(f"The list {path} seems to be {kind}; a list is UTF-8 text, one path or address a line.")
+    # A name may hold bytes that are no UTF-8, as names of files do; a wrong line is not the fault of the others.
+    return _entries(data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape"), str(path))
 
 
 def _entries(text: str, origin: str) -> list[Input]:

@@ -277,6 +277,10 @@ def _refusal(error: BaseException | None) -> RefusedAddressError | None:
 def _reason(error: Exception) -> Any:
     """Return the message of a library's error in one line; its type where it has none."""
     if isinstance(error, FileNotFoundError):
-        return "it does not exist"
+        # fsspec says so of a server that does not answer, too, or that refuses.
+        cause = error.__cause__
+        if cause is None or isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) in (404, 410):
+            return "it does not exist"
+        error = cause  # type: ignore[assignment]
     text = " ".join(str(error).split()).rstrip(".")
     return text or type(error).__name__

@@ -14,7 +14,7 @@ import pytest
 
 import speechrnn
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import TEMPORARY, atomic_write, expand_user, temporary_stem, unsynced
+from speechrnn.core.files import TEMPORARY, atomic_write, check_not_read, expand_user, temporary_stem, unsynced
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -30,6 +30,18 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         file.write(b"second")
     assert path.read_text() == "second"
     assert [entry.name for entry in path.parent.iterdir()] == ["b.txt"]
+
+
+def test_a_file_that_is_read_is_not_written(tmp_path: Path) -> None:
+    prompts, link = tmp_path / "prompts.jsonl", tmp_path / "link.jsonl"
+    prompts.write_text("{}")
+    link.symlink_to(prompts)
+    (tmp_path / "sub").mkdir()
+    for output in (prompts, link, tmp_path / "sub" / ".." / "prompts.jsonl"):
+        with pytest.raises(UserError, match=r"output=.* is read as prompts=.*prompts\.jsonl, and would be overwritten"):
+            check_not_read(output, {"words": [None], "prompts": [tmp_path / "none", prompts]})
+    check_not_read(tmp_path / "other.jsonl", {"prompts": [prompts, tmp_path]})
+    check_not_read(None, {"prompts": [prompts]})
 
 
 def test_the_home_folder_of_nobody_is_named() -> None:

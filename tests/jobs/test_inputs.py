@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -168,6 +169,15 @@ def test_a_recording_that_begins_like_a_text_is_a_recording(tmp_path: Path) -> N
     assert recording.place is not None and Path(recording.place).read_bytes() == content
 
 
+def test_a_line_that_is_no_utf8_is_a_name_as_others_are(tmp_path: Path) -> None:
+    """Names of files on Linux are bytes; the line is not the fault of the others, whatever it is."""
+    (tmp_path / "good.wav").touch()
+    name = os.fsdecode(b"caf\xe9.wav")
+    list_ = tmp_path / "talks.lst"
+    list_.write_bytes(os.fsencode(f"{tmp_path}/good.wav\n{tmp_path}/{name}\n"))
+    assert [item.source for item in find_inputs([str(list_)])] == [f"{tmp_path}/good.wav", f"{tmp_path}/{name}"]
+
+
 @pytest.mark.parametrize(
     ("inputs", "stdin", "sentence"),
     [
@@ -178,7 +188,9 @@ def test_a_recording_that_begins_like_a_text_is_a_recording(tmp_path: Path) -> N
         (["{}/no.lst"], b"", "There is no list"),
         (["{}/silent/a.txt"], b"", "a.txt is a text; if it lists recordings, give it as @.*silent/a.txt"),
         (["{}/empty.lst"], b"", "empty.lst names nothing"),
-        (["{}/latin.lst"], b"", "latin.lst is not UTF-8"),
+        (["{}/utf16.lst"], b"", "utf16.lst seems to be a text in UTF-16"),
+        (["{}/wave.lst"], b"", "wave.lst seems to be a recording"),
+        (["{}/latin.lst"], b"", r"Nothing that .*latin.lst lists exists, such as 'caf\\udce9.wav'"),
         (["{}/gone.lst"], b"", "Nothing that .*gone.lst lists exists, such as a.wav"),
         (["-"], b"", "standard input is empty"),
         (["-"], b"no.wav\n", "Nothing that standard input lists exists, such as no.wav"),
@@ -193,6 +205,8 @@ def test_what_is_wrong_is_one_sentence(tmp_path: Path, inputs: list[str], stdin:
     (tmp_path / "silent" / "a.txt").touch()
     (tmp_path / "empty.lst").write_text("# nothing yet\n\n")
     (tmp_path / "latin.lst").write_bytes(b"caf\xe9.wav\n")
+    (tmp_path / "utf16.lst").write_text("a.wav\nb.wav\n", encoding="utf-16")
+    (tmp_path / "wave.lst").write_bytes(b"RIFF\0\0\0\0WAVEfmt ")
     (tmp_path / "gone.lst").write_text("a.wav\nb.wav\n")
     with pytest.raises(UserError, match=sentence) as error:
         find_inputs([name.format(tmp_path) for name in inputs], tmp_path, io.BytesIO(stdin))

@@ -139,3 +139,11 @@ def test_bad_input_is_one_sentence(run: Run, tmp_path: Path, overrides: tuple[st
     status, out, err = run(*given)
     assert (status, out) == (2, "")
     assert err.startswith("speechrnn: ") and err.count("\n") == 1 and sentence.format(**places) in err
+
+
+def test_what_is_read_is_not_overwritten(run: Run, tmp_path: Path) -> None:
+    rows = write(tmp_path / "run", HYPOTHESES, REFERENCES) / "hypotheses.jsonl"
+    before = rows.read_bytes()
+    for read in (f"hypotheses={rows.parent}", f"hypotheses={rows}", f"runs=[{rows.parent},{rows.parent}]"):
+        status, _, err = run(read, f"output={rows}")
+        assert status == 2 and "would be overwritten" in err and rows.read_bytes() == before

@@ -314,6 +314,25 @@ def test_bad_input_is_one_sentence_before_anything_is_written(
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize("ending", ["", ".partial", ".job.jsonl"])
+def test_the_prompts_are_not_overwritten(run: Run, tmp_path: Path, ending: str) -> None:
+    prompts = tmp_path / f"a.jsonl{ending}"
+    if ending == ".partial":
+        prompts.symlink_to(tmp_path / "b.jsonl")
+        prompts = tmp_path / "b.jsonl"
+    prompts.write_text('{"prompt": "A"}\n')
+    status, _, err = run(f"prompts={prompts}", f"output={tmp_path / 'a.jsonl'}", "overwrite=true")
+    assert status == 2 and "would be overwritten" in err
+    assert prompts.read_text() == '{"prompt": "A"}\n'
+
+
+def test_the_files_of_the_model_are_not_overwritten(run: Run, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("A\n")
+    before = (model / "model.json").read_bytes()
+    status, _, err = run(f"prompts={tmp_path / 'a.txt'}", f"output={model / 'model.json'}", "overwrite=true")
+    assert status == 2 and "would be overwritten" in err and (model / "model.json").read_bytes() == before
+
+
 def test_the_help_explains_every_key(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["generate", "--help"]) == 0
     shown = capsys.readouterr().out

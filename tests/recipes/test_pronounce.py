@@ -114,3 +114,10 @@ def test_bad_input_is_refused_in_a_sentence_and_nothing_is_written(
     status, out, err = run(*overrides, "output=new.dict")
     assert status == 2 and out == "" and part in err and "Traceback" not in err
     assert not (tmp_path / "new.dict").exists()
+
+
+def test_the_words_are_not_overwritten(run: Run, tmp_path: Path) -> None:
+    words = tmp_path / "a.txt"
+    words.write_text("red")
+    status, _, err = run(f"words=[{words}]", f"output={words}")
+    assert status == 2 and "would be overwritten" in err and words.read_text() == "red"
