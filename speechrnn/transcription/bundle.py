@@ -93,8 +93,7 @@ def resolve_models(model: str | Path, options: OptionsT) -> tuple[Path, OptionsT
     if options.language_model == AUTO:
         if decoding.name == "beam" and decoding.ngram is None:
             decoding, language = _with_language_models(decoding, bundle)
-            if search_options(decoding) == BeamOptions():  # nothing else was chosen
-                decoding = _with_tuned_search(decoding, language, bundle.acoustic)
+            decoding = _with_tuned_search(decoding, language, bundle.acoustic)
     elif options.language_model is not None:
         language = find_model_directory(options.language_model, "language")
     return bundle.acoustic, replace(options, decoding=decoding, language_model=language)
@@ -111,11 +110,17 @@ def model_name(acoustic: Path) -> str:
 
 
 def _with_tuned_search(decoding: DecodingOptions, language: Path | None, acoustic: Path) -> DecodingOptions:
-    """Return the decoding with the width and the pruning of the search that its weights were tuned with."""
+    """Return the decoding with the width and the pruning of the search that its weights were tuned with.
+
+    What differs from the defaults was chosen, and stays.
+    """
     tuned = read_tuned(acoustic).get(system_key(decoding, language))
     if tuned is None or tuned.search is None:
         return decoding
-    return replace(decoding, **{**asdict(tuned.search), "nbest": decoding.nbest})
+    chosen, defaults = asdict(search_options(decoding)), asdict(BeamOptions())
+    searched = asdict(search_options(tuned.search))
+    kept = {name: value for name, value in chosen.items() if value != defaults[name]}
+    return replace(decoding, **{**searched, **kept, "nbest": decoding.nbest})
 
 
 def _with_language_models(decoding: DecodingOptions, bundle: Bundle) -> tuple[DecodingOptions, Path | None]:

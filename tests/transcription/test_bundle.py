@@ -53,9 +53,9 @@ def test_the_search_is_as_wide_as_it_was_tuned_unless_a_width_is_chosen(bundle: 
     assert search.nbest == DecodingOptions().nbest
     hot = DecodingOptions(name="beam", hot_words=("ADA",))
     assert resolve_models("tiny", TranscriptionOptions(decoding=hot))[1].search.beam_size == 77
-    narrow = DecodingOptions(name="beam", beam_size=5)
+    narrow = DecodingOptions(name="beam", beam_size=5, nbest=3)
     search = resolve_models("tiny", TranscriptionOptions(decoding=narrow))[1].search
-    assert (search.beam_size, search.ngram) == (5, ngram)
+    assert (search.beam_size, search.beam_threshold, search.nbest, search.ngram) == (5, None, 3, ngram)
 
 
 def test_another_ngram_file_than_the_tuned_one_is_not_passed_over(bundle: Path) -> None:
