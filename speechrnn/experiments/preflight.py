@@ -15,6 +15,7 @@ from speechrnn.audio.features import FeatureOptions, FrontEnd
 from speechrnn.core.errors import UserError, keys_below
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.data.texts.reader import find
+from speechrnn.experiments.run import given_overrides
 from speechrnn.experiments.speech_to_text import PREDICTION, SpeechOptions
 from speechrnn.experiments.text_prediction import LanguageModelOptions, TextPredictionOptions
 from speechrnn.nn.acoustic import AcousticOptions
@@ -89,7 +90,13 @@ def check_language(
     language = options.language
     if trained is not None:
         language = adopt_options(
-            str(name), "language", trained, wanted=language, default=LanguageOptions(), free=FREE_LANGUAGE
+            str(name),
+            "language",
+            trained,
+            wanted=language,
+            default=LanguageOptions(),
+            free=FREE_LANGUAGE,
+            given=_given("language"),
         )
     else:
         check_units(language)
@@ -119,11 +126,18 @@ def _check_acoustic(options: SpeechOptions) -> None:
             wanted=_chosen(options.features, trained),
             default=FeatureOptions(),
             free=frozenset(),
+            given=_given("features"),
         )
         has_phones = description.get("tokenizer", {}).get("kind") == "phone"
         network = load_options(AcousticOptions, description, "acoustic", folder=folder)
         acoustic = adopt_options(
-            name, "acoustic", network, wanted=_chosen(options.acoustic, network), default=AcousticOptions(), free=FREE
+            name,
+            "acoustic",
+            network,
+            wanted=_chosen(options.acoustic, network),
+            default=AcousticOptions(),
+            free=FREE,
+            given=_given("acoustic"),
         )
     if acoustic.intermediate_layer > acoustic.layers:
         raise UserError(
@@ -137,6 +151,12 @@ def _check_acoustic(options: SpeechOptions) -> None:
         Pronunciations.read(trainer.pronunciations, "trainer.pronunciations")
     for key in ("noise", "rooms"):
         _check_recordings(getattr(options.augmentation.waveform, key), f"augmentation.waveform.{key}")
+
+
+def _given(group: str) -> frozenset[str]:
+    """Return the keys of a group that the command line sets; a file of an experiment may set them for all models."""
+    keys = [override.lstrip("+").partition("=")[0] for override in given_overrides()]
+    return frozenset(key.removeprefix(f"{group}.") for key in keys if key.startswith(f"{group}."))
 
 
 def _check_frozen(trainer: TrainerOptions, layers: int, initial: bool) -> None:

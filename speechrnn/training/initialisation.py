@@ -22,7 +22,7 @@ from speechrnn.text.tokenizers import Tokenizer, TokenizerOptions, build_tokeniz
 from speechrnn.training.fabric import TrainerOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 logger = logging.getLogger("speechrnn")
 OptionsT = TypeVar("OptionsT", FeatureOptions, AcousticOptions, LanguageOptions)
@@ -172,7 +172,13 @@ def weights_digest(model: nn.Module) -> str:
 
 
 def adopt_options(
-    name: str, group: str, trained: OptionsT, wanted: OptionsT, default: OptionsT, free: frozenset[str]
+    name: str,
+    group: str,
+    trained: OptionsT,
+    wanted: OptionsT,
+    default: OptionsT,
+    free: frozenset[str],
+    given: Collection[str] = (),
 ) -> OptionsT:
     """Return the options of a trained model, with the `free` keys of the wanted ones.
 
@@ -183,6 +189,7 @@ def adopt_options(
         wanted: of the new training.
         default: its values count as not set.
         free: keys that may differ.
+        given: keys that are set even where they have the default's value.
 
     Raises:
         UserError: another key is set to a value that is not the model's.
@@ -192,7 +199,7 @@ def adopt_options(
         value, mine = getattr(trained, key), getattr(wanted, key)
         if key in free:
             values[key] = mine
-        elif mine not in (value, getattr(default, key)):
+        elif mine != value and (key in given or mine != getattr(default, key)):
             raise UserError(
                 f"{group}.{key} is {mine}, but the model {name} of init_from= has {value}; leave {group}.{key} out."
             )

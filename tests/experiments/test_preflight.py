@@ -64,6 +64,10 @@ SPEECH = (
     (["init_from={}/run", "features.bins=40"], "features.bins is 40, but the model"),
     (["init_from={}/run", "features.sampling_rate=22050"], "features.sampling_rate is 22050, but the model"),
     (["init_from={}/run", "acoustic.units=7"], "acoustic.units is 7, but the model"),
+    # Values that are the defaults are refused as well, where they are given.
+    (["init_from={}/run", "features.sampling_rate=16000"], "features.sampling_rate is 16000, but the model"),
+    (["init_from={}/run", "features.bins=80"], "features.bins is 80, but the model"),
+    (["init_from={}/run", "acoustic.units=256"], "acoustic.units is 256, but the model"),
     (
         ["init_from={}/run", "trainer.frozen_layers=5", "trainer.frozen_steps=1"],
         "frozen_layers=5 is more than the model",
@@ -87,6 +91,7 @@ TEXT = (
     (["language.layers=1", "language.units=3"], "language.units=3 has no effect"),
     (["trainer.frozen_layers=1"], "trainer.frozen_layers keeps layers of a trained model"),
     (["init_from={}/words", "language.units=7"], "language.units is 7, but the model"),
+    (["init_from={}/words", "language.units=512"], "language.units is 512, but the model"),
     (["init_from={}/run"], "needs a model of kind 'language'"),
 )
 
