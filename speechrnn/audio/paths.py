@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import difflib
 import glob
+import itertools
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +22,11 @@ AUDIO_SUFFIXES = frozenset([
     ".wv", ".tta", ".ape", ".voc",
 ])
 # fmt: on
+_MOST_NAMES = 2000  # of a folder, that a missing one is compared with
+NO_AUDIO = (
+    "{name} holds no audio files: those of folders and globs end in {suffixes}. A file of another name is read if you "
+    "give its own path."
+)
 
 
 def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -44,7 +52,7 @@ def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
             files = _walk(path)
         elif path.exists() or not glob.has_magic(str(path)):
             if not path.exists():
-                raise UserError(f"{name} does not exist; check the path or give a file, a folder or a glob.")
+                raise UserError(_not_there(path, str(name)))
             files = [path]
         else:
             matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 (absolute ones too)
@@ -53,10 +61,20 @@ def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
             files = [file for match in matches for file in (_walk(match) if match.is_dir() else [match])]
             files = [file for file in files if file.suffix.lower() in AUDIO_SUFFIXES]
         if not files:
-            raise UserError(f"{name} holds no audio; files count by suffix there: {' '.join(sorted(AUDIO_SUFFIXES))}.")
+            raise UserError(NO_AUDIO.format(name=name, suffixes=" ".join(sorted(AUDIO_SUFFIXES))))
         for file in files:
             found.setdefault(os.path.abspath(file), file)  # noqa: PTH100 (two links are two recordings)
     return sorted(found.values())
+
+
+def _not_there(path: Path, name: str) -> str:
+    """Return one sentence about an input that does not exist, with the nearest name in its folder."""
+    with contextlib.suppress(OSError):  # there is no such folder, or it may not be read
+        names = [entry.name for entry in itertools.islice(path.parent.iterdir(), _MOST_NAMES)]
+        near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
+        if near:
+            return f"{name} does not exist; did you mean {path.with_name(near[0])}?"
+    return f"{name} does not exist; check the path or give a file, a folder or a glob."
 
 
 def _walk(folder: Path) -> list[Path]:

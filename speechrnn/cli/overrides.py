@@ -189,6 +189,11 @@ def resolve(config: DictConfig, recipe: str) -> None:
     try:
         if missing := sorted(OmegaConf.missing_keys(config)):
             say = " ".join(f"{key}=VALUE" for key in missing)
+            if missing == ["inputs"]:  # the key that `name_inputs` makes of arguments without a "="
+                raise UserError(
+                    f"No inputs are given: name files or folders, as in speechrnn {recipe} talk.mp3 calls "
+                    f"(speechrnn {recipe} --help explains each key)."
+                )
             raise UserError(
                 f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set: add {say} "
                 f"(speechrnn {recipe} --help explains each key)."

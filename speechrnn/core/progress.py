@@ -114,3 +114,13 @@ def in_words(seconds: float) -> str:
         return f"{minutes} min {rest:02} s"
     hours, minutes = divmod(round(seconds / 60), 60)
     return f"{hours} h {minutes:02} min"
+
+
+def speed_in_words(audio: float, elapsed: float) -> str:
+    """Return how fast audio was worked on, given the seconds of audio and of work; two digits below 10.
+
+    >>> speed_in_words(872.0, 4.0), speed_in_words(3.0, 10.0)
+    ('218 times real time', '0.3 times real time')
+    """
+    speed = audio / elapsed
+    return f"{speed:.0f} times real time" if speed >= 10 else f"{speed:.2g} times real time"

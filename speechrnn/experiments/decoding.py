@@ -11,6 +11,7 @@ from typing import Any
 from lhotse import CutSet
 
 from speechrnn.core.plural import count
+from speechrnn.core.progress import speed_in_words
 from speechrnn.data.dataset import batch_by_length, examples, load_all
 from speechrnn.decoding.confidence import expected_calibration_error
 from speechrnn.decoding.decoder import Decoder, make_decoder
@@ -99,5 +100,5 @@ def record_errors(run: Run, name: str, rows: list[dict[str, Any]], split: str, e
     low, high = figures["wer_ci95"]
     logger.info(
         f"{split}, {name}: WER {figures['wer']:.2%} (95 % interval {low:.2%} to {high:.2%}), CER {figures['cer']:.2%}, "
-        f"{count(figures['utterances'], 'utterance')} of the part {split}, {seconds / elapsed:.0f} times real time"
+        f"{count(figures['utterances'], 'utterance')} of the part {split}, {speed_in_words(seconds, elapsed)}"
     )

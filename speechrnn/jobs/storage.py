@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urljoin, urlsplit
 
 from speechrnn.audio import AudioError
+from speechrnn.audio.paths import NO_AUDIO
 from speechrnn.core.errors import UserError
 from speechrnn.core.failures import raise_if_fatal
 from speechrnn.core.files import expand_user
@@ -125,7 +126,7 @@ def list_remote(
         name for name in found if PurePosixPath(name).suffix.lower() in suffixes and PurePosixPath(name).name[0] != "."
     )
     if not names:
-        raise UserError(f"{address} holds no audio; files count by suffix there: {' '.join(sorted(suffixes))}.")
+        raise UserError(NO_AUDIO.format(name=address, suffixes=" ".join(sorted(suffixes))))
     return f"{system.unstrip_protocol(base)}{chain}", [f"{system.unstrip_protocol(name)}{chain}" for name in names]
 
 

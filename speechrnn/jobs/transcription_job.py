@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 from speechrnn.core.errors import UserError
 from speechrnn.core.failures import raise_if_fatal
 from speechrnn.core.plural import count
-from speechrnn.core.progress import Bar, in_words
+from speechrnn.core.progress import Bar, in_words, speed_in_words
 from speechrnn.evaluation.hypotheses import HYPOTHESES
 from speechrnn.jobs.channels import assign_channels
 from speechrnn.jobs.executors import Executor, ExecutorOptions, Lost, device_type, make_executor
@@ -107,8 +107,8 @@ class Progress:
     def format_speed(self, elapsed: float) -> str:
         """Return the amount of audio and the speed, given the seconds of work."""
         engines = f" by {' and '.join(sorted(filter(None, self.engines)))}" if any(self.engines) else ""
-        audio, speed = in_words(self.seconds), self.seconds / elapsed
-        return f"{audio} of audio in {in_words(elapsed)}{engines} ({speed:.0f} times real time)"
+        speed = speed_in_words(self.seconds, elapsed)
+        return f"{in_words(self.seconds)} of audio in {in_words(elapsed)}{engines} ({speed})"
 
 
 @dataclass(frozen=True)
@@ -247,9 +247,9 @@ def transcribe(
                 progress.files += status != FAILED
                 progress.seconds += outcome.result.duration
                 progress.engines.add(outcome.engine)
-            speed = progress.seconds / (time.monotonic() - began)
+            speed = speed_in_words(progress.seconds, time.monotonic() - began)
             size = outcome.file_state[0] if outcome.file_state is not None and sizes_known else 1.0
-            bar.step(f"{in_words(progress.seconds)} of audio, {speed:.0f} times real time", status == FAILED, size)
+            bar.step(f"{in_words(progress.seconds)} of audio, {speed}", status == FAILED, size)
             if interruption.expired:
                 break
     progress.interrupted = interruption.requested is not None

@@ -55,6 +55,15 @@ def test_find_says_what_holds_no_audio(tree: Path) -> None:
         assert f"{tree}/{name}" in str(caught.value)
 
 
+def test_a_misspelt_file_is_named_with_the_nearest_one_of_its_folder(tree: Path) -> None:
+    with pytest.raises(UserError, match=f"did you mean {tree}/a.FLAC"):
+        find_audio(tree / "aa.FLAC")
+    for name in ("quite_different.wav", "no_folder/a.FLAC"):
+        with pytest.raises(UserError) as caught:
+            find_audio(tree / name)
+        assert "did you mean" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("name", "codec"),
     [

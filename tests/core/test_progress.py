@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from speechrnn.core.progress import Bar, in_words
+from speechrnn.core.progress import Bar, in_words, speed_in_words
 
 
 def test_without_a_terminal_there_is_no_bar(capsys: pytest.CaptureFixture[str]) -> None:
@@ -59,3 +59,10 @@ def test_a_bar_says_all(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.
 )
 def test_times_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("audio", "elapsed", "number"), [(2180.0, 10.0, "218"), (9.5, 9.0, "1.1"), (3.5, 10.0, "0.35")]
+)
+def test_speeds_below_real_time_are_not_zero(audio: float, elapsed: float, number: str) -> None:
+    assert speed_in_words(audio, elapsed) == f"{number} times real time"
