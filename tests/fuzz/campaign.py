@@ -23,6 +23,7 @@ from pathlib import Path
 from fuzz.targets import NAMES, find_target
 
 TESTS = Path(__file__).parents[1]
+FINDINGS = Path(__file__).parent / "findings"  # TARGET/SEED-NUMBER/FILE
 ADDRESS_SPACE = 6 << 30  # bytes of a child process
 WAIT_SECONDS = 300.0  # without a new input, though it takes no processor time
 RESTARTS = 20  # of a target whose process ends, before it is given up
@@ -65,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=None, help="stop a target after so long")
     parser.add_argument("--number", type=int, help="read this one input again, in this process")
     parser.add_argument("--keep", type=Path, help="write the input to this file")
+    parser.add_argument("--findings", type=Path, default=FINDINGS, help="keep an input of each kind in this folder")
     parser.add_argument("--log", type=Path, help="add results to this file of JSON lines")
     parser.add_argument("--child", nargs=2, type=int, metavar=("FIRST", "COUNT"), help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -86,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             flush=True,
         )
         for what, numbers in result.findings.items():
-            print(f"    {what} ({len(numbers)} times, such as number {numbers[0]})", flush=True)
+            kept = keep(name, seed, numbers[0], folder=given.findings)
+            print(f"    {what} ({len(numbers)} times, such as number {numbers[0]}: {kept})", flush=True)
         if given.log is not None:
             with given.log.open("a") as file:
                 row = {"target": name, "seed": seed, "inputs": result.inputs, "findings": result.findings}
@@ -218,6 +221,17 @@ def _single(name: str, seed: int, number: int, keep: Path | None) -> int:
         target.run(folder / file)
     print("a result")
     return 0
+
+
+def keep(name: str, seed: int, number: int, folder: Path = FINDINGS) -> Path:
+    """Write an input of a campaign to the folder of findings, where a test reads it from then on; return its file."""
+    target = find_target(name)
+    with tempfile.TemporaryDirectory() as scratch:
+        file, content = target.damaged(target.seeds(Path(scratch)), seed, number)
+    path = folder / name / f"{seed}-{number}" / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
 
 
 def counts(results: Sequence[Result]) -> Counter[str]:

@@ -2,45 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
 
-from fuzz.campaign import kind, run_target
+from fuzz.campaign import FINDINGS, keep, kind, run_target
 from fuzz.targets import NAMES, find_target
 from speechrnn.core.errors import LONGEST_MESSAGE, UserError
 
 SEED = 2
-FOUND = (  # target, seed and number of inputs that were no result and no sentence
-    ("prepared_text", 2, 2),  # a null for a text: AttributeError
-    ("tokens", 2, 7),  # documents outside the text
-    ("tokens", 2, 98),  # a header without a count: KeyError
-    ("journal", 2, 227),  # NUL in a name: ValueError
-    ("journal", 2, 243),  # a time of 400 digits: OverflowError
-    ("corpus", 641, 148),  # an absolute path for an id: ValueError
-    ("prepared_text", 641, 3598),  # half of a surrogate pair, which cannot be written
-    ("scoring", 641, 6996),  # a path without a name: ValueError
-    ("lexicon", 641, 4837),  # the word "(2)", of which nothing is left: ValueError
-    ("sentencepiece", 641, 2153),  # the surface of <unk> is no UTF-8: UnicodeDecodeError
-    ("rows", 641, 9),  # a row that json takes for UTF-16, and that was kept
-    ("results", 641, 1575),  # the same
-    ("mkv", 691, 1968),  # 24 channels, of which PyAV reads 8: the process ended
-    ("acoustic", 691, 1920),  # finite weights of 1e37: log-probabilities of NaN
-    ("common_voice", 641, 6549),  # escapes that made a message ten times as long
-)
+FOUND = sorted(path for path in FINDINGS.glob("*/*/*") if path.is_file())
 
 
-def read(name: str, seed: int, numbers: Iterable[int], folder: Path) -> None:
-    """Let a target read inputs; whatever is no result and no sentence is raised."""
-    target = find_target(name)
-    seeds = target.seeds(folder)
+def damaged(name: str, seed: int, numbers: Iterable[int], folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield inputs of a target, each as name and content."""
+    seeds = find_target(name).seeds(folder)
     for path in folder.iterdir():
         if path.is_file():
             path.unlink()
-    target.prepare(folder)
     for number in numbers:
-        file, content = target.damaged(seeds, seed, number)
+        yield find_target(name).damaged(seeds, seed, number)
+
+
+def read(name: str, inputs: Iterable[tuple[str, bytes]], folder: Path) -> None:
+    """Let a target read inputs; whatever is no result and no sentence is raised."""
+    target = find_target(name)
+    target.prepare(folder)
+    for file, content in inputs:
         (folder / file).write_bytes(content)
         try:
             target.run(folder / file)
@@ -52,12 +41,24 @@ def read(name: str, seed: int, numbers: Iterable[int], folder: Path) -> None:
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in ("kenlm", "kenlm_fields", "overrides")])
 def test_damaged_files_give_a_result_or_a_sentence(name: str, tmp_path: Path) -> None:
-    read(name, SEED, range(1000, 1010), folder=tmp_path)
+    read(name, list(damaged(name, SEED, range(1000, 1010), folder=tmp_path)), folder=tmp_path)
 
 
-@pytest.mark.parametrize(("name", "seed", "number"), FOUND)
-def test_what_a_campaign_found_stays_mended(name: str, seed: int, number: int, tmp_path: Path) -> None:
-    read(name, seed, [number], folder=tmp_path)
+@pytest.mark.parametrize("path", FOUND, ids=lambda path: "/".join(path.parts[-3:-1]))
+def test_what_a_campaign_found_stays_mended(path: Path, tmp_path: Path) -> None:
+    read(path.parts[-3], [(path.name, path.read_bytes())], folder=tmp_path)
+
+
+def test_there_are_findings_and_each_is_described() -> None:
+    described = (FINDINGS / "README.md").read_text(encoding="utf-8")
+    assert len(FOUND) >= 15
+    assert [path for path in FOUND if "/".join(path.parts[-3:-1]) not in described] == []
+
+
+def test_a_finding_is_kept_as_its_file(tmp_path: Path) -> None:
+    path = keep("decoding", SEED, 3, folder=tmp_path / "findings")
+    assert path.relative_to(tmp_path / "findings").parts[:2] == ("decoding", f"{SEED}-3")
+    assert [(path.name, path.read_bytes())] == list(damaged("decoding", SEED, [3], folder=tmp_path))
 
 
 @pytest.mark.integration
