@@ -141,10 +141,13 @@ def reweigh(scorers: Sequence[WeightedScorer], weights: Weights) -> list[Weighte
 def make_rescorer(
     options: DecodingOptions, tokenizer: Tokenizer, device: torch.device | str = "cpu"
 ) -> WeightedScorer | None:
-    """Make the scorer for N-best rescoring; None where the options name none."""
+    """Make the scorer for N-best rescoring, which allows the n-gram model's words too; None where there is none."""
     if options.rescoring_model is None:
         return None
-    scorer, _ = make_language_scorer(options.rescoring_model, tokenizer, options.unknown_penalty, device=device)
+    further = options.ngram if options.unknown_penalty is None else None
+    scorer, _ = make_language_scorer(
+        options.rescoring_model, tokenizer, options.unknown_penalty, device=device, ngram=further
+    )
     return WeightedScorer(scorer, options.rescoring_weight, RESCORING)
 
 

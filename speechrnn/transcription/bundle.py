@@ -13,7 +13,7 @@ from speechrnn.core.model_names import DESCRIPTION, bundle_of, find_model, find_
 from speechrnn.decoding.beam_search import BeamOptions, search_options
 from speechrnn.decoding.fusion import NGRAM, DecodingOptions, with_model_directories
 from speechrnn.decoding.ngram.kenlm import is_kenlm
-from speechrnn.decoding.tuned_weights import read_tuned, system_key
+from speechrnn.decoding.tuned_weights import find_tuned, read_tuned, system_key
 from speechrnn.transcription.options import AUTO, TranscriptionOptions
 from speechrnn.transcription.streaming_options import StreamingOptions
 
@@ -114,8 +114,8 @@ def _with_tuned_search(decoding: DecodingOptions, language: Path | None, acousti
 
     What differs from the defaults was chosen, and stays.
     """
-    tuned = read_tuned(acoustic).get(system_key(decoding, language))
-    if tuned is None or tuned.search is None:
+    tuned = find_tuned(read_tuned(acoustic), decoding, language)
+    if tuned.search is None:
         return decoding
     chosen, defaults = asdict(search_options(decoding)), asdict(BeamOptions())
     searched = asdict(search_options(tuned.search))

@@ -11,7 +11,14 @@ from helpers.language_models import toy_model
 from helpers.scorers import total
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.fusion import DecodingOptions, Weights, make_language_scorer, make_ngram_scorer, make_scorers
+from speechrnn.decoding.fusion import (
+    DecodingOptions,
+    Weights,
+    make_language_scorer,
+    make_ngram_scorer,
+    make_rescorer,
+    make_scorers,
+)
 from speechrnn.decoding.ngram.arpa import write_arpa
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.nn.language import save_language
@@ -62,3 +69,16 @@ def test_words_that_one_of_two_word_models_lacks_are_allowed(tmp_path: Path) -> 
             assert total(weighted.scorer, CAPITALS.encode(text)) > -torch.inf
     for weighted in (language, ngram):
         assert total(weighted.scorer, CAPITALS.encode("THE COW")) == -torch.inf
+
+
+def test_rescoring_allows_the_words_of_the_ngram_model(tmp_path: Path) -> None:
+    """Hypotheses with words that the rescoring model lacks were dropped, though the search had allowed them."""
+    path, folder = tmp_path / "words.arpa", tmp_path / "language"
+    write_arpa(path, kneser_ney([[2, 3], [4, 2, 3]], ["<blank>", "<unk>", "THE", "CAT", "DOG"], 2))
+    tokenizer = WordTokenizer(["<blank>", "<unk>", "THE", "CAT"])
+    save_language(folder, toy_model(len(tokenizer), embedding=6, units=10), tokenizer, training={})
+    options = DecodingOptions(name="beam", ngram=path, rescoring_model=folder)
+    rescorer = make_rescorer(options, CAPITALS)
+    assert rescorer is not None
+    assert total(rescorer.scorer, CAPITALS.encode("THE DOG")) > -torch.inf
+    assert total(rescorer.scorer, CAPITALS.encode("THE COW")) == -torch.inf

@@ -53,6 +53,8 @@ def test_the_search_is_as_wide_as_it_was_tuned_unless_a_width_is_chosen(bundle: 
     assert search.nbest == DecodingOptions().nbest
     hot = DecodingOptions(name="beam", hot_words=("ADA",))
     assert resolve_models("tiny", TranscriptionOptions(decoding=hot))[1].search.beam_size == 77
+    rescored = DecodingOptions(name="beam", rescoring_model=bundle / "language")
+    assert resolve_models("tiny", TranscriptionOptions(decoding=rescored))[1].search.beam_size == 77
     narrow = DecodingOptions(name="beam", beam_size=5, nbest=3)
     search = resolve_models("tiny", TranscriptionOptions(decoding=narrow))[1].search
     assert (search.beam_size, search.beam_threshold, search.nbest, search.ngram) == (5, None, 3, ngram)
