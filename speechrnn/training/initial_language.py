@@ -10,6 +10,7 @@ import torch
 
 from speechrnn.core.plural import count
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language
+from speechrnn.text.symbols import BLANK, UNKNOWN
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.training.initialisation import adopt_options
 
@@ -66,6 +67,8 @@ class InitialLanguage:
             tokenizer: its vocabulary.
         """
         places = {symbol: place for place, symbol in enumerate(self.tokenizer.symbols)}
+        if tokenizer.kind != self.tokenizer.kind:  # the character A is not the word A
+            places = {symbol: places[symbol] for symbol in (BLANK, UNKNOWN) if symbol in places}
         pairs = [(place, places[symbol]) for place, symbol in enumerate(tokenizer.symbols) if symbol in places]
         to, of = (torch.tensor(rows, dtype=torch.long) for rows in zip(*pairs, strict=True))
         target = model.state_dict()

@@ -11,7 +11,7 @@ import torch
 
 from speechrnn.core.errors import UserError
 from speechrnn.nn.language import LanguageModel, LanguageOptions, save_language
-from speechrnn.text.tokenizers import CharTokenizer
+from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 from speechrnn.training.initial_language import InitialLanguage
 from speechrnn.training.initialisation import weights_digest
 
@@ -61,6 +61,19 @@ def test_of_another_vocabulary_shared_tokens_keep_their_vectors(
             assert torch.equal(after[name][place], expected), (name, symbol)
     assert torch.equal(after["layers.0.network.weight_hh_l0"], old["layers.0.network.weight_hh_l0"])
     assert f"1 token of {len(tokenizer)} begin at random" in caplog.text
+
+
+def test_of_another_kind_of_tokens_no_vector_is_taken_for_its_spelling(tmp_path: Path) -> None:
+    """The word A is not the character A."""
+    initial = trained(tmp_path, tied=False)
+    tokenizer = WordTokenizer.build(["a b zebra"])
+    torch.manual_seed(2)
+    model = LanguageModel(len(tokenizer), initial.architecture(LanguageOptions()))
+    before = model.state_dict()["vectors"].clone()
+    initial.copy_into(model, tokenizer)
+    after, old = model.state_dict()["vectors"], initial.model.state_dict()["vectors"]
+    assert torch.equal(after[0], old[0])  # the end of a line
+    assert torch.equal(after[1:], before[1:])
 
 
 def test_another_architecture_is_refused_by_key(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from speechrnn.data.texts import SPLITS, Part, TextOptions, text_module, text_pa
 from speechrnn.data.texts.encode import Encoder, normalised
 from speechrnn.data.tokens import TokenFile, write_tokens
 from speechrnn.text.normalisation import NormalisationOptions
+from speechrnn.text.symbols import UNKNOWN
 from speechrnn.text.tokenizers import Tokenizer, TokenizerOptions, build_tokenizer, tokenizer_from_json
 
 _LOG = logging.getLogger(__name__)
@@ -75,7 +76,8 @@ def prepare_text(
         tokenizer: what kind of tokenizer.
         normalisation: of each line, before anything else.
         folder: where to write; made if it is missing.
-        initial: the tokenizer of a model that is to be fine-tuned, used if it can write the training part.
+        initial: the tokenizer of a model that is to be fine-tuned, used if it can write the training part; if it
+            cannot, one of its kind is made. Options of another kind than its own and the default are followed.
 
     Raises:
         UserError: the text is not where it should be, cannot be downloaded, is empty or no UTF-8, has no training part
@@ -89,7 +91,8 @@ def prepare_text(
     parts = text_parts(options)
     if "train" not in parts:
         raise UserError(f"The text {options.name} has no training part; name its files, as in text.train=[book.txt].")
-    fingerprint = _fingerprint(options, tokenizer, normalisation, parts=parts, initial=initial)
+    wanted = tokenizer if initial is None else _of_initial(tokenizer, initial)
+    fingerprint = _fingerprint(options, wanted, normalisation, parts=parts, initial=initial)
     if (reusable := _load(folder, fingerprint)) is not None:
         return reusable
 
@@ -97,12 +100,12 @@ def prepare_text(
     for split, part in parts.items():
         _refuse_empty(part, normalisation, split)
     texts: Iterable[str] = (line.text for line in normalised(parts["train"].lines(), normalisation))
-    if initial is not None and not any(
-        initial.count_unknown(line.text) for line in normalised(parts["train"].lines(), normalisation)
-    ):
+    made: Tokenizer | None = None
+    if initial is not None and wanted.kind == initial.kind and not any(map(initial.count_unknown, texts)):
         made = initial
-    else:
-        made = build_tokenizer(tokenizer, _sample(texts) if tokenizer.kind == "subword" else texts)
+    if made is None:
+        texts = (line.text for line in normalised(parts["train"].lines(), normalisation))
+        made = build_tokenizer(wanted, _sample(texts) if wanted.kind == "subword" else texts)
     counts = {
         split: tokenize(part, made, normalisation, path=folder / f"{split}.tokens", split=split)
         for split, part in parts.items()
@@ -113,7 +116,7 @@ def prepare_text(
         "text": options.name,
         "options": options.plain(),
         "normalisation": asdict(normalisation),
-        "tokenizer": {**asdict(tokenizer), "symbols": len(made)},
+        "tokenizer": {**asdict(wanted), "symbols": len(made)},
         "splits": counts,
     }
     write_summary(folder, summary, fingerprint)
@@ -155,6 +158,14 @@ def tokenize(
         "unknown": encoder.unknown,
         "files": [str(file) for file in part.files],
     }
+
+
+def _of_initial(options: TokenizerOptions, initial: Tokenizer) -> TokenizerOptions:
+    """Return the options of a tokenizer for a model that begins with the weights of another one."""
+    if options != TokenizerOptions():  # a kind that was asked for, or an alphabet
+        return options
+    size = len(initial) if initial.kind == "subword" else None
+    return TokenizerOptions(initial.kind, size, unknown=initial.kind == "char" and UNKNOWN in initial.symbols)
 
 
 def _refuse_empty(part: Part, normalisation: NormalisationOptions, split: str) -> None:

@@ -306,3 +306,33 @@ def test_what_cannot_be_fetched_is_said(
     options = text_options({"name": name, "root": tmp_path, "download": True})
     with pytest.raises(UserError, match=message):
         prepare_text(options, TokenizerOptions("char"), as_it_is, folder=tmp_path / "prepared")
+
+
+@pytest.mark.parametrize(
+    ("initial", "text", "wanted", "kind"),
+    [
+        (WordTokenizer.build(["sharks feed on tuna"]), "sharks feed on krill", TokenizerOptions(), "word"),
+        (WordTokenizer.build(["sharks feed on tuna"]), "sharks feed", TokenizerOptions("char", min_count=2), "char"),
+        (CharTokenizer.build(["sharks feed on tuna"]), "sharks feed", TokenizerOptions("word"), "word"),
+        (CharTokenizer.build(["sharks feed on tuna"]), "krill", TokenizerOptions(), "char"),
+        (CharTokenizer.build(["sharks"], unknown=True), "krill", TokenizerOptions(), "char"),
+    ],
+)
+def test_a_fine_tuned_model_has_tokens_of_its_kind_or_those_that_were_asked_for(
+    tmp_path: Path,
+    write: Write,
+    as_it_is: NormalisationOptions,
+    initial: CharTokenizer | WordTokenizer,
+    text: str,
+    wanted: TokenizerOptions,
+    kind: str,
+) -> None:
+    write("a.txt", f"{text}\n" * 4)
+    options = text_options({"name": "file", "root": tmp_path, "train": ["a.txt"], "valid_fraction": 0})
+    prepared = prepare_text(options, wanted, as_it_is, folder=tmp_path / "prepared", initial=initial)
+    assert prepared.tokenizer.kind == kind
+    assert prepared.summary["tokenizer"]["kind"] == kind
+    if wanted == TokenizerOptions():
+        assert ("<unk>" in prepared.tokenizer.symbols) == ("<unk>" in initial.symbols)
+    else:
+        assert prepared.tokenizer.symbols != initial.symbols
