@@ -16,11 +16,11 @@ from speechrnn.audio.augmentation import WaveformAugment
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import Batch, PlannedBatches, Utterances, examples, loader
-from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_tokenizer
+from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_tokenizer, fingerprint_values
 from speechrnn.decoding.greedy import greedy
 from speechrnn.evaluation.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
-from speechrnn.nn.ctc import LabelPriors, consistency_loss, ctc_loss
+from speechrnn.nn.ctc import LabelPriors, consistency_loss, ctc_loss, required_frames
 from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer
 from speechrnn.training.acoustic_options import AcousticSettings
@@ -44,6 +44,7 @@ class AcousticTask:
 
     Attributes:
         left_out: utterances too short for their labels at the fastest speed of the augmentation.
+        pronunciations: digest of the dictionary of the intermediate labels; None: they are no phones.
     """
 
     criterion = "dev_wer"
@@ -84,6 +85,7 @@ class AcousticTask:
         torch.manual_seed(trainer.seed)
         self.options = trainer
         self.intermediate_labels: Callable[[str], list[int] | None] | None = None
+        self.pronunciations: str | None = None
         symbols = 0
         if settings.acoustic.intermediate_layer > settings.acoustic.layers:
             raise UserError(
@@ -98,6 +100,7 @@ class AcousticTask:
             elif trainer.pronunciations is not None:
                 pronunciations = Pronunciations.read(trainer.pronunciations, "trainer.pronunciations")
                 self.intermediate_labels, symbols = pronunciations.encode, len(pronunciations.symbols)
+                self.pronunciations = fingerprint_values(pronunciations.symbols, pronunciations.words)
                 check_pronunciations(pronunciations, train, trainer.pronunciations)
         self.model = AcousticModel(
             len(tokenizer),
@@ -202,23 +205,27 @@ class AcousticTask:
             self.priors.update(log_probs, frames)
         if middle is not None:
             weight = self.options.intermediate_weight
-            loss = (1 - weight) * loss + weight * self.intermediate_loss(batch, middle, host_frames, spoken=spoken)
+            loss = (1 - weight) * loss + weight * self.intermediate_loss(host, middle, host_frames, spoken=spoken)
         if views > 1:
             loss = loss + self.options.consistency_weight * consistency_loss(log_probs, frames, label_lengths)
         return loss
 
     def intermediate_loss(self, batch: Batch, log_probs: Tensor, frames: Tensor, spoken: Tensor) -> Tensor:
-        """Return the CTC loss of the intermediate layer; utterances with a word of unknown pronunciation are left out.
+        """Return the CTC loss of the intermediate layer.
+
+        Utterances with a word of unknown pronunciation are left out, and those with fewer frames than labels: of a
+        model of phones, the intermediate labels are characters, of which there are more.
 
         Args:
-            batch: the batch.
+            batch: the batch, on the CPU.
             log_probs: (views * batch, frames, symbols).
             frames: (views * batch,) valid frames, on the CPU.
             spoken: (views * batch, 2), see `ctc_loss`.
         """
         assert self.intermediate_labels is not None
         rows = [self.intermediate_labels(text) for text in batch.texts] * (len(frames) // len(batch.texts))
-        known = [number for number, row in enumerate(rows) if row]
+        speech = self.model.frames(batch.spoken[:, 1] - batch.spoken[:, 0]).tolist() * (len(frames) // len(batch.texts))
+        known = [number for number, row in enumerate(rows) if row and required_frames(row) <= speech[number]]
         if not known:
             return log_probs.sum() * 0.0
         labels = [rows[number] or [] for number in known]
@@ -343,6 +350,7 @@ def train_acoustic(
         "training data": fingerprint_cuts(train),
         "validation data": fingerprint_cuts(dev) if dev is not None else None,
         "tokenizer": fingerprint_tokenizer(tokenizer),
+        "pronunciations": task.pronunciations,
         "processes": fabric.world_size,
         **({"initial weights": weights_digest(initial.model)} if initial is not None else {}),
         # The loop stores the end of the training and its warm-up with its state.
@@ -370,6 +378,7 @@ def train_acoustic(
     # Checkpoints of older versions record fewer options.
     defaults = {f"features.{key}": value for key, value in asdict(FeatureOptions()).items()}
     defaults |= {f"acoustic.{key}": value for key, value in asdict(AcousticOptions()).items()}
+    defaults |= {"pronunciations": task.pronunciations}
     capped = "trainer.warmup" in (chosen or {})
     loop: Loop[Batch, AcousticModel] = Loop(
         fabric,

@@ -236,6 +236,43 @@ def test_a_dictionary_without_the_words_of_the_transcripts_is_refused(
         AcousticTask(make_fabric(options.trainer, tmp_path), options, TOKENIZER, *cuts)
 
 
+def intermediate_task(cuts: tuple[CutSet, CutSet], folder: Path, phones: str) -> AcousticTask:
+    """Return a task whose intermediate labels are `phones` for each word."""
+    words = {word for part in cuts for cut in part for word in cut.supervisions[0].text.split()}
+    (folder / "phones.dict").write_text("".join(f"{word} {phones}\n" for word in words))
+    plain = settings(pronunciations=folder / "phones.dict")
+    options = replace(plain, acoustic=replace(plain.acoustic, intermediate_layer=1, dropout=0.0))
+    return AcousticTask(make_fabric(options.trainer, folder), options, TOKENIZER, *cuts)
+
+
+def test_intermediate_labels_that_do_not_fit_into_the_frames_are_left_out(
+    cuts: tuple[CutSet, CutSet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would make the loss of the whole batch infinite, or with pauses around the speech finite and huge."""
+    task = intermediate_task(cuts, tmp_path, " ".join(["K AA"] * 50))
+    batch = next(iter(task.epoch(0, 0)[1]))
+    task.model.eval()
+    loss = task.loss(task.model, batch)
+    assert loss < 100
+    monkeypatch.setattr(task, "intermediate_labels", lambda text: None)
+    torch.testing.assert_close(task.loss(task.model, batch), loss)
+
+
+@pytest.mark.integration
+def test_a_training_does_not_go_on_with_another_dictionary(cuts: tuple[CutSet, CutSet], tmp_path: Path) -> None:
+    words = {word for part in cuts for cut in part for word in cut.supervisions[0].text.split()}
+    plain = settings(epochs=1, pronunciations=tmp_path / "phones.dict")
+    options = replace(plain, acoustic=replace(plain.acoustic, intermediate_layer=1))
+    fabric = make_fabric(options.trainer, tmp_path)
+    for phones in ("K AA", "AA K"):
+        options.trainer.pronunciations.write_text("".join(f"{word} {phones}\n" for word in words))  # type: ignore[union-attr]
+        if phones == "AA K":
+            with pytest.raises(UserError, match=r"the pronunciations has changed.*restart=true"):
+                train_acoustic(fabric, options, TOKENIZER, *cuts, tmp_path)
+        else:
+            train_acoustic(fabric, options, TOKENIZER, *cuts, tmp_path)
+
+
 @pytest.mark.parametrize("processes", [1, 2, 4])
 def test_processes_share_a_batch(cuts: tuple[CutSet, CutSet], processes: int) -> None:
     """A step reads as much audio, whatever number of processes takes it."""
