@@ -40,6 +40,7 @@ def hold_out(
     fraction: float,
     texts: Sequence[str] | None = None,
     recordings: Sequence[Hashable] | None = None,
+    contents: Sequence[Hashable] | None = None,
 ) -> Holdout:
     """Choose about `fraction` of the utterances by whole speakers, so that dev measures speakers not in training.
 
@@ -50,7 +51,8 @@ def hold_out(
     Of utterances without a speaker, those of one recording are grouped, since they mostly have the same speakers; those
     that are alone in theirs are grouped by equal texts, so that no text of dev was trained on. With one speaker or one
     recording in all, all utterances are grouped by texts. Commands and digits (fewer than `FEWEST_WORDS` different
-    words, or mostly single words) are not grouped by text: training needs each of them.
+    words, or mostly single words) are not grouped by text: training needs each of them. Copies of a recording are in
+    one group with what they are grouped with.
 
     Args:
         ids: unique utterance ids.
@@ -58,6 +60,7 @@ def hold_out(
         fraction: wanted share of the utterances, from 0 (nothing is held out) to 0.9.
         texts: normalised transcripts, of the same length; None treats all as different.
         recordings: what names the recording of each, of the same length; None: each has its own.
+        contents: what names the content of each one's recording: that of a copy is the same; None: there are no copies.
 
     Returns:
         The indices, and "speaker", "recording", "text" (where some text occurs more than once) or "utterance".
@@ -65,7 +68,7 @@ def hold_out(
     >>> hold_out(["a", "b", "c"], ["anna", "anna", "ben"], 0.3)
     Holdout(indices=frozenset({2}), by='speaker')
     """
-    units = _text_units(ids, texts)
+    units = _join(_text_units(ids, texts), contents)
     shared = _recording_units(ids, recordings)
     groups: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index, (unit, recording, speaker) in enumerate(zip(units, shared, speakers, strict=True)):
@@ -109,6 +112,25 @@ def _text_units(ids: Sequence[str], texts: Sequence[str] | None) -> list[str]:
     for name, text in zip(ids, texts, strict=True):
         first[text] = min(name, first.get(text, name))
     return [first[text] for text in texts]
+
+
+def _join(units: list[str], contents: Sequence[Hashable] | None) -> list[str]:
+    """Return units of which those that share a content are one."""
+    if contents is None:
+        return units
+    joined: dict[str, str] = {}  # to a unit that comes before it
+
+    def find(unit: str) -> str:
+        while unit in joined:
+            unit = joined[unit]
+        return unit
+
+    first: dict[Hashable, str] = {}
+    for unit, content in zip(units, contents, strict=True):
+        one, other = find(unit), find(first.setdefault(content, unit))
+        if one != other:
+            joined[max(one, other)] = min(one, other)
+    return [find(unit) for unit in units]
 
 
 def _recording_units(ids: Sequence[str], recordings: Sequence[Hashable] | None) -> list[str | None]:

@@ -24,6 +24,7 @@ from speechrnn.core.files import atomic_write, expand_user
 from speechrnn.core.plural import count
 from speechrnn.data.corpora import SPLITS, CorpusOptions, Utterance, corpus_module
 from speechrnn.data.corpora.check import MISSING_AUDIO, NO_TRANSCRIPT, Accepted, Rejected, Stamp, check, escape, stamp
+from speechrnn.data.corpora.copies import find_originals
 from speechrnn.data.corpora.holdout import auto_fraction, hold_out
 from speechrnn.data.download import fetch_archives
 from speechrnn.data.prepared import clear, read_summary, write_summary
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 # An utterance that is listed in two parts stays in test or dev: training on test utterances would falsify the result.
 _MEASURING_FIRST = ("test", "dev", "train")
-_VERSION = 3  # of the prepared folder; raised when the same corpus would give other cuts
+_VERSION = 4  # of the prepared folder; raised when the same corpus would give other cuts
 
 
 @dataclass(frozen=True)
@@ -106,9 +107,10 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
         accepted[split], rejected[split] = check(
             split, listed[split], stamps[split], options=options, normalisation=normalisation, seen=seen
         )
+    originals = find_originals(item.file for items in accepted.values() for item in items)
     held_out = ""
     if not listed.get("dev") and accepted.get("train"):
-        held_out = _hold_out_dev(accepted, options.dev_fraction)
+        held_out = _hold_out_dev(accepted, options.dev_fraction, originals)
     if not any(accepted.values()):
         raise UserError(_nothing_left(module, options, listed, rejected=rejected))
 
@@ -128,7 +130,7 @@ def prepare(options: CorpusOptions, folder: str | Path, normalisation: Normalisa
             if accepted.get(split) or rejected.get(split)
         },
         "shared_with_train": {
-            split: _shared(accepted["train"], accepted[split])
+            split: _shared(accepted["train"], accepted[split], originals)
             for split in ("dev", "test")
             if accepted.get("train") and accepted.get(split)
         },
@@ -148,8 +150,16 @@ def _download(module: ModuleType, options: CorpusOptions) -> None:
     fetch_archives(missing(root, **keys), root)
 
 
-def _hold_out_dev(accepted: dict[str, list[Accepted]], fraction: float | Literal["auto"]) -> str:
+def _hold_out_dev(
+    accepted: dict[str, list[Accepted]], fraction: float | Literal["auto"], originals: Mapping[str, str]
+) -> str:
+    """Move utterances from training to dev; return what they were held out by, "" where none were.
+
+    Args:
+        originals: see `find_originals`.
+    """
     train = accepted["train"]
+    segments = Counter(item.file for item in train)
     if fraction == "auto":
         fraction = auto_fraction(sum(item.duration for item in train))
     chosen = hold_out(
@@ -157,7 +167,8 @@ def _hold_out_dev(accepted: dict[str, list[Accepted]], fraction: float | Literal
         [item.utterance.speaker for item in train],
         fraction,
         texts=[item.text for item in train],
-        recordings=[item.file for item in train],
+        recordings=[originals[item.file] if segments[item.file] > 1 else item.file for item in train],
+        contents=[originals[item.file] if segments[item.file] == 1 else item.utterance.id for item in train],
     )
     accepted["dev"] = [item for index, item in enumerate(train) if index in chosen.indices]
     accepted["train"] = [item for index, item in enumerate(train) if index not in chosen.indices]
@@ -238,15 +249,15 @@ def _split_summary(accepted: list[Accepted], rejected: list[Rejected]) -> dict[s
     }
 
 
-def _shared(train: list[Accepted], measuring: list[Accepted]) -> dict[str, int]:
-    """Count the utterances of a part whose text, speaker or recording occurs in training too."""
+def _shared(train: list[Accepted], measuring: list[Accepted], originals: Mapping[str, str]) -> dict[str, int]:
+    """Count the utterances of a part whose text, speaker or recording, or a copy of it, occurs in training too."""
     texts = {item.text for item in train}
     speakers = {item.utterance.speaker for item in train} - {None}
-    recordings = {item.file for item in train}
+    recordings = {originals[item.file] for item in train}
     return {
         "texts": sum(item.text in texts for item in measuring),
         "speakers": sum(item.utterance.speaker in speakers for item in measuring),
-        "recordings": sum(item.file in recordings for item in measuring),
+        "recordings": sum(originals[item.file] in recordings for item in measuring),
     }
 
 

@@ -92,6 +92,31 @@ def test_takes_of_a_prompt_are_in_the_same_part_and_the_log_says_what_is_shared(
     assert published.describe()[1].endswith("; 1 utterance has a text that train has too")
 
 
+def test_copies_of_a_recording_are_held_out_together_and_a_copy_in_test_is_counted(
+    tmp_path: Path, speak: Callable[..., Path], write: Callable[..., Path], read_cuts: Callable[..., Any]
+) -> None:
+    """The texts are digits, which are held out without regard to their texts."""
+    corpus = tmp_path / "corpus"
+    for number in range(20):
+        path = speak(corpus / f"{number}.wav", seconds=0.5 + number / 100)
+        for name in (f"{number}", f"copy_of_{number}"):
+            (corpus / f"{name}.wav").write_bytes(path.read_bytes())
+            write(corpus / f"{name}.txt", "one two three".split()[number % 3])
+    prepared = prepare(CorpusOptions("folder", corpus, dev_fraction=0.3), tmp_path / "prepared")
+    train, dev = (
+        {cut["id"].removeprefix("copy_of_") for cut in read_cuts(path)} for path in (prepared.train, prepared.dev)
+    )
+    assert dev and not train & dev
+    assert prepared.summary["shared_with_train"]["dev"]["recordings"] == 0
+    for part, names in (("train", ["1", "2"]), ("test", ["copy_of_1", "3"])):
+        (corpus / part).mkdir()
+        for name in names:
+            for suffix in ("wav", "txt"):
+                (corpus / f"{name}.{suffix}").rename(corpus / part / f"{name}.{suffix}")
+    published = prepare(CorpusOptions("folder", corpus, dev_fraction=0), tmp_path / "published")
+    assert "1 utterance has a recording that train has too" in published.describe()[1]
+
+
 def test_folders_that_look_like_speakers_are_held_out_whole(
     tmp_path: Path, speak: Callable[..., Path], write: Callable[..., Path]
 ) -> None:
