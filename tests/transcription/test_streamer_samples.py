@@ -122,7 +122,7 @@ def test_what_is_no_sound_is_refused() -> None:
     streamer = RECOGNIZERS["greedy"].stream()
     with pytest.raises(AudioError, match="array"):
         streamer.accept(np.zeros((2, 3, 4), np.float32))
-    with pytest.raises(AudioError, match="7 Hz"):
+    with pytest.raises(AudioError, match=r"sampling rate.* 7"):
         RECOGNIZERS["greedy"].stream(7)
     streamer.finish()
     with pytest.raises(ValueError, match="ended"):

@@ -116,7 +116,10 @@ def test_copies_of_a_recording_and_equal_texts_are_in_the_same_part(
     chosen = hold_out(ids, [None] * len(ids), fraction, texts=texts, contents=contents)
     held_out = [index in chosen.indices for index in range(len(ids))]
     assert any(held_out) and not all(held_out)
-    parts = {content: {held for held, other in zip(held_out, contents, strict=True) if other == content} for content in contents}
+    parts = {
+        content: {held for held, other in zip(held_out, contents, strict=True) if other == content}
+        for content in contents
+    }
     # All in one group are split anyhow: a dev part is needed.
     if chosen.by == "text" and any(len(part) > 1 for part in parts.values()):
         raise AssertionError(parts)
