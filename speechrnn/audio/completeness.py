@@ -49,7 +49,7 @@ def is_incomplete(path: Path) -> bool:
         if head.startswith(b"FLV\x01"):
             return not _flv_ends_with_tag(file, size)
         if any(head[start::packet][:5] == bytes([_SYNC]) * 5 for packet, start in _TRANSPORT):
-            return not any(_is_transport_packet(file, size, packet=packet, start=start) for packet, start in _TRANSPORT)
+            return not any(_is_transport_packet(file, size, packet=packet, sync=start) for packet, start in _TRANSPORT)
     return False
 
 

@@ -101,7 +101,7 @@ def test_copies_of_a_recording_are_held_out_together_and_a_copy_in_test_is_count
         path = speak(corpus / f"{number}.wav", seconds=0.5 + number / 100)
         for name in (f"{number}", f"copy_of_{number}"):
             (corpus / f"{name}.wav").write_bytes(path.read_bytes())
-            write(corpus / f"{name}.txt", "one two three".split()[number % 3])
+            write(corpus / f"{name}.txt", ["one", "two", "three"][number % 3])
     prepared = prepare(CorpusOptions("folder", corpus, dev_fraction=0.3), tmp_path / "prepared")
     train, dev = (
         {cut["id"].removeprefix("copy_of_") for cut in read_cuts(path)} for path in (prepared.train, prepared.dev)
