@@ -127,9 +127,9 @@ def _join(units: list[str], contents: Sequence[Hashable] | None) -> list[str]:
 
     first: dict[Hashable, str] = {}
     for unit, content in zip(units, contents, strict=True):
-        one, other = find(unit), find(first.setdefault(content, unit))
-        if one != other:
-            joined[max(one, other)] = min(one, other)
+        earlier, later = sorted((find(unit), find(first.setdefault(content, unit))))
+        if earlier != later:
+            joined[later] = earlier
     return [find(unit) for unit in units]
 
 
