@@ -15,6 +15,7 @@ from speechrnn.cli import help
 from speechrnn.cli.interrupt import catch_interrupts, interrupted
 from speechrnn.core.config import nearest
 from speechrnn.core.errors import UserError
+from speechrnn.core.failures import memory_message
 from speechrnn.version import __version__
 
 if TYPE_CHECKING:
@@ -159,10 +160,13 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _is_unread():
                 return OK
-            if multirun:
-                raise  # Hydra tries the other jobs before it goes on with this
-            bugs.append(error)
-            return FAILED
+            needed = memory_message(error)
+            if needed is None:
+                if multirun:
+                    raise  # Hydra tries the other jobs before it goes on with this
+                bugs.append(error)
+                return FAILED
+            status = _complain(needed)
         statuses.append(status or OK)
         if multirun and status:
             raise _EndedError(status)  # Hydra tries the other jobs before it goes on with this

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import re
 import traceback
 
 from speechrnn.core.errors import UserError
 
 # Errors of the system that the next item would meet as well: no space, no quota, too many open files.
 MACHINE_ERRNOS = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE])
+_NO_MEMORY = re.compile(
+    "out of memory|allocate memory|not enough memory|Storage size calculation overflowed|multiplication overflow", re.I
+)
 FREE_BYTES = 2**26  # memory; a machine that has less left cannot go on
 
 
@@ -41,6 +45,23 @@ def machine_error(error: BaseException) -> MachineError | None:
         first = _one_line(error).partition(" CUDA kernel errors")[0]
         return MachineError(f"The GPU does not answer any more ({first}); give the same command again, or device=cpu.")
     return None
+
+
+def memory_message(error: BaseException) -> str | None:
+    """Return the sentence about an exception that says that memory does not suffice; None for other exceptions.
+
+    >>> memory_message(RuntimeError("can't allocate memory: you tried to allocate 256000000000 bytes."))
+    'This needs more memory than there is (256 GB at once): choose a smaller model, or smaller batches.'
+    >>> memory_message(RuntimeError("unsupported memory format")) is None
+    True
+    """
+    text = str(error)
+    # torch raises RuntimeError, on a CPU nothing narrower
+    if not isinstance(error, MemoryError) and not (isinstance(error, RuntimeError) and _NO_MEMORY.search(text)):
+        return None
+    size = re.search(r"allocate (\d{1,30}) bytes", text)
+    at_once = f" ({int(size[1]) / 1e9:,.0f} GB at once)" if size is not None and int(size[1]) >= 1e9 else ""
+    return f"This needs more memory than there is{at_once}: choose a smaller model, or smaller batches."
 
 
 def ends_job(error: BaseException) -> bool:

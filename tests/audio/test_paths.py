@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import av
@@ -10,7 +11,7 @@ import pytest
 import soundfile
 
 from speechrnn.audio import load_audio
-from speechrnn.audio.paths import find_audio
+from speechrnn.audio.paths import AUDIO_SUFFIXES, find_audio
 from speechrnn.core.errors import UserError
 
 
@@ -97,3 +98,9 @@ def test_recordings_of_seldom_formats_are_found_in_a_folder_and_read(tmp_path: P
     assert find_audio(tmp_path) == [tmp_path / name]
     samples, rate = load_audio(tmp_path / name)
     assert len(samples) / rate == pytest.approx(2.0, abs=0.1) and 0.2 < float(np.sqrt((samples**2).mean())) < 0.22
+
+
+def test_the_guide_lists_all_suffixes() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "transcribe.md").read_text(encoding="utf-8")
+    [listed] = [part for part in guide.split("\n\n") if part.startswith("Recordings in folders and globs are known by")]
+    assert set(re.findall(r"`(\.\w+)`", listed)) == AUDIO_SUFFIXES

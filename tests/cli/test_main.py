@@ -119,6 +119,12 @@ def test_a_bug_keeps_its_traceback(speechrnn: Command, root: Path, tmp_path: Pat
     assert "hydra/" not in result.stderr
 
 
+def test_a_model_that_is_too_large_is_a_sentence(speechrnn: Command) -> None:
+    result = speechrnn("toy", "corpus.root=x", "seed=11")
+    assert result.status == 2 and result.err.count("\n") == 1
+    assert "more memory than there is (256 GB at once)" in result.err and "smaller model" in result.err
+
+
 @pytest.mark.parametrize("seed", [4, 5])
 def test_an_interruption_says_how_to_go_on(speechrnn: Command, seed: int) -> None:
     result = speechrnn("toy", "corpus.root=x", f"seed={seed}")

@@ -9,7 +9,7 @@ import pytest
 
 from speechrnn.core import failures
 from speechrnn.core.errors import UserError
-from speechrnn.core.failures import MachineError, ends_job, machine_error, raise_if_fatal
+from speechrnn.core.failures import MachineError, ends_job, machine_error, memory_message, raise_if_fatal
 
 
 class AcceleratorError(RuntimeError):
@@ -22,6 +22,26 @@ class LibraryError(OSError):
 
 def system_error(number: int) -> OSError:
     return OSError(number, os.strerror(number), "some/file")
+
+
+@pytest.mark.parametrize(
+    ("error", "size"),
+    [
+        (MemoryError(), ""),
+        (MemoryError("Unable to allocate 3.0 TiB for an array"), ""),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5000000000 bytes."), "(5 GB"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 20.00 GiB."), ""),
+        (RuntimeError("Storage size calculation overflowed with sizes=[1, 2]"), ""),
+    ],
+)
+def test_what_does_not_fit_into_the_memory_is_a_sentence(error: Exception, size: str) -> None:
+    message = memory_message(error)
+    assert message is not None and "more memory than there is" in message and size in message
+
+
+@pytest.mark.parametrize("error", [RuntimeError("unsupported memory format"), ValueError("out of memory")])
+def test_other_exceptions_are_not_about_memory(error: Exception) -> None:
+    assert memory_message(error) is None
 
 
 @pytest.mark.parametrize(

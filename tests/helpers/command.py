@@ -86,6 +86,8 @@ PAGES = {
                 case 9:
                     while True:
                         print("more", flush=True)
+                case 11:
+                    raise RuntimeError("can't allocate memory: you tried to allocate 256000000000 bytes. Error code 12")
                 case 10:  # of a worker, not of standard output
                     raise BrokenPipeError("a worker is gone")
                 case 4:
