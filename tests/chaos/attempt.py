@@ -7,6 +7,7 @@ does before its imports writes nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import resource
 import runpy
@@ -60,6 +61,7 @@ class Attempt:
         *,
         kill_at: int | None = None,
         full_at: int | None = None,
+        protect_at: tuple[int, Path] | None = None,
         feed: Callable[[int], None] | None = None,
         find_workers: Callable[[], list[int]] | None = None,
     ) -> None:
@@ -69,6 +71,7 @@ class Attempt:
             folder: working folder, which also gets the files `out`, `err` and `tmp/`.
             kill_at: the process kills itself before this operation on files below `folder`, from 1; None: it does not.
             full_at: no file can become longer from this operation on, as on a full disk; None: there is room.
+            protect_at: nothing below a folder can be written from this operation on, in this process; None: it can.
             feed: is called in another process with the descriptor of a pipe that the command reads; None: no input.
             find_workers: finds the processes that do the work; None: the others of the session.
         """
@@ -81,7 +84,7 @@ class Attempt:
         sys.stdout.flush()
         self.pid = os.fork()
         if not self.pid:
-            _run(command, folder, kill_at=kill_at, full_at=full_at, feed=feed)
+            _run(command, folder, kill_at=kill_at, full_at=full_at, protect_at=protect_at, feed=feed)
 
     def poll(self) -> int | None:
         """Return the status, or None while the process runs."""
@@ -143,6 +146,7 @@ def _run(
     *,
     kill_at: int | None,
     full_at: int | None,
+    protect_at: tuple[int, Path] | None,
     feed: Callable[[int], None] | None,
 ) -> None:
     """Become the command; never return."""
@@ -161,6 +165,8 @@ def _run(
             _act_at(kill_at, folder, lambda: os.kill(os.getpid(), signal.SIGKILL))
         if full_at is not None:
             _act_at(full_at, folder, fill_disk)
+        if protect_at is not None:
+            _act_at(protect_at[0], folder, lambda: protect(protect_at[1]))
         recipe, *overrides = command
         script = str(RECIPES / f"{recipe}.py")
         sys.argv = [script, *overrides]
@@ -197,6 +203,27 @@ def fill_disk() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, most))
 
 
+def protect(folder: Path) -> None:
+    """Let this process write nothing below a folder from now on; what it has open stays so, as with permissions."""
+
+    def audit(event: str, arguments: tuple[Any, ...]) -> None:
+        if _writes(event, arguments) and _is_below(arguments[0], folder):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(arguments[0]))
+
+    sys.addaudithook(audit)
+
+
+def _writes(event: str, arguments: tuple[Any, ...]) -> bool:
+    """Return whether an event of the interpreter is about to change a file."""
+    if event != "open":
+        return event in CHANGES
+    return isinstance(arguments[2], int) and bool(arguments[2] & (os.O_WRONLY | os.O_RDWR))
+
+
+def _is_below(path: Any, folder: Path) -> bool:
+    return isinstance(path, (str, os.PathLike)) and str(Path.cwd() / path).startswith(str(folder))
+
+
 def _redirect(folder: Path, feed: Callable[[int], None] | None, piped: bool) -> None:
     """Open the standard streams: an empty or a fed input, and files; `piped`: files that another process writes."""
     source = os.open(os.devnull, os.O_RDONLY)
@@ -228,14 +255,11 @@ def _redirect(folder: Path, feed: Callable[[int], None] | None, piped: bool) -> 
 
 def _act_at(wanted: int, folder: Path, act: Callable[[], None]) -> None:
     """Let this process do something before an operation on files."""
-    count, top = 0, str(folder)
+    count = 0
 
     def audit(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal count
-        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if not writes and event not in CHANGES:
-            return
-        if isinstance(arguments[0], (str, os.PathLike)) and str(Path.cwd() / arguments[0]).startswith(top):
+        if _writes(event, arguments) and _is_below(arguments[0], folder):
             count += 1
             if count == wanted:
                 act()

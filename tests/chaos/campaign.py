@@ -64,13 +64,30 @@ class Campaign:
                 raise RuntimeError(f"two undisturbed runs of {job.name} differ: {different}")
             self.expected[job.name] = result
 
-    def _start(self, job: Job, case: Path, kill_at: int | None = None, full_at: int | None = None) -> Attempt:
+    def _start(
+        self,
+        job: Job,
+        case: Path,
+        *,
+        kill_at: int | None = None,
+        full_at: int | None = None,
+        protect_at: int | None = None,
+        again: Sequence[str] = (),
+    ) -> Attempt:
         """Start a command in the folder of a case."""
-        command, find_workers = job.command, None
+        command, find_workers = [*job.command, *again], None
         if job.ray:
             command = [*command, f"executor.address={self.cluster.start()}"]
             find_workers = self.cluster.workers
-        return Attempt(command, case, kill_at=kill_at, full_at=full_at, feed=job.feed, find_workers=find_workers)
+        return Attempt(
+            command,
+            case,
+            kill_at=kill_at,
+            full_at=full_at,
+            protect_at=None if protect_at is None else (protect_at, case / OUTPUT),
+            feed=job.feed,
+            find_workers=find_workers,
+        )
 
     def run_case(self, number: int) -> tuple[Job, Counter[str], list[str]]:
         """Disturb a job, finish it, and return it with the disturbances and what is wrong."""
@@ -82,7 +99,7 @@ class Campaign:
         (case / OUTPUT).mkdir(parents=True)
         counts: Counter[str] = Counter()
         try:
-            wrong = self._disturb(job, case, draw, counts=counts) or self._finish(job, case)
+            wrong = self._disturb(job, case, draw, counts=counts) or self._finish(job, case, counts["inputs"] > 0)
         except Exception as error:  # a file that is not whole, as the readers say it
             wrong = [f"{type(error).__name__}: {error}"]
         if not wrong:
@@ -92,33 +109,48 @@ class Campaign:
     def _disturb(self, job: Job, case: Path, draw: random.Random, counts: Counter[str]) -> list[str]:
         started: list[Attempt] = []
 
-        def start(kill_at: int | None, full_at: int | None = None) -> Attempt:
-            started.append(self._start(job, case, kill_at=kill_at, full_at=full_at))
+        def start(kill_at: int | None, full_at: int | None = None, protect_at: int | None = None) -> Attempt:
+            again = job.retry if counts["inputs"] else ()
+            started.append(self._start(job, case, kill_at=kill_at, full_at=full_at, protect_at=protect_at, again=again))
             return started[-1]
 
         for _ in range(draw.choice(ROUNDS)):
             started.clear()
-            plan = draw_plan(draw, kinds_for(job.workers, job.resumes, job.ray))
+            plan = draw_plan(draw, kinds_for(job.workers, job.resumes, job.ray, inputs=bool(job.inputs)))
             count, wrong = apply(
-                plan, start(plan.kill_at, plan.full_at), self.seconds[job.name], start=start, output=case / OUTPUT
+                plan,
+                start(plan.kill_at, plan.full_at, plan.protect_at),
+                self.seconds[job.name],
+                start=start,
+                output=case / OUTPUT,
+                inputs=job.inputs,
             )
             counts[plan.kind] += count
             for attempt in started:
                 wrong += attempt.close()
-                refused = plan.kind in ("both", "full") and attempt.status == 2  # the other one has the lock
-                refused |= plan.kind == "full" and attempt.status == 1  # a recording that could not be written
+                # The other one has the lock; nothing can be written or read.
+                refused = plan.kind in ("both", "full", "read-only", "inputs") and attempt.status == 2
+                # A recording that could not be written or read.
+                refused |= plan.kind in ("full", "read-only", "inputs") and attempt.status == 1
                 if attempt.poll() not in ENDINGS and not refused:
                     wrong.append(f"{plan.kind} ends with {attempt.status}")
             wrong += complaints(case)
             if plan.kind != "power":
                 wrong += job.check(case / OUTPUT, self.expected[job.name])
-            if wrong or any(attempt.status == 0 for attempt in started):
+            done = plan.kind != "inputs" and any(attempt.status == 0 for attempt in started)
+            if wrong or done:
                 return [f"after {plan}: {what}" for what in wrong]
         return []
 
-    def _finish(self, job: Job, case: Path) -> list[str]:
-        """Give the command again until it is done; return what is wrong with the result."""
-        attempt = self._start(job, case)
+    def _finish(self, job: Job, case: Path, missed: bool) -> list[str]:
+        """Give the command again until it is done; return what is wrong with the result.
+
+        Args:
+            job: the job.
+            case: its folder.
+            missed: whether it may have missed inputs, which are back now.
+        """
+        attempt = self._start(job, case, again=job.retry if missed else ())
         attempt.wait(LONGEST)
         wrong = attempt.close() + (self.cluster.check_idle() if job.ray else [])
         if attempt.poll() != 0:

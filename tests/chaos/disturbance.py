@@ -26,6 +26,7 @@ class Plan:
         moment: when, as a share of the time that an undisturbed run takes.
         kill_at: operation on files before which the process kills itself; None: no such.
         full_at: operation on files from which on the disk is full; None: no such.
+        protect_at: operation on files from which on the output can only be read; None: no such.
         seed: of what else is drawn.
     """
 
@@ -33,6 +34,7 @@ class Plan:
     moment: float
     kill_at: int | None
     full_at: int | None
+    protect_at: int | None
     seed: int
 
 
@@ -45,22 +47,27 @@ def draw_plan(draw: random.Random, kinds: Sequence[str]) -> Plan:
     moment = draw.random() ** 0.5 * 0.95 if draw.random() < 0.7 else draw.random() * 0.2
     kill_at = draw.randrange(1, OPERATIONS) if kind in ("operation", "operations") else None
     full_at = draw.randrange(1, OPERATIONS) if kind == "full" else None
-    return Plan(kind, moment, kill_at, full_at=full_at, seed=draw.randrange(2**31))
+    protect_at = draw.randrange(1, OPERATIONS) if kind == "read-only" else None
+    return Plan(kind, moment, kill_at, full_at=full_at, protect_at=protect_at, seed=draw.randrange(2**31))
 
 
-def kinds_for(workers: bool, resumes: bool, ray: bool = False) -> list[str]:
+def kinds_for(workers: bool, resumes: bool, ray: bool = False, inputs: bool = False) -> list[str]:
     """Return the disturbances that a job can meet; Ray writes files of its own, which a full disk would disturb."""
     kinds = ["kill", "kill", "operation", "operation", "operations", "twice", "SIGTERM", "SIGINT", "two SIGINT", "stop"]
     if not ray:
         kinds += ["full", "full"]
     if resumes:
-        kinds += ["power", "both"]
+        kinds += ["power", "both", "read-only"]
+    if inputs:
+        kinds += ["inputs"]
     if workers:
         kinds += ["worker", "worker", "driver"] * (3 if ray else 1)
     return kinds
 
 
-def apply(plan: Plan, attempt: Attempt, seconds: float, start: Start, output: Path) -> tuple[int, list[str]]:
+def apply(
+    plan: Plan, attempt: Attempt, seconds: float, *, start: Start, output: Path, inputs: Sequence[Path] = ()
+) -> tuple[int, list[str]]:
     """Disturb an attempt as planned, and wait for its end.
 
     Args:
@@ -69,12 +76,16 @@ def apply(plan: Plan, attempt: Attempt, seconds: float, start: Start, output: Pa
         seconds: that an undisturbed run takes.
         start: starts the same command again; it may kill itself at an operation.
         output: of the command.
+        inputs: files that the command reads.
 
     Returns:
         How often it was disturbed, and what is wrong.
     """
     draw = random.Random(plan.seed)
-    attempt.wait(plan.moment * seconds if plan.kill_at is None and plan.full_at is None else LONGEST)
+    at_operation = (plan.kill_at, plan.full_at, plan.protect_at) != (None, None, None)
+    attempt.wait(LONGEST if at_operation else plan.moment * seconds)
+    if plan.kind == "inputs":
+        return _take_inputs(attempt, draw, start, output=output, inputs=inputs)
     if plan.kill_at is not None:
         count = int(attempt.status == -signal.SIGKILL)
         if plan.kind == "operations":  # again, soon after it has begun
@@ -155,17 +166,43 @@ def _both(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> 
 
 
 def _full(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
-    """Let it meet a full disk: it ends with a sentence, or has done its work before."""
+    """Let it meet a full disk, or an output that can only be read: it ends with a sentence, or was done before."""
     if attempt.wait(LONGEST):
         attempt.send(signal.SIGKILL, group=True)
         attempt.wait(LONGEST)
-        return 1, ["it does not end on a full disk"]
+        return 1, ["it does not end although it cannot write"]
     while attempt.children():  # which writes what it printed
         time.sleep(0.005)
     sentence = (attempt.folder / "err").read_text(errors="replace").strip().rpartition("\n")[2]
     if attempt.status == 2 and not sentence.startswith("speechrnn: "):
-        return 1, [f"a full disk is no sentence: {sentence}"]
+        return 1, [f"what cannot be written is no sentence: {sentence}"]
     return int(attempt.status != 0), []
+
+
+def _take_inputs(
+    attempt: Attempt, draw: random.Random, start: Start, output: Path, inputs: Sequence[Path]
+) -> tuple[int, list[str]]:
+    """Take a few recordings, or the prompts, away while it runs and when it is given again; then they are back.
+
+    Some recordings are damaged instead: all of them while the journal does not list them, which says their order.
+    """
+    count, listed = int(attempt.poll() is None), (output / "job.jsonl").is_file()
+    chosen = draw.sample(list(inputs), min(3, len(inputs)))
+    away = [path.with_name(f".{path.name}.away") for path in chosen]
+    for path, place in zip(chosen, away, strict=True):
+        path.rename(place)
+        if len(inputs) > 1 and not (listed and draw.random() < 0.5):
+            path.write_bytes(b"RIFF, and no more of it")
+    try:
+        attempt.wait(LONGEST)
+        again = start(None)
+        again.wait(LONGEST)
+    finally:
+        for path, place in zip(chosen, away, strict=True):
+            place.replace(path)
+    if again.status not in (0, 1, 2):
+        return count + 1, [f"without its inputs it ends with {again.status}"]
+    return count + 1, []
 
 
 def _worker(attempt: Attempt, draw: random.Random, start: Start, output: Path) -> tuple[int, list[str]]:
@@ -202,4 +239,5 @@ _DISTURBANCES: dict[str, Callable[..., tuple[int, list[str]]]] = {
     "worker": _worker,
     "driver": _driver,
     "full": _full,
+    "read-only": _full,
 }

@@ -42,6 +42,8 @@ class Job:
         resumes: whether what is done is not done again.
         workers: whether there are worker processes to kill.
         ray: whether these are of a Ray cluster.
+        inputs: files that it reads, which may be missing for a while.
+        retry: overrides with which it tries again what it could not read.
     """
 
     name: str
@@ -53,6 +55,8 @@ class Job:
     resumes: bool = True
     workers: bool = False
     ray: bool = False
+    inputs: Sequence[Path] = ()
+    retry: Sequence[str] = ()
 
 
 def make_jobs(folder: Path, ray: bool = False) -> list[Job]:
@@ -127,9 +131,10 @@ def make_jobs(folder: Path, ray: bool = False) -> list[Job]:
     on_ray = ["executor=ray", "executor.workers=2", "executor.chunk=2"]
     transcribed, generated = check_transcripts, check_completions
     completed = files_of(("all.jsonl.job.jsonl",))
+    files, retry = sorted(recordings.iterdir()), ["retry_failed=true"]
     jobs = [
-        Job("transcribe", transcribe, 4, result=files_of(("job.jsonl",)), check=transcribed),
-        Job("generate", generate, 4, result=completed, check=generated),
+        Job("transcribe", transcribe, 4, result=files_of(("job.jsonl",)), check=transcribed, inputs=files, retry=retry),
+        Job("generate", generate, 4, result=completed, check=generated, inputs=[prompts]),
         Job("speech_to_text", train, 2, result=trained, check=check_training),
         Job("text_prediction", predict, 2, result=trained, check=check_training),
         Job(
@@ -148,6 +153,8 @@ def make_jobs(folder: Path, ray: bool = False) -> list[Job]:
             result=files_of(("job.jsonl",)),
             check=transcribed,
             workers=True,
+            inputs=files,
+            retry=retry,
         ),
         Job(
             "generate_pool",
@@ -156,6 +163,7 @@ def make_jobs(folder: Path, ray: bool = False) -> list[Job]:
             result=completed,
             check=generated,
             workers=True,
+            inputs=[prompts],
         ),
     ]
     if ray:
