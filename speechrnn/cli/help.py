@@ -97,7 +97,8 @@ def docstring(path: Path) -> str:
 def page(recipe: Recipe) -> str:
     """Return the page of `speechrnn RECIPE --help`: the recipe's docstring, then every key with comment and default."""
     text = recipe.config.read_text(encoding="utf-8")
-    inputs = " [INPUT ...]" if re.search(r"^inputs:", text, re.MULTILINE) else ""
+    kind = re.search(r"^(inputs|input|prompt):", text, re.MULTILINE)
+    inputs = "" if kind is None else {"inputs": " [INPUT ...]", "input": " [INPUT]", "prompt": " [PROMPT]"}[kind[1]]
     parts = [f"speechrnn {recipe.name}{inputs} [key=value ...]", docstring(recipe.script)]
     parts.append(_heading("keys") + "\n\n" + _indent(_body(text)))
     parts += [_group_page(group) for group in groups(recipe.config)]

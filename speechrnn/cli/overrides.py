@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hydra.core.override_parser.types import Override
     from omegaconf import DictConfig
 
+SINGLE_INPUTS = ("input", "prompt")  # keys of recipes that take one input: listen and generate
 KEY = re.compile(r"(\+\+|\+|~)?[A-Za-z_][\w./@$-]*", re.ASCII)  # what Hydra takes before the "="
 
 
@@ -44,10 +45,11 @@ def repair(arguments: Sequence[str]) -> list[str]:
 def name_inputs(arguments: Sequence[str], recipe: str, conf: Path) -> list[str]:
     """Return the arguments with those that are no KEY=VALUE gathered in `inputs=[...]`, for a recipe with that key.
 
-    A path with a "=" in it is an input where what stands before is no key: `./a=b.wav`, `https://host/talk.mp3?take=2`.
+    The single input of another recipe becomes `input=...` or `prompt=...`. A path with a "=" in it is an input where
+    what stands before is no key: `./a=b.wav`, `https://host/talk.mp3?take=2`.
 
     Raises:
-        UserError: inputs are given in both ways.
+        UserError: inputs are given in both ways, or several to a recipe that takes one.
 
     >>> from speechrnn.cli.help import root
     >>> name_inputs(["talk 1.mp3", "device=cpu", "calls/"], "transcribe", root() / "conf")
@@ -56,19 +58,25 @@ def name_inputs(arguments: Sequence[str], recipe: str, conf: Path) -> list[str]:
     import yaml
 
     keys = yaml.safe_load((conf / f"{recipe}.yaml").read_text(encoding="utf-8")) or {}
-    inputs = [argument for argument in arguments if "inputs" in keys and _is_input(argument, keys)]
+    name = next((name for name in ("inputs", *SINGLE_INPUTS) if name in keys), None)
+    inputs = [argument for argument in arguments if name is not None and _is_input(argument, keys)]
     if not inputs:
         return list(arguments)
     rest = [argument for argument in arguments if not _is_input(argument, keys)]
-    given = next((argument for argument in rest if argument.startswith("inputs=")), None)
+    given = next((argument for argument in rest if argument.startswith(f"{name}=")), None)
     if given is not None and given.startswith("inputs=[") and not given.endswith("]"):
         return list(arguments)  # a list with a space in it: `repair` reports it
     if given is not None:
-        raise UserError(f"Inputs are given twice, as {inputs[0]} and by inputs=: name them all in one way.")
+        raise UserError(f"Inputs are given twice, as {inputs[0]} and by {name}=: name them all in one way.")
+    if name in SINGLE_INPUTS and len(inputs) > 1:
+        raise UserError(
+            f"{recipe} takes one {name}, but {' and '.join(map(repr, inputs[:2]))} are given: quote a text with spaces as "
+            "a whole, and write everything else as KEY=VALUE."
+        )
     from hydra.core.override_parser.types import Quote, QuotedString
 
     items = (QuotedString(text=item, quote=Quote.single).with_quotes() for item in inputs)
-    return [*rest, f"inputs=[{','.join(items)}]"]
+    return [*rest, f"{name}={next(items)}" if name in SINGLE_INPUTS else f"inputs=[{','.join(items)}]"]
 
 
 def _is_input(argument: str, keys: Mapping[str, Any]) -> bool:

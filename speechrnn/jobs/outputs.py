@@ -16,7 +16,7 @@ from speechrnn.jobs.rows import HypothesisRows
 from speechrnn.jobs.transcription_record import DONE, INCOMPLETE, TranscriptionRecord
 from speechrnn.transcription.hypotheses import row
 from speechrnn.transcription.transcript import Transcript
-from speechrnn.transcription.writers import Writer, find_writers, write_transcript
+from speechrnn.transcription.writers import FORMATS, Writer, find_writers, write_transcript
 
 # Errors that the next file would meet as well: no space, no quota, a broken disk, a disk that can only be read.
 FATAL = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
@@ -140,3 +140,15 @@ class Outputs:
 
 def _foreign(path: Path) -> str:
     return f"{path} is there already and not from this job; choose another output, or overwrite=true to lose it."
+
+
+def check_output_folder(output: Path) -> None:
+    """Raise UserError where `output` is the path of a file, not of a folder.
+
+    >>> check_output_folder(Path("transcripts"))
+    """
+    suffix = output.suffix[1:].lower()
+    if output.is_dir() or not (output.exists() or suffix in FORMATS):
+        return
+    meant = f" For one file: speechrnn transcribe INPUT formats=[{suffix}] > {output}" if suffix in FORMATS else ""
+    raise UserError(f"output={output} names a file, but transcripts go into a folder: give output=DIR.{meant}")

@@ -21,7 +21,7 @@ from speechrnn.jobs.fingerprint import fingerprint
 from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.interruption import Interruption
 from speechrnn.jobs.log import JobLog
-from speechrnn.jobs.outputs import Outputs
+from speechrnn.jobs.outputs import Outputs, check_output_folder
 from speechrnn.jobs.storage import RemoteOptions
 from speechrnn.jobs.transcription_record import (
     DONE,
@@ -143,6 +143,7 @@ def run_transcription_job(
     output = job.output
     if output is None:
         raise UserError("A job needs a folder for its transcripts: give output=DIR.")
+    check_output_folder(output)
     writers = find_writers(job.formats, job.subtitles)
     made_with = job_fingerprint(job, options)
     inputs = assign_channels(inputs, job.channels)

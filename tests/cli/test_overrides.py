@@ -10,12 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from speechrnn.cli import overrides
+from speechrnn.cli.help import root
 from speechrnn.core.errors import UserError
 
 
 def test_arguments_without_a_key_are_inputs(speechrnn: Command) -> None:
     result = speechrnn("toy", "my talk.wav", "corpus.root=x", "calls/", "./a=b.wav", "https://host/a.mp3?take=2", "-")
     assert result.config["inputs"] == ["my talk.wav", "calls/", "./a=b.wav", "https://host/a.mp3?take=2", "-"]
+
+
+def test_a_recipe_with_a_single_input_takes_it_without_a_key() -> None:
+    conf = root() / "conf"
+    assert overrides.name_inputs(["my talk.wav", "pace=1"], "listen", conf) == ["pace=1", "input='my talk.wav'"]
+    assert overrides.name_inputs(["it was a"], "generate", conf) == ["prompt='it was a'"]
+    with pytest.raises(UserError, match="takes one prompt"):
+        overrides.name_inputs(["it", "was"], "generate", conf)
+    with pytest.raises(UserError, match="given twice"):
+        overrides.name_inputs(["a.wav", "input=b.wav"], "listen", conf)
+    with pytest.raises(UserError, match="No inputs are given: .* speechrnn transcribe talk.mp3"):
+        overrides.compose([], "transcribe", conf)
 
 
 @pytest.mark.parametrize(

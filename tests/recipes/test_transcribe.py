@@ -129,6 +129,8 @@ def test_where_nothing_is_good_there_are_no_hypotheses(run: Run, model: Path, tm
         ({"model": "{tmp}/nowhere", "inputs": "{tmp}/nothing"}, "There is no model directory {tmp}/nowhere"),
         ({"inputs": "{tmp}/nothing"}, "{tmp}/nothing does not exist"),
         ({"inputs": "[{tmp}/out]"}, "{tmp}/out holds no audio"),
+        ({"output": "{tmp}/talk.srt"}, "formats=[srt] > {tmp}/talk.srt"),
+        ({"output": "{rec}/a/one.wav"}, "names a file, but transcripts go into a folder"),
         ({"formats": "[txt,jsn]"}, "No format jsn; did you mean json?"),
         (
             {"decoding": "greddy"},
