@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import itertools
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,7 @@ def _group_page(group: Group) -> str:
     texts = {option: path.read_text(encoding="utf-8") for option, path in group.options.items()}
     chosen = "OPTION, which has to be chosen" if group.chosen == "???" else group.chosen or "null"
     lines = [_heading(f"{group.key}={chosen}"), "", "  one of:" if len(group.options) > 1 else "  the only option:"]
-    lines += [f"    {option:<{width}}  {_summary(text)[0]}".rstrip() for option, text in texts.items()]
+    lines += [_row(option, _summary(text)[0], width) for option, text in texts.items()]
     explained: set[str] = set()
     for option in sorted(texts, key=lambda option: option != group.chosen):  # the recipe's own choice comes first
         if not group.prefix or re.search(r"^# *@package +_global_", texts[option], re.MULTILINE):
@@ -194,6 +195,12 @@ def _group_page(group: Group) -> str:
             lines += ["", f"  {group.prefix}.KEY=VALUE with {group.key}={option}{rest}:", ""]
             lines.append(_indent("\n".join(fresh).strip("\n"), 4))
     return "\n".join(lines)
+
+
+def _row(option: str, summary: str, width: int) -> str:
+    """Return the row of an option, whose summary goes on below itself."""
+    name = f"    {option:<{width}}  "
+    return textwrap.fill(summary, 120, initial_indent=name, subsequent_indent=" " * len(name)) or name.rstrip()
 
 
 def _summary(text: str) -> tuple[str, int]:

@@ -70,8 +70,8 @@ def name_inputs(arguments: Sequence[str], recipe: str, conf: Path) -> list[str]:
         raise UserError(f"Inputs are given twice, as {inputs[0]} and by {name}=: name them all in one way.")
     if name in SINGLE_INPUTS and len(inputs) > 1:
         raise UserError(
-            f"{recipe} takes one {name}, but {' and '.join(map(repr, inputs[:2]))} are given: quote a text with spaces as "
-            "a whole, and write everything else as KEY=VALUE."
+            f"{recipe} takes one {name}, but {' and '.join(map(repr, inputs[:2]))} are given: quote a text with "
+            "spaces as a whole, and write everything else as KEY=VALUE."
         )
     from hydra.core.override_parser.types import Quote, QuotedString
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.plural import count
+from speechrnn.core.progress import in_words
 from speechrnn.data.batching import plan_batches
 from speechrnn.nn.acoustic import AcousticOptions
 from speechrnn.training.acoustic_options import AcousticTrainerOptions
@@ -265,7 +266,7 @@ def choose(
     if chosen_schedule or chosen_network:
         listed = _listed({**chosen_schedule, **chosen_network})
         total = f"{count(batches, 'step')} an epoch" if timed else f"{count(steps, 'step')} in all"
-        reasons.append(f"Chosen for {hours:.3g} h of audio: {listed}; {total}.")
+        reasons.append(f"Chosen for {_amount(hours)} of audio: {listed}; {total}.")
     if planned > epochs and not timed:
         reasons.append(
             f"trainer.min_steps={trainer.min_steps} makes {planned} epochs of {epochs}: an epoch has "
@@ -332,3 +333,8 @@ def _fill(cls: type[OptionsT], options: Any, values: Mapping[str, float]) -> tup
 
 def _listed(values: Mapping[str, float]) -> str:
     return ", ".join(f"{key}={value:.4g}" for key, value in values.items())
+
+
+def _amount(hours: float) -> str:
+    """Return an amount of audio: in hours from a tenth on, else in minutes and seconds."""
+    return f"{hours:.3g} h" if hours >= 0.1 else in_words(hours * 3600)

@@ -75,3 +75,8 @@ def test_the_groups_are_the_ones_hydra_composes(root: Path) -> None:
         choices = compose("toy", return_hydra_config=True).hydra.runtime.choices
     found = {group.name: group.chosen for group in help.groups(root / "conf" / "toy.yaml")}
     assert found == {name: choice for name, choice in choices.items() if not name.startswith("hydra/")}
+
+
+@pytest.mark.parametrize("recipe", help.recipes(help.root()).values(), ids=lambda recipe: recipe.name)
+def test_a_help_page_has_no_lines_that_a_terminal_breaks(recipe: help.Recipe) -> None:
+    assert [line for line in help.page(recipe).splitlines() if len(line) > 130] == []

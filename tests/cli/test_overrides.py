@@ -27,7 +27,7 @@ def test_a_recipe_with_a_single_input_takes_it_without_a_key() -> None:
         overrides.name_inputs(["it", "was"], "generate", conf)
     with pytest.raises(UserError, match="given twice"):
         overrides.name_inputs(["a.wav", "input=b.wav"], "listen", conf)
-    with pytest.raises(UserError, match="No inputs are given: .* speechrnn transcribe talk.mp3"):
+    with pytest.raises(UserError, match=r"No inputs are given: .* speechrnn transcribe talk\.mp3"):
         overrides.compose([], "transcribe", conf)
 
 

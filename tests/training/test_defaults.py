@@ -118,6 +118,10 @@ def test_the_log_says_what_was_chosen_and_why() -> None:
     assert "2 cores" in loading and "all audio" in loading
 
 
+def test_the_log_gives_little_audio_in_minutes() -> None:
+    assert choose_for(90 / 3600).reasons[0].startswith("Chosen for 1 min 30 s of audio")
+
+
 def test_the_log_says_where_the_minimum_of_steps_wins() -> None:
     choice = choose_for(0.02)
     assert any("trainer.min_steps=300 makes 150 epochs of 110" in line for line in choice.reasons)
