@@ -12,7 +12,7 @@ from speechrnn.core.plural import count
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language
 from speechrnn.text.symbols import BLANK, UNKNOWN
 from speechrnn.text.tokenizers import Tokenizer
-from speechrnn.training.initialisation import adopt_options
+from speechrnn.training.initialisation import adopt_options, shared_symbols
 
 logger = logging.getLogger("speechrnn")
 # Keys of `language` that change the training and no weight: they are the new training's.
@@ -60,16 +60,14 @@ class InitialLanguage:
     def copy_into(self, model: LanguageModel, tokenizer: Tokenizer) -> None:
         """Copy the weights into a model of the same architecture.
 
-        Of another vocabulary, the vectors of tokens that both have are copied; the others begin at random.
+        Of another vocabulary, the vectors of tokens that both have, in whatever case, are copied; the others begin at
+        random.
 
         Args:
             model: the untrained model.
             tokenizer: its vocabulary.
         """
-        places = {symbol: place for place, symbol in enumerate(self.tokenizer.symbols)}
-        if tokenizer.kind != self.tokenizer.kind:  # the character A is not the word A
-            places = {symbol: places[symbol] for symbol in (BLANK, UNKNOWN) if symbol in places}
-        pairs = [(place, places[symbol]) for place, symbol in enumerate(tokenizer.symbols) if symbol in places]
+        pairs = shared_symbols(tokenizer, self.tokenizer, (BLANK, UNKNOWN))
         to, of = (torch.tensor(rows, dtype=torch.long) for rows in zip(*pairs, strict=True))
         target = model.state_dict()
         for key, tensor in self.model.state_dict().items():

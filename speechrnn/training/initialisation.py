@@ -136,10 +136,7 @@ class InitialModel:
             copy_rows(model.head, self.model.head, range(shared), of=range(shared))
             logger.info("Weights are those of %s.", self.name)
         else:
-            places = {symbol: place for place, symbol in enumerate(self.tokenizer.symbols)}
-            if tokenizer.kind != self.tokenizer.kind:  # the letter B is not the phone B
-                places = {symbol: places[symbol] for symbol in (BLANK, " ") if symbol in places}
-            rows = [(place, places[symbol]) for place, symbol in enumerate(tokenizer.symbols) if symbol in places]
+            rows = shared_symbols(tokenizer, self.tokenizer, (BLANK, " "))
             copy_rows(model.head, self.model.head, *zip(*rows, strict=True))
             logger.info(
                 "Weights are those of %s, but the alphabet is another: %s of %d in the head of the model are new.",
@@ -150,6 +147,31 @@ class InitialModel:
         middle, trained = model.intermediate_head, self.model.intermediate_head
         if middle is not None and trained is not None and middle.out_features == trained.out_features:
             copy_rows(middle, trained, range(middle.out_features), of=range(middle.out_features))
+
+
+def shared_symbols(tokenizer: Tokenizer, trained: Tokenizer, common: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the places of symbols that two tokenizers share, in the new one and in that of a trained model.
+
+    A symbol that the trained one has in another case only begins as that: the model is the same for texts in capitals.
+
+    >>> from speechrnn.text.tokenizers import CharTokenizer
+    >>> shared_symbols(CharTokenizer.build(["BC"]), CharTokenizer.build(["ab"]), ["<blank>"])
+    [(0, 0), (1, 2)]
+
+    Args:
+        tokenizer: the new one.
+        trained: that of the model.
+        common: symbols that mean the same in tokenizers of different kinds. (The letter B is not the phone B.)
+    """
+    if tokenizer.kind != trained.kind:
+        places = {symbol: trained.symbols.index(symbol) for symbol in common if symbol in trained.symbols}
+    else:
+        places = {symbol: place for place, symbol in enumerate(trained.symbols)}
+    folded: dict[str, int] = {}
+    for symbol, place in places.items():  # of words that differ in case the most frequent, which comes first
+        folded.setdefault(symbol.lower(), place)
+    found = [places.get(symbol, folded.get(symbol.lower())) for symbol in tokenizer.symbols]
+    return [(new, old) for new, old in enumerate(found) if old is not None]
 
 
 def copy_rows(target: nn.Linear, source: nn.Linear, to: Iterable[int], of: Iterable[int]) -> None:

@@ -58,6 +58,15 @@ def test_the_head_of_another_alphabet_keeps_the_rows_of_shared_symbols(initial: 
     assert torch.equal(model.input.weight, initial.model.input.weight)
 
 
+def test_a_letter_in_another_case_begins_with_the_row_of_the_letter(initial: InitialModel) -> None:
+    tokenizer = CharTokenizer.build(["xdba"])
+    model = untrained(initial, tokenizer)
+    initial.copy_into(model, tokenizer)
+    for letter in "abd":
+        expected = initial.model.head.weight[TOKENIZER.symbols.index(letter.upper())]
+        assert torch.equal(model.head.weight[tokenizer.symbols.index(letter)], expected), letter
+
+
 def test_the_alphabet_is_the_models_if_it_writes_all_texts(initial: InitialModel) -> None:
     assert initial.choose_tokenizer(TokenizerOptions(), ["AB", "DA"]) is initial.tokenizer
     assert initial.choose_tokenizer(TokenizerOptions(), ["AB", "AX"]).symbols == ["<blank>", "A", "B", "X"]
