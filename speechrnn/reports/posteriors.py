@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -74,6 +74,8 @@ def analyse(model: AcousticModel, tokenizer: Tokenizer, samples: np.ndarray, tex
     if tokens and required_frames(tokens) <= len(log_probs):
         path = forced_align(log_probs[None], torch.tensor([tokens], dtype=torch.int32), blank=BLANK)[0][0]
         words = align_words(log_probs, tuple(tokens), tokenizer, seconds_per_frame=model.seconds_per_frame)
+        if len(words) == len(text.split()):  # labels that are phones spell words that sound alike as one of them
+            words = tuple(replace(word, word=own) for word, own in zip(words, text.split(), strict=True))
     duration = len(samples) / features.sampling_rate
     return UtteranceAnalysis(
         duration=duration,

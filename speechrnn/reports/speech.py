@@ -107,7 +107,7 @@ def write_report(folder: str | Path) -> Path:
 def _subtitle(run: SpeechRun) -> str:
     parts = [f"corpus {run.corpus.corpus}"] if run.corpus.corpus else []
     if run.decode:
-        parts.append(f"decoding {' and '.join(run.decode)}")
+        parts.append(f"decoding {', '.join(run.decode)}")
     return ", ".join(parts)
 
 

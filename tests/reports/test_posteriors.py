@@ -15,6 +15,8 @@ from speechrnn.audio.features import FeatureOptions
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
 from speechrnn.reports.posteriors import ROWS, UtteranceAnalysis, analyse, draw, rows_shown, word_lanes
+from speechrnn.text.phone_tokenizer import PhoneTokenizer
+from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import CharTokenizer
 
 RATE = 8000
@@ -62,6 +64,14 @@ def test_gives_probabilities_and_aligns_the_text(model: AcousticModel) -> None:
     assert [word.word for word in result.words] == ["ab", "c"]
     first = (result.path == TOKENIZER.encode("a")[0]).nonzero()[0].item()
     assert result.words[0].start == pytest.approx(first * 0.02)
+
+
+def test_words_that_sound_alike_are_shown_as_the_text_has_them() -> None:
+    phones = PhoneTokenizer(Pronunciations({"two": [("T", "UW")], "to": [("T", "UW")], "tew": [("T", "UW")]}))
+    torch.manual_seed(0)
+    features = FeatureOptions(sampling_rate=RATE, bins=24)
+    model = AcousticModel(len(phones), features, AcousticOptions(layers=1, units=16, stride=2)).eval()
+    assert [word.word for word in analyse(model, phones, noise(1.0), text="to two tew").words] == ["to", "two", "tew"]
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 0.5), ("xyz", 0.5), ("a" * 50, 0.5)])
