@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from speechrnn.core.errors import UserError
 from speechrnn.generation.detokenizer import NEWLINE, Detokenizer
 from speechrnn.generation.fixed_batches import FixedBatches, pad_index
 from speechrnn.generation.logits_processors import compute_logits
-from speechrnn.generation.prompt_encoder import PromptEncoder
+from speechrnn.generation.prompt_encoder import PromptEncoder, check_text
 from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text.tokenizers import UNKNOWN
 
@@ -50,8 +51,11 @@ def find_next_words(
     up; the probability of dropped ways is missing.)
 
     Raises:
-        UserError: the prompt holds characters that the model does not know.
+        UserError: the prompt is no text, or holds characters that the model does not know; or `k` is no whole number.
     """
+    check_text(prompt)
+    if not isinstance(k, int):
+        raise UserError(f"k={k} is wrong: it must be a whole number.")
     prompt = prompt.rstrip(" ")
     kind = encoder.tokenizer.kind
     if kind == "char" and " " in detokenizer.symbols and not prompt.endswith(NEWLINE) and prompt:

@@ -24,7 +24,7 @@ from speechrnn.generation.engine import SamplingEngine
 from speechrnn.generation.fixed_batches import FixedBatches
 from speechrnn.generation.next_words import find_next_words
 from speechrnn.generation.options import DEFAULTS, GenerationOptions, GenerationOverrides
-from speechrnn.generation.prompt_encoder import PromptEncoder
+from speechrnn.generation.prompt_encoder import PromptEncoder, check_text
 from speechrnn.generation.results import Prompt, Result
 from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, load_language
@@ -122,6 +122,8 @@ class TextPredictor:
         if overrides:
             options = build(GenerationOptions, {**asdict(options), **overrides}, "")
         texts = [prompts] if isinstance(prompts, str) else prompts
+        if not isinstance(texts, Iterable) or isinstance(texts, bytes):
+            check_text(texts)
         return list(self.complete([self.prompt(text, options, id) for id, text in enumerate(texts)], batch_size))
 
     def prompt(self, text: str, options: GenerationOptions = DEFAULTS, id: int | str = 0) -> Prompt:
@@ -143,8 +145,8 @@ class TextPredictor:
         Returns:
             One result an item, in their order.
         """
-        if batch_size < 1:
-            raise UserError(f"batch_size={batch_size} is wrong: it must be at least 1.")
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise UserError(f"batch_size={batch_size} is wrong: it must be a whole number, at least 1.")
         searches = False
 
         def needs_search(item: Prompt | Result) -> bool:
@@ -176,6 +178,7 @@ class TextPredictor:
         """
         if not text:
             raise UserError("There is no text to score; give at least a line.")
+        check_text(text)
         targets = torch.tensor(self.encoder.encode(text.removesuffix(NEWLINE) + NEWLINE)).unsqueeze(1)
         inputs = torch.cat([torch.full_like(targets[:1], END_OF_LINE), targets[:-1]])
         reader, nats = PlainScorer(self.model), 0.0

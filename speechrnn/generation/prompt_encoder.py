@@ -46,8 +46,9 @@ class PromptEncoder:
         """Return a prompt for `TextPredictor.complete`.
 
         Raises:
-            UserError: it holds characters that the model does not know.
+            UserError: it is no text, or holds characters that the model does not know.
         """
+        check_text(text)
         options, bad_words = self._adapt(options)
         return Prompt(id, text, self.encode(text), options=options, bad_words=bad_words)
 
@@ -82,8 +83,9 @@ class PromptEncoder:
         """Return the indices of the normalised text, whose last line has not ended.
 
         Raises:
-            UserError: characters that the model does not know, and reads no `<unk>` for.
+            UserError: it is no text, or has characters that the model does not know, and reads no `<unk>` for.
         """
+        check_text(text)
         lines = self.normalise(text).split(NEWLINE)
         if not self.accepts_unknown and (unknown := set().union(*map(self.tokenizer.count_unknown, lines))):
             names = ", ".join(f"{character!r} (U+{ord(character):04X})" for character in sorted(unknown)[:5])
@@ -92,3 +94,12 @@ class PromptEncoder:
         for line in lines:
             tokens += [END_OF_LINE, *self.tokenizer.encode(line)]
         return tuple(tokens[1:])
+
+
+def check_text(text: object) -> None:
+    """Raise UserError unless a prompt, or another text from Python, is one.
+
+    >>> check_text("it was a")
+    """
+    if not isinstance(text, str):
+        raise UserError(f"A text is wanted, in Python a str, not a {type(text).__name__}.")

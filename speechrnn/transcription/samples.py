@@ -35,6 +35,8 @@ def to_channels(samples: Samples) -> np.ndarray:
             "Samples must be a float or signed integer array of the shape (samples,), (channels, samples) or "
             "(samples, channels)."
         )
+    if not array.size:
+        return np.zeros((1, 0), np.float32)
     array = as_floats(array)
     if array.ndim == 1:
         return array[None]

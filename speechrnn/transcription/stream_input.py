@@ -46,6 +46,12 @@ class StreamInput:
         self._logged: set[str] = set()
         self._ended = False
 
+    def check(self, packet: Samples) -> None:
+        """Raise what `accept` would raise, and change nothing."""
+        if self._ended:
+            raise ValueError("the stream has ended; begin another one")
+        to_channels(packet)
+
     def accept(self, packet: Samples, last: bool) -> Tensor:
         """Convert the next samples to float32 (samples,) at the model's rate.
 
@@ -57,8 +63,7 @@ class StreamInput:
             ValueError: the stream has ended.
             AudioError: the samples are no sound.
         """
-        if self._ended:
-            raise ValueError("the stream has ended; begin another one")
+        self.check(packet)
         self._ended = last
         samples = self._resampler.accept(self._clean(packet))
         if last:

@@ -155,7 +155,7 @@ class StreamingRecognizer:
             UserError: the acoustic model cannot write the hot words, or decoding is greedy.
             AudioError: no such sampling rate.
         """
-        return Streamer(self, sampling_rate or self.sampling_rate, tuple(hot_words))
+        return Streamer(self, self.sampling_rate if sampling_rate is None else sampling_rate, tuple(hot_words))
 
     def accept(
         self,
@@ -175,6 +175,8 @@ class StreamingRecognizer:
         """
         events: list[list[Event]] = [[] for _ in streamers]
         ends = list(ended) if ended is not None else [False] * len(streamers)
+        for streamer, packet in zip(streamers, packets, strict=True):
+            streamer.check(packet)  # all of them first: of an exception, the other streams lose nothing
         rows = zip(streamers, packets, ends, strict=True)
         samples = [streamer.prepare(packet, end) for streamer, packet, end in rows]
         # A stream that ends before its first window is no sound.
@@ -308,6 +310,10 @@ class Streamer:
             self._next_decoder = self.recognizer.greedy
         else:
             self.network_state.size *= 2
+
+    def check(self, packet: Samples) -> None:
+        """Raise what `accept` raises over a packet."""
+        self._input.check(packet)
 
     def prepare(self, packet: Samples, last: bool) -> Tensor:
         """Convert samples to float32 (samples,) at the model's rate; see `accept`."""

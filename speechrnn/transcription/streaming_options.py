@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from speechrnn.core.errors import UserError
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.nn.recurrent import Blocks
 from speechrnn.transcription.endpoint import EndpointOptions
 from speechrnn.transcription.options import AUTO, SearchSettings
 from speechrnn.transcription.speech_gate import SpeechGateOptions
+
+LATENCIES = (0.01, 30.0)  # seconds
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class StreamingOptions(SearchSettings):
         device: "auto", "cpu", "cuda", "cuda:1" or "mps".
     """
 
-    latency: float = field(default=0.6, metadata={"min": 0.01, "max": 30.0})
+    latency: float = field(default=0.6, metadata={"min": LATENCIES[0], "max": LATENCIES[1]})
     hold: float = field(default=0.35, metadata={"min": 0.0, "max": 30.0})
     decoding: DecodingOptions | Literal["greedy", "beam"] | None = None
     language_model: Path | str | None = AUTO
@@ -53,6 +56,9 @@ def blocks_for(latency: float, model: AcousticModel) -> Blocks:
     >>> blocks_for(0.6, AcousticModel(5, FeatureOptions(), AcousticOptions(layers=3, units=8)))
     Blocks(size=11, right=3)
     """
+    low, high = LATENCIES
+    if not isinstance(latency, (int, float)) or not low <= latency <= high:
+        raise UserError(f"latency={latency} is wrong: it must be at least {low} and at most {high} (seconds).")
     frames = max(1, round(latency / model.seconds_per_frame))
     layers = model.options.layers
     right = frames // (2 * layers) if model.options.bidirectional else 0

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from helpers.generators import tokenizer
 
@@ -83,3 +85,11 @@ def test_running_text_goes_on_after_a_line_end_unless_told_otherwise() -> None:
     ):
         encoder = PromptEncoder(characters, running_text=running)
         assert encoder.prompt("a", GenerationOptions(ignore_eos=given)).options.ignore_eos is expected
+
+
+@pytest.mark.parametrize("text", [None, 5, b"A", ["A"]])
+def test_what_is_no_text_is_named(text: Any) -> None:
+    encoder = PromptEncoder(tokenizer("char"))
+    for call in (encoder.prompt, encoder.encode):
+        with pytest.raises(UserError, match=f"not a {type(text).__name__}"):
+            call(text)

@@ -93,3 +93,8 @@ def test_another_rate_is_converted() -> None:
     tone = np.sin(2 * np.pi * 440 * np.arange(8000) / 8000).astype(np.float32)
     assert len(resampled(tone, 8000, RATE)) == RATE
     assert resampled(tone, RATE, RATE) is not None and len(resampled(tone, RATE, RATE)) == 8000
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 100), (100, 0), (2, 0), (0, 0)])
+def test_no_samples_are_one_channel_of_none(shape: tuple[int, ...]) -> None:
+    assert to_channels(np.zeros(shape, np.float32)).shape == (1, 0)

@@ -129,6 +129,19 @@ def test_what_is_no_sound_is_refused() -> None:
         streamer.accept(np.zeros(5, np.float32))
 
 
+def test_a_bad_packet_takes_nothing_from_the_streams_beside_it() -> None:
+    recognizer, sound = RECOGNIZERS["greedy"], noise(2 * RATE)
+    alone = recognizer.stream()
+    expected = alone.accept(sound) + alone.finish()
+    streams = [recognizer.stream(), recognizer.stream()]
+    with pytest.raises(AudioError, match="Samples must be"):
+        recognizer.accept(streams, [sound, np.zeros(10, np.complex64)])
+    streams[1].finish()
+    with pytest.raises(ValueError, match="ended"):
+        recognizer.accept(streams, [sound, sound])
+    assert streams[0].accept(sound) + streams[0].finish() == expected
+
+
 def test_a_stream_below_the_rates_of_training_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     facts = ModelFacts(
         TrainingFacts(1.0, 100, 10, words=1000, vocabulary=100, sampling_rates={"16000": 1.0}, narrow_band=False)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
+import pytest
 from helpers.acoustic_models import streaming_model
 
+from speechrnn.core.errors import UserError
 from speechrnn.transcription.streaming_options import blocks_for
 
 
@@ -12,3 +17,9 @@ def test_latency_becomes_blocks() -> None:
         blocks = blocks_for(latency, streaming_model()[0])
         assert blocks.latency(2) == round(latency / 0.03)
     assert blocks_for(0.3, streaming_model(bidirectional=False)[0]).right == 0
+
+
+@pytest.mark.parametrize("latency", [math.nan, math.inf, 0, -1, 31, "x", None])
+def test_what_is_no_latency_is_named(latency: Any) -> None:
+    with pytest.raises(UserError, match=r"latency=.* is wrong"):
+        blocks_for(latency, streaming_model()[0])
