@@ -222,6 +222,12 @@ class Run:
         metrics[section] = {**metrics.get(section, {}), **finite(values)}
         write_json(self.metrics, metrics)
 
+    def forget_metrics(self, *sections: str) -> None:
+        """Remove sections of metrics.json: figures of weights that have been replaced."""
+        metrics = self.read_metrics()
+        if any(section in metrics for section in sections):
+            write_json(self.metrics, {name: values for name, values in metrics.items() if name not in sections})
+
     def _prepare(self, config: str, restart: bool, free: frozenset[str]) -> None:
         """Make the folder, or check that the run in it can be resumed.
 

@@ -199,6 +199,8 @@ class SpeechToText:
             update_facts(run.acoustic, self._training_facts(training))
             figures = {key: value for key, value in summary.items() if key not in ("history", "left_out")}
             epoch = summary["best_epoch"] if options.trainer.keep == "best" else summary["epochs"]
+            if run.read_metrics().get("acoustic", {}).get("steps") != summary["steps"]:
+                run.forget_metrics("tuning", "decode")
             run.update_metrics("acoustic", figures | summary["history"][epoch - 1])
 
     def choose(self, train: CutSet, dev: CutSet | None, tokenizer: Tokenizer, gpu: bool, processes: int) -> Choice:

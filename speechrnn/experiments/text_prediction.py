@@ -123,6 +123,8 @@ def train_model(
         save(model, summary)
         kept = summary["best_epoch"] if options.trainer.keep == "best" else summary["epochs"]
         figures = {key: value for key, value in summary.items() if key not in ("history", "normalisation", "documents")}
+        if run.read_metrics().get("language", {}).get("training", {}).get("steps") != summary["steps"]:
+            run.forget_metrics("language", "tuning", "decode")
         run.update_metrics("language", {"training": figures | summary["history"][kept - 1]})
     return text
 

@@ -240,6 +240,16 @@ def test_metrics_are_merged_by_section() -> None:
     assert sorted(path.name for path in run.folder.iterdir()) == ["config.yaml", "metrics.json"]
 
 
+def test_figures_of_replaced_weights_are_removed() -> None:
+    run = opened()
+    run.forget_metrics("decode")
+    assert not run.metrics.exists()
+    for section in ("acoustic", "tuning", "decode"):
+        run.update_metrics(section, {"epochs": 3})
+    run.forget_metrics("tuning", "decode")
+    assert run.read_metrics() == {"acoustic": {"epochs": 3}}
+
+
 def test_a_number_that_is_not_finite_is_still_json() -> None:
     run = opened()
     run.update_metrics("language", {"perplexity": float("inf"), "interval": (0.5, float("nan"))})

@@ -87,10 +87,13 @@ def test_epochs_may_be_raised_and_a_wall_time_given_on_a_run_that_exists(
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
     arguments = [argument.replace(str(folder), str(copy)) for argument in arguments]
+    assert run(*arguments, "stages=[train]") == 0
+    assert "decode" in json.loads((copy / "metrics.json").read_text())
     assert run(*arguments, "trainer.epochs=3", "stages=[train]") == 0
     said = capsys.readouterr().err
     assert "planned for 2 epochs and ends after 3 now" in said and "epoch 3/3" in said
-    assert json.loads((copy / "metrics.json").read_text())["acoustic"]["epochs"] == 3
+    figures = json.loads((copy / "metrics.json").read_text())
+    assert figures["acoustic"]["epochs"] == 3 and "decode" not in figures  # those were of other weights
     assert run(*arguments, "trainer.minutes=0.1", "stages=[train]") == 0
     assert "trainer.minutes=0.1 is enough for" in capsys.readouterr().err
 

@@ -76,6 +76,10 @@ def test_a_text_becomes_a_model_numbers_samples_and_a_report(text: Path, tokeniz
     assert run(*command, "sample.seed=1") == 0
     assert (folder / "language" / "model.safetensors").read_bytes() == before
     assert [json.loads(line) for line in (folder / "samples.jsonl").read_text().splitlines()] != samples
+    assert "perplexity" in json.loads((folder / "metrics.json").read_text())["language"]
+    assert run(*command, "trainer.epochs=3", "stages=[train]") == 0
+    figures = json.loads((folder / "metrics.json").read_text())["language"]
+    assert figures.keys() == {"training"} and figures["training"]["epochs"] == 3  # the others were of other weights
 
 
 @pytest.mark.parametrize("documents", [False, True])
