@@ -142,7 +142,8 @@ def show_next_step(run: Run) -> None:
     words = vocabulary(run.prepared / "cuts_train.jsonl.gz")
     if words:
         print(f"\nThis model knows only the {len(words)} words of its training data; it can transcribe nothing else.")
-        print("Next, train a model on recordings of your own:")
+        print("Next, transcribe a recording with the model of English, or train a model on recordings of your own:")
+        print("  speechrnn transcribe FILE")
         print("  speechrnn speech_to_text corpus=folder corpus.root=DIR")
 
 

@@ -62,13 +62,13 @@ class StreamingFrontEnd:
         if options.normalisation == "utterance":
             raise UserError(
                 "features.normalisation=utterance needs the whole recording; train with "
-                "features.normalisation=training to recognise live."
+                "features.normalisation=training to recognise live, or take a model that was, such as english."
             )
         extract = front_end.extract
         if not isinstance(extract, LogMel | KaldiFilterBank):
             raise UserError(
                 f"features={options.kind} looks beyond its window; train with features=log_mel or kaldi to "
-                "recognise live."
+                "recognise live, or take a model that was, such as english."
             )
         self._extract = extract
         self._normalise = front_end.normalise

@@ -138,7 +138,8 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check corpus.root.") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text after line {number}; convert it to UTF-8.") from None
+        place = f" after line {number}" if number else ""
+        raise UserError(f"{path} is not UTF-8 text{place}; convert it to UTF-8.") from None
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"{path} cannot be read after line {number}: {error}.") from error
 
