@@ -13,6 +13,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -27,6 +28,7 @@ RATE = 16000  # Hz
 PAUSE = 1.2  # seconds between recordings
 SHARE = 0.6  # of the last recording's words that are there when the picture is taken
 LINE, LEFT, TOP, WIDTH = 24, 20, 62, 860  # pixels
+COLUMNS = 88  # of the terminal
 LISTEN = Path(__file__).resolve().parents[1] / "recipes" / "listen.py"
 
 
@@ -57,9 +59,16 @@ def screen(events: Sequence[dict[str, Any]]) -> tuple[list[str], str, str]:
 
 def draw(command: str, finals: Sequence[str], stable: str, dim: str) -> str:
     """Return the SVG of a terminal."""
-    rows = [f'<tspan fill="#7ec699">$</tspan> {escape(command)}', *map(escape, finals)]
-    space = " " if stable and dim else ""
-    rows.append(f'{escape(stable)}{space}<tspan fill="#7d8590">{escape(dim)}</tspan>\N{LEFT HALF BLOCK}')
+    rows = [f'<tspan fill="#7ec699">$</tspan> {escape(command)}']
+    rows += [escape(row) for final in finals for row in textwrap.wrap(final, COLUMNS)]
+    left = len(stable.split())  # words of the partial line that are stable
+    for row in textwrap.wrap(f"{stable} {dim}", COLUMNS):
+        words = row.split()
+        bright, pale = " ".join(words[:left]), " ".join(words[left:])
+        left = max(0, left - len(words))
+        space = " " if bright and pale else ""
+        rows.append(f'{escape(bright)}{space}<tspan fill="#7d8590">{escape(pale)}</tspan>')
+    rows[-1] += "\N{LEFT HALF BLOCK}"
     height = TOP + LINE * len(rows)
     texts = [
         f'<text x="{LEFT}" y="{TOP + LINE * number}" xml:space="preserve">{row}</text>'
