@@ -148,5 +148,5 @@ def change_archive(content: bytes, draw: random.Random) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, part in parts.items():
-            archive.writestr(name, part)
+            archive.writestr(zipfile.ZipInfo(name), part)  # without the time of day
     return file.getvalue()

@@ -101,7 +101,8 @@ def test_epochs_may_be_raised_and_a_wall_time_given_on_a_run_that_exists(
 @pytest.mark.parametrize(
     ("change", "part"),
     [
-        ("features.sampling_rate=16000", None),
+        ("features.sampling_rate=8000", None),
+        ("features.sampling_rate=16000", "features.sampling_rate is 16000"),
         ("features.sampling_rate=11025", "features.sampling_rate is 11025"),
         ("features.bins=20", "features.bins is 20"),
         ("acoustic.units=24", "acoustic.units is 24"),
@@ -116,7 +117,7 @@ def test_a_model_is_fine_tuned_and_what_does_not_fit_it_is_refused(
     change: str,
     part: str | None,
 ) -> None:
-    """A value that is the default of the key says nothing, so the model's own is taken."""
+    """A value that is typed must be the model's, the default of the key too."""
     folder, _ = trained
     command = ["corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'tuned'}", f"init_from={folder}", change]
     quick = ["trainer.epochs=1", "trainer.min_steps=0", "trainer.accelerator=cpu", "stages=[prepare,train]"]

@@ -127,7 +127,7 @@ def test_a_killed_fine_tuning_ends_with_the_same_bits_and_not_with_other_initial
             make_fabric(options, tmp_path),
             initial.architecture(LanguageOptions()),
             options,
-            TOKENIZER,
+            tokenizer=TOKENIZER,
             train=text,
             valid=text,
             documents=False,
