@@ -9,12 +9,12 @@ from torch import Tensor
 
 from speechrnn.decoding.ngram.model import NgramModel
 from speechrnn.decoding.ranges import ranges
-from speechrnn.decoding.scorers import word_sums
 from speechrnn.decoding.scorers.spelt_words import SpeltWords
 from speechrnn.decoding.scorers.word_sums import WordSums, grown
 from speechrnn.nn.language import END_OF_LINE
 
 EMPTY = 0  # the context without words
+ENTRIES_BYTES = 2**27  # memory for the n-grams of contexts; when it is full, all are dropped
 ENTRY_BYTES = 24
 TYPICAL_ENTRIES = 1000  # n-grams of a context that is in use often
 
@@ -47,7 +47,7 @@ class BackoffWordSums(WordSums):
     @property
     def capacity(self) -> int:
         """As `WordSums.capacity`, if contexts have as many n-grams as those that are in use often."""
-        return word_sums.SUMS_BYTES // (ENTRY_BYTES * TYPICAL_ENTRIES)
+        return ENTRIES_BYTES // (ENTRY_BYTES * TYPICAL_ENTRIES)
 
     def forget(self) -> None:
         """As `WordSums.forget`."""
@@ -117,7 +117,7 @@ class BackoffWordSums(WordSums):
         return sorted(found)
 
     def _has_room(self, new: list[int]) -> bool:
-        return self._size + self._needed(new) <= word_sums.SUMS_BYTES // ENTRY_BYTES
+        return self._size + self._needed(new) <= ENTRIES_BYTES // ENTRY_BYTES
 
     def _needed(self, new: list[int]) -> int:
         """Return a bound of the entries of new contexts."""

@@ -22,6 +22,7 @@ from speechrnn.nn.language import END_OF_LINE
 from speechrnn.text.symbols import describe_counts
 from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
+MOST_FOLLOWED = 2**17  # words in a context whose next context is kept from one search to the next
 TINY = 1e-30  # probability of a node whose words are lost in the rounding of the sums
 READINGS = 8  # sequences of words that sound alike, each with another context, that are compared at most
 READINGS_THRESHOLD = 8.0  # natural logarithm below the best of them
@@ -119,6 +120,7 @@ class WordScorer:
     def _forget(self) -> None:
         self._sums.forget()
         self._next: dict[tuple[int, int], int] = {}  # context, token -> context
+        self._chosen: dict[tuple[int, int], int] = {}  # context, spelling -> token
 
     @property
     def capacity(self) -> int:
@@ -127,9 +129,9 @@ class WordScorer:
 
     def begin(self) -> int:
         """As `Scorer.begin`. A state is a context of the model and the node of the incomplete word in the tree."""
-        if not (getattr(self.model, "lasting", False) and self._sums.writable):
+        lasting = getattr(self.model, "lasting", False) and self._sums.writable
+        if not lasting or len(self._next) > MOST_FOLLOWED:
             self._forget()
-        self._chosen: dict[tuple[int, int], int] = {}  # context, spelling -> token
         self._known: dict[tuple[int, int], float] = {}  # context, token -> log-probability
         self._begin = self.model.begin()
         return self._begin * (self.tree.outside + 1)

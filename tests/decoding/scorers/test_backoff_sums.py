@@ -12,7 +12,7 @@ from torch import Tensor
 
 from speechrnn.decoding.ngram.kneser_ney import kneser_ney
 from speechrnn.decoding.ngram.model import NgramModel
-from speechrnn.decoding.scorers import word_sums
+from speechrnn.decoding.scorers import backoff_sums, word_sums
 from speechrnn.decoding.scorers.backoff_sums import BackoffWordSums
 from speechrnn.decoding.scorers.spelt_words import SpeltWords
 from speechrnn.decoding.scorers.word_sums import DenseWordSums
@@ -57,6 +57,7 @@ def test_all_figures_are_those_of_a_table(order: int, seed: int, alike: bool, me
     model, words = make_model(order, seed), spell(seed, alike)
     generator = random.Random(seed)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(backoff_sums, "ENTRIES_BYTES", memory)
         patch.setattr(word_sums, "SUMS_BYTES", memory)
         patch.setattr(word_sums, "AT_ONCE", 7)
         sparse, dense = BackoffWordSums(model, words), DenseWordSums(model, words)
@@ -89,7 +90,7 @@ def test_ranges_may_be_those_of_a_table_of_rows_and_nodes() -> None:
 
 def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     model, words = make_model(order=3, seed=6), spell(6, alike=False)
-    monkeypatch.setattr(word_sums, "SUMS_BYTES", 24 * 200)
+    monkeypatch.setattr(backoff_sums, "ENTRIES_BYTES", 24 * 200)
     sums = BackoffWordSums(model, words)
     for seed in range(30):
         for context in states_of(model, seed):

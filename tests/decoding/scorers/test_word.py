@@ -332,3 +332,15 @@ def test_an_unknown_word_between_words_that_sound_alike_has_no_name() -> None:
     labels = [*HOMOPHONES.encode("to"), space, *unknown, space, *HOMOPHONES.encode("two")]
     before, between, after = scorer.words(labels, whole=True)
     assert before in ("to", "two", "too") and between is None and after in ("to", "two", "too")
+
+
+def test_what_is_known_of_contexts_is_forgotten_where_it_is_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In hours of a stream, each search adds contexts that no other has."""
+    _, symbols = closed()
+    model = CountingBigram(len(symbols), 0)
+    scorer = WordScorer(model, symbols, CHARS)
+    labels = CHARS.encode("the then that")
+    first, asked = total(scorer, labels), model.asked
+    monkeypatch.setattr(word_scorer, "MOST_FOLLOWED", 0)
+    assert total(scorer, labels) == first
+    assert model.asked == 2 * asked
