@@ -133,7 +133,7 @@ def read(root: Path) -> tuple[TokenFile, TokenFile]:
     tokenizer = WordTokenizer.build((line.text for line in parts["train"].lines()), VOCABULARY)
 
     def encode(lines: Iterable[Line], length: int) -> TokenFile:
-        ids = chain.from_iterable((*tokenizer.encode(line.text), 0) for line in lines)
+        ids = chain.from_iterable([*tokenizer.encode(line.text), 0] for line in lines)
         tokens = np.fromiter(islice(ids, length), np.uint16)
         return TokenFile(tokens, np.zeros(1, np.int64), 0)
 

@@ -90,8 +90,9 @@ def test_modules_import_each_other_in_no_circle() -> None:
         assert module not in above, " -> ".join([*above[above.index(module) :], module])
         if module in done:
             return
+        path = (*above, module)
         for other in sorted(graph.get(module, set()) - faces):
-            visit(other, (*above, module))
+            visit(other, path)
         done.add(module)
 
     for module in sorted(graph):

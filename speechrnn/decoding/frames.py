@@ -167,7 +167,8 @@ class Frames:
                 if active < len(self._counts):
                     row = tuple(part[:active] for part in row)
                 *tensors, after = row
-                yield Frame._make((*tensors, after if somewhere[step] else None, tried[step]))
+                fields = [*tensors, after if somewhere[step] else None, tried[step]]
+                yield Frame._make(fields)
 
 
 def largest(values: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -96,7 +96,7 @@ class Pronunciations:
         for ending in ("'s", "s'", "s") if self.english else ():
             stems = self.words.get(word.removesuffix(ending)) if word.endswith(ending) else None
             if stems:
-                return tuple((*stem, *_regular_ending(stem[-1])) for stem in stems)
+                return tuple(stem + _regular_ending(stem[-1]) for stem in stems)
         return ()
 
     def encode(self, text: str) -> list[int] | None:

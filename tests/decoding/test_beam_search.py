@@ -117,7 +117,8 @@ def by_dictionaries(
                 else:
                     mass = (blank + label) * row[symbol]
                 if mass > 0:
-                    grown.setdefault((*labels, symbol), [0.0, 0.0])[1] += mass
+                    longer = (*labels, symbol)
+                    grown.setdefault(longer, [0.0, 0.0])[1] += mass
         hypotheses = dict(sorted(grown.items(), key=rank, reverse=True)[:beam_size])
     ends = {labels: weight * scorer.row(labels)[-1] if scorer else 0.0 for labels in hypotheses}
     return {labels: rank((labels, masses)) + ends[labels] for labels, masses in hypotheses.items()}

@@ -106,7 +106,8 @@ def _put(data: bytearray, at: int, code: str, draw: random.Random) -> None:
         struct.pack_into("<f", data, at, value)
         return
     (before,) = struct.unpack_from(f"<{code}", data, at)
-    value = draw.choice((*INTERESTING, before + 1, before - 1, before * 2, before // 2, before + len(data)))
+    near = (before + 1, before - 1, before * 2, before // 2, before + len(data))
+    value = draw.choice(INTERESTING + near)
     struct.pack_into(f"<{code}", data, at, value % 2 ** (8 * size))
 
 

@@ -170,7 +170,8 @@ def _number(data: bytes, random: random.Random, words: Sequence[bytes]) -> bytes
         new = struct.pack(order + code, random.choice((float("nan"), float("inf"), -1.0, 3e38, 1e-40)))
     else:
         there = int.from_bytes(data[at : at + size], "little" if order == "<" else "big")
-        number = random.choice((*INTERESTING, there + 1, there - 1, there * 2, len(data), len(data) - at))
+        near = (there + 1, there - 1, there * 2, len(data), len(data) - at)
+        number = random.choice(INTERESTING + near)
         new = struct.pack(order + code, number % (1 << 8 * size))
     return data[:at] + new + data[at + size :]
 
@@ -196,7 +197,7 @@ def _move(data: bytes, random: random.Random, words: Sequence[bytes]) -> bytes:
 
 def _insert(data: bytes, random: random.Random, words: Sequence[bytes]) -> bytes:
     at, size = _place(data, random), random.choice((0, 0, 1, 5))
-    return data[:at] + random.choice((*WORDS, *words)) + data[at + size :]
+    return data[:at] + random.choice(WORDS + tuple(words)) + data[at + size :]
 
 
 def _lines(data: bytes, random: random.Random, words: Sequence[bytes]) -> bytes:
@@ -214,7 +215,7 @@ def _lines(data: bytes, random: random.Random, words: Sequence[bytes]) -> bytes:
         separator = random.choice((b"\t", b" ", b",", b"|", b":", b"="))
         fields = lines[at].split(separator)
         place = random.randrange(len(fields))
-        fields[place : place + (draw == 3)] = [random.choice((*WORDS, *words))]
+        fields[place : place + (draw == 3)] = [random.choice(WORDS + tuple(words))]
         lines[at] = separator.join(fields)
     return b"\n".join(lines)
 

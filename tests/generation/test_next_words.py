@@ -47,7 +47,8 @@ def spelt(
     for token in following:
         if token != ours.detokenizer.unknown and probability * p[token] > least:
             name = ours.detokenizer.symbols[token]
-            yield from spelt(ours, (*history, token), text + name, probability=probability * p[token], least=least)
+            longer = (*history, token)
+            yield from spelt(ours, longer, text + name, probability=probability * p[token], least=least)
 
 
 @pytest.mark.parametrize("kind", ["char", "subword"])

@@ -63,7 +63,8 @@ def floors(arrows: Mapping[str, set[str]]) -> dict[str, int]:
 
     def visit(room: str, above: tuple[str, ...]) -> int:
         if room not in found:
-            below = [visit(other, (*above, room)) for other in arrows.get(room, ()) if other not in (*above, room)]
+            path = (*above, room)
+            below = [visit(other, path) for other in arrows.get(room, ()) if other not in path]
             found[room] = 1 + max(below, default=-1)
         return found[room]
 

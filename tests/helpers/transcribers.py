@@ -90,7 +90,8 @@ class Tones(AcousticModel):
         symbols = (peaks[..., None] - torch.tensor(self.hertz)).abs().argmin(2) + 1
         order = [TOKENIZER.symbols.index(letter) for letter in "ABC "]
         symbols = torch.where(power.amax(2) > 5.0, torch.tensor([0, *order])[symbols], 0)
-        log_probs = torch.full((*symbols.shape, len(TOKENIZER)), math.log(0.001 / 4))
+        shape = [*symbols.shape, len(TOKENIZER)]
+        log_probs = torch.full(shape, math.log(0.001 / 4))
         return log_probs.scatter_(2, symbols[..., None], math.log(0.999)), frames
 
 

@@ -55,7 +55,7 @@ def parts(options: TextOptions, *, extra: Sequence[str] = ()) -> dict[str, Part]
             for line in by_file(more, options.errors, documents=False):
                 yield line._replace(document=options.documents)
 
-        result["train"] = Part((*spoken.files, *more), lines)
+        result["train"] = Part(tuple(spoken.files) + tuple(more), lines)
     return result
 
 

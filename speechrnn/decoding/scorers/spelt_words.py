@@ -35,7 +35,7 @@ class SpeltWords:
         self.first = torch.tensor([found[0] for found in tokens], device=device)
         several = [number for number, found in enumerate(tokens) if len(found) > 1]
         most = max((len(tokens[number]) for number in several), default=1)
-        padded = [[*tokens[number], *[tokens[number][0]] * (most - len(tokens[number]))] for number in several]
+        padded = [list(tokens[number]) + [tokens[number][0]] * (most - len(tokens[number])) for number in several]
         self.shared = torch.tensor(several, dtype=torch.long, device=device)
         self.alternatives = torch.tensor(padded, dtype=torch.long, device=device).view(len(several), most)
         self.flat = torch.tensor([token for found in tokens for token in found], device=device)

@@ -193,10 +193,11 @@ class WordScorer:
         """Return the readings with one of the tokens more, and the contexts before it; the most probable first."""
         pairs = [(context, token) for context in readings for token in tokens]
         scores = self._log_probs(pairs) if len(pairs) > 1 else [0.0]  # nothing to compare
-        longer = [
-            (context, Reading(readings[context].score + score, (*readings[context].tokens, token)))
-            for (context, token), score in zip(pairs, scores, strict=True)
-        ]
+        longer = []
+        for (context, token), score in zip(pairs, scores, strict=True):
+            before = readings[context]
+            tokens_read = (*before.tokens, token)
+            longer.append((context, Reading(before.score + score, tokens_read)))
         return sorted(longer, key=lambda pair: -pair[1].score)
 
     def _log_probs(self, pairs: Sequence[tuple[int, int]]) -> list[float]:

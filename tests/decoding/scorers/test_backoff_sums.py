@@ -18,7 +18,7 @@ from speechrnn.decoding.scorers.spelt_words import SpeltWords
 from speechrnn.decoding.scorers.word_sums import DenseWordSums
 from speechrnn.text.tokenizers import UNKNOWN
 
-NAMES = ["<blank>", UNKNOWN, *(f"w{number}" for number in range(12))]
+NAMES = ["<blank>", UNKNOWN] + [f"w{number}" for number in range(12)]
 
 
 def make_model(order: int, seed: int) -> NgramModel:
