@@ -40,6 +40,7 @@ SCRIPTS = [
     "metrics",
     "mixture",
     "no_speech",
+    "noise",
     "recurrent",
     "sphinx",
     "startup",
@@ -131,7 +132,7 @@ def test_recurrent_compares_what_agrees(
     assert "cannot be compared" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["english", "memory", "training", "transcribe"])
+@pytest.mark.parametrize("name", ["english", "memory", "noise", "training", "transcribe"])
 def test_a_missing_corpus_is_one_sentence(
     name: str, module: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -186,7 +187,7 @@ def test_packed_is_undone(module: Load) -> None:
 def test_quick_ends_with_results(name: str, shared: Path) -> None:
     if name == "word_times":
         pytest.skip("it reads what the demo leaves")
-    if name in ("english", "latency", "unfamiliar"):
+    if name in ("english", "latency", "noise", "unfamiliar"):
         pytest.skip("it needs trained models")
     if name == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the peer of sphinx.py: pip install pocketsphinx")
