@@ -159,6 +159,10 @@ class WaveformAugment:
     >>> sound = augment(np.ones(16000, np.float32), np.random.default_rng(0))
     >>> sound.end - sound.start
     16000
+
+    Attributes:
+        noise_files: files that noises are read from.
+        room_files: files that impulse responses are read from.
     """
 
     def __init__(self, options: WaveformOptions, sampling_rate: int) -> None:
@@ -175,13 +179,12 @@ class WaveformAugment:
             raise UserError("augmentation.waveform.codecs=[] needs at least one codec, or codec_share=0.")
         self.options = options
         self.sampling_rate = sampling_rate
-        self.noises = self._read(options.noise)
-        self.rooms = [room / np.linalg.norm(room) for room in self._read(options.rooms) if room.any()]
+        self.noise_files: list[Path] = find_audio(list(options.noise))
+        self.room_files: list[Path] = find_audio(list(options.rooms))
+        self.noises = self._read(self.noise_files)
+        self.rooms = [room / np.linalg.norm(room) for room in self._read(self.room_files) if room.any()]
 
-    def _read(self, places: tuple[str, ...]) -> list[np.ndarray]:
-        if not places:
-            return []
-        paths: list[Path] = find_audio(list(places))
+    def _read(self, paths: list[Path]) -> list[np.ndarray]:
         return [load_audio(path, self.sampling_rate)[0] for path in paths]
 
     def draw_speed(self, generator: np.random.Generator) -> float:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from speechrnn.core.errors import UserError
 from speechrnn.text.tokenizers import Tokenizer
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 _SAMPLED_FILES = 64  # audio files from whose content a block is read; the others count by name and size
 _SAMPLED_BYTES = 4096
 _CHUNK = 1 << 22  # tokens
+_BLOCK = 1 << 20  # bytes
 
 
 def fingerprint_values(*values: Any) -> str:
@@ -55,6 +58,27 @@ def fingerprint_tokens(file: TokenFile) -> str:
         digest.update(file.tokens[start : start + _CHUNK].astype("<u4").tobytes())
     digest.update(file.documents.astype("<i8").tobytes())
     return digest.hexdigest()
+
+
+def fingerprint_files(paths: Iterable[Path]) -> str | None:
+    """Return the digest of the contents of files in their order, or None where there are none.
+
+    >>> fingerprint_files([]) is None
+    True
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    digest, path = hashlib.blake2b(digest_size=32), None
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                digest.update(os.fstat(file.fileno()).st_size.to_bytes(8, "little"))
+                while block := file.read(_BLOCK):
+                    digest.update(block)
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror or error}.") from error
+    return digest.hexdigest() if path is not None else None
 
 
 def fingerprint_cuts(cuts: Iterable[Cut]) -> str:

@@ -16,7 +16,7 @@ from speechrnn.audio.augmentation import WaveformAugment
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import Batch, PlannedBatches, Utterances, examples, loader
-from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_tokenizer, fingerprint_values
+from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_files, fingerprint_tokenizer, fingerprint_values
 from speechrnn.decoding.greedy import greedy
 from speechrnn.evaluation.metrics import character_errors, word_errors
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions
@@ -44,7 +44,7 @@ class AcousticTask:
 
     Attributes:
         left_out: utterances too short for their labels at the fastest speed of the augmentation.
-        pronunciations: digest of the dictionary of the intermediate labels; None: they are no phones.
+        contents: digests of the files that options name; None where one names none.
     """
 
     criterion = "dev_wer"
@@ -85,8 +85,7 @@ class AcousticTask:
         torch.manual_seed(trainer.seed)
         self.options = trainer
         self.intermediate_labels: Callable[[str], list[int] | None] | None = None
-        self.pronunciations: str | None = None
-        symbols = 0
+        symbols, phones = 0, None
         if settings.acoustic.intermediate_layer > settings.acoustic.layers:
             raise UserError(
                 f"acoustic.intermediate_layer={settings.acoustic.intermediate_layer} is beyond the last of "
@@ -100,7 +99,7 @@ class AcousticTask:
             elif trainer.pronunciations is not None:
                 pronunciations = Pronunciations.read(trainer.pronunciations, "trainer.pronunciations")
                 self.intermediate_labels, symbols = pronunciations.encode, len(pronunciations.symbols)
-                self.pronunciations = fingerprint_values(pronunciations.symbols, pronunciations.words)
+                phones = fingerprint_values(pronunciations.symbols, pronunciations.words)
                 check_pronunciations(pronunciations, train, trainer.pronunciations)
         self.model = AcousticModel(
             len(tokenizer),
@@ -125,6 +124,11 @@ class AcousticTask:
         self.batches = PlannedBatches(examples(train), share, trainer.seed, shuffle=True, **process)
         cache = int(trainer.cache_gigabytes * (1 << 30))
         augment = WaveformAugment(settings.waveform, rate)
+        self.contents = {
+            "pronunciations": phones,
+            "content of augmentation.waveform.noise": fingerprint_files(augment.noise_files),
+            "content of augmentation.waveform.rooms": fingerprint_files(augment.room_files),
+        }
         self.slowest = min(settings.waveform.speeds)
         self.padding = 2 * settings.waveform.padding
         self.utterances = Utterances(tokenizer, rate, augment, seed=trainer.seed, cache_bytes=cache)
@@ -350,7 +354,7 @@ def train_acoustic(
         "training data": fingerprint_cuts(train),
         "validation data": fingerprint_cuts(dev) if dev is not None else None,
         "tokenizer": fingerprint_tokenizer(tokenizer),
-        "pronunciations": task.pronunciations,
+        **task.contents,
         "processes": fabric.world_size,
         **({"initial weights": weights_digest(initial.model)} if initial is not None else {}),
         # The loop stores the end of the training and its warm-up with its state.
@@ -378,7 +382,7 @@ def train_acoustic(
     # Checkpoints of older versions record fewer options.
     defaults = {f"features.{key}": value for key, value in asdict(FeatureOptions()).items()}
     defaults |= {f"acoustic.{key}": value for key, value in asdict(AcousticOptions()).items()}
-    defaults |= {"pronunciations": task.pronunciations}
+    defaults |= task.contents
     capped = "trainer.warmup" in (chosen or {})
     loop: Loop[Batch, AcousticModel] = Loop(
         fabric,

@@ -6,15 +6,17 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 from helpers.corpora import RATE, say, write_corpus
 from hypothesis import given
 from hypothesis import strategies as st
 from lhotse import CutSet
 
+from speechrnn.core.errors import UserError
 from speechrnn.data.corpora import corpus_options
 from speechrnn.data.corpora.prepare import prepare
-from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_tokenizer, fingerprint_tokens
+from speechrnn.data.fingerprint import fingerprint_cuts, fingerprint_files, fingerprint_tokenizer, fingerprint_tokens
 from speechrnn.data.tokens import TokenFile
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer
 
@@ -47,6 +49,20 @@ def test_a_tokenizer_counts_whole() -> None:
     assert fingerprint_tokenizer(WordTokenizer(order + words)) == fingerprint_tokenizer(WordTokenizer(order + words))
     letters = ["<blank>", "<unk>", "a", "b"]
     assert fingerprint_tokenizer(WordTokenizer(letters)) != fingerprint_tokenizer(CharTokenizer(letters))
+
+
+def test_files_count_by_content_and_order_and_not_by_name(tmp_path: Path) -> None:
+    for name, content in {"a": b"x", "b": b"y", "c": b"x", "ab": b"xy", "none": b""}.items():
+        (tmp_path / name).write_bytes(content)
+
+    def fingerprint(*names: str) -> str | None:
+        return fingerprint_files(tmp_path / name for name in names)
+
+    assert fingerprint("a", "b") == fingerprint("c", "b")
+    others = [("a",), ("b",), ("a", "b"), ("b", "a"), ("ab",), ("none", "ab"), ("none",), ()]
+    assert len({fingerprint(*names) for names in others}) == len(others)
+    with pytest.raises(UserError, match=r"missing cannot be read"):
+        fingerprint("missing")
 
 
 def digest(root: Path, prepared: Path) -> str:

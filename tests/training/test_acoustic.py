@@ -14,7 +14,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 from helpers.corpora import RATE, write_corpus
 from lhotse import CutSet
@@ -271,6 +273,42 @@ def test_a_training_does_not_go_on_with_another_dictionary(cuts: tuple[CutSet, C
                 train_acoustic(fabric, options, TOKENIZER, *cuts, tmp_path)
         else:
             train_acoustic(fabric, options, TOKENIZER, *cuts, tmp_path)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("key", ["noise", "rooms"])
+def test_a_training_does_not_go_on_with_other_sounds_behind_the_same_path(
+    cuts: tuple[CutSet, CutSet], tmp_path: Path, key: str
+) -> None:
+    """Nor with other files in the same folder; one whose checkpoint is older and does not record them goes on."""
+    plain = settings(epochs=1)
+    sounds = {key: (str(tmp_path / "sounds"),)}
+    options = replace(plain, waveform=replace(plain.waveform, **sounds))  # type: ignore[arg-type]
+    fabric = make_fabric(options.trainer, tmp_path)
+    (tmp_path / "sounds").mkdir()
+
+    def write(name: str, seed: int) -> None:
+        samples = 0.1 * np.random.default_rng(seed).standard_normal(RATE)
+        soundfile.write(tmp_path / "sounds" / name, samples, RATE)
+
+    def resume() -> None:
+        train_acoustic(fabric, options, TOKENIZER, *cuts, tmp_path)
+
+    write("first.wav", 0)
+    resume()
+    resume()
+    write("first.wav", 1)  # as long as before
+    with pytest.raises(UserError, match=rf"the content of augmentation.waveform.{key} has changed.*restart=true"):
+        resume()
+    write("first.wav", 0)
+    write("second.wav", 1)
+    with pytest.raises(UserError, match=rf"augmentation.waveform.{key} has changed"):
+        resume()
+    for path in (tmp_path / "last.ckpt", tmp_path / "best.ckpt"):
+        saved = torch.load(path, weights_only=True)
+        del saved["fingerprint"][f"content of augmentation.waveform.{key}"]
+        torch.save(saved, path)
+    resume()
 
 
 @pytest.mark.parametrize("processes", [1, 2, 4])
