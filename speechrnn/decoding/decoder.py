@@ -204,9 +204,9 @@ def make_decoder(
     """
     if options.name == "greedy" and language_model is not None:
         raise UserError(f"language_model={language_model} is not used by decoding=greedy; add decoding=beam.")
-    found = find_tuned(tuned, options, language_model)
     if options.name == "greedy":
-        return GreedyDecoder(tokenizer, seconds_per_frame, found.calibration)
+        return make_greedy(tokenizer, seconds_per_frame, tuned)
+    found = find_tuned(tuned, options, language_model)
     folder = None if language_model is None else Path(language_model)
     scorers = make_scorers(options, folder, found.weights, tokenizer=tokenizer, device=device)
     rescorer = make_rescorer(options, tokenizer, device)
@@ -214,6 +214,17 @@ def make_decoder(
     return BeamDecoder(
         tokenizer, seconds_per_frame, options, scorers=scorers, rescorer=rescorer, calibration=calibration
     )
+
+
+def make_greedy(tokenizer: Tokenizer, seconds_per_frame: float, tuned: Mapping[str, TunedDecoding]) -> GreedyDecoder:
+    """Make the greedy decoder with the calibration that was found for it; see `make_decoder`.
+
+    >>> from speechrnn.text.tokenizers import CharTokenizer
+    >>> make_greedy(CharTokenizer.build(["ABC"]), seconds_per_frame=0.02, tuned={}).calibration is None
+    True
+    """
+    found = find_tuned(tuned, DecodingOptions(), None)
+    return GreedyDecoder(tokenizer, seconds_per_frame, found.calibration)
 
 
 def _text(tokenizer: Tokenizer, hypothesis: Hypothesis) -> str:

@@ -126,7 +126,7 @@ class StreamingBeamDecoder:
                 state.blocks.append(block.cpu())
 
     def partial(self, state: DecodingState) -> tuple[tuple[Word, ...], int]:
-        """See `StreamingDecoder`; confidences are those of greedy decoding."""
+        """See `StreamingDecoder`; the confidence of a word that may still change is too low rather than too high."""
         assert state.search is not None
         return self._words(state, *self._search.best(state.search))
 
@@ -144,9 +144,12 @@ class StreamingBeamDecoder:
         words = align_words(state.log_probs, tokens, decoder.tokenizer, seconds_per_frame=decoder.seconds_per_frame)
         texts = decoder.words(tokens)
         words = tuple(replace(word, word=text) for word, text in zip(words, texts, strict=True))
-        features = [ConfidenceFeatures(NO_EVIDENCE, word.confidence) for word in words]
-        words = with_confidences(words, features, decoder.calibration)
-        return words, min(len(words), closed_words(decoder.tokenizer, tokens[:stable]))
+        closed = min(len(words), closed_words(decoder.tokenizer, tokens[:stable]))
+        # All hypotheses share the stable words, those of the whole segment too: that is their posterior.
+        posteriors = [1.0] * closed + [NO_EVIDENCE] * (len(words) - closed)
+        pairs = zip(posteriors, words, strict=True)
+        features = [ConfidenceFeatures(posterior, word.confidence) for posterior, word in pairs]
+        return with_confidences(words, features, decoder.calibration), closed
 
     def finish(self, state: DecodingState) -> DecodingResult:
         """See `StreamingDecoder`."""

@@ -17,10 +17,11 @@ from torch import Tensor
 from speechrnn.audio.io import MIN_SECONDS
 from speechrnn.audio.samples import SILENCE
 from speechrnn.audio.streaming_vad import StreamingSpeechDetector, build_stream_detector
-from speechrnn.decoding.decoder import Decoder, GreedyDecoder
+from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_greedy
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.decoding.model_facts import ModelFacts, read_facts
 from speechrnn.decoding.streaming import DecodingState, StreamingDecoder, make_streaming_decoder
+from speechrnn.decoding.tuned_weights import read_tuned
 from speechrnn.nn.acoustic import AcousticModel, in_bfloat16
 from speechrnn.nn.streaming import StreamingNetwork
 from speechrnn.text.tokenizers import Tokenizer
@@ -60,6 +61,7 @@ class StreamingRecognizer:
         name: str,
         *,
         decoder: Decoder | None = None,
+        greedy: Decoder | None = None,
         latency: float = 0.6,
         hold: float = 0.0,
         endpoint: EndpointOptions | None = None,
@@ -72,6 +74,7 @@ class StreamingRecognizer:
             tokenizer: its alphabet.
             name: of the model.
             decoder: of recordings, whose words the streams get; nothing else may use it. None: greedy.
+            greedy: of streams for which the machine is too slow; None: one without calibrated confidences.
             latency, hold: see `StreamingOptions`.
             endpoint: where segments end; None: the defaults.
             gate: which frames may have words; None: all.
@@ -92,8 +95,9 @@ class StreamingRecognizer:
         self.network = StreamingNetwork(model, blocks_for(latency, model))
         self.latency = self.network.latency
         device = model.head.weight.device
-        self.decoder = make_streaming_decoder(decoder or GreedyDecoder(tokenizer, model.seconds_per_frame), device)
-        self.greedy = make_streaming_decoder(GreedyDecoder(tokenizer, model.seconds_per_frame), device)
+        greedy = greedy or GreedyDecoder(tokenizer, model.seconds_per_frame)
+        self.decoder = make_streaming_decoder(decoder or greedy, device)
+        self.greedy = make_streaming_decoder(greedy, device)
         self.decoding = self.decoder.name
         self.step = round(model.seconds_per_frame * self.sampling_rate)
         if model.options.bidirectional and model.options.streaming == 0:
@@ -130,6 +134,7 @@ class StreamingRecognizer:
             tokenizer,
             model_name(acoustic),
             decoder=decoder,
+            greedy=make_greedy(tokenizer, model.seconds_per_frame, read_tuned(acoustic)),
             latency=options.latency,
             hold=options.hold,
             endpoint=options.endpoint,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from helpers.emissions import TOKENIZER, emission
@@ -9,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
+from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.decoder import BeamDecoder, Decoder, GreedyDecoder
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.streaming import closed_words, make_streaming_decoder
@@ -54,6 +57,21 @@ def test_a_sure_word_is_stable_when_it_has_ended() -> None:
         decoder.advance([state], [emission("BAD ", sure=1 - 1e-6)])
         words, stable = decoder.partial(state)
         assert ([word.word for word in words], stable) == (["BAD"], 1)
+
+
+@pytest.mark.parametrize("calibration", [Calibration(1.0, 0.0), Calibration(0.7, 0.6, -0.5)])
+def test_a_stable_word_has_the_confidence_that_it_has_in_the_recording(calibration: Calibration) -> None:
+    """Finals of streams keep the stable words of their partial events, with these confidences."""
+    recordings = replace(make_decoder("beam"), calibration=calibration)  # type: ignore[type-var]
+    log_probs = emission("BAD HEAD ACE", {9: ("B", 0.45)}, sure=0.98)
+    decoder = make_streaming_decoder(recordings, CPU)
+    state = decoder.start()
+    decoder.advance([state], [log_probs])
+    words, stable = decoder.partial(state)
+    (expected,) = recordings(log_probs[None], torch.tensor([len(log_probs)]))
+    assert 1 <= stable < len(words) == len(expected.words)
+    assert words[:stable] == expected.words[:stable]
+    assert words[-1].confidence < expected.words[-1].confidence
 
 
 def test_a_doubtful_word_is_not_stable_yet() -> None:

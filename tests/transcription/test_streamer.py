@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -29,9 +30,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn.core.errors import UserError
+from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.decoder import BeamDecoder
 from speechrnn.decoding.fusion import LANGUAGE, LENGTH, NGRAM, DecodingOptions
 from speechrnn.decoding.streaming import StreamingBeamDecoder
+from speechrnn.decoding.tuned_weights import TunedDecoding, write_tuned
 from speechrnn.nn.acoustic import save_acoustic
 from speechrnn.transcription import runtime
 from speechrnn.transcription.endpoint import EndpointOptions
@@ -190,6 +193,22 @@ def test_a_slow_machine_may_decode_greedily_or_in_larger_blocks() -> None:
     events += streamer.finish()
     assert streamer.decoder is recognizer.greedy
     check_promises(events)
+
+
+def test_the_confidences_of_a_slow_machine_are_those_of_greedy_decoding(tmp_path: Path) -> None:
+    """They were not calibrated, whatever `tune` had found for greedy decoding."""
+    save_acoustic(tmp_path, MODEL, TOKENIZER, training={})
+    write_tuned(tmp_path, {"greedy": TunedDecoding(calibration=Calibration(0.0, 0.5, -2.0))})
+
+    def load(decoding: Literal["greedy", "beam"]) -> Streamer:
+        return Streamer.load(tmp_path, decoding=decoding, precision="float32", gate=OPEN)
+
+    slow = load("beam")
+    slow.simplify("greedy")
+    slow.end_segment()  # the next one is decoded greedily
+    sound = noise(2 * RATE)
+    expected = finals(run(load("greedy"), sound, [800]))
+    assert expected and finals(run(slow, sound, [800])) == expected
 
 
 def test_hot_words_belong_to_a_stream() -> None:
