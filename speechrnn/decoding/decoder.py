@@ -24,6 +24,7 @@ from speechrnn.decoding.tuned_weights import TunedDecoding, find_tuned
 from speechrnn.text.tokenizers import Tokenizer
 
 POSTERIOR_HYPOTHESES = 10  # hypotheses from which confidences are computed, however many are returned
+_BEAM_ONLY = ("ngram", "hot_words", "lexicon", "rescoring_model")  # options that greedy decoding cannot use
 NO_EVIDENCE = 0.5  # the posterior of a word where no hypotheses were compared
 
 
@@ -196,7 +197,7 @@ def make_decoder(
         device: of the log-probabilities.
 
     Raises:
-        UserError: see `make_scorers`; a language model beside greedy decoding, which does not use it.
+        UserError: see `make_scorers`; a language model or hot words beside greedy decoding, which does not use them.
 
     >>> from speechrnn.text.tokenizers import CharTokenizer
     >>> make_decoder(DecodingOptions(), None, CharTokenizer.build(["ABC"]), seconds_per_frame=0.02, tuned={}).name
@@ -204,6 +205,9 @@ def make_decoder(
     """
     if options.name == "greedy" and language_model is not None:
         raise UserError(f"language_model={language_model} is not used by decoding=greedy; add decoding=beam.")
+    unused = [key for key in _BEAM_ONLY if getattr(options, key)]
+    if options.name == "greedy" and unused:
+        raise UserError(f"{', '.join(unused)} cannot be used by decoding=greedy; choose decoding=beam.")
     if options.name == "greedy":
         return make_greedy(tokenizer, seconds_per_frame, tuned)
     found = find_tuned(tuned, options, language_model)

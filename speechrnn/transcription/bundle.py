@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from speechrnn.core.errors import UserError
 from speechrnn.core.files import expand_user
 from speechrnn.core.model_names import DESCRIPTION, bundle_of, find_model, find_model_directory
 from speechrnn.decoding.beam_search import BeamOptions, search_options
@@ -63,9 +64,17 @@ def find_ngram(path: str | Path) -> Path | None:
 
     >>> find_ngram("outputs/text_prediction/words")  # doctest: +SKIP
     PosixPath('outputs/text_prediction/words/ngram.q8')
+
+    Raises:
+        UserError: a folder has the name of an n-gram file.
     """
     path = expand_user(path)
-    return next((file for file in (path, *(path / name for name in NGRAMS)) if file.is_file()), None)
+    for file in (path, *(path / name for name in NGRAMS)):
+        if file.is_dir() and file.name in NGRAMS:
+            raise UserError(f"{file} is a folder; put an n-gram file in its place, or remove it.")
+        if file.is_file():
+            return file
+    return None
 
 
 def resolve_models(model: str | Path, options: OptionsT) -> tuple[Path, OptionsT]:

@@ -210,6 +210,14 @@ def test_nothing_that_leaves_a_decoder_is_infinite(text: str, seed: int) -> None
             assert [word.word for word in found.words] == found.texts[0].split()
 
 
+@pytest.mark.parametrize("key", ["ngram", "lexicon", "hot_words", "rescoring_model"])
+def test_what_greedy_decoding_cannot_use_is_refused(key: str, tmp_path: Path) -> None:
+    """From Python; a command has no such keys with decoding=greedy. They were ignored."""
+    options = DecodingOptions(**{key: ("BAD",) if key == "hot_words" else tmp_path})  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=rf"{key} cannot be used by decoding=greedy.*beam"):
+        make_decoder(options, None, TOKENIZER, seconds_per_frame=0.03, tuned={})
+
+
 def test_tuned_greedy_confidences() -> None:
     tuned = {"greedy": TunedDecoding(calibration=Calibration(0.0, 0.0, 0.0))}
     assert [word.confidence for word in decode(DecodingOptions(), tuned=tuned).words] == [0.5, 0.5]

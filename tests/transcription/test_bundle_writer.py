@@ -116,3 +116,6 @@ def test_the_n_gram_file_of_a_folder_and_of_none(models: Bundle, tmp_path: Path)
     assert models.ngram is not None
     assert find_ngram(models.ngram) == find_ngram(models.ngram.parent) == models.ngram
     assert find_ngram(models.acoustic) is None and find_ngram(tmp_path / "nowhere") is None
+    (tmp_path / "ngram.q8").mkdir()
+    with pytest.raises(UserError, match=r"ngram\.q8 is a folder"):
+        find_ngram(tmp_path)

@@ -35,10 +35,12 @@ class HotWords(TableScorer):
             UserError: no words, characters that the acoustic model can't write, or a boost that is no finite number.
         """
         phrases = {" ".join(phrase.split()): boost for phrase, boost in boosts.items()}
+        if "" in phrases:
+            raise UserError("hot_words has an empty entry; leave it out.")
         check_spelling(list(phrases), tokenizer, "hot words")
         for phrase, boost in phrases.items():
-            if not phrase or not math.isfinite(boost):
-                raise UserError(f"The boost of the hot word {phrase!r} is {boost}; give a word and a finite number.")
+            if not math.isfinite(boost):
+                raise UserError(f"The boost of the hot word {phrase!r} is {boost}; give a finite number.")
         spelling = Spelling(tokenizer)
         machine = _Machine(
             {letters: boost for phrase, boost in phrases.items() for letters in spellings(phrase, tokenizer)}

@@ -81,5 +81,8 @@ def test_hot_words_outside_the_alphabet_are_named() -> None:
         HotWords({"tété": 1.0, "cat": 1.0}, CHARS)
     with pytest.raises(UserError, match="boost of the hot word 'cat' is nan"):
         HotWords({"cat": math.nan}, CHARS)
+    for words in ({"": 1.0}, {" ": 1.0, "cat": 1.0}):
+        with pytest.raises(UserError, match="hot_words has an empty entry"):
+            HotWords(words, CHARS)
     with pytest.raises(UserError, match="There are no hot words"):
         HotWords({}, CHARS)
