@@ -18,7 +18,7 @@ from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import parse_json
-from speechrnn.decoding.beam_search import BeamOptions
+from speechrnn.decoding.beam_search import BeamOptions, search_options
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.fusion import DecodingOptions, Weights
 from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
@@ -39,6 +39,7 @@ class TunedDecoding:
         system: name of the system, for readers of the file; see `system_name`.
         confidences: quantiles (`uncertainty.QUANTILES`) of the calibrated confidences on the dev part.
         search: width and pruning of the search on the dev part, used where options set none; None: not recorded.
+        conditions: other options that were set on the dev part; see `conditions`.
     """
 
     weights: Weights = field(default_factory=Weights)
@@ -47,6 +48,7 @@ class TunedDecoding:
     system: str = ""
     confidences: tuple[float, ...] = ()
     search: BeamOptions | None = None
+    conditions: dict[str, str] = field(default_factory=dict)
 
 
 def system_name(options: DecodingOptions, language_model: str | Path | None) -> str:
@@ -99,6 +101,59 @@ def find_tuned(
         candidates.append(system_key(replace(options, rescoring_model=None, ngram=None), language_model))
     candidates.append(system_name(options, language_model))
     return next((tuned[key] for key in candidates if key in tuned), TunedDecoding())
+
+
+def conditions(options: DecodingOptions) -> dict[str, str]:
+    """Return the options that confidences depend on, but for models, weights and the search: values by key.
+
+    Those at which nothing is added to the search are left out.
+
+    >>> conditions(DecodingOptions(name="beam", hot_words=("ADA", "BELL")))
+    {'hot_words': 'ADA, BELL: 6'}
+    """
+    found = {}
+    if options.hot_words:
+        found["hot_words"] = f"{', '.join(sorted(options.hot_words))}: {options.hot_word_boost:g}"
+    if options.lexicon is not None:
+        penalty = f" {options.lexicon_penalty:g}" if options.lexicon_mode == "prefer" else ""
+        found["lexicon"] = f"{_fingerprint(options.lexicon)} {options.lexicon_mode}{penalty}"
+    if options.unknown_penalty is not None:
+        found["unknown_penalty"] = f"{options.unknown_penalty:g}"
+    if options.rescoring_model is not None:
+        found["rescoring_weight"] = f"{options.rescoring_weight:g}"
+    return found
+
+
+def find_uncalibrated(
+    tuned: Mapping[str, TunedDecoding], options: DecodingOptions, language_model: str | Path | None
+) -> list[str]:
+    """Return the keys of decoding at which the confidences that `find_tuned` gives were not calibrated.
+
+    >>> beam = DecodingOptions(name="beam", beam_size=50)
+    >>> tuned = {"bare_beam": TunedDecoding(calibration=Calibration(), search=BeamOptions())}
+    >>> find_uncalibrated(tuned, beam, None)
+    ['beam_size']
+
+    Returns:
+        names of keys; [] where they are those of the dev part, and where nothing was calibrated.
+    """
+    entry = find_tuned(tuned, options, language_model)
+    if options.name == "greedy" or entry.calibration is None:
+        return []
+    keys = []
+    if system_key(options, language_model) not in tuned and entry.system:
+        without = system_key(replace(options, rescoring_model=None), language_model)
+        keys.append("rescoring_model" if without in tuned else "ngram")
+    if entry.search is not None:
+        searched, wanted = asdict(search_options(entry.search)), asdict(search_options(options))
+        keys += [key for key, value in wanted.items() if value != searched[key]]
+    weights = {"length_reward": True, "language_weight": language_model is not None, "ngram_weight": options.ngram}
+    for key, used in weights.items():
+        chosen = getattr(options, key)
+        if used and chosen is not None and chosen != getattr(entry.weights, key):
+            keys.append(key)
+    now = conditions(options)
+    return keys + [key for key in sorted(now.keys() | entry.conditions) if now.get(key) != entry.conditions.get(key)]
 
 
 def read_tuned(folder: str | Path) -> dict[str, TunedDecoding]:

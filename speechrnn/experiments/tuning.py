@@ -18,7 +18,15 @@ from speechrnn.core.model_names import find_model_directory
 from speechrnn.data.training_facts import TrainingFacts
 from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
 from speechrnn.decoding.model_facts import forget_dev, read_facts, update_facts
-from speechrnn.decoding.tuned_weights import FILE, TunedDecoding, read_tuned, system_key, system_name, write_tuned
+from speechrnn.decoding.tuned_weights import (
+    FILE,
+    TunedDecoding,
+    conditions,
+    read_tuned,
+    system_key,
+    system_name,
+    write_tuned,
+)
 from speechrnn.decoding.tuning import TuningOptions, describe_dev, tune
 from speechrnn.experiments.decoding import compute_part_emissions, decoder_of
 from speechrnn.nn.acoustic import AcousticModel, save_acoustic
@@ -69,7 +77,7 @@ def tune_systems(
     for (options, language_model), decoder in zip(systems, decoders, strict=True):
         name = system_name(options, language_model)
         logger.info("Tuning the decoding called %s", name)
-        results[name] = replace(tune(decoder, emissions, tuning), system=name)
+        results[name] = replace(tune(decoder, emissions, tuning), system=name, conditions=conditions(options))
         found[system_key(options, language_model)] = results[name]
     write_tuned(model, found)
     return results

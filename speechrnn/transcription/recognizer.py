@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -14,10 +15,12 @@ from speechrnn.core.device import find_device
 from speechrnn.decoding.decoder import Decoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.model_facts import ModelFacts
-from speechrnn.decoding.tuned_weights import read_tuned
+from speechrnn.decoding.tuned_weights import find_uncalibrated, read_tuned
 from speechrnn.nn.acoustic import AcousticModel, load_acoustic
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.transcription.runtime import Engine
+
+logger = logging.getLogger("speechrnn")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,8 @@ class LoadedModel(NamedTuple):
 def load_recognizer(acoustic: Path, decoding: DecodingOptions, language_model: Path | None, device: str) -> LoadedModel:
     """Load an acoustic model, and the decoder with the weights that were tuned for it.
 
+    Log a warning where the confidences were calibrated for other options of the search.
+
     Args:
         acoustic: directory of the acoustic model.
         decoding: options of the search.
@@ -72,12 +77,19 @@ def load_recognizer(acoustic: Path, decoding: DecodingOptions, language_model: P
     """
     network, tokenizer = load_acoustic(acoustic)
     found = find_device(device)
+    tuned = read_tuned(acoustic)
     decoder = make_decoder(
         decoding,
         language_model,
         tokenizer,
         seconds_per_frame=network.seconds_per_frame,
-        tuned=read_tuned(acoustic),
+        tuned=tuned,
         device=found,
     )
+    if keys := find_uncalibrated(tuned, decoding, language_model):
+        logger.warning(
+            "Confidences are less exact: they were calibrated at other values of %s. `speechrnn tune` with these keys "
+            "calibrates them on the dev part of a run.",
+            ", ".join(f"decoding.{key}" for key in keys),
+        )
     return LoadedModel(network.to(found), tokenizer, decoder, device=found)

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from speechrnn.core.errors import UserError
+from speechrnn.decoding.beam_search import BeamOptions
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.fusion import DecodingOptions, Weights
 from speechrnn.decoding.tuned_weights import (
     TunedDecoding,
+    conditions,
     find_tuned,
+    find_uncalibrated,
     read_tuned,
     system_key,
     system_name,
@@ -36,6 +41,38 @@ def test_entries_are_written_and_read(tmp_path: Path) -> None:
     write_tuned(tmp_path, tuned | {"greedy": TunedDecoding()})
     assert read_tuned(tmp_path) == tuned | {"greedy": TunedDecoding()}
     assert read_tuned(tmp_path / "nowhere") == {}
+
+
+def test_keys_at_which_confidences_were_not_calibrated_are_named(tmp_path: Path) -> None:
+    """A calibration was used for hot words, a lexicon, weights and a search that it was not fitted for, silently."""
+    language, file = model(tmp_path / "one", "1"), tmp_path / "file"
+    file.write_text("1")
+    entry = TunedDecoding(Weights(0.4, None, 1.0), Calibration(), system="beam", search=BeamOptions(beam_size=50))
+    tuned = {system_key(BEAM, language): entry}
+    same = replace(BEAM, beam_size=50, nbest=3)
+    assert find_uncalibrated(tuned, same, language) == []
+    assert find_uncalibrated(tuned, replace(same, language_weight=0.4), language) == []
+    assert find_uncalibrated(tuned, BEAM, language) == ["beam_size"]
+    changes: dict[str, dict[str, Any]] = {
+        "hot_words": {"hot_words": ("ADA",)},
+        "lexicon": {"lexicon": file},
+        "language_weight": {"language_weight": 0.5},
+        "length_reward": {"length_reward": 0.0},
+        "unknown_penalty": {"unknown_penalty": -3.0},
+        "ngram": {"ngram": file},
+        "beam_threshold": {"beam_threshold": None},
+    }
+    for key, change in changes.items():
+        changed = replace(same, **change)
+        assert find_uncalibrated(tuned, changed, language) == [key]
+        if conditions(changed):  # tuned so, it is the plain search whose confidences are less exact
+            fitted = {system_key(changed, language): replace(entry, conditions=conditions(changed))}
+            assert find_uncalibrated(fitted, changed, language) == []
+            assert find_uncalibrated(fitted, same, language) == [key]
+    rescored = find_uncalibrated(tuned, replace(same, rescoring_model=language), language)
+    assert rescored == ["rescoring_model", "rescoring_weight"]
+    assert find_uncalibrated({}, replace(same, hot_words=("ADA",)), language) == []
+    assert find_uncalibrated({"greedy": entry}, DecodingOptions(), None) == []
 
 
 def test_each_language_model_has_its_entry(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import torch
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.model_facts import read_facts, update_facts
-from speechrnn.decoding.tuned_weights import TunedDecoding, read_tuned, system_key, write_tuned
+from speechrnn.decoding.tuned_weights import TunedDecoding, find_uncalibrated, read_tuned, system_key, write_tuned
 from speechrnn.decoding.tuning import TuningOptions
 from speechrnn.decoding.uncertainty import DevStatistics
 from speechrnn.experiments import tuning
@@ -61,6 +62,15 @@ def test_a_run_is_tuned_with_its_greedy_confidences(run: Path) -> None:
     stored = read_tuned(run / "acoustic")
     assert stored[system_key(*BEAM)] == tuned
     assert system_key(*GREEDY) in stored
+
+
+def test_it_is_recorded_what_confidences_were_calibrated_with(run: Path) -> None:
+    letters = replace(BEAM[0], hot_words=("A",), unknown_penalty=-2.0)
+    tuned = tune_run(run, letters, None, tuning=TUNING, device="cpu", batch_seconds=10.0)
+    assert tuned.conditions == {"hot_words": "A: 6", "unknown_penalty": "-2"}
+    stored = read_tuned(run / "acoustic")
+    assert find_uncalibrated(stored, letters, None) == []
+    assert find_uncalibrated(stored, BEAM[0], None) == ["hot_words", "unknown_penalty"]
 
 
 def test_a_run_without_a_dev_part_is_refused(run: Path) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import logging
+import re
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +13,10 @@ from helpers.acoustic_models import save_listener
 from helpers.language_models import toy_model
 
 from speechrnn.core.errors import UserError
+from speechrnn.decoding.beam_search import BeamOptions
+from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.tuned_weights import TunedDecoding, write_tuned
 from speechrnn.nn.language import save_language
 from speechrnn.text.tokenizers import CharTokenizer
 from speechrnn.transcription.recognizer import load_recognizer
@@ -31,6 +38,21 @@ def test_what_is_missing_is_named(acoustic: Path, tmp_path: Path) -> None:
         load_recognizer(tmp_path / "nowhere", DecodingOptions(), None, device="cpu")
     with pytest.raises(UserError, match="abacus"):
         load_recognizer(acoustic, DecodingOptions(), None, device="abacus")
+
+
+def test_confidences_that_were_calibrated_otherwise_have_a_line(
+    acoustic: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "acoustic"
+    shutil.copytree(acoustic, folder)
+    beam = DecodingOptions(name="beam")
+    write_tuned(folder, {"bare_beam": TunedDecoding(calibration=Calibration(), search=BeamOptions())})
+    with caplog.at_level(logging.WARNING, "speechrnn"):
+        load_recognizer(folder, beam, None, device="cpu")
+        load_recognizer(folder, DecodingOptions(), None, device="cpu")
+        assert not caplog.text
+        load_recognizer(folder, replace(beam, beam_size=3, hot_words=("A",)), None, device="cpu")
+    assert re.search(r"less exact.*decoding\.beam_size, decoding\.hot_words.*tune", caplog.text)
 
 
 def test_a_language_model_of_other_characters_is_refused(acoustic: Path, tmp_path: Path) -> None:
