@@ -36,6 +36,7 @@ from speechrnn.jobs.transcription_worker import Outcome, TranscriptionWorker
 from speechrnn.nn.checkpoint import load_model
 from speechrnn.transcription.bundle import resolve_models
 from speechrnn.transcription.options import NO_EFFECT, TranscriptionOptions
+from speechrnn.transcription.recognizer import warn_uncalibrated
 from speechrnn.transcription.transcript import Failure
 from speechrnn.transcription.transcript_warnings import UNFAMILIAR, summarise_warnings
 from speechrnn.transcription.unfamiliar import describe_job
@@ -175,11 +176,14 @@ def with_directories(
 ) -> tuple[TranscriptionJobOptions, TranscriptionOptions]:
     """Return the settings with the directories of all models, which fingerprints and workers need.
 
+    Log a warning where confidences were calibrated for other options.
+
     Raises:
         UserError: there is no model of that name, or none in that directory.
     """
     model, options = resolve_models(job.model, options)
     check_models(model, options)
+    warn_uncalibrated(model, options.search, options.language_model)
     return replace(job, model=model), options
 
 

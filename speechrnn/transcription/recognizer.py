@@ -64,8 +64,6 @@ class LoadedModel(NamedTuple):
 def load_recognizer(acoustic: Path, decoding: DecodingOptions, language_model: Path | None, device: str) -> LoadedModel:
     """Load an acoustic model, and the decoder with the weights that were tuned for it.
 
-    Log a warning where the confidences were calibrated for other options of the search.
-
     Args:
         acoustic: directory of the acoustic model.
         decoding: options of the search.
@@ -77,19 +75,28 @@ def load_recognizer(acoustic: Path, decoding: DecodingOptions, language_model: P
     """
     network, tokenizer = load_acoustic(acoustic)
     found = find_device(device)
-    tuned = read_tuned(acoustic)
     decoder = make_decoder(
         decoding,
         language_model,
         tokenizer,
         seconds_per_frame=network.seconds_per_frame,
-        tuned=tuned,
+        tuned=read_tuned(acoustic),
         device=found,
     )
-    if keys := find_uncalibrated(tuned, decoding, language_model):
+    return LoadedModel(network.to(found), tokenizer, decoder, device=found)
+
+
+def warn_uncalibrated(acoustic: Path, decoding: DecodingOptions, language_model: str | Path | None) -> None:
+    """Log a warning where the confidences were calibrated for other options; not for each worker of a job.
+
+    Args:
+        acoustic: directory of the acoustic model.
+        decoding: options of the search.
+        language_model: directory of the language model; None: none.
+    """
+    if keys := find_uncalibrated(read_tuned(acoustic), decoding, language_model):
         logger.warning(
             "Confidences are less exact: they were calibrated at other values of %s. `speechrnn tune` with these keys "
             "calibrates them on the dev part of a run.",
             ", ".join(f"decoding.{key}" for key in keys),
         )
-    return LoadedModel(network.to(found), tokenizer, decoder, device=found)

@@ -29,7 +29,7 @@ from speechrnn.transcription.bundle import model_name, resolve_models
 from speechrnn.transcription.endpoint import Endpointer, EndpointOptions, SilenceGate
 from speechrnn.transcription.events import Event
 from speechrnn.transcription.options import keywords_of
-from speechrnn.transcription.recognizer import load_recognizer
+from speechrnn.transcription.recognizer import load_recognizer, warn_uncalibrated
 from speechrnn.transcription.runtime import choose
 from speechrnn.transcription.samples import Samples
 from speechrnn.transcription.speech_gate import SpeechGate, SpeechGateOptions
@@ -125,6 +125,7 @@ class StreamingRecognizer:
     def from_options(cls, folder: str | Path, options: StreamingOptions) -> StreamingRecognizer:
         """Load a model; see `load`."""
         acoustic, options = resolve_models(folder, options)
+        warn_uncalibrated(acoustic, options.search, options.language_model)
         language = None if options.language_model is None else Path(options.language_model)
         model, tokenizer, decoder, device = load_recognizer(acoustic, options.search, language, device=options.device)
         if choose("torch", options.precision, device, cell=model.options.cell)[1] == "bfloat16":

@@ -28,7 +28,7 @@ from speechrnn.transcription.endpoint import EndpointOptions
 from speechrnn.transcription.options import TranscriptionOptions, keywords_of
 from speechrnn.transcription.pipeline import Pipeline
 from speechrnn.transcription.reader import Source, with_rate
-from speechrnn.transcription.recognizer import Recognizer, load_recognizer
+from speechrnn.transcription.recognizer import Recognizer, load_recognizer, warn_uncalibrated
 from speechrnn.transcription.runtime import Engine, make_engine
 from speechrnn.transcription.samples import Samples
 from speechrnn.transcription.speech_gate import SpeechGateOptions
@@ -112,6 +112,8 @@ class Transcriber:
             UserError: there is no such acoustic model, the device does not exist, the language model
                 does not fit the acoustic model, or the engine is not installed.
         """
+        folder, options = resolve_models(folder, options)
+        warn_uncalibrated(folder, options.search, options.language_model)
         return cls.from_options(folder, options)
 
     @classmethod
