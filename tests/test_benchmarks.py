@@ -15,11 +15,11 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from helpers.acoustic_models import streaming_model
+from helpers.acoustic_models import save_listener, streaming_model
 
 from speechrnn.audio import save_audio
 from speechrnn.decoding.hypothesis import Word
-from speechrnn.nn.acoustic import save_acoustic
+from speechrnn.nn.acoustic import load_acoustic, save_acoustic
 from speechrnn.transcription.events import Event
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
@@ -179,6 +179,16 @@ def test_packed_is_undone(module: Load) -> None:
     with module("an4").packed(layer):
         assert (layer(inputs, lengths)[2:, 1] == 0).all()  # what unpacking leaves there
     assert (layer(inputs, lengths)[2:, 1] != 0).any()
+
+
+def test_a_whole_model_has_the_same_outputs_on_packed_layers(module: Load, tmp_path: Path) -> None:
+    model, _ = load_acoustic(save_listener(tmp_path))
+    wave = torch.randn(1, 4000, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        expected, frames = model(wave, torch.tensor([4000]))
+        with module("an4").packed(model):
+            packed, _ = model(wave, torch.tensor([4000]))
+    torch.testing.assert_close(packed[:, : int(frames)], expected[:, : int(frames)])
 
 
 @pytest.mark.integration
