@@ -15,7 +15,7 @@ from speechrnn.cli import help
 from speechrnn.cli.interrupt import catch_interrupts, interrupted
 from speechrnn.core.config import nearest
 from speechrnn.core.errors import UserError
-from speechrnn.core.failures import memory_message
+from speechrnn.core.failures import system_message
 from speechrnn.version import __version__
 
 if TYPE_CHECKING:
@@ -86,9 +86,9 @@ def recipe(name: str, root: Path | None = None) -> Callable[[Job], Callable[[], 
 
     The result takes its overrides from the command line, as `hydra.main` would, and ends the process: 0 when all
     went well, the function's own return value if it gives one, 2 after one sentence for bad input (unknown keys
-    and options included), 130 after Ctrl-C. Any other exception keeps its traceback. Hydra's flags work
-    (`--multirun`, `--cfg job`, `--config-dir DIR`), but it makes no folders and prints no log of its own, and the
-    process stays in the folder where the command was typed.
+    and options included) or about a full disk, 130 after Ctrl-C. Any other exception keeps its traceback. Hydra's
+    flags work (`--multirun`, `--cfg job`, `--config-dir DIR`), but it makes no folders and prints no log of its own,
+    and the process stays in the folder where the command was typed.
 
     The configuration that the function gets is resolved and has no missing value.
 
@@ -160,13 +160,13 @@ def _run(name: str, function: Job, arguments: list[str], conf: Path) -> int:
         except Exception as error:
             if isinstance(error, BrokenPipeError) and _is_unread():
                 return OK
-            needed = memory_message(error)
-            if needed is None:
+            sentence = system_message(error)
+            if sentence is None:
                 if multirun:
                     raise  # Hydra tries the other jobs before it goes on with this
                 bugs.append(error)
                 return FAILED
-            status = _complain(needed)
+            status = _complain(sentence)
         statuses.append(status or OK)
         if multirun and status:
             raise _EndedError(status)  # Hydra tries the other jobs before it goes on with this

@@ -13,6 +13,7 @@ MACHINE_ERRNOS = frozenset([errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFI
 _NO_MEMORY = re.compile(
     "out of memory|allocate memory|not enough memory|Storage size calculation overflowed|multiplication overflow", re.I
 )
+_NO_TEMPORARY = "No usable temporary directory"  # as `tempfile` says where it can write into none, on a full disk too
 FREE_BYTES = 2**26  # memory; a machine that has less left cannot go on
 
 
@@ -36,6 +37,8 @@ def machine_error(error: BaseException) -> MachineError | None:
         name = f": {error.filename}" if error.filename else ""
         remedy = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "raise `ulimit -n`"
         return MachineError(f"{error.strerror}{name}; {remedy}, {again}")
+    if isinstance(error, FileNotFoundError) and str(error.strerror).startswith(_NO_TEMPORARY):
+        return MachineError(f"{error.strerror}; free some space, or name a folder by TMPDIR, {again}")
     if isinstance(error, ImportError):
         return MachineError(f"{_one_line(error)}: install the package that is missing, {again}")
     if isinstance(error, MemoryError) and _memory_is_exhausted():
@@ -62,6 +65,18 @@ def memory_message(error: BaseException) -> str | None:
     size = re.search(r"allocate (\d{1,30}) bytes", text)
     at_once = f" ({int(size[1]) / 1e9:,.0f} GB at once)" if size is not None and int(size[1]) >= 1e9 else ""
     return f"This needs more memory than there is{at_once}: choose a smaller model, or smaller batches."
+
+
+def system_message(error: BaseException) -> str | None:
+    """Return the sentence about an exception of the system or for want of memory; None for other exceptions.
+
+    >>> system_message(OSError(errno.ENOSPC, "No space left on device"))
+    'No space left on device; free some space, and give the same command again.'
+    >>> system_message(ValueError("odd header")) is None
+    True
+    """
+    fault = machine_error(error) if isinstance(error, OSError) else None
+    return memory_message(error) if fault is None else str(fault)
 
 
 def ends_job(error: BaseException) -> bool:

@@ -125,6 +125,13 @@ def test_a_model_that_is_too_large_is_a_sentence(speechrnn: Command) -> None:
     assert "more memory than there is (256 GB at once)" in result.err and "smaller model" in result.err
 
 
+@pytest.mark.parametrize(("seed", "word"), [(12, "some/file"), (13, "TMPDIR")])
+def test_a_full_disk_is_a_sentence(speechrnn: Command, seed: int, word: str) -> None:
+    result = speechrnn("toy", "corpus.root=x", f"seed={seed}")
+    assert result.status == 2 and result.err.count("\n") == 1
+    assert word in result.err and "free some space" in result.err
+
+
 @pytest.mark.parametrize("seed", [4, 5])
 def test_an_interruption_says_how_to_go_on(speechrnn: Command, seed: int) -> None:
     result = speechrnn("toy", "corpus.root=x", f"seed={seed}")

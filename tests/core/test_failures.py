@@ -50,6 +50,10 @@ def test_other_exceptions_are_not_about_memory(error: Exception) -> None:
         (system_error(errno.ENOSPC), ["No space left", "some/file", "free some space"]),
         (system_error(errno.EDQUOT), ["quota", "free some space"]),
         (system_error(errno.EMFILE), ["Too many open files", "ulimit -n"]),
+        (
+            FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp', '/var/tmp']"),
+            ["'/tmp', '/var/tmp'", "TMPDIR"],
+        ),
         (ImportError("No module named 'soxr'"), ["soxr", "install"]),
         (AcceleratorError("CUDA error: unspecified launch failure CUDA kernel errors might be"), ["GPU", "launch"]),
         (RuntimeError("CUDA error: an illegal memory access"), ["GPU", "illegal"]),

@@ -62,6 +62,7 @@ PAGES = {
         In more than one line.
         """
 
+        import errno
         import json
         import os
         import sys
@@ -88,6 +89,10 @@ PAGES = {
                         print("more", flush=True)
                 case 11:
                     raise RuntimeError("can't allocate memory: you tried to allocate 256000000000 bytes. Error code 12")
+                case 12:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "some/file")
+                case 13:
+                    raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']")
                 case 10:  # of a worker, not of standard output
                     raise BrokenPipeError("a worker is gone")
                 case 4:
