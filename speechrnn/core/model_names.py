@@ -17,6 +17,7 @@ from speechrnn.core.files import expand_user
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 VARIABLE = "SPEECHRNN_MODELS"  # folders of bundles, separated as those of PATH
 DESCRIPTION = "model.json"  # the file that makes a folder a model directory
+FILES = (DESCRIPTION, "model.safetensors")  # of a model directory
 KINDS = ("acoustic", "language")
 SHIPPED = ("english",)  # names of the bundles that the package comes with
 
@@ -35,7 +36,8 @@ def find_model(name_or_path: str | Path) -> Path:
         name_or_path: "english", "outputs/demo/acoustic", "~/models/mine".
 
     Raises:
-        UserError: there is neither such a directory nor a model of that name; the message lists the names there are.
+        UserError: there is neither such a directory nor a model of that name; the message lists the names there are,
+            or says that the path is a file.
     """
     if not isinstance(name_or_path, (str, Path)) or not str(name_or_path):
         raise UserError(f"A model has a name such as english, or a directory, but not {name_or_path!r}.")
@@ -59,6 +61,11 @@ def find_model(name_or_path: str | Path) -> Path:
     names = model_names()
     nowhere = f"there is none in the package, in ${VARIABLE} and in ~/.local/share/speechrnn/models"
     there = f"known names: {', '.join(names)}" if names else nowhere
+    if _is_file(path):
+        advice = f"give its folder, {path.parent}" if path.name in FILES else f"recordings are inputs; {there}"
+        raise UserError(
+            f"{name_or_path} is a file; a model is a name or a directory with {' and '.join(FILES)} in it: {advice}."
+        )
     raise UserError(f"There is no model directory {name_or_path} and no model of that name; {there}.")
 
 
@@ -129,4 +136,11 @@ def _is_directory(path: Path) -> bool:
     try:
         return path.is_dir()
     except (OSError, ValueError):  # too long for a name, or with a zero byte
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # see `_is_directory`
         return False

@@ -67,6 +67,16 @@ def test_an_unknown_name_says_which_there_are(tmp_path: Path, name: str) -> None
         find_model(name)
 
 
+def test_a_file_is_no_model_and_the_message_says_what_is(tmp_path: Path) -> None:
+    bundle(tmp_path / "package" / "english")
+    Path("talk.mp3").write_bytes(b"sound")
+    with pytest.raises(UserError, match=r"^talk\.mp3 is a file; a model is .*model\.json.*inputs.* english\.$"):
+        find_model("talk.mp3")
+    mine = bundle(Path("mine"), "acoustic") / "acoustic"
+    with pytest.raises(UserError, match=r"is a file; .*: give its folder, mine/acoustic\.$"):
+        find_model(mine / "model.json")
+
+
 @pytest.mark.parametrize("name", ["", None, 3, b"english"])
 def test_what_can_be_no_name_is_refused(name: Any) -> None:
     with pytest.raises(UserError, match=r"A model has a name such as english"):
