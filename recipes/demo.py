@@ -18,6 +18,7 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
+from speechrnn.core.files import short_path
 from speechrnn.core.plural import count
 from speechrnn.data.corpora import corpus_options
 from speechrnn.experiments.run import Run, is_first_process, keep_earlier_values
@@ -116,7 +117,7 @@ def show(run: Run, transcripts: dict[str, Transcript]) -> None:
         ("numbers", run.metrics),
         ("speech", run.folder / "speech"),
     ):
-        print(f"{name:<11}  {shorten(path)}")
+        print(f"{name:<11}  {short_path(path)}")
 
 
 def show_prediction(run: Run) -> None:
@@ -129,12 +130,7 @@ def show_prediction(run: Run) -> None:
     console.print(written)
     figures = run.read_metrics()["language"]
     print(f"perplexity of a character  {figures['perplexity']:.2f}")
-    print(f"language model             {shorten(run.language)}")
-
-
-def shorten(path: Path) -> Path:
-    """Return a path as it is typed from the working folder, where it lies below that."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    print(f"language model             {short_path(run.language)}")
 
 
 def show_next_step(run: Run) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
+from speechrnn.core.files import short_path
 from speechrnn.experiments.run import Run
 from speechrnn.tutorials.food_chain.model import FoodChainOptions, TrainedNetwork, expected, run_experiment
 from speechrnn.tutorials.food_chain.page import write_food_chain
@@ -28,7 +29,7 @@ def main(config: DictConfig) -> None:
     run.update_metrics("last_word", figures(last_word))
     report = write_food_chain(run, options, words, feedback=feedback, last_word=last_word)
     show(feedback, last_word)
-    print(f"report  {report}")
+    print(f"report  {short_path(report)}")
 
 
 def figures(network: TrainedNetwork) -> dict[str, object]:

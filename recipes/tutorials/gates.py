@@ -13,6 +13,7 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
+from speechrnn.core.files import short_path
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.core.plural import count
 from speechrnn.experiments.run import Run
@@ -41,8 +42,8 @@ def main(config: DictConfig) -> None:
     source = "a small character model" if options.model is None else str(options.model)
     report = write_gates(run, analysis, source)
     show(analysis)
-    print(f"model   {folder}")
-    print(f"report  {report}")
+    print(f"model   {short_path(folder)}")
+    print(f"report  {short_path(report)}")
 
 
 def look(folder: Path, options: GatesOptions) -> GateAnalysis:

@@ -13,6 +13,7 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
+from speechrnn.core.files import short_path
 from speechrnn.core.jsonio import finite
 from speechrnn.core.plural import count
 from speechrnn.experiments.run import Run
@@ -36,7 +37,7 @@ def main(config: DictConfig) -> None:
     run.update_metrics("recall", recalled(results))
     report = write_gradients(run, options, results)
     show(options, results)
-    print(f"report  {report}")
+    print(f"report  {short_path(report)}")
 
 
 def measure(options: GradientsOptions) -> GradientResults:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
+from speechrnn.core.files import short_path
 from speechrnn.experiments.run import Run
 from speechrnn.tutorials.setting import repeatable
 from speechrnn.tutorials.spelling.model import Checkpoint, SpellingOptions, read_text, train, words
@@ -39,7 +40,7 @@ def main(config: DictConfig) -> None:
     run.update_metrics("spelling", {"looks": figures})
     report = write_spelling(run, options, checkpoints, vocabulary=len(set(words("\n".join(lines)))))
     show(checkpoints)
-    print(f"report  {report}")
+    print(f"report  {short_path(report)}")
 
 
 def show(checkpoints: list[Checkpoint]) -> None:

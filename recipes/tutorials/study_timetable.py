@@ -11,6 +11,7 @@ from rich.table import Table
 
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
+from speechrnn.core.files import short_path
 from speechrnn.experiments.run import Run
 from speechrnn.tutorials.setting import repeatable
 from speechrnn.tutorials.study_timetable.model import TimetableOptions, TrainedNetwork, train_and_test
@@ -30,7 +31,7 @@ def main(config: DictConfig) -> None:
     run.update_metrics("facts_alone", figures(facts_alone))
     report = write_study_timetable(run, options, feedback, facts_alone=facts_alone)
     show(feedback, facts_alone)
-    print(f"report  {report}")
+    print(f"report  {short_path(report)}")
 
 
 def figures(network: TrainedNetwork) -> dict[str, object]:

@@ -168,6 +168,15 @@ def expand_user(path: str | Path) -> Path:
         raise UserError(f"{path} leads nowhere: this machine knows no home folder {start}; write it out.") from None
 
 
+def short_path(path: Path) -> Path:
+    """Return a path as it is typed from the working folder, where it lies below that, and as it is elsewhere.
+
+    >>> short_path(Path.cwd() / "outputs" / "demo").as_posix()
+    'outputs/demo'
+    """
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
 def copy_file(source: str | Path, target: str | Path) -> None:
     """Copy a file, so that a reader only ever sees the old or the whole new one.
 

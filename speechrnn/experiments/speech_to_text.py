@@ -11,6 +11,7 @@ from lhotse import CutSet
 from speechrnn.audio.augmentation import SpecAugmentOptions, WaveformOptions
 from speechrnn.audio.features import ChannelOptions
 from speechrnn.core.errors import UserError, keys_below
+from speechrnn.core.files import short_path
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.data.corpora import CorpusOptions
 from speechrnn.data.corpora.prepare import Prepared, prepare
@@ -305,7 +306,7 @@ class SpeechToText:
 
     def report(self) -> None:
         """Write report.html."""
-        self.run.log(f"Report: {write_report(self.run.folder)}")
+        self.run.log(f"Report: {short_path(write_report(self.run.folder))}")
 
     def _finds_words(self) -> bool:
         """Return whether the beam search has a language model of words, or one of the user's."""

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import atomic_write
+from speechrnn.core.files import atomic_write, short_path
 from speechrnn.data.fingerprint import fingerprint_tokenizer
 from speechrnn.data.texts import TextOptions
 from speechrnn.data.texts.prepare import PreparedText, prepare_text
@@ -265,4 +265,4 @@ class TextPrediction:
 
     def report(self) -> None:
         """Write report.html."""
-        self.run.log(f"Report: {write_text_report(self.run.folder)}")
+        self.run.log(f"Report: {short_path(write_text_report(self.run.folder))}")

@@ -14,7 +14,15 @@ import pytest
 
 import speechrnn
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import TEMPORARY, atomic_write, check_not_read, expand_user, temporary_stem, unsynced
+from speechrnn.core.files import (
+    TEMPORARY,
+    atomic_write,
+    check_not_read,
+    expand_user,
+    short_path,
+    temporary_stem,
+    unsynced,
+)
 
 
 def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -160,3 +168,11 @@ def test_a_link_with_the_temporary_name_is_not_written_through(
         file.write("theirs")
     assert (tmp_path / "mine.txt").read_text() == "mine"
     assert (tmp_path / "out" / "a.txt").read_text() == "theirs"
+
+
+def test_a_path_is_short_only_below_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert short_path(tmp_path / "here" / "run" / "report.html") == Path("run/report.html")
+    assert short_path(tmp_path / "here-too") == tmp_path / "here-too"
+    assert short_path(Path("run")) == Path("run")

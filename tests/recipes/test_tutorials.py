@@ -77,7 +77,7 @@ def test_a_tutorial_leaves_a_run_with_a_page_that_stands_alone(start: Start, tut
     status, out, err = start(tutorial, *SMALL[tutorial], "name=small")
     assert (status, err) == (0, "")
     folder = Path("outputs", tutorial, "small")
-    assert out.splitlines()[-1] == f"report  {folder.absolute() / 'report.html'}"
+    assert out.splitlines()[-1] == f"report  {folder / 'report.html'}"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics.keys() == SECTIONS[tutorial]
     assert yaml.safe_load((folder / "config.yaml").read_text())["seed"] == 1
