@@ -55,10 +55,10 @@ class Prepared:
         """Return a line for each split: its size, the rejected utterances, and what it shares with training."""
         lines = []
         for split, part in self.summary["splits"].items():
-            line = (
-                f"{split}: {count(part['utterances'], 'utterance')}, {part['hours']:.2f} h, "
-                f"{count(part['speakers'], 'speaker')}, {count(part['words'], 'word')}"
-            )
+            sizes = [count(part["utterances"], "utterance"), f"{part['hours']:.2f} h"]
+            if part["speakers"]:  # 0: the corpus does not name them
+                sizes.append(count(part["speakers"], "speaker"))
+            line = f"{split}: {', '.join(sizes)}, {count(part['words'], 'word')}"
             rejected = part["rejected"]
             if rejected["count"]:
                 why = ", ".join(f"{reason} {number:,}" for reason, number in rejected["reasons"].items())

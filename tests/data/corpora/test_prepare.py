@@ -58,6 +58,11 @@ def test_the_cuts_are_lhotses_and_the_summary_counts_them(corpus: Path, tmp_path
     assert prepared.describe()[0] == "train: 4 utterances, 0.00 h, 2 speakers, 16 words"
 
 
+def test_a_corpus_that_names_no_speakers_has_no_number_of_them(corpus: Path, tmp_path: Path) -> None:
+    prepared = prepare(options(corpus, speaker_from_folder=False), tmp_path / "out")
+    assert prepared.describe()[0] == "train: 4 utterances, 0.00 h, 16 words"
+
+
 def test_ids_are_distinct_in_the_whole_corpus(corpus: Path, tmp_path: Path, read_cuts: ReadCuts) -> None:
     prepared = prepare(options(corpus), tmp_path / "out")
     ids = [cut["id"] for path in (prepared.train, prepared.dev, prepared.test) for cut in read_cuts(path)]
