@@ -113,6 +113,7 @@ class Progress:
 
     def epoch(self, state: State, better: bool) -> None:
         """Log the figures of an epoch; `better` marks the best one so far."""
+        self.estimated = self.estimated or self.epochs is not None  # this line says what is left
         record = state.history[-1]
         figures = "  ".join(f"{name} {value:.4f}" for name, value in record.items() if name not in ("epoch", "step"))
         elapsed = time.monotonic() - self.began
