@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from fractions import Fraction
@@ -28,7 +29,7 @@ _TRANSPORT = ("mpegts", "mpeg", "mxf")  # their clock starts anywhere: the file'
 _JITTER = 0.05  # seconds by which a time stamp may differ from the samples so far: containers round, clocks drift
 _RESTART = 1.0  # seconds; a time stamp that lies further back starts a new clock
 _MATROSKA_TOLERANCE = 0.5  # seconds by which the length that is stated for a track may err
-_LONGEST_GAP = 6 * 3600.0  # seconds; a longer gap is a damaged time stamp where the container states no length
+_MOST_SILENCE = 6 * 3600.0  # seconds that stand for gaps in a file; more is of a damaged time stamp
 
 
 class FFmpegReader(AudioReader):
@@ -141,11 +142,12 @@ class _Clock:
         import av
 
         self._rate = rate
-        self._origin, self._limit = Fraction(0), _LONGEST_GAP
+        self._origin, self._limit = Fraction(0), math.inf
         if container.format.name in _TRANSPORT and container.start_time is not None:
             self._origin = Fraction(container.start_time, av.time_base)
         if container.duration is not None and container.duration > 0:
             self._limit = float(Fraction(container.duration, av.time_base)) + _RESTART
+        self._silence = 0  # samples so far
         self._shift = 0  # samples by which this part's time stamps lie before the file's clock
 
     def missing(self, frame: av.AudioFrame, position: int) -> int:
@@ -154,7 +156,11 @@ class _Clock:
             return 0
         place = round((frame.pts * frame.time_base - self._origin) * self._rate) + self._shift
         gap = place - position
-        if gap < -_RESTART * self._rate or place > self._limit * self._rate:
+        beyond = place > self._limit * self._rate or self._silence + gap > _MOST_SILENCE * self._rate
+        if gap < -_RESTART * self._rate or beyond:
             self._shift -= gap  # another clock, or a damaged time stamp: go on without a gap
             return 0
-        return gap if gap > _JITTER * self._rate else 0
+        if gap <= _JITTER * self._rate:
+            return 0
+        self._silence += gap
+        return gap

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from helpers.recordings import encode, shift, speech
 
 from speechrnn.audio import audio_blocks, audio_info, load_audio
+from speechrnn.audio.ffmpeg_reader import _Clock
 from speechrnn.audio.io import AudioError
 
 FFMPEG = [
@@ -67,3 +71,15 @@ def test_a_start_beyond_a_recording_that_states_no_length(tmp_path: Path) -> Non
     path = encode(tmp_path / "a.aac", "aac", speech(16000, 16000)[:, None], rate=16000)
     with pytest.raises(AudioError, match=r"before the clip that starts at 5\.00 s"):
         load_audio(path, start=5)
+
+
+@pytest.mark.parametrize("stated", [None, 10**18])  # microseconds; the length may be damaged as the time stamps are
+def test_damaged_time_stamps_add_a_bounded_silence(stated: int | None) -> None:
+    container = SimpleNamespace(format=SimpleNamespace(name="avi"), duration=stated, start_time=0)
+    clock = _Clock(cast(Any, container), rate=100)
+    position = 0
+    for number in range(50):
+        hours = SimpleNamespace(pts=number, time_base=Fraction(3600))
+        position += clock.missing(cast(Any, hours), position) + 10
+    assert position <= 6 * 3600 * 100 + 50 * 10
+    assert position > 5 * 3600 * 100  # a gap of an hour is none that is damaged
