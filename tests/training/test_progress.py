@@ -49,33 +49,43 @@ def test_the_time_of_the_training_is_estimated_within_its_first_minute(
     assert "1 h 40 min to go" in caplog.text
 
 
-def test_there_is_no_estimate_after_the_line_of_an_epoch(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The line of an epoch says what is left, evaluations counted."""
+class Clock:
+    """A clock that a test moves, in seconds."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of the progress, whose lines are logged."""
     caplog.set_level("INFO")
-    now = 0.0
-    monkeypatch.setattr("speechrnn.training.progress.time", SimpleNamespace(monotonic=lambda: now))
+    clock = Clock()
+    monkeypatch.setattr("speechrnn.training.progress.time", clock)
+    return clock
+
+
+def test_there_is_no_estimate_after_the_line_of_an_epoch(caplog: pytest.LogCaptureFixture, clock: Clock) -> None:
+    """The line of an epoch says what is left, evaluations counted."""
     state = State(batch=1)
     progress = Progress(300, state, TASK, visible=True)
-    now = 1.0
+    clock.now = 1.0
     progress.step(state, 1)
     state.epoch, state.batch = 1, 0
     state.history.append({"epoch": 1, "step": 1, "dev_wer": 0.25})
     progress.epoch(state, better=True)
-    now = 90.0
+    clock.now = 90.0
     progress.step(state, 1)
     assert len(caplog.messages) == 1 and caplog.messages[0].startswith("epoch 1/300")
 
 
-def test_a_step_of_more_than_a_minute_is_an_estimate_too(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level("INFO")
-    now = 0.0
-    monkeypatch.setattr("speechrnn.training.progress.time", SimpleNamespace(monotonic=lambda: now))
+def test_a_step_of_more_than_a_minute_is_an_estimate_too(caplog: pytest.LogCaptureFixture, clock: Clock) -> None:
     state = State(batch=1)
     progress = Progress(1, state, TASK, visible=True)
-    now = 90.0
+    clock.now = 90.0
     progress.step(state, 3)
     assert "About 3 min 00 s to go: 2 steps of 1 min 30 s" in caplog.text
