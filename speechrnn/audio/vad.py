@@ -217,6 +217,17 @@ class EnergyDetector:
         return 10 * np.log10(np.add.reduceat(power, edges) / sizes + 1e-10)
 
 
+def detector_name(name: str) -> str:
+    """Return the name of the detector that `build_detector` builds: "auto" is silero where it is installed, or energy.
+
+    >>> detector_name("energy")
+    'energy'
+    """
+    if name != "auto":
+        return name
+    return "energy" if importlib.util.find_spec("silero_vad") is None else "silero"
+
+
 def build_detector(name: str) -> SpeechDetector | None:
     """Build a detector.
 
@@ -232,8 +243,7 @@ def build_detector(name: str) -> SpeechDetector | None:
     >>> build_detector("energy").name
     'energy'
     """
-    if name == "auto":
-        name = "energy" if importlib.util.find_spec("silero_vad") is None else "silero"
+    name = detector_name(name)
     if name == "silero":
         return SileroDetector()
     if name == "energy":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from speechrnn.audio.vad import detector_name
 from speechrnn.core.errors import UserError
 from speechrnn.core.failures import raise_if_fatal
 from speechrnn.core.plural import count
@@ -200,10 +201,12 @@ def job_fingerprint(job: TranscriptionJobOptions, options: TranscriptionOptions)
     Raises:
         UserError: a file cannot be read.
     """
+    settings = fingerprint(options)
+    settings["segmentation"]["vad"] = detector_name(options.segmentation.vad)  # "auto" changes with what is installed
     return {
         **fingerprint(job),
         "formats": sorted(set(job.formats)),
-        **fingerprint(options),
+        **settings,
         "device": device_type(options.device, job.executor),
     }
 

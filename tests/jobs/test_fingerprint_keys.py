@@ -58,7 +58,7 @@ OTHER = {
     "decoding.symbol_threshold": 0.5,
     "segmentation.threshold": 0.25,
     "segmentation.padding": 0.1,
-    "segmentation.vad": "energy",
+    "segmentation.vad": "none",
     "engine": "torch",
     "precision": "float32",
     "device": "cuda",
@@ -148,6 +148,18 @@ def test_a_key_changes_the_fingerprint_or_is_known_not_to_matter(
         if (after == before) != is_without_effect(recipe, key):
             wrong.append(key)
     assert wrong == []
+
+
+def test_a_job_knows_the_detector_that_auto_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "model").write_text("a")
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        config: Any = OmegaConf.to_container(compose("transcribe", ["device=cpu"]))
+    config |= {"model": str(tmp_path / "model"), "inputs": ["a.wav"]}
+    known = {}
+    for found in (None, "a module"):
+        monkeypatch.setattr("speechrnn.audio.vad.importlib.util.find_spec", lambda name, found=found: found)
+        known[found] = transcription_fingerprint(config)["segmentation"]["vad"]
+    assert known == {None: "energy", "a module": "silero"}
 
 
 @pytest.mark.parametrize("recipe", FINGERPRINTS)
