@@ -91,7 +91,8 @@ def main() -> None:
             texts = decode(replace(decoder, scorers=[*decoder.scorers, hot]), emissions)
             errors = word_errors([utterance.text for utterance in utterances], texts)
             rate = sum(error.errors for error in errors) / sum(error.reference_length for error in errors)
-            rates.append((rate, *found(utterances, texts, words)))
+            hits, alarms = found(utterances, texts, words)
+            rates.append((rate, hits, alarms))
         (rate, hits, alarms), (absent_rate, _, absent_alarms) = rates[0], rates[-1]
         shares.append(100 * hits / max(1, occurrences))
         print(

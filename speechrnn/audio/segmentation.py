@@ -264,7 +264,9 @@ class _Cutter:
             more = len(fresh) == AHEAD * self._rate
             self._held = np.concatenate([self._held, fresh])
             read = known + len(fresh)
-            ended = [*self._tracker.add(self._probabilities(known)), *([] if more else self._tracker.finish())]
+            ended = list(self._tracker.add(self._probabilities(known)))
+            if not more:
+                ended += self._tracker.finish()
             for begin, end in ended:
                 start, stop = self._first(begin), min(read, self._sample(end) + self._padding)
                 yield from self._windows(start, stop, closed=True)

@@ -143,7 +143,8 @@ class PrefixTrie:
         for name, value in COLUMNS.items():
             column = getattr(self, name)
             value = self.absent if name == "slot" else value
-            setattr(self, name, torch.cat([column, column.new_full((more, *column.shape[1:]), value)]))
+            rows = column.new_full(torch.Size([more]) + column.shape[1:], value)
+            setattr(self, name, torch.cat([column, rows]))
         self.numbers = torch.arange(capacity + more, device=self.parent.device)
         children = self.children.new_full((more, self.symbols), -1)
         children[:, 0] = self.numbers[capacity:]

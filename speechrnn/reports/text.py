@@ -112,8 +112,8 @@ def write_text_report(folder: str | Path) -> Path:
 
 
 def _subtitle(run: TextRun) -> str:
-    parts = [f"text {run.text.text}"] if run.text.text else []
-    return ", ".join([*parts, *([f"tokenizer {run.tokenizer}"] if run.tokenizer else [])])
+    parts = {"text": run.text.text, "tokenizer": run.tokenizer}
+    return ", ".join(f"{name} {value}" for name, value in parts.items() if value)
 
 
 def _adapted(run: TextRun) -> list[tuple[str, str, str, str]]:

@@ -306,8 +306,8 @@ def test_bad_input_is_one_sentence_before_anything_is_written(
         (tmp_path / name).write_text(content)
     before = sorted(tmp_path.iterdir())
     output = [] if any(key.startswith("output=") for key in keys) else [f"output={tmp_path}/o.jsonl"]
-    filled = [key.format(tmp=tmp_path) for key in keys]
-    status, out, err = run(*output, *filled)
+    given = output + [key.format(tmp=tmp_path) for key in keys]
+    status, out, err = run(*given)
     assert (status, out) == (2, "")
     assert err.startswith("speechrnn: ") and err.count("\n") == 1
     assert sentence.format(tmp=tmp_path) in err

@@ -120,9 +120,9 @@ def test_a_model_is_fine_tuned_and_what_does_not_fit_it_is_refused(
     """A value that is typed must be the model's, the default of the key too."""
     folder, _ = trained
     command = ["corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'tuned'}", f"init_from={folder}", change]
-    quick = ["trainer.epochs=1", "trainer.min_steps=0", "trainer.accelerator=cpu", "stages=[prepare,train]"]
+    command += ["trainer.epochs=1", "trainer.min_steps=0", "trainer.accelerator=cpu", "stages=[prepare,train]"]
     capsys.readouterr()
-    status = run(*command, *quick)
+    status = run(*command)
     said = capsys.readouterr().err
     assert (part or "Weights are those of") in said
     assert status == (0 if part is None else 2)
@@ -139,7 +139,8 @@ def test_dev_can_be_decoded_alone(trained: tuple[Path, list[str]], tmp_path: Pat
 
 def test_decoding_without_a_model_says_so(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["corpus=folder", f"corpus.root={corpus}", f"output={tmp_path / 'new'}", "stages=[prepare,decode]"]
-    assert run(*arguments, *SMALL) == 2
+    arguments += SMALL
+    assert run(*arguments) == 2
     assert "There is no model directory" in capsys.readouterr().err
 
 

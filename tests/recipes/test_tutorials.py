@@ -189,8 +189,8 @@ def test_few_days_leave_no_gap_in_the_numbers(start: Start) -> None:
 
 
 def test_an_exploded_gradient_is_no_number_in_the_metrics(start: Start) -> None:
-    wide = ["flow.scales=[1e200]", "flow.distance=20", "output=wide"]
-    status, _, err = start("gradients", *SMALL["gradients"], *wide)
+    wide = [*SMALL["gradients"], "flow.scales=[1e200]", "flow.distance=20", "output=wide"]
+    status, _, err = start("gradients", *wide)
     assert (status, err) == (0, "")
     text = Path("wide/metrics.json").read_text()
     assert "NaN" not in text and "Infinity" not in text

@@ -66,7 +66,8 @@ class KenlmProcess:
             return torch.empty(0, len(self.words))
         numbers = array("i")
         for begins, history in histories:
-            numbers.extend((len(history), begins, *history))
+            numbers.extend([len(history), begins])
+            numbers.extend(history)
         count = len(histories) * len(self.words)
         with self._lock:
             if self._pid != os.getpid() or not self._finalizer.alive:

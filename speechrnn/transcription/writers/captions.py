@@ -27,7 +27,8 @@ class SrtWriter:
         parts = []
         for number, caption in enumerate(captions(transcript, self.options), self.first):
             times = f"{_clock(caption.start, ',')} --> {_clock(caption.end, ',')}"
-            parts.append("\n".join((str(number), times, *caption.lines)) + "\n\n")
+            lines = "\n".join(caption.lines)
+            parts.append(f"{number}\n{times}\n{lines}\n\n")
         return "".join(parts)
 
 

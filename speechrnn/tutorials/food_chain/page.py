@@ -90,14 +90,15 @@ def _learning(feedback: TrainedNetwork, last_word: TrainedNetwork) -> Markup:
 @torch.no_grad()
 def _word_by_word(words: Words, feedback: TrainedNetwork, last_word: TrainedNetwork) -> list[tuple[str, ...]]:
     """Return the three most probable next words of both networks after each word of each sentence, a row each."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for sentence in FOOD_CHAIN:
         indices = [0, *words.encode(sentence)]
         column = torch.tensor(indices)[:, None]
         both = [network.model(column)[:, 0].softmax(-1) for network in (feedback, last_word)]
         for place, index in enumerate(indices):
             shown = "(beginning)" if index == 0 else words.tokenizer.symbols[index]
-            rows.append((shown, *(_best(words, probabilities[place]) for probabilities in both)))
+            first, second = (_best(words, probabilities[place]) for probabilities in both)
+            rows.append((shown, first, second))
     return rows
 
 
