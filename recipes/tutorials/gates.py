@@ -14,10 +14,9 @@ from rich.table import Table
 from speechrnn.cli.main import recipe
 from speechrnn.core.config import options_from
 from speechrnn.core.files import short_path
-from speechrnn.core.model_names import find_model_directory
+from speechrnn.core.model_names import DESCRIPTION, find_model_directory
 from speechrnn.core.plural import count
 from speechrnn.experiments.run import Run
-from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.tutorials.gates.model import GateAnalysis, GatesOptions, analyse_gates, make_small_model
 from speechrnn.tutorials.gates.page import memory_length, write_gates
 from speechrnn.tutorials.setting import repeatable

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
@@ -17,7 +17,7 @@ from speechrnn.core.files import expand_user
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 VARIABLE = "SPEECHRNN_MODELS"  # folders of bundles, separated as those of PATH
 DESCRIPTION = "model.json"  # the file that makes a folder a model directory
-FILES = (DESCRIPTION, "model.safetensors")  # of a model directory
+WEIGHTS = "model.safetensors"  # the other file of a model directory
 KINDS = ("acoustic", "language")
 SHIPPED = ("english",)  # names of the bundles that the package comes with
 
@@ -42,14 +42,14 @@ def find_model(name_or_path: str | Path) -> Path:
     if not isinstance(name_or_path, (str, Path)) or not str(name_or_path):
         raise UserError(f"A model has a name such as english, or a directory, but not {name_or_path!r}.")
     path = expand_user(name_or_path)
-    exists = _is_directory(path)
+    exists = _is(Path.is_dir, path)
     if exists and _holds_model(path):
         return path
     name = str(name_or_path)
     # A path is never looked up: `./english` is a folder here, and `../x` would leave the folders of models.
     if name not in ("", ".", "..") and name == Path(name).name:
         for folder in model_folders():
-            if _is_directory(folder / name) and _holds_model(folder / name):
+            if _is(Path.is_dir, folder / name) and _holds_model(folder / name):
                 return folder / name
     if exists:  # without a model: the function that loads it reports what is missing
         return path
@@ -61,10 +61,12 @@ def find_model(name_or_path: str | Path) -> Path:
     names = model_names()
     nowhere = f"there is none in the package, in ${VARIABLE} and in ~/.local/share/speechrnn/models"
     there = f"known names: {', '.join(names)}" if names else nowhere
-    if _is_file(path):
-        advice = f"give its folder, {path.parent}" if path.name in FILES else f"recordings are inputs; {there}"
+    if _is(Path.is_file, path):
+        if path.name in (DESCRIPTION, WEIGHTS):
+            raise UserError(f"{name_or_path} is a file of a model: give its folder, {path.parent}.")
         raise UserError(
-            f"{name_or_path} is a file; a model is a name or a directory with {' and '.join(FILES)} in it: {advice}."
+            f"{name_or_path} is a file and no model: give a name, or a directory with {DESCRIPTION} and {WEIGHTS}; "
+            f"{there}."
         )
     raise UserError(f"There is no model directory {name_or_path} and no model of that name; {there}.")
 
@@ -132,15 +134,9 @@ def _holds_model(path: Path) -> bool:
     return any((path / part / DESCRIPTION).is_file() for part in ("", *KINDS))
 
 
-def _is_directory(path: Path) -> bool:
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """Return whether a path is of a kind; one that no file system takes is of none."""
     try:
-        return path.is_dir()
+        return kind(path)
     except (OSError, ValueError):  # too long for a name, or with a zero byte
-        return False
-
-
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # see `_is_directory`
         return False

@@ -18,10 +18,10 @@ from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import parse_json
+from speechrnn.core.model_names import DESCRIPTION, WEIGHTS
 from speechrnn.decoding.beam_search import BeamOptions, search_options
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.fusion import DecodingOptions, Weights
-from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
 
 FILE = "decoding.json"
 

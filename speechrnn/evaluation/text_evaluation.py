@@ -15,7 +15,7 @@ import numpy as np
 from speechrnn.core.device import find_device
 from speechrnn.core.files import atomic_write, check_not_read
 from speechrnn.core.jsonio import read_json
-from speechrnn.core.model_names import find_model_directory
+from speechrnn.core.model_names import DESCRIPTION, find_model_directory
 from speechrnn.core.temporary import temporary_folder
 from speechrnn.data.texts import Part
 from speechrnn.data.texts.encode import normalised
@@ -24,7 +24,6 @@ from speechrnn.data.texts.reader import Line, by_blank_lines, by_file, find
 from speechrnn.data.tokens import TokenFile
 from speechrnn.evaluation.adaptation import AdaptationOptions, CacheOptions, DynamicOptions, adaptive_scorer
 from speechrnn.evaluation.perplexity import LineScore, Reader, TextScore, score_lines, token_log_probs
-from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import LanguageModel, load_language
 from speechrnn.text.normalisation import model_normalisation
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.model_names import find_model_directory
+from speechrnn.core.model_names import WEIGHTS, find_model_directory
 from speechrnn.data.training_facts import TrainingFacts
 from speechrnn.decoding.fusion import DecodingOptions, with_model_directories
 from speechrnn.decoding.model_facts import forget_dev, read_facts, update_facts
@@ -30,7 +30,6 @@ from speechrnn.decoding.tuned_weights import (
 from speechrnn.decoding.tuning import TuningOptions, describe_dev, tune
 from speechrnn.experiments.decoding import compute_part_emissions, decoder_of
 from speechrnn.nn.acoustic import AcousticModel, save_acoustic
-from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.transcription.transcriber import Transcriber
 

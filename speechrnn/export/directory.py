@@ -6,9 +6,9 @@ from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import copy_file, expand_user
-from speechrnn.core.model_names import find_model_directory
+from speechrnn.core.model_names import DESCRIPTION, WEIGHTS, find_model_directory
 from speechrnn.nn.acoustic import load_acoustic
-from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, read_kind, save_model
+from speechrnn.nn.checkpoint import load_model, read_kind, save_model
 from speechrnn.nn.language import load_language
 from speechrnn.nn.quantisation import WeightFormat
 

@@ -15,7 +15,7 @@ from speechrnn.core.config import build
 from speechrnn.core.device import find_device
 from speechrnn.core.errors import UserError
 from speechrnn.core.jsonio import read_json
-from speechrnn.core.model_names import find_model_directory
+from speechrnn.core.model_names import DESCRIPTION, find_model_directory
 from speechrnn.data.tokens import TokenBatch
 from speechrnn.evaluation.perplexity import PlainScorer, perplexity
 from speechrnn.generation.beam_search import BeamSearchEngine
@@ -26,7 +26,6 @@ from speechrnn.generation.next_words import find_next_words
 from speechrnn.generation.options import DEFAULTS, GenerationOptions, GenerationOverrides
 from speechrnn.generation.prompt_encoder import PromptEncoder, check_text
 from speechrnn.generation.results import Prompt, Result
-from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import END_OF_LINE, LanguageModel, load_language
 from speechrnn.text.normalisation import UNCHANGED, NormalisationOptions, model_normalisation
 from speechrnn.text.tokenizers import Tokenizer

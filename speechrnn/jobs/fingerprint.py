@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from speechrnn.core.errors import UserError
-from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS
+from speechrnn.core.model_names import DESCRIPTION, WEIGHTS
 
 SHA256 = "sha256:"  # how the digest of a file begins
 

@@ -22,14 +22,12 @@ from torch import Tensor
 from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
-from speechrnn.core.model_names import find_model_directory, is_shipped
+from speechrnn.core.model_names import DESCRIPTION, WEIGHTS, find_model_directory, is_shipped
 from speechrnn.nn.quantisation import WeightFormat, pack_weights, unpack_weights
 from speechrnn.text.normalisation import model_normalisation, stores_normalisation
 from speechrnn.text.tokenizers import Tokenizer, tokenizer_from_json
 from speechrnn.version import __version__
 
-WEIGHTS = "model.safetensors"
-DESCRIPTION = "model.json"
 FORMAT = "weights"  # key of the description: the format of the weights, where it is not float32
 DIGESTS = "digests"  # key of the description: SHA-256 of each file; those of older versions have none
 LARGEST = 1e10  # of a weight; the outputs of a network with larger ones overflow

@@ -12,9 +12,9 @@ from markupsafe import Markup
 from speechrnn.audio import AudioError, load_audio
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.core.model_names import WEIGHTS
 from speechrnn.core.plural import count
 from speechrnn.evaluation.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit, Errors, character_errors
-from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.reports.fusion import compare_with_greedy
 from speechrnn.reports.html import Recording, duration, embed_recording, limited, percent, render, time_shares
 from speechrnn.reports.plots import error_curves, loss_curves

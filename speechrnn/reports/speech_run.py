@@ -9,8 +9,8 @@ from typing import Any
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.jsonio import read_json, read_rows
+from speechrnn.core.model_names import DESCRIPTION
 from speechrnn.evaluation.metrics import DELETION, HIT, INSERTION, SUBSTITUTION, Edit, Errors, align, score
-from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.reports.run_files import TrainingSummary, parse, read_config, read_training, select_group
 
 

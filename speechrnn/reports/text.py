@@ -11,9 +11,9 @@ from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
+from speechrnn.core.model_names import WEIGHTS
 from speechrnn.data.tokens import TokenFile
 from speechrnn.evaluation.surprisal import TokenSurprisal, select_passage, surface_form, token_surprisals, visible_form
-from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.nn.language import load_language
 from speechrnn.reports.html import render, time_shares
 from speechrnn.reports.plots import perplexity_curves

@@ -8,7 +8,7 @@ from typing import Any
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.jsonio import read_json, read_rows
-from speechrnn.nn.checkpoint import DESCRIPTION
+from speechrnn.core.model_names import DESCRIPTION
 from speechrnn.reports.run_files import TrainingSummary, parse, read_config, read_training, select_group
 
 

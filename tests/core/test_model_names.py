@@ -70,10 +70,10 @@ def test_an_unknown_name_says_which_there_are(tmp_path: Path, name: str) -> None
 def test_a_file_is_no_model_and_the_message_says_what_is(tmp_path: Path) -> None:
     bundle(tmp_path / "package" / "english")
     Path("talk.mp3").write_bytes(b"sound")
-    with pytest.raises(UserError, match=r"^talk\.mp3 is a file; a model is .*model\.json.*inputs.* english\.$"):
+    with pytest.raises(UserError, match=r"^talk\.mp3 is a file and no model: .*model\.json.* english\.$"):
         find_model("talk.mp3")
     mine = bundle(Path("mine"), "acoustic") / "acoustic"
-    with pytest.raises(UserError, match=r"is a file; .*: give its folder, mine/acoustic\.$"):
+    with pytest.raises(UserError, match=r"is a file of a model: give its folder, mine/acoustic\.$"):
         find_model(mine / "model.json")
 
 

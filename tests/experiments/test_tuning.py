@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.model_names import WEIGHTS
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.model_facts import read_facts, update_facts
 from speechrnn.decoding.tuned_weights import TunedDecoding, find_uncalibrated, read_tuned, system_key, write_tuned
@@ -19,7 +20,6 @@ from speechrnn.decoding.uncertainty import DevStatistics
 from speechrnn.experiments import tuning
 from speechrnn.experiments.tuning import DEV, save_trained, tune_run, tune_systems
 from speechrnn.nn.acoustic import load_acoustic, save_acoustic
-from speechrnn.nn.checkpoint import WEIGHTS
 from speechrnn.transcription.transcriber import Transcriber
 
 GREEDY = (DecodingOptions(), None)

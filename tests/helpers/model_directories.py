@@ -9,8 +9,9 @@ from typing import Any
 import torch
 
 from speechrnn.audio.features import FeatureOptions
+from speechrnn.core.model_names import DESCRIPTION
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, save_acoustic
-from speechrnn.nn.checkpoint import DESCRIPTION, DIGESTS
+from speechrnn.nn.checkpoint import DIGESTS
 from speechrnn.text.tokenizers import CharTokenizer
 
 

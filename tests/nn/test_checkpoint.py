@@ -16,8 +16,9 @@ from torch import nn
 from speechrnn.audio.features import FeatureOptions
 from speechrnn.core import model_names
 from speechrnn.core.errors import UserError
+from speechrnn.core.model_names import DESCRIPTION, WEIGHTS
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
-from speechrnn.nn.checkpoint import DESCRIPTION, FORMAT, WEIGHTS, load_model, load_weights, save_model
+from speechrnn.nn.checkpoint import FORMAT, load_model, load_weights, save_model
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
 from speechrnn.nn.quantisation import WeightFormat
 from speechrnn.text.tokenizers import CharTokenizer, WordTokenizer

@@ -13,8 +13,9 @@ from helpers.model_directories import change_field, remove_digests, save_small
 from safetensors.torch import load_file, save_file
 
 from speechrnn.core.errors import UserError
+from speechrnn.core.model_names import DESCRIPTION, WEIGHTS
 from speechrnn.nn.acoustic import load_acoustic
-from speechrnn.nn.checkpoint import DESCRIPTION, DIGESTS, WEIGHTS, load_model, save_model
+from speechrnn.nn.checkpoint import DIGESTS, load_model, save_model
 from speechrnn.nn.quantisation import WeightFormat
 
 

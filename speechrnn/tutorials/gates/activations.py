@@ -12,11 +12,11 @@ from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.jsonio import read_json
+from speechrnn.core.model_names import DESCRIPTION
 from speechrnn.data.texts.encode import normalised
 from speechrnn.data.texts.reader import Line, read_lines
 from speechrnn.data.tokens import TokenFile
 from speechrnn.evaluation.surprisal import surface_form
-from speechrnn.nn.checkpoint import DESCRIPTION
 from speechrnn.nn.language import END_OF_LINE, LanguageModel
 from speechrnn.text.normalisation import model_normalisation
 from speechrnn.text.tokenizers import Tokenizer

@@ -14,12 +14,13 @@ from helpers.model_directories import remove_digests
 from fuzz.formats import change_archive
 from fuzz.target import Target, whole
 from speechrnn.audio.features import FeatureOptions
+from speechrnn.core.model_names import DESCRIPTION, WEIGHTS
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.model_facts import read_facts
 from speechrnn.decoding.tuned_weights import find_tuned, read_tuned
 from speechrnn.decoding.uncertainty import Uncertainty
 from speechrnn.nn.acoustic import AcousticModel, AcousticOptions, load_acoustic, save_acoustic
-from speechrnn.nn.checkpoint import DESCRIPTION, WEIGHTS, load_model, read_kind, save_model
+from speechrnn.nn.checkpoint import load_model, read_kind, save_model
 from speechrnn.nn.language import LanguageModel, LanguageOptions, load_language, save_language
 from speechrnn.nn.quantisation import WeightFormat
 from speechrnn.text.normalisation import model_normalisation
