@@ -29,8 +29,8 @@ from speechrnn.data.dataset import pad
 from speechrnn.decoding.greedy import greedy
 from speechrnn.evaluation.metrics import bootstrap_interval, word_errors
 from speechrnn.nn.acoustic import AcousticModel
-from speechrnn.nn.recurrent import Blocks
 from speechrnn.text.tokenizers import Tokenizer
+from speechrnn.transcription.streaming_options import blocks_for
 from speechrnn.transcription.transcriber import Failure, Transcriber
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
@@ -97,9 +97,7 @@ def transcribe_live(
     model: AcousticModel, tokenizer: Tokenizer, latency: float, samples: Sequence[np.ndarray]
 ) -> list[str]:
     """Return the greedy texts of recordings with a look-ahead of `latency` seconds."""
-    frames = round(latency / model.seconds_per_frame)
-    right = frames // (2 * model.options.layers)
-    blocks = Blocks(frames - model.options.layers * right, right)
+    blocks = blocks_for(latency, model)
     texts = []
     for first in range(0, len(samples), BATCH):
         log_probs, lengths = model(*pad(samples[first : first + BATCH]), blocks)
