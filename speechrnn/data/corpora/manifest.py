@@ -24,10 +24,11 @@ LAYOUT = (
     "speaker, id; or lhotse cuts"
 )
 
-# The first name of each is ours (and NeMo's), then those of DeepSpeech, SpeechBrain, Common Voice and Hugging Face.
+# The first name of each is ours (and NeMo's), then those of DeepSpeech, SpeechBrain, Common Voice and Hugging Face; the
+# last one of text is that of a job's hypotheses.jsonl.
 _NAMES = {
     "audio_filepath": ("audio_filepath", "audio", "path", "wav_filename", "wav", "file"),
-    "text": ("text", "transcript", "sentence", "transcription", "wrd"),
+    "text": ("text", "transcript", "sentence", "transcription", "wrd", "hypothesis"),
     "duration": ("duration",),
     "offset": ("offset", "start"),
     "speaker": ("speaker", "speaker_id", "spk_id", "client_id"),
@@ -42,28 +43,34 @@ def utterances(
     train: Sequence[str] = (),
     dev: Sequence[str] = (),
     test: Sequence[str] = (),
+    min_confidence: float = 0.0,
 ) -> dict[str, list[Utterance]]:
     """Return the utterances of the manifests of each split.
 
     Args:
         root: where relative paths of manifests start (None: the working folder), and, if it is not found beside the
             manifest, those of audio.
-        train, dev, test: paths of manifests (.jsonl, .json, .csv, .tsv, each also with .gz).
+        train, dev, test: paths of manifests (.jsonl, .json, .csv, .tsv, each also with .gz); `hypotheses.jsonl` of a
+            job of `transcribe` is one, whose texts are those that were recognised (pseudo-labels).
+        min_confidence: utterances of the training part with less confidence are left out; those without any stay.
 
     Raises:
         UserError: no manifest, a line that is no JSON, a needed key that is missing, a value that is no number; each
             names the file and the line.
     """
+    if not 0 <= min_confidence <= 1:
+        raise UserError(f"corpus.min_confidence={min_confidence} is wrong: give a number from 0 to 1.")
     splits = {}
     for split, value in zip(SPLITS, (train, dev, test), strict=True):
         if value:
-            splits[split] = [utterance for path in value for utterance in _read((root or Path()) / path, root)]
+            least = min_confidence if split == "train" else 0.0
+            splits[split] = [utterance for path in value for utterance in _read((root or Path()) / path, root, least)]
     if not splits:
         raise UserError(f"The corpus manifest needs at least one file, as in corpus.train=[train.jsonl]: {LAYOUT}.")
     return splits
 
 
-def _read(path: Path, root: Path | None) -> Iterator[Utterance]:
+def _read(path: Path, root: Path | None, min_confidence: float) -> Iterator[Utterance]:
     suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if not path.is_file():
         raise UserError(
@@ -79,7 +86,7 @@ def _read(path: Path, root: Path | None) -> Iterator[Utterance]:
         where = f"{path}, line {number}"
         if "supervisions" in row or "tracks" in row:
             yield from _cut(row, where, path.parent, root=root)
-        else:
+        elif _confidence(row, where) >= min_confidence:
             yield _row(row, where, path.parent, root=root)
 
 
@@ -142,6 +149,8 @@ def _row(row: Mapping[str, Any], where: str, folder: Path, root: Path | None) ->
         speaker=_string(row, "speaker", where),
         start=_seconds(row, "offset", where) or 0.0,
         duration=_seconds(row, "duration", where),
+        # What a row of hypotheses.jsonl says of a recording with several channels; NeMo's manifests have no such key.
+        channel=row.get("channel") if "hypothesis" in row and isinstance(row.get("channel"), int) else None,
     )
 
 
@@ -217,6 +226,18 @@ def _seconds(row: Mapping[str, Any], key: str, where: str) -> float | None:
     if not 0 <= seconds < float("inf"):
         raise UserError(f"{where}: {key} must be a number of seconds, not {_shown(value)}.")
     return seconds
+
+
+def _confidence(row: Mapping[str, Any], where: str) -> float:
+    """Return the confidence of a recognised text, from 0 to 1; 1 where there is none."""
+    value = row.get("confidence")
+    try:
+        confidence = 1.0 if value in (None, "") else float(value)
+    except (TypeError, ValueError, OverflowError):
+        confidence = -1.0
+    if not 0 <= confidence <= 1:
+        raise UserError(f"{where}: confidence must be a number from 0 to 1, not {_shown(value)}.")
+    return confidence
 
 
 def _string(row: Mapping[str, Any], key: str, where: str) -> str | None:

@@ -287,3 +287,34 @@ def test_segments_of_a_recording_are_held_out_together(
     write(tmp_path / "test.jsonl", json.dumps({**rows[0], "offset": 0.5}))
     several = prepare(corpus_options({**config, "dev_fraction": 0, "test": ["test.jsonl"]}), tmp_path / "several")
     assert "1 utterance has a recording that train has too" in "".join(several.describe())
+
+
+def test_the_hypotheses_of_a_job_are_pseudo_labels(tmp_path: Path, speak: Speak, write: Write) -> None:
+    speak(tmp_path / "call.wav", channels=2)
+    speak(tmp_path / "talk.wav")
+    rows: list[dict[str, Any]] = [
+        {"id": "call.channel1", "audio": "call.wav", "hypothesis": "yes", "confidence": 0.8, "words": [], "channel": 1},
+        {"id": "talk", "audio": "talk.wav", "hypothesis": "no", "confidence": 0.6, "words": []},
+        {"id": "sure", "audio": "talk.wav", "hypothesis": "no", "confidence": None, "words": []},
+    ]
+    path = str(write(tmp_path / "hypotheses.jsonl", "\n".join(map(json.dumps, rows))))
+    splits = utterances(None, train=[path], dev=[path], min_confidence=0.7)
+    assert [(row.id, row.text, row.channel) for row in splits["train"]] == [
+        ("call.channel1", "yes", 1),
+        ("sure", "no", None),
+    ]
+    assert len(splits["dev"]) == 3
+
+
+@pytest.mark.parametrize("confidence", [-0.1, 1.5, "much", "nan", [0.5]])
+def test_a_confidence_that_is_none_is_named(tmp_path: Path, write: Write, confidence: Any) -> None:
+    row = {"audio_filepath": "a.wav", "text": "a", "confidence": confidence}
+    path = write(tmp_path / "train.jsonl", json.dumps(row))
+    with pytest.raises(UserError, match=r"train.jsonl, line 1: confidence must be a number from 0 to 1"):
+        utterances(None, train=[str(path)])
+
+
+@pytest.mark.parametrize("least", [-0.5, 1.5, float("nan")])
+def test_a_least_confidence_that_is_none_is_named(least: float) -> None:
+    with pytest.raises(UserError, match=r"corpus\.min_confidence"):
+        utterances(None, train=["train.jsonl"], min_confidence=least)
