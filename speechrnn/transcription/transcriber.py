@@ -45,6 +45,11 @@ class Transcriber:
     >>> transcriber("talk.wav").text  # doctest: +SKIP
     'IT WAS A BRIGHT COLD DAY IN APRIL'
 
+    Nothing is printed; a transcript says itself where the sound is unlike the model's training:
+
+    >>> [warning.kind for warning in transcriber("song.mp3").warnings]  # doctest: +SKIP
+    ['unfamiliar']
+
     Attributes:
         sampling_rate: Hz, of the model; sound at another rate is resampled.
         step: samples per frame of emissions.

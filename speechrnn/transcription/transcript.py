@@ -69,6 +69,13 @@ class Transcript:
     >>> Transcript("talk.wav", 1.0, "", 1.0, (), (), model="english", decoding="greedy").to("srt")
     ''
 
+    Reasons to doubt the words, such as sound unlike the model's training, are in `warnings`:
+
+    >>> doubt = (TranscriptWarning("unfamiliar", "The sound is unlike what the model was trained on."),)
+    >>> transcript = Transcript("song.mp3", 1.0, "", 1.0, (), (), model="english", decoding="greedy", warnings=doubt)
+    >>> [warning.kind for warning in transcript.warnings]
+    ['unfamiliar']
+
     Attributes:
         audio: the path as it was given; "samples N" for the N-th source (from 0) where that was samples.
         duration: seconds.
@@ -81,7 +88,7 @@ class Transcript:
         decoding: "greedy" or "beam".
         incomplete: why this is not of the whole recording, one sentence; None: it is.
         channel: index of the channel that was transcribed; None: their mix.
-        warnings: reasons to doubt its words; mostly none.
+        warnings: reasons to doubt its words, each with a `kind` and a `message`; mostly none.
     """
 
     audio: str
