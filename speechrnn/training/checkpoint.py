@@ -110,7 +110,7 @@ def remove_other(folder: Path, fingerprint: dict[str, Any], defaults: Mapping[st
         return path.exists()
 
     if restore_newest(folder, read) and recorded != fingerprint:
-        logger.info("Training anew: %s.", describe_changes(recorded, fingerprint))
+        logger.info("The language model of this run is trained anew: %s.", describe_changes(recorded, fingerprint))
         for name in (BEST, LAST):
             (folder / name).unlink(missing_ok=True)
 

@@ -235,7 +235,10 @@ def test_a_language_model_is_trained_weighed_asked_and_changed(
     capsys.readouterr()
     assert run(*changed, "ngram_order=2", "prediction.language.tied=false", "stages=[language]") == 0
     said = capsys.readouterr().err
-    assert "Training anew: language.tied was True, is False; language.units was 8, is 12." in said
+    assert (
+        "The language model of this run is trained anew: language.tied was True, is False; language.units was 8, is 12."
+        in said
+    )
     assert json.loads((folder / "language" / "model.json").read_text()) != before
     assert (folder / "acoustic" / "model.safetensors").stat().st_mtime_ns == acoustic
     assert run(*changed, "ngram_order=2", "prediction.language.tied=false", "stages=[language]") == 0

@@ -74,7 +74,7 @@ def test_checkpoints_of_another_training_are_removed_and_no_others(
     assert all(path.exists() for path in paths) and caplog.text == ""
     remove_other(tmp_path, {**FINGERPRINT, "layers": 4}, {})
     assert not any(path.exists() for path in paths)
-    assert "Training anew: layers was 3, is 4." in caplog.text
+    assert "The language model of this run is trained anew: layers was 3, is 4." in caplog.text
     remove_other(tmp_path, FINGERPRINT, {})
 
 
