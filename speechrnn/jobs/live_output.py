@@ -177,10 +177,12 @@ class LiveTranscript:
         self._write(self._beginning(), 0.0, new=True)
 
     def add(self, event: Event) -> None:
-        """Add a final; one without words changes nothing."""
+        """Add a final; one without words adds its warnings only, which JSON alone has."""
         self._warnings += [asdict(warning) for warning in event.warnings]
         words = fit_words(event.words, max(event.time, event.words[-1].end)) if event.words else ()
         if not words:
+            if event.warnings:
+                self._write("", event.time)
             return
         confidence = round(sum(word.confidence for word in words) / len(words), 4)
         segment = Segment(words[0].start, words[-1].end, event.text, confidence=confidence, words=words)

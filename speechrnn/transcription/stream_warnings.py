@@ -48,6 +48,11 @@ class StreamWarnings:
             self.all += (warning,)
             logger.warning(warning.message)
 
+    @property
+    def waiting(self) -> bool:
+        """Return whether there are warnings that were not taken yet."""
+        return self._taken < len(self.all)
+
     def take(self) -> tuple[TranscriptWarning, ...]:
         """Return the warnings that are new since the last call."""
         new = self.all[self._taken :]

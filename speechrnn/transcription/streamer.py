@@ -288,7 +288,7 @@ class Streamer:
         return self.recognizer.accept([self], [samples])[0]
 
     def finish(self) -> list[Event]:
-        """End the stream: recognise what is left, and return the last final, if it has words."""
+        """End the stream: recognise what is left, and return the last final, if it has words or warnings."""
         return self.recognizer.accept([self], [np.zeros(0, np.float32)], [True])[0]
 
     def partial(self) -> Event:
@@ -357,13 +357,13 @@ class Streamer:
         return [self._event("partial", placed, len(self._stable))]
 
     def end_segment(self) -> list[Event]:
-        """End the segment: return its final, if it has words or had some, and begin the next one."""
+        """End the segment: return its final, if it has words, had some, or has warnings, and begin the next one."""
         events = []
         if self.frames:
             placed = self._placed(self.decoder.finish(self.decoding_state).words)
             if placed:
                 self.warnings.check_segment(self.decoding_state.log_probs)
-            if placed or self._shown[0]:
+            if placed or self._shown[0] or self.warnings.waiting:
                 events = [self._event("final", placed, len(placed))]
                 self.segment += 1
         self._first += self.frames

@@ -6,6 +6,7 @@ import io
 import json
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.jobs.live_output import JsonLinesDisplay, LiveTranscript, TerminalDisplay, TextDisplay, messages_above
 from speechrnn.transcription.events import Event
+from speechrnn.transcription.transcript_warnings import channels_cancel
 from speechrnn.transcription.writers import SubtitleOptions
 
 
@@ -69,6 +71,16 @@ def make_terminal(columns: int, monkeypatch: pytest.MonkeyPatch) -> tuple[Termin
     display = TerminalDisplay(terminal)
     monkeypatch.setattr(display, "_columns", lambda: terminal.screen.columns)
     return terminal, display
+
+
+def test_a_warning_after_the_last_words_stands_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "talk.json"
+    transcript = LiveTranscript(path, "-", "tiny", decoding="greedy", subtitles=SubtitleOptions())
+    transcript.add(event("TWO REDS", "final"))
+    transcript.add(replace(event("", "final"), warnings=(channels_cancel(0),), time=12.0))
+    content = json.loads(path.read_text())
+    assert [warning["kind"] for warning in content["warnings"]] == [channels_cancel(0).kind]
+    assert (content["text"], content["duration"], len(content["segments"])) == ("TWO REDS", 12.0, 1)
 
 
 def test_the_partial_line_is_rewritten_and_finals_scroll(monkeypatch: pytest.MonkeyPatch) -> None:

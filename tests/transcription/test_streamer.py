@@ -42,6 +42,7 @@ from speechrnn.transcription.events import Event
 from speechrnn.transcription.streamer import Streamer, StreamingRecognizer
 from speechrnn.transcription.streaming_options import blocks_for
 from speechrnn.transcription.transcriber import Transcriber
+from speechrnn.transcription.transcript_warnings import channels_cancel
 
 
 def scorers_of(recognizer: StreamingRecognizer) -> list[str]:
@@ -309,3 +310,11 @@ def test_a_transcriber_streams_beside_its_files(kind: str) -> None:
     expected = finals(run(make_recognizer(kind).stream(), sound, [400]))
     streamer = Transcriber(MODEL, TOKENIZER, "tiny", device="cpu", decoder=make_decoder(kind)).stream(gate=OPEN)
     assert finals(run(streamer, sound, [400])) == expected
+
+
+def test_a_warning_without_words_after_it_comes_in_a_final() -> None:
+    streamer = RECOGNIZERS["greedy"].stream()
+    streamer.warnings.add(channels_cancel(0))
+    streamer.accept(np.zeros(RATE // 10, np.float32))
+    (final,) = streamer.finish()
+    assert (final.kind, final.words, final.warnings) == ("final", (), (channels_cancel(0),))
