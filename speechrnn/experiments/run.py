@@ -339,7 +339,7 @@ def keep_earlier_values(recipe: str, config: DictConfig, overrides: Sequence[str
     }
     for key, value in kept.items():
         OmegaConf.update(config, key, value)
-    listed = ", ".join(f"{key}={value}" for key, value in kept.items())
+    listed = ", ".join(f"{key}={'null' if value is None else value}" for key, value in kept.items())
     return [f"The run in {run.folder} goes on with the values that it began with: {listed}."] if kept else []
 
 

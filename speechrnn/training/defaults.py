@@ -62,13 +62,14 @@ class AutoTrainerOptions(AcousticTrainerOptions):
 
 @dataclass(frozen=True)
 class AutoLanguageTrainerOptions(LanguageTrainerOptions):
-    """The keys of conf/trainer/language, of which the epochs may be `auto`.
+    """The keys of conf/trainer/language, of which the epochs and the patience are `auto`.
 
     >>> AutoLanguageTrainerOptions(min_steps=100).chosen().epochs
     9
     """
 
     epochs: int | Auto = field(default=AUTO, metadata={"min": 1})  # type: ignore[assignment]
+    patience: int | Auto | None = field(default=AUTO, metadata={"min": 1})
 
     def chosen(self) -> LanguageTrainerOptions:
         """Return options with a number of epochs; one that is given wins over `min_steps`.
@@ -76,7 +77,7 @@ class AutoLanguageTrainerOptions(LanguageTrainerOptions):
         >>> AutoLanguageTrainerOptions(epochs=1, min_steps=100).chosen().min_steps
         0
         """
-        return _fill(LanguageTrainerOptions, without_least_steps(self), {"epochs": LANGUAGE_EPOCHS})[0]
+        return _fill(LanguageTrainerOptions, with_given_end(self), {"epochs": LANGUAGE_EPOCHS})[0]
 
 
 @dataclass(frozen=True)
@@ -244,7 +245,7 @@ def choose(
         // processes
     )
     timed = trainer.minutes is not None  # the epochs are planned when the steps have been measured
-    trainer = without_least_steps(trainer)
+    trainer = with_given_end(trainer)
     planned = int(planned_epochs(epochs, trainer.min_steps, batches))
     steps = planned * batches
     warmup = _value(trainer, "warmup", WARMUP if timed else min(WARMUP, MOST_WARMUP_STEPS / max(steps, 1)))
@@ -309,13 +310,23 @@ def choose_loading(trainer: AcousticTrainerOptions, needed: float, machine: Mach
     return {"workers": workers, "cache_gigabytes": math.ceil(gigabytes * 100) / 100}
 
 
-def without_least_steps(trainer: TrainerT) -> TrainerT:
-    """Return options of a training without `min_steps` where the epochs are given: `min_steps` is a part of `auto`.
+def with_given_end(trainer: TrainerT) -> TrainerT:
+    """Return options of a training whose end the user may have given, in which nothing that is `auto` changes that end.
 
-    >>> without_least_steps(AutoTrainerOptions(epochs=1, min_steps=300)).min_steps
-    0
+    Where the epochs are given, there is no `min_steps`. Where the epochs or the minutes are given, or the last epoch
+    is kept, a patience that is `auto` ends nothing.
+
+    >>> given = with_given_end(AutoTrainerOptions(epochs=1, min_steps=300, patience="auto"))
+    >>> given.min_steps, given.patience
+    (0, None)
     """
-    return trainer if trainer.epochs == AUTO else replace(trainer, min_steps=0)
+    epochs_given = trainer.epochs != AUTO
+    end_given = epochs_given or trainer.minutes is not None or trainer.keep == "last"
+    return replace(
+        trainer,
+        min_steps=0 if epochs_given else trainer.min_steps,
+        patience=None if end_given and trainer.patience == AUTO else trainer.patience,
+    )
 
 
 def _value(options: Any, key: str, default: Any) -> Any:

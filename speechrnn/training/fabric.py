@@ -38,7 +38,7 @@ class TrainerOptions:
     average: float = field(default=0.999, metadata={"min": 0.0, "max": 1.0})
     nonmonotone: int = field(default=5, metadata={"min": 1})
     keep: Literal["best", "last"] = "best"
-    patience: int | None = field(default=None, metadata={"min": 1})
+    patience: int | Literal["auto"] | None = field(default=None, metadata={"min": 1})
     nonfinite_patience: int = field(default=5, metadata={"min": 1})
     checkpoint_steps: int = field(default=500, metadata={"min": 1})
     seed: int = field(default=0, metadata={"min": 0, "max": 2**24 - 1})

@@ -299,6 +299,7 @@ class Loop(Generic[BatchT, ModelT]):
         self.save(LAST)
         self.fabric.log_dict({f"epoch/{name}": value for name, value in record.items()}, state.step)
         progress.epoch(state, better)
+        self.schedule.log_stop()
 
     def evaluate(self) -> dict[str, float]:
         """Return the figures of the averaged model, and add the time that they take to the state."""
@@ -318,8 +319,7 @@ class Loop(Generic[BatchT, ModelT]):
 
         A training within an epoch is not finished: the epoch has yet to be evaluated.
         """
-        stopped = self.options.patience is not None and self.state.stale >= self.options.patience
-        return self.state.batch == 0 and (stopped or self.schedule.has_ended(1))
+        return self.state.batch == 0 and (self.schedule.has_stopped() or self.schedule.has_ended(1))
 
     def try_largest_batch(self) -> None:
         """Compute the gradient of the largest batch once, so that memory runs out at the start or not at all.

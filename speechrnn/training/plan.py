@@ -13,6 +13,7 @@ from speechrnn.training.task import State
 
 MEASURED_SECONDS = 60.0  # of training, before a plan for a wall time is made
 MEASURED_SHARE = 0.1  # of a short wall time
+PATIENCE = (20, 0.1)  # epochs without improvement, where it is `auto`: at least; and as a share of the planned epochs
 MOST_WARMUP_STEPS = 2000  # of a warm-up that is chosen by the length of the training
 
 
@@ -74,6 +75,18 @@ def planned_epochs(epochs: float, min_steps: int, batches: int) -> float:
         batches: of an epoch.
     """
     return float(max(epochs, math.ceil(min_steps / max(batches, 1))))
+
+
+def chosen_patience(epochs: float) -> int:
+    """Return after how many epochs without improvement a training ends, where that is `auto`.
+
+    >>> chosen_patience(9.0), chosen_patience(348.0)
+    (20, 35)
+
+    Args:
+        epochs: that are planned.
+    """
+    return max(PATIENCE[0], math.ceil(PATIENCE[1] * epochs))
 
 
 def is_long_enough(seconds: float, steps: int, minutes: float) -> bool:

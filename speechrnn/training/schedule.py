@@ -8,8 +8,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from speechrnn.core.plural import count
 from speechrnn.training.fabric import TrainerOptions, sum_over_processes
-from speechrnn.training.plan import MOST_WARMUP_STEPS, Plan, epochs_within, is_long_enough, planned_epochs
+from speechrnn.training.plan import (
+    MOST_WARMUP_STEPS,
+    Plan,
+    chosen_patience,
+    epochs_within,
+    is_long_enough,
+    planned_epochs,
+)
 from speechrnn.training.task import State
 
 if TYPE_CHECKING:
@@ -115,6 +123,30 @@ class Schedule:
     def has_ended(self, size: int) -> bool:
         """Return whether the end of the plan is reached."""
         return self._is_planned() and self.plan is not None and self.position(size) >= self.plan.epochs
+
+    @property
+    def patience(self) -> int | None:
+        """After how many epochs without improvement the training ends; None: never, or not known yet."""
+        if self.options.patience != "auto":
+            return self.options.patience
+        return chosen_patience(self.plan.epochs) if self.plan is not None else None
+
+    def has_stopped(self) -> bool:
+        """Return whether the criterion has not improved for as many epochs as the patience."""
+        return self.patience is not None and self.state.stale >= self.patience
+
+    def log_stop(self) -> None:
+        """Log why the training ends, where it ends before its plan does."""
+        if self.has_stopped() and self.epochs is not None and not self.has_ended(1):
+            logger.info(
+                "The training ends after %d of %.4g epochs: %s in a row have brought nothing better than epoch %d "
+                "(trainer.patience=%s); with trainer.patience=null it goes on.",
+                self.state.epoch,
+                self.epochs,
+                count(self.state.stale, "epoch"),
+                self.state.best_epoch,
+                self.options.patience,
+            )
 
     def elapsed(self) -> float:
         """Return the wall time of the training so far in seconds, the same in all processes."""

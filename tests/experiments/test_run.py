@@ -313,3 +313,12 @@ def test_auto_stays_where_a_key_is_not_part_of_the_identity() -> None:
     config = OmegaConf.create({"output": "here", "name": None, "restart": False, "trainer": {"workers": "auto"}})
     assert keep_earlier_values("speech_to_text", config, []) == []
     assert config.trainer.workers == "auto"
+
+
+def test_a_run_without_patience_goes_on_without() -> None:
+    run = opened(output="here", trainer={"patience": None})
+    run.language.mkdir()
+    (run.language / "model.json").touch()
+    config = OmegaConf.create({"output": "here", "name": None, "restart": False, "trainer": {"patience": "auto"}})
+    (line,) = keep_earlier_values("text_prediction", config, [])
+    assert "trainer.patience=null" in line and config.trainer.patience is None

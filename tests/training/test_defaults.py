@@ -129,6 +129,15 @@ def test_the_log_says_where_the_minimum_of_steps_wins() -> None:
     assert not any("min_steps" in line for line in choose_for(1.0).reasons)
 
 
+def test_a_patience_that_is_auto_ends_no_training_whose_end_is_given() -> None:
+    assert AutoLanguageTrainerOptions(min_steps=7300).chosen().patience == "auto"
+    cases: tuple[dict[str, Any], ...] = ({"epochs": 750}, {"minutes": 60.0}, {"keep": "last"})
+    for keys in cases:
+        assert AutoLanguageTrainerOptions(**keys).chosen().patience is None
+        assert AutoLanguageTrainerOptions(**keys, patience=30).chosen().patience == 30
+    assert choose_for(0.02, patience="auto").trainer.patience == "auto"
+
+
 def test_a_number_of_epochs_wins_over_the_minimum_of_steps() -> None:
     choice = choose_for(0.02, epochs=5)
     assert planned_epochs(choice.trainer.epochs, choice.trainer.min_steps, batches=2) == 5.0

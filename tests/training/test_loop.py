@@ -42,6 +42,20 @@ def test_early_stop(tmp_path: Path) -> None:
     assert loop.state.epoch == 3
 
 
+def test_a_patience_by_the_planned_epochs_says_why_the_training_ends(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    options = replace(PLAIN, epochs=300, patience="auto")
+    loop = make_loop(Task(figures=[0.5, 0.2, *[0.3] * 40]), tmp_path, options)
+    loop.run()
+    assert (loop.state.epoch, loop.state.best_epoch) == (32, 2)
+    assert "ends after 32 of 300 epochs" in caplog.text and "than epoch 2 (trainer.patience=auto)" in caplog.text
+    again = make_loop(Task(figures=[0.5, 0.2, *[0.3] * 40]), tmp_path, replace(options, patience=33))
+    again.run()
+    assert again.state.epoch == 35  # another patience goes on from the same checkpoint
+
+
 def test_more_epochs_where_they_have_too_few_steps(tmp_path: Path) -> None:
     loop = make_loop(Task(), tmp_path, replace(PLAIN, epochs=1, min_steps=9))
     loop.run()
