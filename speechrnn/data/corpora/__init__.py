@@ -58,6 +58,7 @@ class Utterance:
     start: float = 0.0  # seconds into `audio`
     duration: float | None = None  # seconds; None: to the end of the file
     channel: int | None = None  # None: all channels, mixed
+    recognised: bool = field(default=False, repr=False)  # whether the text is what a model has recognised
 
 
 @dataclass(frozen=True)

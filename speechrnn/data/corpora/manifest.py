@@ -142,6 +142,7 @@ def _row(row: Mapping[str, Any], where: str, folder: Path, root: Path | None) ->
     path = _audio_path(audio, folder, root, where=where)
     if Path(text).suffix.lower() in AUDIO_SUFFIXES and path.suffix.lower() not in AUDIO_SUFFIXES:
         raise UserError(f"{where}: the text is {_shown(text)}; are the columns audio_filepath and text swapped?")
+    recognised = not any(name in row for name in _NAMES["text"][:-1])
     return Utterance(
         id=_string(row, "id", where) or path.stem,
         audio=path,
@@ -150,7 +151,8 @@ def _row(row: Mapping[str, Any], where: str, folder: Path, root: Path | None) ->
         start=_seconds(row, "offset", where) or 0.0,
         duration=_seconds(row, "duration", where),
         # What a row of hypotheses.jsonl says of a recording with several channels; NeMo's manifests have no such key.
-        channel=row.get("channel") if "hypothesis" in row and isinstance(row.get("channel"), int) else None,
+        channel=row.get("channel") if recognised and isinstance(row.get("channel"), int) else None,
+        recognised=recognised,
     )
 
 

@@ -155,10 +155,15 @@ def _hold_out_dev(
 ) -> str:
     """Move utterances from training to dev; return what they were held out by, "" where none were.
 
+    What a model has recognised stays in training, unless there is nothing else, and but for copies of what is held out.
+
     Args:
         originals: see `find_originals`.
     """
-    train = accepted["train"]
+    recognised = [item for item in accepted["train"] if item.utterance.recognised]
+    train = [item for item in accepted["train"] if not item.utterance.recognised]
+    if not train:
+        train, recognised = recognised, []
     segments = Counter(item.file for item in train)
     if fraction == "auto":
         fraction = auto_fraction(sum(item.duration for item in train))
@@ -171,7 +176,9 @@ def _hold_out_dev(
         contents=[originals[item.file] if segments[item.file] == 1 else item.utterance.id for item in train],
     )
     accepted["dev"] = [item for index, item in enumerate(train) if index in chosen.indices]
+    held_out = {originals[item.file] for item in accepted["dev"]}
     accepted["train"] = [item for index, item in enumerate(train) if index not in chosen.indices]
+    accepted["train"] += [item for item in recognised if originals[item.file] not in held_out]
     return chosen.by if chosen.indices else ""
 
 
@@ -296,6 +303,7 @@ def _fingerprint(
         digest.update(split.encode())
         for utterance, state in zip(listed[split], stamps[split], strict=True):
             digest.update(repr((utterance, state)).encode())
+            digest.update(b"recognised" if utterance.recognised else b"")
     return digest.hexdigest()
 
 

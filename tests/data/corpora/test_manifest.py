@@ -318,3 +318,20 @@ def test_a_confidence_that_is_none_is_named(tmp_path: Path, write: Write, confid
 def test_a_least_confidence_that_is_none_is_named(least: float) -> None:
     with pytest.raises(UserError, match=r"corpus\.min_confidence"):
         utterances(None, train=["train.jsonl"], min_confidence=least)
+
+
+def test_what_a_model_has_recognised_is_not_held_out_as_dev(tmp_path: Path, speak: Speak, write: Write) -> None:
+    names = [f"{kind}{number}" for kind in ("spoken", "guessed") for number in range(20)]
+    for number, name in enumerate(names):
+        speak(tmp_path / f"{name}.wav", seconds=0.5 + number / 100)
+    key = {"spoken": "text", "guessed": "hypothesis"}
+    for kind in key:
+        rows = [{"audio": f"{name}.wav", key[kind]: f"word {name}"} for name in names if name.startswith(kind)]
+        write(tmp_path / f"{kind}.jsonl", "\n".join(map(json.dumps, rows)))
+    manifests = [str(tmp_path / f"{kind}.jsonl") for kind in key]
+    options = corpus_options({"name": "manifest", "dev_fraction": 0.4, "train": manifests})
+    both = prepare(options, tmp_path / "both")
+    assert both.summary["splits"]["dev"]["utterances"] == 8  # of the 20 that were transcribed
+    assert both.summary["splits"]["train"]["utterances"] == 32
+    alone = corpus_options({"name": "manifest", "dev_fraction": 0.4, "train": manifests[1:]})
+    assert prepare(alone, tmp_path / "alone").summary["splits"]["dev"]["utterances"] == 8
