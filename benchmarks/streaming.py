@@ -11,6 +11,7 @@ are compared with those of the first tenth, and words and times with those of th
 
 from __future__ import annotations
 
+import math
 import resource
 import statistics
 import time
@@ -31,7 +32,7 @@ from speechrnn.transcription.streaming_options import blocks_for
 RATE = 16000  # Hz
 STREAMS = (40, 1)
 LATENCIES = (0.3, 0.6, 1.2)  # seconds
-PERIOD_BLOCKS = 40  # after so many blocks the sound of a long stream repeats
+PERIOD = 12.0  # seconds after which the sound of a long stream repeats, at the next whole block
 SETTLED = 3  # periods after which its words do, too
 
 
@@ -61,7 +62,8 @@ def run_hours(recognizer: StreamingRecognizer, hours: float) -> tuple[list[float
         peak megabytes of the process and processor seconds of a second of sound, for each tenth of the time, and
         whether words and times repeat as the sound does.
     """
-    period = PERIOD_BLOCKS * recognizer.network.blocks.size * recognizer.step  # samples
+    block = recognizer.network.blocks.size * recognizer.step  # samples
+    period = math.ceil(PERIOD * RATE / block) * block
     generator = np.random.default_rng(0)
     sound = generator.standard_normal(period).astype(np.float32) * 0.1
     sound[(np.arange(period) // RATE) % 6 > 3] = 0.0  # pauses

@@ -291,7 +291,7 @@ def test_hours_of_a_stream_repeat(
     torch.manual_seed(0)
     options = AcousticOptions(units=16, layers=1, channels=4, streaming=0.4)
     model = AcousticModel(28, FeatureOptions(bins=20, normalisation="training"), options).eval()
-    monkeypatch.setattr(streaming, "PERIOD_BLOCKS", 20)
+    monkeypatch.setattr(streaming, "PERIOD", 6.0)
     streaming.print_hours(model, 0.001)
     lines = capsys.readouterr().out.splitlines()
     assert [bool(RESULT.match(line)) for line in lines] == [False, True, True]
