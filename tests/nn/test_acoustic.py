@@ -43,7 +43,8 @@ def test_a_row_does_not_depend_on_its_batch(subsampling: str, lengths: list[int]
     for wave, row, count in zip(waves, together, frames.tolist(), strict=True):
         alone, _ = model(wave[None], torch.tensor([len(wave)]))
         assert alone.shape == (1, count, 5)
-        torch.testing.assert_close(row[:count], alone[0], atol=1e-4, rtol=0)
+        # A bin of the few frames of a short sound may hardly vary; its normalisation then enlarges rounding.
+        torch.testing.assert_close(row[:count], alone[0], atol=1e-4 if len(wave) > 1000 else 2e-3, rtol=0)
         torch.testing.assert_close(alone.exp().sum(2), torch.ones(1, count))
 
 
