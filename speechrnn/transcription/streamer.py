@@ -206,7 +206,7 @@ class StreamingRecognizer:
                     into += streamer.end_segment()
                     following.append((streamer, log_probs[cut:], end, into))
                 elif end:
-                    into += streamer.end_segment()
+                    into += streamer.end_segment(last=True)
                 else:
                     into += streamer.update()
             active = following
@@ -356,14 +356,17 @@ class Streamer:
         self._shown = shown
         return [self._event("partial", placed, len(self._stable))]
 
-    def end_segment(self) -> list[Event]:
-        """End the segment: return its final, if it has words, had some, or has warnings, and begin the next one."""
+    def end_segment(self, last: bool = False) -> list[Event]:
+        """End the segment: return its final, if it has words or had some, and begin the next one.
+
+        The last one of a stream has a final for warnings alone, too.
+        """
         events = []
         if self.frames:
             placed = self._placed(self.decoder.finish(self.decoding_state).words)
             if placed:
                 self.warnings.check_segment(self.decoding_state.log_probs)
-            if placed or self._shown[0] or self.warnings.waiting:
+            if placed or self._shown[0] or (last and self.warnings.waiting):
                 events = [self._event("final", placed, len(placed))]
                 self.segment += 1
         self._first += self.frames
