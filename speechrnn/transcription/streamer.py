@@ -5,8 +5,6 @@ from __future__ import annotations
 import copy
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import takewhile
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +18,7 @@ from speechrnn.audio.streaming_vad import StreamingSpeechDetector, build_stream_
 from speechrnn.decoding.decoder import Decoder, GreedyDecoder, make_greedy
 from speechrnn.decoding.hypothesis import Word
 from speechrnn.decoding.model_facts import ModelFacts, read_facts
-from speechrnn.decoding.streaming import DecodingState, StreamingDecoder, make_streaming_decoder
+from speechrnn.decoding.streaming import StreamingDecoder, make_streaming_decoder
 from speechrnn.decoding.tuned_weights import read_tuned
 from speechrnn.nn.acoustic import AcousticModel, in_bfloat16
 from speechrnn.nn.streaming import StreamingNetwork
@@ -34,6 +32,7 @@ from speechrnn.transcription.runtime import choose
 from speechrnn.transcription.samples import Samples
 from speechrnn.transcription.speech_gate import SpeechGate, SpeechGateOptions
 from speechrnn.transcription.stream_input import StreamInput
+from speechrnn.transcription.stream_segment import StreamSegment
 from speechrnn.transcription.stream_warnings import StreamWarnings
 from speechrnn.transcription.streaming_options import StreamingOptions, blocks_for
 
@@ -215,11 +214,11 @@ class StreamingRecognizer:
     def _decode(self, streamers: Sequence[Streamer], log_probs: Sequence[Tensor]) -> None:
         """Decode frames; streams with the same decoder are decoded together."""
         for decoder in (self.decoder, self.greedy):
-            chosen = [number for number, streamer in enumerate(streamers) if streamer.decoder is decoder]
+            chosen = [number for number, streamer in enumerate(streamers) if streamer.segment.decoder is decoder]
             if chosen:
-                decoder.advance([streamers[n].decoding_state for n in chosen], [log_probs[n] for n in chosen])
+                decoder.advance([streamers[n].segment.state for n in chosen], [log_probs[n] for n in chosen])
         for streamer, rows in zip(streamers, log_probs, strict=True):
-            streamer.frames += len(rows)
+            streamer.segment.frames += len(rows)
 
 
 class Streamer:
@@ -238,8 +237,8 @@ class Streamer:
         recognizer: the model, which other streams may share (`recognizer.stream()`).
         sampling_rate: Hz, of the samples that come in.
         hot_words: that are expected in the stream.
-        segment: number of the current segment.
-        frames: of the current segment that were decoded.
+        segment: that is being recognised.
+        finals: number of finals so far.
         samples: that came in, at the model's rate.
         warnings: reasons to doubt its words.
     """
@@ -256,14 +255,10 @@ class Streamer:
         self.endpointer = Endpointer(recognizer.endpoint, recognizer.tokenizer, recognizer.seconds_per_frame)
         self._silence_gate = SilenceGate(recognizer.step, SILENCE)
         self._speech_gate = recognizer.make_gate()
-        self.segment = 0
-        self.frames = 0
         self.samples = 0
-        self._first = 0  # frame of the stream at which the segment begins
-        self._stable: tuple[Word, ...] = ()  # words of the segment
-        self._shown: tuple[tuple[str, ...], int] = (), 0  # words of its last event, and how many were stable
+        self.finals = 0
         self._next_decoder: StreamingDecoder = recognizer.decoder
-        self._start_segment()
+        self.segment = self._begin_segment(0)
 
     @classmethod
     @keywords_of(StreamingOptions)
@@ -302,8 +297,7 @@ class Streamer:
         log_probs = copy.copy(self._silence_gate).apply(log_probs)
         if self._speech_gate is not None:
             log_probs = self._speech_gate.preview(log_probs)
-        words, _ = self.decoder.preview(self.decoding_state, log_probs)
-        return self._event("partial", self._placed(words), len(self._stable))
+        return self._event("partial", self.segment.preview(log_probs))
 
     def simplify(self, way: Literal["greedy", "larger_blocks"]) -> None:
         """Spend less time on the stream, for a machine that is too slow.
@@ -341,62 +335,38 @@ class Streamer:
         return log_probs if self._speech_gate is None else self._speech_gate.apply(log_probs, last)
 
     def update(self) -> list[Event]:
-        """Return a partial event if the words have changed.
-
-        Words that end within the latest `hold` seconds are held back, unless they are stable: they mostly change.
-        """
-        words, stable = self.decoder.partial(self.decoding_state) if self.frames else ((), 0)
-        sure = self.frames * self.recognizer.seconds_per_frame - self.recognizer.hold + 1e-6  # seconds
-        settled = sum(1 for _ in takewhile(lambda word: word.end <= sure, words))
-        placed = self._placed(words[: max(stable, settled)])
-        self._stable += placed[len(self._stable) : stable]
-        shown = tuple(word.word for word in placed), len(self._stable)
-        if shown == self._shown:
-            return []
-        self._shown = shown
-        return [self._event("partial", placed, len(self._stable))]
+        """Return a partial event if the words have changed."""
+        words = self.segment.partial(self.recognizer.hold)
+        return [] if words is None else [self._event("partial", words)]
 
     def end_segment(self, last: bool = False) -> list[Event]:
         """End the segment: return its final, if it has words or had some, and begin the next one.
 
         The last one of a stream has a final for warnings alone, too.
         """
+        words = self.segment.finish()
+        if words:
+            self.warnings.check_segment(self.segment.state.log_probs)
         events = []
-        if self.frames:
-            placed = self._placed(self.decoder.finish(self.decoding_state).words)
-            if placed:
-                self.warnings.check_segment(self.decoding_state.log_probs)
-            if placed or self._shown[0] or (last and self.warnings.waiting):
-                events = [self._event("final", placed, len(placed))]
-                self.segment += 1
-        self._first += self.frames
-        self._start_segment()
+        if words or self.segment.shown or (last and self.warnings.waiting):
+            events = [self._event("final", words)]
+            self.finals += 1
+        self.segment = self._begin_segment(self.segment.end)
+        self.endpointer.restart()
         return events
 
-    def _start_segment(self) -> None:
-        self.decoder = self._next_decoder
-        self.decoding_state: DecodingState = self.decoder.start(self.hot_words)
-        self.endpointer.restart()
-        self.frames = 0
-        self._stable = ()
-        self._shown = (), 0
+    def _begin_segment(self, first: int) -> StreamSegment:
+        seconds_per_frame = self.recognizer.seconds_per_frame
+        return StreamSegment(self._next_decoder, self.hot_words, first, seconds_per_frame=seconds_per_frame)
 
-    def _placed(self, words: Sequence[Word]) -> tuple[Word, ...]:
-        """Return words with times of the stream; the first ones are those that are stable."""
-        offset = self._first * self.recognizer.seconds_per_frame
-        placed = [
-            replace(
-                word,
-                start=round(offset + word.start, 3),
-                end=round(offset + word.end, 3),
-                confidence=round(word.confidence, 4),
-            )
-            for word in words[len(self._stable) :]
-        ]
-        return (*self._stable, *placed)
-
-    def _event(self, kind: Literal["partial", "final"], words: tuple[Word, ...], stable: int) -> Event:
-        text = " ".join(word.word for word in words)
-        time = round((self._first + self.frames) * self.recognizer.seconds_per_frame, 3)
-        warnings = self.warnings.take() if kind == "final" else ()
-        return Event(kind, self.segment, text, words=words, stable_words=stable, time=time, warnings=warnings)
+    def _event(self, kind: Literal["partial", "final"], words: tuple[Word, ...]) -> Event:
+        final = kind == "final"
+        return Event(
+            kind,
+            self.finals,
+            " ".join(word.word for word in words),
+            words=words,
+            stable_words=len(words) if final else len(self.segment.stable),
+            time=round(self.segment.end * self.recognizer.seconds_per_frame, 3),
+            warnings=self.warnings.take() if final else (),
+        )

@@ -144,7 +144,7 @@ def test_memory_does_not_grow(kind: str) -> None:
     sizes = []
     for second in range(40):
         streamer.accept(noise(RATE, second))
-        held = [*streamer.decoding_state.blocks, *streamer.network_state.packets, streamer._silence_gate._ranges]
+        held = [*streamer.segment.state.blocks, *streamer.network_state.packets, streamer._silence_gate._ranges]
         held += [tensor for stage in streamer.network_state.tensors for tensor in stage]
         sizes.append(sum(tensor.numel() for tensor in held))
     assert max(sizes[20:]) <= 1.5 * max(sizes[:20])
@@ -171,7 +171,7 @@ def test_after_hours_times_are_right_to_the_millisecond() -> None:
     early = finals(run(recognizer.stream(), sound, [1600]))
     streamer = recognizer.stream()
     hours = round(5 * 3600 / recognizer.seconds_per_frame)  # frames
-    streamer._first += hours
+    streamer.segment.first += hours
     late = finals(run(streamer, sound, [1600]))
     offset = hours * recognizer.seconds_per_frame
     for event, other in zip(early, late, strict=True):
@@ -192,7 +192,7 @@ def test_a_slow_machine_may_decode_greedily_or_in_larger_blocks() -> None:
     for second in range(5):
         events += streamer.accept(noise(RATE, second))
     events += streamer.finish()
-    assert streamer.decoder is recognizer.greedy
+    assert streamer.segment.decoder is recognizer.greedy
     check_promises(events)
 
 

@@ -62,7 +62,7 @@ def test_noise_keeps_no_segment_open(kind: str, decoding: str) -> None:
     sound, events, lengths = steady(kind, 30), [], []
     for place in range(0, len(sound), 1600):
         events += streamer.accept(sound[place : place + 1600])
-        lengths.append(streamer.frames * streamer.recognizer.seconds_per_frame)
+        lengths.append(streamer.segment.frames * streamer.recognizer.seconds_per_frame)
     events += streamer.finish()
     limit = HARD_LIMIT * longest + 0.1
     assert max(lengths) <= limit
