@@ -59,6 +59,7 @@ class Utterance:
     duration: float | None = None  # seconds; None: to the end of the file
     channel: int | None = None  # None: all channels, mixed
     recognised: bool = field(default=False, repr=False)  # whether the text is what a model has recognised
+    left_out: str | None = field(default=None, repr=False)  # why the corpus itself leaves it out
 
 
 @dataclass(frozen=True)

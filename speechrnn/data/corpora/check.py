@@ -145,6 +145,8 @@ def _judge(
     seen: set[tuple[str, float, int | None]],
     training: bool,
 ) -> Accepted | Rejected:
+    if utterance.left_out is not None:
+        return Rejected(utterance, utterance.left_out)
     if info is None:
         return Rejected(utterance, MISSING_AUDIO)
     if escape(str(utterance.audio)) != str(utterance.audio):
@@ -163,7 +165,8 @@ def _judge(
     seen.add(key)
     rest = info.duration - utterance.start
     duration = rest if utterance.duration is None else utterance.duration
-    if rest <= 0 or duration <= 0 or duration > rest + _TOLERANCE or (utterance.channel or 0) >= info.channels:
+    has_channel = 0 <= (utterance.channel or 0) < info.channels
+    if rest <= 0 or duration <= 0 or duration > rest + _TOLERANCE or not has_channel:
         return Rejected(
             utterance,
             OUTSIDE,

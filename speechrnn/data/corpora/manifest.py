@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ def utterances(
     for split, value in zip(SPLITS, (train, dev, test), strict=True):
         if value:
             least = min_confidence if split == "train" else 0.0
-            splits[split] = [utterance for path in value for utterance in _read((root or Path()) / path, root, least)]
+            splits[split] = [found for path in value for found in _read((root or Path()) / path, root, least)]
     if not splits:
         raise UserError(f"The corpus manifest needs at least one file, as in corpus.train=[train.jsonl]: {LAYOUT}.")
     return splits
@@ -86,8 +87,11 @@ def _read(path: Path, root: Path | None, min_confidence: float) -> Iterator[Utte
         where = f"{path}, line {number}"
         if "supervisions" in row or "tracks" in row:
             yield from _cut(row, where, path.parent, root=root)
-        elif _confidence(row, where) >= min_confidence:
-            yield _row(row, where, path.parent, root=root)
+        else:
+            utterance = _row(row, where, path.parent, root=root)
+            # A key of that name is not read where it is not asked for: it may be on any scale.
+            unsure = min_confidence > 0 and _confidence(row, where) < min_confidence
+            yield replace(utterance, left_out=f"confidence below {min_confidence:g}") if unsure else utterance
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

@@ -289,21 +289,26 @@ def test_segments_of_a_recording_are_held_out_together(
     assert "1 utterance has a recording that train has too" in "".join(several.describe())
 
 
-def test_the_hypotheses_of_a_job_are_pseudo_labels(tmp_path: Path, speak: Speak, write: Write) -> None:
+def test_the_hypotheses_of_a_job_are_pseudo_labels(
+    tmp_path: Path, speak: Speak, write: Write, read_cuts: ReadCuts
+) -> None:
     speak(tmp_path / "call.wav", channels=2)
     speak(tmp_path / "talk.wav")
     rows: list[dict[str, Any]] = [
         {"id": "call.channel1", "audio": "call.wav", "hypothesis": "yes", "confidence": 0.8, "words": [], "channel": 1},
         {"id": "talk", "audio": "talk.wav", "hypothesis": "no", "confidence": 0.6, "words": []},
         {"id": "sure", "audio": "talk.wav", "hypothesis": "no", "confidence": None, "words": []},
+        {"id": "damaged", "audio": "call.wav", "hypothesis": "no", "confidence": 0.9, "channel": -1},
     ]
     path = str(write(tmp_path / "hypotheses.jsonl", "\n".join(map(json.dumps, rows))))
-    splits = utterances(None, train=[path], dev=[path], min_confidence=0.7)
-    assert [(row.id, row.text, row.channel) for row in splits["train"]] == [
-        ("call.channel1", "yes", 1),
-        ("sure", "no", None),
-    ]
-    assert len(splits["dev"]) == 3
+    options = corpus_options({"name": "manifest", "dev_fraction": 0, "train": [path], "min_confidence": 0.7})
+    prepared = prepare(options, tmp_path / "prepared")
+    cuts = [(cut["id"], cut["supervisions"][0]["text"], cut["channel"]) for cut in read_cuts(prepared.train)]
+    assert cuts == [("call.channel1", "YES", 1), ("sure", "NO", 0)]
+    reasons = prepared.summary["splits"]["train"]["rejected"]["reasons"]
+    assert reasons == {"confidence below 0.7": 1, "outside the audio": 1}
+    of_dev = utterances(None, train=[path], dev=[path], min_confidence=0.7)["dev"]
+    assert [row.left_out for row in of_dev] == [None] * 4
 
 
 @pytest.mark.parametrize("confidence", [-0.1, 1.5, "much", "nan", [0.5]])
@@ -311,7 +316,8 @@ def test_a_confidence_that_is_none_is_named(tmp_path: Path, write: Write, confid
     row = {"audio_filepath": "a.wav", "text": "a", "confidence": confidence}
     path = write(tmp_path / "train.jsonl", json.dumps(row))
     with pytest.raises(UserError, match=r"train.jsonl, line 1: confidence must be a number from 0 to 1"):
-        utterances(None, train=[str(path)])
+        utterances(None, train=[str(path)], min_confidence=0.5)
+    assert utterances(None, train=[str(path)])["train"][0].text == "a"  # of any scale where it is not used
 
 
 @pytest.mark.parametrize("least", [-0.5, 1.5, float("nan")])
