@@ -70,13 +70,19 @@ def memory_message(error: BaseException) -> str | None:
 def system_message(error: BaseException) -> str | None:
     """Return the sentence about an exception of the system or for want of memory; None for other exceptions.
 
+    A path that no file system takes is one of the system: it reaches the command line from wherever a key names it.
+
     >>> system_message(OSError(errno.ENOSPC, "No space left on device"))
     'No space left on device; free some space, and give the same command again.'
     >>> system_message(ValueError("odd header")) is None
     True
     """
-    fault = machine_error(error) if isinstance(error, OSError) else None
-    return memory_message(error) if fault is None else str(fault)
+    if isinstance(error, OSError):
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP) and error.filename:
+            return f"{error.filename}: {error.strerror}; check the path."
+        if (fault := machine_error(error)) is not None:
+            return str(fault)
+    return memory_message(error)
 
 
 def ends_job(error: BaseException) -> bool:

@@ -8,7 +8,7 @@ import itertools
 import os
 import shutil
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
@@ -166,6 +166,27 @@ def expand_user(path: str | Path) -> Path:
     except RuntimeError:
         start = Path(path).parts[0]
         raise UserError(f"{path} leads nowhere: this machine knows no home folder {start}; write it out.") from None
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a path is a file; one that no file system takes, too long or with a zero byte, is none.
+
+    >>> is_file(Path("a" * 5000))
+    False
+    """
+    return _is(Path.is_file, path)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a path is a folder; see `is_file`."""
+    return _is(Path.is_dir, path)
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return kind(path)
+    except (OSError, ValueError):
+        return False
 
 
 def short_path(path: Path) -> Path:

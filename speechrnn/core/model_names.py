@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from speechrnn.core.errors import UserError
-from speechrnn.core.files import expand_user
+from speechrnn.core.files import expand_user, is_file, is_folder
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 VARIABLE = "SPEECHRNN_MODELS"  # folders of bundles, separated as those of PATH
@@ -42,14 +42,14 @@ def find_model(name_or_path: str | Path) -> Path:
     if not isinstance(name_or_path, (str, Path)) or not str(name_or_path):
         raise UserError(f"A model has a name such as english, or a directory, but not {name_or_path!r}.")
     path = expand_user(name_or_path)
-    exists = _is(Path.is_dir, path)
+    exists = is_folder(path)
     if exists and _holds_model(path):
         return path
     name = str(name_or_path)
     # A path is never looked up: `./english` is a folder here, and `../x` would leave the folders of models.
     if name not in ("", ".", "..") and name == Path(name).name:
         for folder in model_folders():
-            if _is(Path.is_dir, folder / name) and _holds_model(folder / name):
+            if is_folder(folder / name) and _holds_model(folder / name):
                 return folder / name
     if exists:  # without a model: the function that loads it reports what is missing
         return path
@@ -61,7 +61,7 @@ def find_model(name_or_path: str | Path) -> Path:
     names = model_names()
     nowhere = f"there is none in the package, in ${VARIABLE} and in ~/.local/share/speechrnn/models"
     there = f"known names: {', '.join(names)}" if names else nowhere
-    if _is(Path.is_file, path):
+    if is_file(path):
         if path.name in (DESCRIPTION, WEIGHTS):
             raise UserError(f"{name_or_path} is a file of a model: give its folder, {path.parent}.")
         raise UserError(
@@ -132,11 +132,3 @@ def model_folders() -> Iterator[Path]:
 def _holds_model(path: Path) -> bool:
     """Return whether a directory is a model directory or a bundle."""
     return any((path / part / DESCRIPTION).is_file() for part in ("", *KINDS))
-
-
-def _is(kind: Callable[[Path], bool], path: Path) -> bool:
-    """Return whether a path is of a kind; one that no file system takes is of none."""
-    try:
-        return kind(path)
-    except (OSError, ValueError):  # too long for a name, or with a zero byte
-        return False

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.failures import MachineError
-from speechrnn.core.files import temporary_stem, unsynced
+from speechrnn.core.files import is_file, temporary_stem, unsynced
 from speechrnn.evaluation.hypotheses import HYPOTHESES
 from speechrnn.jobs.inputs import Input
 from speechrnn.jobs.rows import HypothesisRows
@@ -71,7 +71,7 @@ class Outputs:
         """Raise UserError where a file would be overwritten that is not of this job, such as a reference."""
         targets = [(path, item) for item in inputs if item.id not in record.states for path in self.paths(item.id)]
         for path, item in targets:
-            if not path.is_file():
+            if not is_file(path):
                 continue
             if not item.remote and item.place is None and path.parent.samefile(Path(item.source).parent):
                 raise UserError(f"{path} lies beside its recording and would be overwritten; choose another output.")
@@ -117,7 +117,7 @@ class Outputs:
         """Remove the files of ids that are known to be the job's own."""
         for id in ids:
             for path in self.paths(id):
-                if path.is_file() and path.parent.resolve().is_relative_to(self.folder.resolve()):
+                if is_file(path) and path.parent.resolve().is_relative_to(self.folder.resolve()):
                     path.unlink()
 
     def finish(self, record: TranscriptionRecord) -> None:

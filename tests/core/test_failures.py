@@ -9,7 +9,14 @@ import pytest
 
 from speechrnn.core import failures
 from speechrnn.core.errors import UserError
-from speechrnn.core.failures import MachineError, ends_job, machine_error, memory_message, raise_if_fatal
+from speechrnn.core.failures import (
+    MachineError,
+    ends_job,
+    machine_error,
+    memory_message,
+    raise_if_fatal,
+    system_message,
+)
 
 
 class AcceleratorError(RuntimeError):
@@ -95,3 +102,10 @@ def test_other_exceptions_are_the_fault_of_one_item(error: Exception) -> None:
 def test_memory_that_is_exhausted_ends_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(failures, "FREE_BYTES", 2**62)
     assert "Memory ran out" in str(machine_error(MemoryError()))
+
+
+@pytest.mark.parametrize("number", [errno.ENAMETOOLONG, errno.ELOOP])
+def test_a_path_that_the_system_refuses_is_a_sentence(number: int) -> None:
+    sentence = system_message(system_error(number))
+    assert sentence is not None and sentence.startswith("some/file: ") and sentence.endswith("check the path.")
+    assert system_message(system_error(errno.EIO)) is None

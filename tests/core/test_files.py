@@ -19,6 +19,8 @@ from speechrnn.core.files import (
     atomic_write,
     check_not_read,
     expand_user,
+    is_file,
+    is_folder,
     short_path,
     temporary_stem,
     unsynced,
@@ -176,3 +178,9 @@ def test_a_path_is_short_only_below_the_working_folder(tmp_path: Path, monkeypat
     assert short_path(tmp_path / "here" / "run" / "report.html") == Path("run/report.html")
     assert short_path(tmp_path / "here-too") == tmp_path / "here-too"
     assert short_path(Path("run")) == Path("run")
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "a/" * 3000, "a\0b"])
+def test_a_path_that_no_file_system_takes_is_neither_file_nor_folder(tmp_path: Path, name: str) -> None:
+    assert not is_file(tmp_path / name) and not is_folder(tmp_path / name)
+    assert is_folder(tmp_path)

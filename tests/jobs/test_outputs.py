@@ -197,3 +197,12 @@ def test_the_last_row_of_an_id_counts(tmp_path: Path) -> None:
     again.finish(["a", "b"])
     assert [json.loads(line)["text"] for line in (tmp_path / "rows.jsonl").read_text().splitlines()] == ["newer", "new"]
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
+
+
+@pytest.mark.parametrize("id", ["9" * 5000, "9" * 300, "a/" * 3000 + "b"])
+def test_an_id_that_no_file_system_takes_does_not_end_the_job(tmp_path: Path, inputs: list[Input], id: str) -> None:
+    with TranscriptionRecord(tmp_path / "out", {"formats": FORMATS}) as record:
+        outputs = Outputs(tmp_path / "out", find_writers(FORMATS))
+        left = outputs.prepare(record, [*inputs, Input(id, f"{id}.wav")], overwrite=False, retry_failed=False)
+        assert [recording.id for recording in left] == ["a/0", "a/1", "a/2", "a/3", id]
+        outputs.remove([id])
