@@ -202,6 +202,7 @@ class StreamingNetwork:
         model: the model, in evaluation mode; of float32, or of bfloat16 (`in_bfloat16`).
         blocks: frames of a block and of the look-ahead.
         latency: seconds between a sound and the last one that its log-probabilities need, at most.
+        first_frames: frames of log-probabilities of the first block; all others have `blocks.size`.
 
     Raises:
         UserError: the features need the whole recording; see `StreamingFrontEnd`.
@@ -229,6 +230,7 @@ class StreamingNetwork:
             for number, (layer, norm) in enumerate(zip(model.recurrent.layers, model.recurrent.norms, strict=True))
         ]
         self._right = right
+        self.first_frames = blocks.size - self._layers[-1].shift % blocks.size
         self._frame = self._front_end.hop * model.options.stride  # samples
         front = self._first_samples(0) / model.front_end.options.sampling_rate
         self.latency = front + (blocks.size + len(self._layers) * right) * model.seconds_per_frame

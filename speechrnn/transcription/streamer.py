@@ -177,16 +177,19 @@ class StreamingRecognizer:
 
         Returns:
             the events of each.
+
+        Raises:
+            ValueError: a stream is given twice. See `Streamer.accept`, too.
         """
+        if len({id(streamer) for streamer in streamers}) < len(streamers):
+            raise ValueError("a stream is given twice; give each of them once")
         events: list[list[Event]] = [[] for _ in streamers]
         ends = list(ended) if ended is not None else [False] * len(streamers)
         for streamer, packet in zip(streamers, packets, strict=True):
             streamer.check(packet)  # all of them first: of an exception, the other streams lose nothing
         rows = zip(streamers, packets, ends, strict=True)
         samples = [streamer.prepare(packet, end) for streamer, packet, end in rows]
-        # A stream that ends before its first window is no sound.
-        shortest = MIN_SECONDS * self.sampling_rate
-        ends = [end and streamer.samples >= shortest for streamer, end in zip(streamers, ends, strict=True)]
+        ends = [end and streamer.has_frames for streamer, end in zip(streamers, ends, strict=True)]
         found = self.network.advance([streamer.network_state for streamer in streamers], samples, ends)
         active = [
             (streamer, streamer.apply_gates(log_probs, end), end, into)
@@ -194,20 +197,25 @@ class StreamingRecognizer:
         ]
         active = [row for row in active if len(row[1]) or row[2]]
         while active:
-            cuts = [streamer.endpointer.find(log_probs) for streamer, log_probs, _, _ in active]
+            parts = [log_probs[: streamer.frames_to_partial] for streamer, log_probs, *_ in active]
+            cuts = [streamer.endpointer.find(part) for (streamer, *_), part in zip(active, parts, strict=True)]
             self._decode(
-                [streamer for streamer, *_ in active],
-                [log_probs[:cut] for (_, log_probs, *_), cut in zip(active, cuts, strict=True)],
+                [streamer for streamer, *_ in active], [part[:cut] for part, cut in zip(parts, cuts, strict=True)]
             )
             following = []
-            for (streamer, log_probs, end, into), cut in zip(active, cuts, strict=True):
+            for (streamer, log_probs, end, into), part, cut in zip(active, parts, cuts, strict=True):
+                rest = log_probs[len(part) if cut is None else cut :]
                 if cut is not None:
                     into += streamer.end_segment()
-                    following.append((streamer, log_probs[cut:], end, into))
-                elif end:
+                elif end and not len(rest):
                     into += streamer.end_segment(last=True)
-                else:
-                    into += streamer.update()
+                    continue
+                elif partial := streamer.update():
+                    if into and into[-1].kind == "partial":
+                        into.pop()  # at most one for each segment
+                    into.append(partial)
+                if end or len(rest):
+                    following.append((streamer, rest, end, into))
             active = following
         return events
 
@@ -289,8 +297,11 @@ class Streamer:
     def partial(self) -> Event:
         """Recognise all samples so far, also those whose look-ahead has not come yet, and return their words.
 
-        Events of `accept` wait for the look-ahead and hold back the latest words, and so make fewer mistakes.
+        Events of `accept` wait for the look-ahead and hold back the latest words, and so make fewer mistakes. After
+        `finish` there are no words.
         """
+        if self.network_state.ended or not self.has_frames:
+            return self._event("partial", ())
         state = copy.copy(self.network_state)
         state.packets = list(state.packets)
         log_probs = self.recognizer.network.advance([state], [torch.zeros(0)], [True])[0]
@@ -310,6 +321,20 @@ class Streamer:
             self._next_decoder = self.recognizer.greedy
         else:
             self.network_state.size *= 2
+
+    @property
+    def has_frames(self) -> bool:
+        """Return whether enough sound came in for a frame: a stream that ends before its first window is no sound."""
+        return self.samples >= MIN_SECONDS * self.recognizer.sampling_rate
+
+    @property
+    def frames_to_partial(self) -> int:
+        """Return how many frames are missing until a partial may come.
+
+        It may come after each block, not each packet: on packets, neither finals nor times of stable words may depend.
+        """
+        network = self.recognizer.network
+        return network.blocks.size - (self.segment.end - network.first_frames) % network.blocks.size
 
     def check(self, packet: Samples) -> None:
         """Raise what `accept` raises over a packet."""
@@ -334,10 +359,12 @@ class Streamer:
         log_probs = self._silence_gate.apply(log_probs)
         return log_probs if self._speech_gate is None else self._speech_gate.apply(log_probs, last)
 
-    def update(self) -> list[Event]:
-        """Return a partial event if the words have changed."""
+    def update(self) -> Event | None:
+        """Return a partial event if a block is complete and the words have changed."""
+        if self.frames_to_partial < self.recognizer.network.blocks.size:
+            return None
         words = self.segment.partial(self.recognizer.hold)
-        return [] if words is None else [self._event("partial", words)]
+        return None if words is None else self._event("partial", words)
 
     def end_segment(self, last: bool = False) -> list[Event]:
         """End the segment: return its final, if it has words or had some, and begin the next one.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -136,6 +137,51 @@ def test_a_partial_on_demand_has_the_buffered_audio_and_changes_nothing(kind: st
     asked += streamer.finish()
     assert asked == plain
     assert partial.text == finals(plain)[0].text
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rate", [8000, 16000, 44100])
+def test_a_partial_on_demand_at_any_rate_ends_as_the_final_does(kind: str, rate: int) -> None:
+    recognizer = make_recognizer(kind, endpoint=EndpointOptions(60.0, 60.0))
+    streamer = recognizer.stream(rate)
+    assert streamer.partial().text == ""  # before any sound
+    streamer.accept(noise(rate))
+    asked = streamer.partial()
+    assert asked.text and streamer.partial() == asked
+    (final,) = finals(streamer.finish())
+    assert final.text.startswith(asked.text[:-3])  # the resampler holds back a few samples
+    ended = streamer.partial()
+    assert (ended.kind, ended.text, ended.segment) == ("partial", "", 1)
+
+
+def test_a_partial_on_demand_of_less_than_a_window_has_no_words() -> None:
+    streamer = RECOGNIZERS["beam"].stream()
+    streamer.accept(noise(40))
+    assert streamer.partial().text == ""
+    assert streamer.finish() == []
+
+
+def test_a_stream_that_is_given_twice_is_refused() -> None:
+    recognizer = RECOGNIZERS["greedy"]
+    streamer = recognizer.stream()
+    with pytest.raises(ValueError, match="twice"):
+        recognizer.accept([streamer, streamer], [noise(160), noise(160)])
+    assert streamer.samples == 0
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("packet", [80, 1600, 5000, 8 * RATE])
+def test_partials_come_after_blocks_whatever_the_packets(kind: str, packet: int) -> None:
+    """Partials decide whether a segment without words has a final."""
+    recognizer = make_recognizer(kind, endpoint=EndpointOptions(0.3, 1.5))
+    size, first = recognizer.network.blocks.size, recognizer.network.first_frames
+    events = run(recognizer.stream(), noise(8 * RATE), [packet])
+    for event in events:
+        if event.kind == "partial":
+            assert (round(event.time / recognizer.seconds_per_frame) - first) % size == 0
+    kinds = [event.kind for event in run(recognizer.stream(), noise(8 * RATE), [8 * RATE])]
+    assert all(pair != ("partial", "partial") for pair in pairwise(kinds))
+    assert finals(events) == finals(run(recognizer.stream(), noise(8 * RATE), [480]))
 
 
 @pytest.mark.parametrize("kind", KINDS)
