@@ -35,6 +35,7 @@ SCRIPTS = [
     "hot_words",
     "language",
     "latency",
+    "levers",
     "memory",
     "batches",
     "metrics",
@@ -347,6 +348,12 @@ def test_speakers_who_are_decoded_are_in_no_training(module: Load) -> None:
     assert {row["speaker"] for row in ten} < {row["speaker"] for row in twenty}
     assert not {row["speaker"] for row in twenty} & {row["speaker"] for row in decoded}
     assert (len(ten), len(twenty), len(decoded)) == (20, 40, 120)
+
+
+def test_differences_of_trainings_are_those_between_the_same_seeds(module: Load) -> None:
+    compare = module("levers").compare
+    assert compare([8.0, 9.0], [10.0, 10.0]) == (-1.5, 0.5)
+    assert compare([11.0], [10.0]) == (1.0, 0.0)
 
 
 def test_hot_words_are_found_or_false_alarms(module: Load) -> None:
