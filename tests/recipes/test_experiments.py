@@ -97,7 +97,7 @@ MANIFESTS = ["corpus=manifest", *(f"corpus.{part}=[{part}.jsonl]" for part in ("
 EXPERIMENTS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "an4": (write_an4, []),
     "an4_fused": (write_an4, SMALL_BEAM),
-    "an4_streaming": (write_an4, []),
+    "an4_streaming": (write_an4, SMALL_BEAM),
     "english": (
         write_manifests,
         [*SMALL_BEAM, "acoustic.intermediate_layer=1", "tokenizer.pronunciations={corpus}/words.dict"],
