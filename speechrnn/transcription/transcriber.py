@@ -228,7 +228,7 @@ class Transcriber:
         self,
         sampling_rate: int | None = None,
         latency: float = 0.6,
-        hold: float = 0.35,
+        hold: float = 0.4,
         endpoint: EndpointOptions | None = None,
         hot_words: Sequence[str] = (),
         gate: SpeechGateOptions | None = None,
