@@ -17,6 +17,7 @@ import numpy as np
 
 from speechrnn.audio.io import OpenedAudio, audio_blocks
 from speechrnn.audio.microphone import Microphone, import_sounddevice
+from speechrnn.audio.paths import not_there
 from speechrnn.audio.pcm_check import PcmCheck
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import expand_user
@@ -262,8 +263,8 @@ def open_live(
         return RawPipe(
             lambda count: pipe.read(count) or b"", rate, format, channels=channels, packet=packet, name=str(path)
         )
+    if path.is_dir():
+        raise UserError(f"input={source} is a folder; give one of its files, or the folder to `speechrnn transcribe`.")
     if not path.is_file():
-        raise UserError(
-            f"input={source}: there is no such file; give a file, - for a pipe, or null for the microphone."
-        )
+        raise UserError(not_there(path, f"input={source}", "a file, - for a pipe, or null for the microphone"))
     return PacedFile(path, sampling_rate, packet, pace=pace)

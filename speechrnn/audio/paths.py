@@ -52,7 +52,7 @@ def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
             files = _walk(path)
         elif path.exists() or not glob.has_magic(str(path)):
             if not path.exists():
-                raise UserError(_not_there(path, str(name)))
+                raise UserError(not_there(path, str(name)))
             files = [path]
         else:
             matches = [Path(match) for match in glob.glob(str(path), recursive=True)]  # noqa: PTH207 (absolute ones too)
@@ -67,14 +67,23 @@ def find_audio(inputs: str | Path | Sequence[str | Path]) -> list[Path]:
     return sorted(found.values())
 
 
-def _not_there(path: Path, name: str) -> str:
-    """Return one sentence about an input that does not exist, with the nearest name in its folder."""
+def not_there(path: Path, name: str, wanted: str = "a file, a folder or a glob") -> str:
+    """Return one sentence about an input that does not exist, with the nearest name in its folder.
+
+    >>> not_there(Path("nowhere/talk.wav"), "nowhere/talk.wav")
+    'nowhere/talk.wav does not exist; check the path or give a file, a folder or a glob.'
+
+    Args:
+        path: the input.
+        name: as it was given.
+        wanted: what may be given.
+    """
     with contextlib.suppress(OSError):  # there is no such folder, or it may not be read
         names = [entry.name for entry in itertools.islice(path.parent.iterdir(), _MOST_NAMES)]
         near = difflib.get_close_matches(path.name, names, n=1, cutoff=0.75)
         if near:
             return f"{name} does not exist; did you mean {path.with_name(near[0])}?"
-    return f"{name} does not exist; check the path or give a file, a folder or a glob."
+    return f"{name} does not exist; check the path or give {wanted}."
 
 
 def _walk(folder: Path) -> list[Path]:

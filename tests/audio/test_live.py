@@ -133,3 +133,14 @@ def test_a_named_pipe_is_raw_pcm(tmp_path: Path) -> None:
     samples = np.concatenate(list(open_live(str(path), RATE).packets()))
     writer.join()
     assert samples[:, 0].tobytes() == pcm(0.5)
+
+
+def test_what_is_no_recording_is_named(tmp_path: Path) -> None:
+    (tmp_path / "talk.wav").write_bytes(wav(pcm(0.1)))
+    (tmp_path / "calls").mkdir()
+    with pytest.raises(UserError, match=r"tolk\.wav does not exist; did you mean .*talk\.wav\?"):
+        open_live(str(tmp_path / "tolk.wav"), RATE)
+    with pytest.raises(UserError, match="does not exist; check the path or give a file, - for a pipe, or null"):
+        open_live(str(tmp_path / "nothing-like-it"), RATE)
+    with pytest.raises(UserError, match="is a folder; give one of its files, or the folder to `speechrnn transcribe`"):
+        open_live(str(tmp_path / "calls"), RATE)
