@@ -1,8 +1,9 @@
 """Claim: the English model makes fewer word errors than pocketsphinx's own English model, many times as fast.
 
 Prints the word error rates of a model on the dev part or the test part of the English corpus: greedy, and in the beam
-with its language models; by speaker and by sex; over a telephone (8 kHz, G.711); with noise that was not in the
-training; and greedily with a limited look-ahead, as a live recogniser has it. Intervals are of 95 %, over utterances.
+with its language models, with the calibration error of the confidences; by speaker and by sex; over a telephone (8 kHz,
+G.711); with noise that was not in the training; and greedily with a limited look-ahead, as a live recogniser has it.
+Intervals are of 95 %, over utterances.
 
 --sphinx N decodes every N-th utterance with pocketsphinx too (pip install pocketsphinx), on the same core in turn, and
 prints both error rates and the ratio of the processor times. The test part is for the table of docs/results.md only.
@@ -26,12 +27,14 @@ from timing import line, machine, parser, stop
 from speechrnn.audio import load_audio
 from speechrnn.core.errors import UserError
 from speechrnn.data.dataset import pad
+from speechrnn.decoding.confidence import expected_calibration_error
 from speechrnn.decoding.greedy import greedy
+from speechrnn.decoding.tuning import correct_words
 from speechrnn.evaluation.metrics import bootstrap_interval, word_errors
 from speechrnn.nn.acoustic import AcousticModel
 from speechrnn.text.tokenizers import Tokenizer
 from speechrnn.transcription.streaming_options import blocks_for
-from speechrnn.transcription.transcriber import Failure, Transcriber
+from speechrnn.transcription.transcriber import Transcriber, Transcript
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 RATE = 16000  # Hz
@@ -82,14 +85,22 @@ def with_noise(samples: np.ndarray, noises: Sequence[np.ndarray], decibels: floa
     return (samples + scale * noise).astype(np.float32)
 
 
+def transcripts_of(transcriber: Transcriber, samples: Sequence[np.ndarray]) -> list[Transcript]:
+    """Return the transcripts of recordings at 16 kHz."""
+    return transcriber([*samples], sampling_rate=RATE)
+
+
 def transcribe(transcriber: Transcriber, samples: Sequence[np.ndarray]) -> list[str]:
     """Return the texts of recordings at 16 kHz."""
-    texts = []
-    for transcript in transcriber([*samples], sampling_rate=RATE):
-        if isinstance(transcript, Failure):
-            stop(transcript.reason)
-        texts.append(transcript.text)
-    return texts
+    return [transcript.text for transcript in transcripts_of(transcriber, samples)]
+
+
+def calibration_error(utterances: Sequence[Utterance], transcripts: Sequence[Transcript]) -> float:
+    """Return the expected calibration error of the words' confidences."""
+    pairs = list(zip(utterances, transcripts, strict=True))
+    confidences = [word.confidence for _, transcript in pairs for word in transcript.words]
+    correct = [right for utterance, transcript in pairs for right in correct_words(utterance.text, transcript.text)]
+    return expected_calibration_error(confidences, correct)
 
 
 @torch.inference_mode()
@@ -157,8 +168,10 @@ def main() -> None:
     except UserError as error:
         stop(f"{error} The key here is --model.")
     report("greedy", utterances, transcribe(plain, samples))
-    texts = transcribe(beam, samples)
+    transcripts = transcripts_of(beam, samples)
+    texts = [transcript.text for transcript in transcripts]
     report("beam", utterances, texts)
+    print(f"{'beam':28} calibration error {calibration_error(utterances, transcripts):.3f}")
     groups = {f"beam, speaker {name}": {name} for name in sorted({utterance.speaker for utterance in utterances})}
     speakers = {utterance.speaker for utterance in utterances}
     for name, chosen in {**groups, "beam, women": WOMEN, "beam, men": speakers - WOMEN}.items():

@@ -27,15 +27,18 @@ DICTIONARY = ROOT.parent / "cmudict" / "cmudict.dict"
 PLAIN = "none"
 LEVERS: dict[str, list[str]] = {
     PLAIN: [],
-    "intermediate loss at layer 2, characters": ["acoustic.intermediate_layer=2"],
-    "intermediate loss at layer 2, phones": ["acoustic.intermediate_layer=2", f"trainer.pronunciations={DICTIONARY}"],
-    "consistency of two views, wider masks": ["trainer.consistency_weight=0.2", "augmentation.masks.time_width=0.5"],
+    "intermediate loss of characters at layer 2": ["acoustic.intermediate_layer=2"],
+    "intermediate loss of phones at layer 2": ["acoustic.intermediate_layer=2", f"trainer.pronunciations={DICTIONARY}"],
+    "consistency of two views with wider masks": [
+        "trainer.consistency_weight=0.2",
+        "augmentation.masks.time_width=0.5",
+    ],
     "frequency warps beside speeds": ["augmentation.channel.warp=[0.8,1.2]"],
     "frequency warps in place of speeds": [
         "augmentation.channel.warp=[0.8,1.2]",
         "augmentation.waveform.speeds=[1.0]",
     ],
-    "gains of bands, band limits": ["augmentation.channel.gain=6.0", "augmentation.channel.narrow_share=0.1"],
+    "gains of bands and band limits": ["augmentation.channel.gain=6.0", "augmentation.channel.narrow_share=0.1"],
     "codecs": ["augmentation.waveform.codec_share=0.2"],
     "label priors": ["trainer.label_priors=0.3"],
     "statistics of the training part": ["features.normalisation=training"],
@@ -44,16 +47,26 @@ LEVERS: dict[str, list[str]] = {
 }
 
 
+def slug(name: str) -> str:
+    """Return the name of an option without spaces, for a folder and a result line.
+
+    >>> slug("stride of 4")
+    'stride_of_4'
+    """
+    return name.replace(" ", "_")
+
+
 def train(name: str, seed: int, folder: Path, root: Path, minutes: float) -> float:
     """Train with an option and a seed, unless it is done; return the word error rate of the kept weights, in %."""
-    output = folder / f"{list(LEVERS).index(name)}_{seed}"
+    output = folder / f"{slug(name)}_{seed}"
     keys = ["experiment=an4", f"corpus.root={root}", "corpus.dev_fraction=0.25", "stages=[prepare,train]"]
     keys += [f"trainer.minutes={minutes}", f"trainer.seed={seed}", f"output={output}", *LEVERS[name]]
     command = [sys.executable, "-m", "speechrnn.cli.main", "speech_to_text", *keys]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     if done.returncode:
-        stop(f"{name}, seed {seed}: {done.stderr.strip().splitlines()[-1]}")
+        last = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+        raise RuntimeError(f"{name}, seed {seed}: {last}")
     figures = json.loads((output / "metrics.json").read_text())["acoustic"]
     rate = 100 * float(figures["dev_wer"])
     print(f"{name}, seed {seed}: {rate:.2f} % after {figures['steps']} steps", flush=True)
@@ -85,22 +98,24 @@ def main() -> None:
     names = list(LEVERS) if args.only is None else [PLAIN, *args.only]
     if unknown := [name for name in names if name not in LEVERS]:
         stop(f"There is no option {unknown[0]!r}; there are {', '.join(list(LEVERS)[1:])}. The key here is --only.")
-    seeds = range(args.seeds)
-    minutes = args.minutes
-    if args.quick:
-        names, seeds, minutes = names[:2], range(1), 0.1
+    seeds, minutes, output = range(args.seeds), args.minutes, args.output
+    if args.quick:  # in a folder of its own: a run that exists would go on with its few steps
+        names, seeds, minutes, output = names[:2], range(1), 0.1, output / "quick"
     with ThreadPoolExecutor(args.jobs) as workers:
         pending = {
-            name: [workers.submit(train, name, seed, args.output, root=args.root, minutes=minutes) for seed in seeds]
+            name: [workers.submit(train, name, seed, output, root=args.root, minutes=minutes) for seed in seeds]
             for name in names
         }
-        found = {name: [rate.result() for rate in rates] for name, rates in pending.items()}
+        try:
+            found = {name: [rate.result() for rate in rates] for name, rates in pending.items()}
+        except RuntimeError as failure:
+            workers.shutdown(wait=False, cancel_futures=True)
+            stop(str(failure))
     for name in names[1:]:
         difference, error = compare(found[name], found[PLAIN])
         mean, plain = statistics.mean(found[name]), statistics.mean(found[PLAIN])
         print(f"{name}: WER {mean:.2f} %, difference {difference:+.2f} ({error:.2f})")
-        key = name.replace(",", "").replace(" ", "_")
-        print(line(key, plain / max(mean, 0.01), mean, peer=plain, unit="% WER"))
+        print(line(slug(name), plain / max(mean, 0.01), mean, peer=plain, unit="% WER"))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ SCRIPTS = [
     "mixture",
     "no_speech",
     "noise",
+    "packets",
     "recurrent",
     "sphinx",
     "startup",
@@ -198,7 +199,7 @@ def test_a_whole_model_has_the_same_outputs_on_packed_layers(module: Load, tmp_p
 def test_quick_ends_with_results(name: str, shared: Path) -> None:
     if name == "word_times":
         pytest.skip("it reads what the demo leaves")
-    if name in ("english", "latency", "noise", "unfamiliar"):
+    if name in ("english", "latency", "noise", "packets", "unfamiliar"):
         pytest.skip("it needs trained models")
     if name == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the peer of sphinx.py: pip install pocketsphinx")
