@@ -35,6 +35,7 @@ SCRIPTS = [
     "hot_words",
     "language",
     "latency",
+    "levels",
     "levers",
     "memory",
     "batches",
@@ -199,7 +200,7 @@ def test_a_whole_model_has_the_same_outputs_on_packed_layers(module: Load, tmp_p
 def test_quick_ends_with_results(name: str, shared: Path) -> None:
     if name == "word_times":
         pytest.skip("it reads what the demo leaves")
-    if name in ("english", "latency", "noise", "packets", "unfamiliar"):
+    if name in ("english", "latency", "levels", "noise", "packets", "unfamiliar"):
         pytest.skip("it needs trained models")
     if name == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the peer of sphinx.py: pip install pocketsphinx")
@@ -220,6 +221,12 @@ def test_sounds_without_speech_are_sound(module: Load) -> None:
         found = make(np.random.default_rng(0), 40000)
         assert found.shape == (40000,) and np.isfinite(found).all()
         assert 0.01 < np.abs(found).max() <= 1.5, make.__name__
+
+
+def test_amplified_samples_are_clipped_at_full_scale(module: Load) -> None:
+    levels = module("levels")
+    np.testing.assert_allclose(levels.amplify(np.array([0.01, -0.5]), 20.0), [0.1, -1.0])
+    np.testing.assert_allclose(levels.amplify(np.array([0.5]), -40.0), [0.005])
 
 
 def test_words_that_are_taken_back_and_their_delays_are_counted(module: Load) -> None:

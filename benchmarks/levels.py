@@ -1,0 +1,78 @@
+"""Claim: a model whose features are normalised over the utterance makes the same errors at any level of the sound.
+
+Prints the word error rates of models on the recordings of a manifest (JSON lines with audio_filepath and text): as they
+are, and amplified by each of --gains, in dB; what exceeds full scale is clipped. A model whose features are normalised
+by statistics of its training part knows only the levels that it was trained with (`augmentation.waveform.volume`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from english import RATE, Utterance, report, transcribe
+from timing import line, machine, parser, positive, stop
+
+from speechrnn.audio import load_audio
+from speechrnn.core.errors import UserError
+from speechrnn.transcription.transcriber import Transcriber
+
+GAINS = (-40.0, -30.0, -20.0, -10.0, 10.0)  # dB
+ENOUGH = 20  # recordings of a quick run
+
+
+def amplify(samples: np.ndarray, gain: float) -> np.ndarray:
+    """Return samples (n,) that are louder by a gain in dB, clipped at full scale.
+
+    >>> amplify(np.array([0.01, 0.5]), 20.0)
+    array([0.1, 1. ])
+    """
+    return (samples * 10 ** (gain / 20)).clip(-1.0, 1.0)
+
+
+def read(manifest: Path, every: int) -> list[Utterance]:
+    """Read every n-th recording of a manifest."""
+    rows = [json.loads(text) for text in manifest.read_text().splitlines()][::every]
+    return [Utterance(load_audio(manifest.parent / row["audio_filepath"], RATE)[0], "", row["text"]) for row in rows]
+
+
+def main() -> None:
+    """Print the rates of each model, and for each gain how many times as many errors there are without it."""
+    options = parser(__doc__, repeats=1)
+    options.add_argument("--model", nargs="+", default=["english"], help="names or directories (english)")
+    options.add_argument("--manifest", type=Path, required=True, help="recordings, as JSON lines")
+    options.add_argument("--every", type=positive, default=1, help="take every n-th recording only")
+    options.add_argument("--decoding", help="greedy or beam (that of the model)")
+    options.add_argument("--gains", type=float, nargs="+", default=GAINS, metavar="DB", help=f"in dB {GAINS}")
+    args = options.parse_args()
+    torch.set_num_threads(args.threads)
+    print(machine(args.threads))
+    try:
+        spoken = read(args.manifest, args.every)[: ENOUGH if args.quick else None]
+        chosen = {} if args.decoding is None else {"decoding": args.decoding}
+        models = {name: Transcriber.load(name, device="cpu", **chosen) for name in args.model}
+    except (OSError, UserError) as error:
+        stop(f"{error} The keys here are --model, --manifest and --decoding.")
+    for name, model in models.items():
+        plain = report(f"{name}, as it is", spoken, transcribe(model, [recording.samples for recording in spoken]))
+        for gain in args.gains:
+            waves = [amplify(recording.samples, gain) for recording in spoken]
+            rate = report(f"{name}, {gain:+g} dB", spoken, transcribe(model, waves))
+            ratio = plain / rate if rate else math.inf
+            print(
+                line(
+                    f"{'louder' if gain > 0 else 'quieter'}_{abs(gain):g}_dB",
+                    ratio,
+                    100 * rate,
+                    peer=100 * plain,
+                    unit="% WER",
+                ),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
