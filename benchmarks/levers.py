@@ -5,8 +5,9 @@ fits the time), on three quarters of the speakers of AN4's training part, and pr
 other quarter: the mean over the seeds, and its difference to the training without the option, with the standard error
 of the differences between the same seeds. The test part is not read.
 
---jobs 2 trains two at a time, each with one thread; nothing else should run beside them. Runs stay in --output, so that
-the same command goes on where it was stopped; 39 runs of 10 minutes take three and a half hours of two cores.
+--keys are for each training, such as those of a smaller network. --jobs 2 trains two at a time, each with one thread;
+nothing else should run beside them. Runs stay in --output, so that the same command goes on where it was stopped; 39
+runs of 10 minutes take three and a half hours of two cores.
 """
 
 from __future__ import annotations
