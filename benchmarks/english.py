@@ -57,9 +57,16 @@ def read(root: Path, part: str, every: int) -> list[Utterance]:
     manifest = root / "english" / f"{part}.jsonl"
     if not manifest.exists():
         stop(f"{manifest} is not there. The key here is --root.")
+    return read_manifest(manifest, every)
+
+
+def read_manifest(manifest: Path, every: int) -> list[Utterance]:
+    """Read every n-th utterance of a manifest; "" is the speaker of one that names none."""
     rows = [json.loads(text) for text in manifest.read_text().splitlines()][::every]
     return [
-        Utterance(load_audio(manifest.parent / row["audio_filepath"], RATE)[0], str(row["speaker"]), row["text"])
+        Utterance(
+            load_audio(manifest.parent / row["audio_filepath"], RATE)[0], str(row.get("speaker", "")), row["text"]
+        )
         for row in rows
     ]
 

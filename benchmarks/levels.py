@@ -7,16 +7,14 @@ by statistics of its training part knows only the levels that it was trained wit
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 import torch
-from english import RATE, Utterance, report, transcribe
+from english import read_manifest, report, transcribe
 from timing import line, machine, parser, positive, stop
 
-from speechrnn.audio import load_audio
 from speechrnn.core.errors import UserError
 from speechrnn.transcription.transcriber import Transcriber
 
@@ -33,14 +31,8 @@ def amplify(samples: np.ndarray, gain: float) -> np.ndarray:
     return (samples * 10 ** (gain / 20)).clip(-1.0, 1.0)
 
 
-def read(manifest: Path, every: int) -> list[Utterance]:
-    """Read every n-th recording of a manifest."""
-    rows = [json.loads(text) for text in manifest.read_text().splitlines()][::every]
-    return [Utterance(load_audio(manifest.parent / row["audio_filepath"], RATE)[0], "", row["text"]) for row in rows]
-
-
 def main() -> None:
-    """Print the rates of each model, and for each gain how many times as many errors there are without it."""
+    """Print the rates of each model as the recordings are, and at each gain."""
     options = parser(__doc__, repeats=1)
     options.add_argument("--model", nargs="+", default=["english"], help="names or directories (english)")
     options.add_argument("--manifest", type=Path, required=True, help="recordings, as JSON lines")
@@ -51,7 +43,7 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     print(machine(args.threads))
     try:
-        spoken = read(args.manifest, args.every)[: ENOUGH if args.quick else None]
+        spoken = read_manifest(args.manifest, args.every)[: ENOUGH if args.quick else None]
         chosen = {} if args.decoding is None else {"decoding": args.decoding}
         models = {name: Transcriber.load(name, device="cpu", **chosen) for name in args.model}
     except (OSError, UserError) as error:
@@ -61,17 +53,9 @@ def main() -> None:
         for gain in args.gains:
             waves = [amplify(recording.samples, gain) for recording in spoken]
             rate = report(f"{name}, {gain:+g} dB", spoken, transcribe(model, waves))
+            title = f"{'louder' if gain > 0 else 'quieter'}_{abs(gain):g}_dB"
             ratio = plain / rate if rate else math.inf
-            print(
-                line(
-                    f"{'louder' if gain > 0 else 'quieter'}_{abs(gain):g}_dB",
-                    ratio,
-                    100 * rate,
-                    peer=100 * plain,
-                    unit="% WER",
-                ),
-                flush=True,
-            )
+            print(line(title, ratio, 100 * rate, peer=100 * plain, unit="% WER"), flush=True)
 
 
 if __name__ == "__main__":
