@@ -11,7 +11,6 @@ prints both error rates and the ratio of the processor times. The test part is f
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +21,7 @@ from pathlib import Path
 import numpy as np
 import soxr
 import torch
+from manifest import read_rows
 from timing import line, machine, parser, stop
 
 from speechrnn.audio import load_audio
@@ -54,20 +54,14 @@ class Utterance:
 
 def read(root: Path, part: str, every: int) -> list[Utterance]:
     """Read every n-th utterance of a part."""
-    manifest = root / "english" / f"{part}.jsonl"
-    if not manifest.exists():
-        stop(f"{manifest} is not there. The key here is --root.")
-    return read_manifest(manifest, every)
+    return read_utterances(root / "english" / f"{part}.jsonl", every, key="--root")
 
 
-def read_manifest(manifest: Path, every: int) -> list[Utterance]:
+def read_utterances(manifest: Path, every: int, key: str = "--manifest") -> list[Utterance]:
     """Read every n-th utterance of a manifest; "" is the speaker of one that names none."""
-    rows = [json.loads(text) for text in manifest.read_text().splitlines()][::every]
     return [
-        Utterance(
-            load_audio(manifest.parent / row["audio_filepath"], RATE)[0], str(row.get("speaker", "")), row["text"]
-        )
-        for row in rows
+        Utterance(load_audio(row["audio_filepath"], RATE)[0], str(row.get("speaker", "")), row["text"])
+        for row in read_rows(manifest, every, key)
     ]
 
 

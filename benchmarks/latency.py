@@ -17,7 +17,6 @@ are, by processor time (95 % of the packets).
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Sequence
@@ -27,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from manifest import read_rows
 from timing import line, machine, parser, stop
 
 from speechrnn.audio import load_audio
@@ -184,14 +184,13 @@ def main() -> None:
     args = options.parse_args()
     torch.set_num_threads(1)
     print(machine(1))
-    rows = [json.loads(text) for text in args.manifest.read_text().splitlines()][:: args.every]
+    rows = read_rows(args.manifest, args.every)
     rows = rows[:ENOUGH] if args.quick else rows
     try:
         transcriber = Transcriber.load(
             args.model, decoding=args.decoding, device="cpu", engine="torch", precision="float32"
         )
-        paths, rate = [args.manifest.parent / row["audio_filepath"] for row in rows], transcriber.sampling_rate
-        recordings = [load_audio(path, rate)[0] for path in paths]
+        recordings = [load_audio(row["audio_filepath"], transcriber.sampling_rate)[0] for row in rows]
         references = [row["text"] for row in rows]
         whole = error_rate(references, [transcriber.decode([samples])[0].text for samples in recordings])
         print(f"whole recordings: {whole:.2f} % WER, {len(rows)} recordings", flush=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from english import read_manifest, report, transcribe
+from english import read_utterances, report, transcribe
 from timing import line, machine, parser, positive, stop
 
 from speechrnn.core.errors import UserError
@@ -43,11 +43,11 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     print(machine(args.threads))
     try:
-        spoken = read_manifest(args.manifest, args.every)[: ENOUGH if args.quick else None]
+        spoken = read_utterances(args.manifest, args.every)[: ENOUGH if args.quick else None]
         chosen = {} if args.decoding is None else {"decoding": args.decoding}
         models = {name: Transcriber.load(name, device="cpu", **chosen) for name in args.model}
-    except (OSError, UserError) as error:
-        stop(f"{error} The keys here are --model, --manifest and --decoding.")
+    except UserError as error:
+        stop(f"{error} The keys here are --model and --decoding.")
     for name, model in models.items():
         plain = report(f"{name}, as it is", spoken, transcribe(model, [recording.samples for recording in spoken]))
         for gain in args.gains:

@@ -9,12 +9,12 @@ recording in the same blocks and the search over all of its frames, in one segme
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from manifest import read_rows
 from timing import machine, parser, positive, share, stop
 
 from speechrnn.audio import load_audio
@@ -72,18 +72,18 @@ def main() -> None:
     args = options.parse_args()
     torch.set_num_threads(args.threads)
     print(machine(args.threads))
+    rows = read_rows(args.manifest, args.every)
     try:
-        rows = [json.loads(text) for text in args.manifest.read_text().splitlines()][:: args.every]
         live = StreamingRecognizer.load(args.model, precision="float32")
         plain = StreamingRecognizer.load(
             args.model, precision="float32", endpoint=ONE_SEGMENT, gate=SpeechGateOptions(detector="none")
         )
-    except (OSError, UserError) as error:
-        stop(f"{error} The keys here are --model and --manifest.")
+    except UserError as error:
+        stop(f"{error} The key here is --model.")
     rate, generator = live.sampling_rate, np.random.default_rng(0)
     words = agreeing = simulated = agreeing_simulated = 0
     for row in rows[:ENOUGH] if args.quick else rows:
-        samples = load_audio(args.manifest.parent / row["audio_filepath"], rate)[0]
+        samples = load_audio(row["audio_filepath"], rate)[0]
         expected = recognise(live, samples, itertools.repeat(rate // 10))
         for _ in range(args.repeats):
             found = recognise(live, samples, random_sizes(generator, rate))

@@ -60,7 +60,7 @@ RESULT = re.compile(r"^(?P<name>\w+): ratio (?P<ratio>\S+) \(ours (?P<ours>\S+),
 def module(monkeypatch: pytest.MonkeyPatch) -> Load:
     """Imports a benchmark's module as its scripts do, and forgets it afterwards: its name may be another's."""
     monkeypatch.syspath_prepend(FOLDER)
-    for name in ("timing", "an4", "live_session", *SCRIPTS):
+    for name in ("timing", "an4", "live_session", "manifest", *SCRIPTS):
         monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.setitem(sys.modules, name, None)  # restored to what it was, or removed, at the end
         del sys.modules[name]
@@ -68,7 +68,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 def test_every_script_is_tested() -> None:
-    others = ["an4", "timing", "live_session"]  # which two scripts share, and which draws a picture
+    others = ["an4", "live_session", "manifest", "timing"]  # which scripts share, and which draws a picture
     assert sorted(path.stem for path in FOLDER.glob("*.py")) == sorted([*SCRIPTS, *others])
 
 
@@ -227,6 +227,36 @@ def test_amplified_samples_are_clipped_at_full_scale(module: Load) -> None:
     levels = module("levels")
     np.testing.assert_allclose(levels.amplify(np.array([0.01, -0.5]), 20.0), [0.1, -1.0])
     np.testing.assert_allclose(levels.amplify(np.array([0.5]), -40.0), [0.005])
+
+
+def test_rows_of_a_manifest(module: Load, tmp_path: Path) -> None:
+    path = tmp_path / "test.jsonl"
+    path.write_text("".join(f'{{"audio_filepath": "{name}.wav", "text": "A"}}\n' for name in "abc") + "\n")
+    rows = module("manifest").read_rows(path, every=2)
+    assert [row["audio_filepath"] for row in rows] == [tmp_path / "a.wav", tmp_path / "c.wav"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (None, "cannot be read"),
+        ("", "names no recordings"),
+        ("a.wav A\n", "is no manifest"),
+        ('{"audio_filepath": "a.wav"}\n', "is no manifest"),
+        ("[1, 2]\n", "is no manifest"),
+    ],
+)
+def test_a_bad_manifest_is_a_sentence(
+    content: str | None, reason: str, module: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "test.jsonl"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(SystemExit) as stopped:
+        module("manifest").read_rows(path)
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert f"{path} {reason}" in said and "The key here is --manifest." in said
 
 
 def test_words_that_are_taken_back_and_their_delays_are_counted(module: Load) -> None:
