@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 from torchaudio.functional import compute_deltas, create_dct, melscale_fbanks
 
+from speechrnn.audio.feature_normalisation import Normalise
 from speechrnn.core.errors import UserError
 
 FLOOR = 1e-6  # added under the logarithm; about -120 dB of a full-scale tone
 WARP_KNEE = 0.85  # of the highest frequency; above it a warped scale leads back to its end
 FILTER_BANDS = 5  # points of a random filter, equally far apart on the mel scale
-VARIANCE_FLOOR = 1e-5  # keeps digital silence finite
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class FeatureOptions:
         coefficients: number of cepstral coefficients of mfcc.
         deltas: 0, 1 or 2 orders of time differences appended to mfcc.
         normalisation: per bin to mean 0 and variance 1: over the `utterance`, with `training` statistics kept in the
-            model, or `none`.
+            model, with such statistics after the `level` was subtracted (`LevelFollower`), or `none`.
     """
 
     kind: Literal["log_mel", "mfcc", "kaldi"] = "log_mel"
@@ -54,7 +54,7 @@ class FeatureOptions:
     high: float | None = None
     coefficients: int = field(default=13, metadata={"min": 1})
     deltas: int = field(default=2, metadata={"min": 0, "max": 2})
-    normalisation: Literal["utterance", "training", "none"] = "utterance"
+    normalisation: Literal["utterance", "training", "level", "none"] = "utterance"
 
     @property
     def sizes(self) -> tuple[int, int, int]:
@@ -174,38 +174,6 @@ class KaldiFilterBank(nn.Module):
         windows = (windows - 0.97 * previous) * self.window
         power = torch.fft.rfft(windows, self.fft_size).abs().square()
         return torch.log((power @ self.filters).clamp_min(torch.finfo(torch.float32).eps)), self.frames(lengths)
-
-
-class Normalise(nn.Module):
-    """Bring each dimension to mean 0 and variance 1, over the utterance or with the training set's statistics."""
-
-    mean: Tensor
-    deviation: Tensor
-
-    def __init__(self, kind: Literal["utterance", "training", "none"], dimensions: int) -> None:
-        super().__init__()
-        self.kind = kind
-        self.register_buffer("mean", torch.zeros(dimensions))
-        self.register_buffer("deviation", torch.ones(dimensions))
-
-    def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
-        """Normalise features (batch, frames, dimensions) with lengths (batch,); zero beyond each length."""
-        mask = frame_mask(lengths, features.shape[1]).unsqueeze(2)
-        if self.kind == "training":
-            features = (features - self.mean) / self.deviation
-        elif self.kind == "utterance":
-            count = lengths.clamp_min(1)[:, None, None]
-            mean = (features * mask).sum(1, keepdim=True) / count
-            centred = (features - mean) * mask
-            variance = centred.square().sum(1, keepdim=True) / count
-            features = centred / (variance + VARIANCE_FLOOR).sqrt()
-        return features * mask
-
-    def fit(self, total: Tensor, total_of_squares: Tensor, frames: int) -> None:
-        """Store the training set's statistics, given sums (dimensions,) over all its frames."""
-        mean = total / frames
-        self.mean.copy_(mean)
-        self.deviation.copy_((total_of_squares / frames - mean.square()).clamp_min(VARIANCE_FLOOR).sqrt())
 
 
 @dataclass(frozen=True)
@@ -343,7 +311,9 @@ class FrontEnd(nn.Module):
         self.extract = kinds[options.kind](options)
         self.dimensions: int = self.extract.dimensions
         self.seconds_per_frame = round(options.hop * options.sampling_rate) / options.sampling_rate
-        self.normalise = Normalise(options.normalisation, self.dimensions)
+        if options.kind == "mfcc" and options.normalisation == "level":
+            raise UserError("features.normalisation=level needs mel bands: choose features=log_mel or features=kaldi.")
+        self.normalise = Normalise(options.normalisation, self.dimensions, self.seconds_per_frame)
         self.channel = None
         if channel is not None and channel.changes:
             if options.kind == "mfcc":
@@ -364,15 +334,6 @@ class FrontEnd(nn.Module):
             if self.channel is not None:
                 features = self.channel(features)
             return self.normalise(features, frames), frames
-
-
-def frame_mask(lengths: Tensor, frames: int) -> Tensor:
-    """Return (batch, frames) booleans, true where a frame lies within the lengths (batch,).
-
-    >>> frame_mask(torch.tensor([1, 2]), 2).tolist()
-    [[True, False], [True, True]]
-    """
-    return torch.arange(frames, device=lengths.device) < lengths[:, None]
 
 
 def repeat_last_frame(features: Tensor, lengths: Tensor) -> Tensor:

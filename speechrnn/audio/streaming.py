@@ -62,7 +62,8 @@ class StreamingFrontEnd:
         if options.normalisation == "utterance":
             raise UserError(
                 "features.normalisation=utterance needs the whole recording; train with "
-                "features.normalisation=training to recognise live, or take a model that was, such as english."
+                "features.normalisation=training or level to recognise live, or take a model that was, such as "
+                "english."
             )
         extract = front_end.extract
         if not isinstance(extract, LogMel | KaldiFilterBank):
@@ -82,33 +83,37 @@ class StreamingFrontEnd:
         """Return how many samples the first `frames` frames need."""
         return (frames - 1) * self.hop + self.window - self.before
 
-    def start(self, device: torch.device | str = "cpu") -> Tensor:
-        """Return what stands before the first sample: (1, before) zeros."""
-        return torch.zeros(1, self.before, device=device)
+    def start(self, device: torch.device | str = "cpu") -> list[Tensor]:
+        """Return what stands before the first sample: (1, before) zeros, and (1,) the level if it is followed."""
+        follower = self._normalise.level
+        level = [] if follower is None else [follower.start(1)]
+        return [torch.zeros(1, self.before, device=device), *level]
 
-    def step(self, waiting: Tensor, samples: Tensor, last: bool) -> tuple[Tensor, Tensor]:
+    def step(self, tensors: list[Tensor], samples: Tensor, last: bool) -> tuple[Tensor, list[Tensor]]:
         """Compute the frames whose windows are complete.
 
         Args:
-            waiting: (batch, n) samples from the next window's beginning on.
+            tensors: (batch, n) samples from the next window's beginning on, and (batch,) the level if it is followed.
             samples: (batch, m) that follow.
             last: whether the stream ends with them.
 
         Returns:
-            (batch, frames, dimensions), and the samples that wait.
+            (batch, frames, dimensions), and the new tensors.
         """
-        waiting = torch.cat([waiting, samples], 1)
+        waiting = torch.cat([tensors[0], samples], 1)
         count = (waiting.shape[1] - self.window) // self.hop + 1
         if last and self.before:
             count = (waiting.shape[1] - self.before) // self.hop + 1
             missing = (count - 1) * self.hop + self.window - waiting.shape[1]
             waiting = torch.nn.functional.pad(waiting, (0, max(0, missing)))
         if count < 1:
-            return waiting.new_zeros(len(waiting), 0, self._extract.dimensions), waiting
+            return waiting.new_zeros(len(waiting), 0, self._extract.dimensions), [waiting, *tensors[1:]]
         features = self._analyse(waiting[:, : (count - 1) * self.hop + self.window])
-        if self._normalise.kind == "training":
-            features = (features - self._normalise.mean) / self._normalise.deviation
-        return features, waiting[:, count * self.hop :]
+        waiting = waiting[:, count * self.hop :]
+        if self._normalise.kind == "none":
+            return features, [waiting]
+        features, level = self._normalise.standardise(features, tensors[1] if len(tensors) > 1 else None)
+        return features, [waiting] if level is None else [waiting, level]
 
     def _analyse(self, samples: Tensor) -> Tensor:
         """Compute features (batch, frames, dimensions) of (batch, samples), whose first window begins at once."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from speechrnn.audio.features import FLOOR, MFCC, VARIANCE_FLOOR, FrontEnd, KaldiFilterBank, LogMel, Normalise
+from speechrnn.audio.feature_normalisation import VARIANCE_FLOOR, Normalise
+from speechrnn.audio.features import FLOOR, MFCC, FrontEnd, KaldiFilterBank, LogMel
+from speechrnn.audio.level import LevelFollower
 from speechrnn.export.graph import Graph
 
 DELTA = (-0.2, -0.1, 0.0, 0.1, 0.2)  # weights of five frames in the slope of the line through them
@@ -113,7 +115,9 @@ def mfcc(graph: Graph, module: MFCC, features: str, frames: str) -> str:
 def normalise(graph: Graph, module: Normalise, features: str, frames: str) -> str:
     """Add `Normalise`: (batch, frames, dimensions), (batch,) -> (batch, frames, dimensions)."""
     inside = graph("Unsqueeze", graph.mask(frames, graph.size(features, 1)), graph.integers(2))
-    if module.kind == "training":
+    if module.kind in ("training", "level"):
+        if module.level is not None:
+            features = graph("Sub", features, level(graph, module.level, features))
         centred = graph("Sub", features, graph.constant(module.mean))
         features = graph("Div", centred, graph.constant(module.deviation))
     elif module.kind == "utterance":
@@ -125,3 +129,20 @@ def normalise(graph: Graph, module: Normalise, features: str, frames: str) -> st
         deviation = graph("Sqrt", graph("Add", variance, graph.constant(np.float32(VARIANCE_FLOOR))))
         features = graph("Div", features, deviation)
     return graph("Mul", features, inside)
+
+
+def level(graph: Graph, module: LevelFollower, features: str) -> str:
+    """Add `LevelFollower` over whole recordings: (batch, frames, bins) -> (batch, frames, 1).
+
+    The distance of the followed level to the frame's is a recurrent unit: max(0, distance + step - fall), whose step is
+    the difference of the levels of the frame before and of the frame.
+    """
+    lowest = graph.constant(module.lowest)
+    levels = graph("Max", graph("ReduceMean", features, graph.integers(2)), lowest)  # (batch, frames, 1)
+    first = graph("Pad", levels, graph.integers(0, 1, 0, 0, -1, 0), lowest)  # of the frame before
+    steps = graph("Sub", graph("Sub", first, levels), graph.constant(np.float32(module.fall)))
+    ones = graph.constant(np.ones((1, 1, 1), np.float32))
+    inputs = graph("Transpose", steps, perm=[1, 0, 2])  # (frames, batch, 1)
+    distances = graph("RNN", inputs, ones, ones, hidden_size=1, activations=["Relu"])  # (frames, 1, batch, 1)
+    distances = graph("Transpose", graph("Squeeze", distances, graph.integers(1)), perm=[1, 0, 2])
+    return graph("Add", levels, distances)

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from speechrnn.audio.augmentation import SpecAugment, SpecAugmentOptions
-from speechrnn.audio.features import ChannelOptions, FeatureOptions, FrontEnd, frame_mask
+from speechrnn.audio.features import ChannelOptions, FeatureOptions, FrontEnd
+from speechrnn.audio.frame_mask import frame_mask
 from speechrnn.core.model_names import find_model_directory
 from speechrnn.nn.checkpoint import (
     DESCRIPTION,

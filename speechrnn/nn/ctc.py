@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from speechrnn.audio.features import frame_mask
+from speechrnn.audio.frame_mask import frame_mask
 
 IMPOSSIBLE = -1e4  # log-probability; finite, since minus infinity has no gradient
 BLANK = 0  # index of CTC's blank in every alphabet

@@ -243,7 +243,7 @@ class StreamingNetwork:
     def start(self) -> NetworkState:
         """Return the state of a stream that begins."""
         like = self.model.head.weight
-        tensors = [[self._front_end.start(self._device)], self._subsampling.start(like)]
+        tensors = [self._front_end.start(self._device), self._subsampling.start(like)]
         tensors += [layer.start(like) for layer in self._layers]
         size = self.blocks.size
         return NetworkState(size, tensors, (False,) * len(self._layers), needed=self._first_samples(size + self._right))
@@ -313,10 +313,10 @@ class StreamingNetwork:
         self, samples: Tensor, tensors: list[list[Tensor]], size: int, begun: tuple[bool, ...], last: bool
     ) -> tuple[Tensor, list[list[Tensor]], tuple[bool, ...]]:
         """Run all stages over (batch, samples): return (batch, frames, symbols), new tensors, and `begun`."""
-        features, waiting = self._front_end.step(tensors[0][0], samples, last)
+        features, front = self._front_end.step(tensors[0], samples, last)
         outputs, tails = self._subsampling.step(tensors[1], features.to(self.model.head.weight.dtype), last)
         outputs = self.model.input(outputs)
-        new, flags = [[waiting], tails], []
+        new, flags = [front, tails], []
         for layer, stage, flag in zip(self._layers, tensors[2:], begun, strict=True):
             outputs, stage, flag = layer.step(stage, outputs, size, flag, last)
             new.append(stage)

@@ -25,6 +25,7 @@ from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import CharTokenizer, Tokenizer
 from speechrnn.training.acoustic_options import AcousticSettings
 from speechrnn.training.fabric import precision, sum_over_processes
+from speechrnn.training.feature_statistics import fit_normalisation
 from speechrnn.training.initialisation import InitialModel, frozen_parameters, weights_digest
 from speechrnn.training.loop import Loop
 from speechrnn.training.selection import check_pronunciations, select_long_enough
@@ -139,8 +140,8 @@ class AcousticTask:
             self.dev = loader(Utterances(tokenizer, rate, cache_bytes=cache), unshuffled, workers=0)
         if initial is not None:
             initial.copy_into(self.model, tokenizer)
-        elif settings.features.normalisation == "training":
-            self.fit_normalisation()
+        elif settings.features.normalisation in ("training", "level"):
+            fit_normalisation(self.model.front_end, self.utterances.plain(), self.batches.plan(epoch=0), fabric=fabric)
 
     @property
     def carried(self) -> Tensor:
@@ -151,23 +152,6 @@ class AcousticTask:
     def carried(self, value: Tensor) -> None:
         if self.priors is not None:
             self.priors.mean = value.to(self.fabric.device)
-
-    def fit_normalisation(self) -> None:
-        """Set the front end's mean and variance to those of the training part, without augmentation."""
-        front_end = self.model.front_end
-        summed = torch.zeros(front_end.dimensions, dtype=torch.float64)
-        squares, frames = summed.clone(), 0
-        plain = self.utterances.plain()
-        for utterances in self.batches.plan(epoch=0):
-            batch = plain[0, utterances]
-            features, lengths = front_end.extract(batch.waveforms, batch.lengths)
-            for row, length in zip(features.double(), lengths, strict=True):
-                summed += row[:length].sum(0)
-                squares += row[:length].square().sum(0)
-            frames += int(lengths.sum())
-        sums = torch.stack([summed, squares, torch.full_like(summed, frames)])
-        sums = sum_over_processes(self.fabric, sums.to(self.fabric.device)).cpu()
-        front_end.normalise.fit(sums[0], sums[1], int(sums[2, 0]))
 
     def epoch(self, epoch: int, start: int) -> tuple[int, Iterable[Batch]]:
         """Return the number of batches of an epoch, and its batches from number `start` on."""

@@ -57,6 +57,7 @@ SPEECH = (
         ["features=mfcc", "augmentation.channel.gain=3.0"],
         "augmentation.channel changes mel bands: choose features=log_mel",
     ),
+    (["features=mfcc", "features.normalisation=level"], "features.normalisation=level needs mel bands"),
     ([f"augmentation.waveform.noise=[{MISSING}]"], f"augmentation.waveform.noise: {MISSING} does not exist"),
     ([f"augmentation.waveform.rooms=[{MISSING}]"], f"augmentation.waveform.rooms: {MISSING} does not exist"),
     (["init_from=nobody"], "There is no model directory nobody"),

@@ -41,6 +41,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "mfcc without deltas": ({"kind": "mfcc", "deltas": 0}, {"subsampling": "stack"}),
     "kaldi": ({"kind": "kaldi"}, {}),
     "training statistics": ({"normalisation": "training"}, {}),
+    "level": ({"normalisation": "level"}, {}),
     "no normalisation": ({"normalisation": "none"}, {}),
     "odd window": ({"window": 0.0251, "high": 3000.0}, {}),
     "window of a power of two": ({"window": 0.032, "kind": "kaldi"}, {}),

@@ -21,6 +21,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "log-mel": {},
     "log-mel, not normalised": {"normalisation": "none"},
     "log-mel, training statistics": {"normalisation": "training"},
+    "log-mel, level": {"normalisation": "level"},
+    "kaldi, level": {"kind": "kaldi", "normalisation": "level"},
     "mfcc": {"kind": "mfcc"},
     "mfcc without deltas": {"kind": "mfcc", "deltas": 0},
     "kaldi": {"kind": "kaldi"},

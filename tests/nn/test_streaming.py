@@ -18,9 +18,9 @@ from speechrnn.nn.streaming import StreamingNetwork
 RATE = 16000
 
 
-def make_model(kind: str = "log_mel", **options: object) -> AcousticModel:
+def make_model(kind: str = "log_mel", normalisation: str = "training", **options: object) -> AcousticModel:
     torch.manual_seed(0)
-    features = FeatureOptions(kind=kind, bins=20, normalisation="training")  # type: ignore[arg-type]
+    features = FeatureOptions(kind=kind, bins=20, normalisation=normalisation)  # type: ignore[arg-type]
     small = {"layers": 3, "units": 12, "channels": 3, **options}
     model = AcousticModel(5, features, AcousticOptions(**small)).eval()  # type: ignore[arg-type]
     model.front_end.normalise.mean += -3.0
@@ -51,6 +51,8 @@ def stream_through(network: StreamingNetwork, samples: torch.Tensor, packets: Se
         {"cell": "rnn_tanh", "residual": False, "layer_norm": False},
         {"bidirectional": False},
         {"kind": "kaldi"},
+        {"normalisation": "level"},
+        {"normalisation": "none"},
     ],
     ids=str,
 )
@@ -75,8 +77,9 @@ def test_equals_the_model_in_blocks(
     torch.testing.assert_close(found, expected[0], atol=2e-4, rtol=0)
 
 
-def test_the_numbers_do_not_depend_on_packets() -> None:
-    network = StreamingNetwork(make_model(), Blocks(6, 2))
+@pytest.mark.parametrize("normalisation", ["training", "level"])
+def test_the_numbers_do_not_depend_on_packets(normalisation: str) -> None:
+    network = StreamingNetwork(make_model(normalisation=normalisation), Blocks(6, 2))
     waveform = torch.randn(40000, generator=torch.Generator().manual_seed(1)) * 0.1
     whole = stream_through(network, waveform, [len(waveform)])
     for packets in ([16], [4000], [7, 16001], [1600, 1]):
@@ -95,8 +98,9 @@ def test_a_network_of_bfloat16_does_not_depend_on_packets_and_is_near_float32() 
     assert model.head.weight.dtype == torch.float32
 
 
-def test_streams_share_a_batch() -> None:
-    network = StreamingNetwork(make_model(), Blocks(6, 2))
+@pytest.mark.parametrize("normalisation", ["training", "level"])
+def test_streams_share_a_batch(normalisation: str) -> None:
+    network = StreamingNetwork(make_model(normalisation=normalisation), Blocks(6, 2))
     waveforms = [torch.randn(20000 + 3000 * row, generator=torch.Generator().manual_seed(row)) for row in range(4)]
     alone = [stream_through(network, waveform, [2000]) for waveform in waveforms]
     streams, parts = [network.start() for _ in waveforms], [[] for _ in waveforms]  # type: ignore[var-annotated]
