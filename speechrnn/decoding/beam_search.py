@@ -68,17 +68,6 @@ class BeamOptions:
             raise UserError(f"beam_threshold={self.beam_threshold} is wrong: give a number of at least 0, or null.")
 
 
-def search_options(options: BeamOptions) -> BeamOptions:
-    """Return the width and the pruning of options that may be a subclass, with the default number of results.
-
-    >>> search_options(BeamOptions(beam_size=50, nbest=7)).nbest
-    1
-    """
-    return BeamOptions(
-        options.beam_size, options.blank_threshold, options.symbol_threshold, beam_threshold=options.beam_threshold
-    )
-
-
 def beam_search(
     log_probs: Tensor, frames: Tensor, scorers: Sequence[WeightedScorer] = (), options: BeamOptions | None = None
 ) -> list[list[Hypothesis]]:

@@ -122,10 +122,11 @@ class BeamDecoder:
         """Decode a batch; see `Decoder`."""
         models = [weighted.scorer for weighted in self.scorers if isinstance(weighted.scorer, WordScorer)]
         # As many utterances at once as models of words have memory for: each hypothesis may be in another context.
-        size = max(1, min((model.capacity // self.options.beam_size for model in models), default=len(log_probs)))
+        beam_size = self.options.search.beam_size
+        size = max(1, min((model.capacity // beam_size for model in models), default=len(log_probs)))
         results = []
         for rows, counts in zip(log_probs.split(size), frames.split(size), strict=True):
-            found = beam_search(rows, counts, self.scorers, options=self.search_options)
+            found = beam_search(rows, counts, self.scorers, options=self.search_options.search)
             results += self.results(found, rows, counts)
         return results
 
@@ -211,6 +212,7 @@ def make_decoder(
     if options.name == "greedy":
         return make_greedy(tokenizer, seconds_per_frame, tuned)
     found = find_tuned(tuned, options, language_model)
+    options = options.with_search(found.search)
     folder = None if language_model is None else Path(language_model)
     scorers = make_scorers(options, folder, found.weights, tokenizer=tokenizer, device=device)
     rescorer = make_rescorer(options, tokenizer, device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 
@@ -27,18 +27,27 @@ from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 LANGUAGE, NGRAM, RESCORING = "language", "ngram", "rescoring"  # names of scorers
 SPACES = {" ", "|", "\u2581"}  # spellings of the space in n-gram models of characters
 HOT_WORDS, LEXICON, LENGTH = "hot_words", "lexicon", "length"
+AUTO: Literal["auto"] = "auto"
+SEARCH_KEYS = ("beam_size", "blank_threshold", "symbol_threshold", "beam_threshold")  # width and pruning
 DEFAULT_WEIGHT = 0.5  # of a language model, and the bonus of a word, where neither options nor tuning set it
 
 
 @dataclass(frozen=True)
-class DecodingOptions(BeamOptions):
+class DecodingOptions:
     """Options of decoding; conf/decoding explains each key. Weights of None are those that tuning found.
 
-    >>> DecodingOptions(name="beam", hot_words=("ADA LOVELACE",)).nbest
-    10
+    Width and pruning of the search (see `BeamOptions`) are "auto" where those shall be used with which the weights were
+    tuned, or else the defaults.
+
+    >>> DecodingOptions(name="beam", hot_words=("ADA LOVELACE",)).search.beam_size
+    20
     """
 
     name: Literal["greedy", "beam"] = "greedy"
+    beam_size: int | Literal["auto"] = field(default=AUTO, metadata={"min": 1})
+    blank_threshold: float | Literal["auto"] = field(default=AUTO, metadata={"min": 0.0, "max": 1.0})
+    symbol_threshold: float | Literal["auto"] = field(default=AUTO, metadata={"min": 0.0, "max": 1.0})
+    beam_threshold: float | Literal["auto"] | None = field(default=AUTO, metadata={"min": 0.0})
     nbest: int = field(default=10, metadata={"min": 1})
     language_weight: float | None = None
     ngram: Path | None = None
@@ -52,6 +61,24 @@ class DecodingOptions(BeamOptions):
     lexicon_penalty: float = field(default=5.0, metadata={"min": 0.0})
     rescoring_model: Path | None = None
     rescoring_weight: float = 0.5
+
+    def __post_init__(self) -> None:
+        _ = self.search  # which checks the values
+
+    @property
+    def search(self) -> BeamOptions:
+        """Return width, pruning and number of results of the search; the defaults for "auto"."""
+        return BeamOptions(**self.chosen_search, nbest=self.nbest)
+
+    @property
+    def chosen_search(self) -> dict[str, Any]:
+        """Return those values of width and pruning that are not "auto", by key."""
+        return {key: value for key in SEARCH_KEYS if (value := getattr(self, key)) != AUTO}
+
+    def with_search(self, tuned: BeamOptions | None) -> DecodingOptions:
+        """Return the options with a tuned search, or else the defaults, in place of "auto"."""
+        tuned = tuned or BeamOptions()
+        return replace(self, **{key: getattr(tuned, key) for key in SEARCH_KEYS} | self.chosen_search)
 
 
 def with_model_directories(options: DecodingOptions) -> DecodingOptions:

@@ -79,7 +79,7 @@ class StreamingSearch:
     @torch.inference_mode()
     def _make_search(self) -> Search:
         """Return a search without prefixes; the scorers begin again."""
-        return Search(1, len(self._tokenizer), self._scorers, options=self._options, device=self._device)
+        return Search(1, len(self._tokenizer), self._scorers, options=self._options.search, device=self._device)
 
     @torch.inference_mode()
     def start(self, hot_words: Sequence[str] = ()) -> SearchState:

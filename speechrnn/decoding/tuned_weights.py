@@ -19,7 +19,7 @@ from speechrnn.core.errors import UserError
 from speechrnn.core.files import atomic_write
 from speechrnn.core.jsonio import parse_json
 from speechrnn.core.model_names import DESCRIPTION, WEIGHTS
-from speechrnn.decoding.beam_search import BeamOptions, search_options
+from speechrnn.decoding.beam_search import BeamOptions
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.fusion import DecodingOptions, Weights
 
@@ -145,8 +145,7 @@ def find_uncalibrated(
         without = system_key(replace(options, rescoring_model=None), language_model)
         keys.append("rescoring_model" if without in tuned else "ngram")
     if entry.search is not None:
-        searched, wanted = asdict(search_options(entry.search)), asdict(search_options(options))
-        keys += [key for key, value in wanted.items() if value != searched[key]]
+        keys += [key for key, value in options.chosen_search.items() if value != getattr(entry.search, key)]
     weights = {"length_reward": True, "language_weight": language_model is not None, "ngram_weight": options.ngram}
     for key, used in weights.items():
         chosen = getattr(options, key)

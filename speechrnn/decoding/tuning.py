@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from speechrnn.core.plural import count
-from speechrnn.decoding.beam_search import search_options
 from speechrnn.decoding.confidence import Calibration, expected_calibration_error, fit_calibration
 from speechrnn.decoding.decoder import BeamDecoder, Decoder
 from speechrnn.decoding.fusion import LANGUAGE, LENGTH, NGRAM, DecodingOptions, Weights, reweigh
@@ -105,7 +104,7 @@ def tune(decoder: Decoder, emissions: Sequence[Emission], options: TuningOptions
         error,
     )
     confidences = quantiles(calibration(*features) for result in results for features in result.features)
-    search = search_options(decoder.options) if isinstance(decoder, BeamDecoder) else None
+    search = replace(decoder.options.search, nbest=1) if isinstance(decoder, BeamDecoder) else None
     return TunedDecoding(tuned, calibration, figures, confidences=confidences, search=search)
 
 

@@ -69,7 +69,10 @@ def tune_systems(
         UserError: see `make_decoder`.
     """
     found = read_tuned(model)
-    decoders = [decoder_of(transcriber, options, language_model, tuned=found) for options, language_model in systems]
+    decoders = [
+        decoder_of(transcriber, options.with_search(None), language_model, tuned=found)
+        for options, language_model in systems
+    ]
     emissions = compute_part_emissions(transcriber, dev, batch_seconds)
     update_facts(model, training, describe_dev(emissions))
     results = {}

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from speechrnn.core.errors import UserError
 from speechrnn.core.files import expand_user
 from speechrnn.core.model_names import DESCRIPTION, bundle_of, find_model, find_model_directory
-from speechrnn.decoding.beam_search import BeamOptions, search_options
 from speechrnn.decoding.fusion import NGRAM, DecodingOptions, with_model_directories
 from speechrnn.decoding.ngram.kenlm import is_kenlm
-from speechrnn.decoding.tuned_weights import find_tuned, read_tuned, system_key
+from speechrnn.decoding.tuned_weights import read_tuned, system_key
 from speechrnn.transcription.options import AUTO, TranscriptionOptions
 from speechrnn.transcription.streaming_options import StreamingOptions
 
@@ -102,7 +101,6 @@ def resolve_models(model: str | Path, options: OptionsT) -> tuple[Path, OptionsT
     if options.language_model == AUTO:
         if decoding.name == "beam" and decoding.ngram is None:
             decoding, language = _with_language_models(decoding, bundle)
-            decoding = _with_tuned_search(decoding, language, bundle.acoustic)
     elif options.language_model is not None:
         language = find_model_directory(options.language_model, "language")
     return bundle.acoustic, replace(options, decoding=decoding, language_model=language)
@@ -116,20 +114,6 @@ def model_name(acoustic: Path) -> str:
     """
     bundle = bundle_of(acoustic)
     return str(acoustic) if bundle is None else bundle.name
-
-
-def _with_tuned_search(decoding: DecodingOptions, language: Path | None, acoustic: Path) -> DecodingOptions:
-    """Return the decoding with the width and the pruning of the search that its weights were tuned with.
-
-    What differs from the defaults was chosen, and stays.
-    """
-    tuned = find_tuned(read_tuned(acoustic), decoding, language)
-    if tuned.search is None:
-        return decoding
-    chosen, defaults = asdict(search_options(decoding)), asdict(BeamOptions())
-    searched = asdict(search_options(tuned.search))
-    kept = {name: value for name, value in chosen.items() if value != defaults[name]}
-    return replace(decoding, **{**searched, **kept, "nbest": decoding.nbest})
 
 
 def _with_language_models(decoding: DecodingOptions, bundle: Bundle) -> tuple[DecodingOptions, Path | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
-from speechrnn.decoding.beam_search import beam_search
+from speechrnn.decoding.beam_search import BeamOptions, beam_search
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.decoder import BeamDecoder, make_decoder
 from speechrnn.decoding.fusion import DecodingOptions, Weights
@@ -139,6 +140,24 @@ def test_what_was_tuned_is_used_where_the_options_say_nothing(letters: Path, tmp
     assert found.texts[0] == "THE CET"  # the weight is 0
     assert [word.confidence for word in found.words] == [0.5, 0.5]
     assert decode(beam(ngram=letters, ngram_weight=1.0), tuned=tuned).texts[0] == "THE CAT"
+
+
+def test_the_search_is_as_wide_as_it_was_tuned_unless_a_width_is_chosen(letters: Path) -> None:
+    """Also where the width that is chosen is the default."""
+    options = DecodingOptions(name="beam", ngram=letters)
+    tuned = {system_key(options, None): TunedDecoding(search=BeamOptions(beam_size=77, beam_threshold=None))}
+
+    def search(**changes: Any) -> BeamOptions:
+        decoder = make_decoder(replace(options, **changes), None, TOKENIZER, seconds_per_frame=0.02, tuned=tuned)
+        assert isinstance(decoder, BeamDecoder)
+        return decoder.options.search
+
+    assert search() == BeamOptions(beam_size=77, beam_threshold=None, nbest=10)
+    assert search(hot_words=("ABBA",)).beam_size == 77
+    assert search(beam_size=5, nbest=3) == BeamOptions(beam_size=5, beam_threshold=None, nbest=3)
+    assert search(beam_size=20, beam_threshold=10.0) == BeamOptions(nbest=10)
+    untuned = make_decoder(options, None, TOKENIZER, seconds_per_frame=0.02, tuned={})
+    assert isinstance(untuned, BeamDecoder) and untuned.options.search == BeamOptions(nbest=10)
 
 
 def test_an_ngram_model_beside_a_tuned_language_model_is_used(letters: Path, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def assert_same(found: list[Hypothesis], expected: list[Hypothesis]) -> None:
 def test_blocks_do_not_change_the_hypotheses(kind: str, seed: int, frames: int, blocks: list[int]) -> None:
     log_probs = uttered(seed, frames)
     found = in_blocks(StreamingSearch(TOKENIZER, scorers(kind), OPTIONS, device=CPU), log_probs, blocks)
-    (expected,) = beam_search(log_probs[None], torch.tensor([frames]), scorers(kind), options=OPTIONS)
+    (expected,) = beam_search(log_probs[None], torch.tensor([frames]), scorers(kind), options=OPTIONS.search)
     assert_same(found, expected)
 
 
@@ -101,7 +101,9 @@ def test_streams_share_a_batch_and_come_and_go(kind: str) -> None:
                 found[number] = search.finish(live.pop(number))
     assert len(found) == 5
     for number, log_probs in enumerate(utterances):
-        (expected,) = beam_search(log_probs[None], torch.tensor([len(log_probs)]), scorers(kind), options=OPTIONS)
+        (expected,) = beam_search(
+            log_probs[None], torch.tensor([len(log_probs)]), scorers(kind), options=OPTIONS.search
+        )
         assert_same(found[number], expected)
 
 
@@ -144,7 +146,7 @@ def test_each_stream_has_hot_words_of_its_own(kind: str) -> None:
         if words:
             hot = HotWords(dict.fromkeys(words, 1.0), TOKENIZER)
             expected_scorers.append(WeightedScorer(hot, OPTIONS.hot_word_boost, HOT_WORDS))
-        (expected,) = beam_search(log_probs[None], torch.tensor([50]), expected_scorers, options=OPTIONS)
+        (expected,) = beam_search(log_probs[None], torch.tensor([50]), expected_scorers, options=OPTIONS.search)
         found = search.finish(state)
         assert [hypothesis.tokens for hypothesis in found] == [hypothesis.tokens for hypothesis in expected]
 
@@ -154,5 +156,5 @@ def test_hot_words_that_cannot_be_written_are_refused_and_nothing_changes() -> N
     with pytest.raises(UserError, match="hot words"):
         search.start(["ÜBER"])
     log_probs = uttered(1, 30)
-    (expected,) = beam_search(log_probs[None], torch.tensor([30]), [], options=OPTIONS)
+    (expected,) = beam_search(log_probs[None], torch.tensor([30]), [], options=OPTIONS.search)
     assert_same(in_blocks(search, log_probs, [7]), expected)

@@ -54,6 +54,8 @@ OTHER = {
     "decoding.unknown_penalty": -1.0,
     "decoding.hot_words": ["ADA"],
     "decoding.lexicon_mode": "prefer",
+    "decoding.beam_size": 30,
+    "decoding.beam_threshold": 5.0,
     "decoding.blank_threshold": 0.5,
     "decoding.symbol_threshold": 0.5,
     "segmentation.threshold": 0.25,
