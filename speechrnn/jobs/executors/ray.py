@@ -101,8 +101,8 @@ class Actor:
 
         return str(ray.get_runtime_context().get_node_id())
 
-    def load(self, make_worker: MakeWorker, ordered: bool) -> Event:
-        """Load the worker."""
+    def load(self, make_worker: MakeWorker, ordered: bool, _node: str) -> Event:
+        """Load the worker, after the node was asked for: sentences about what cannot be loaded name it."""
         try:
             worker = make_worker()
         except Exception as error:
@@ -186,8 +186,9 @@ class RayPool(Pool[ActorHandle]):
             )
             worker = ActorHandle(kind.remote(str(Path.cwd()), self.gpus))
             self.workers.append(worker)
-            self.calls[worker.handle.node.remote()] = worker
-            self.calls[worker.handle.load.remote(self.make_worker, self.ordered)] = worker
+            node = worker.handle.node.remote()
+            self.calls[node] = worker
+            self.calls[worker.handle.load.remote(self.make_worker, self.ordered, node)] = worker
 
     def send(self, worker: ActorHandle, chunk: Chunk) -> None:
         """See `Pool`."""
