@@ -61,9 +61,8 @@ class StreamingFrontEnd:
         options = front_end.options
         if options.normalisation == "utterance":
             raise UserError(
-                "features.normalisation=utterance needs the whole recording; train with "
-                "features.normalisation=training or level to recognise live, or take a model that was, such as "
-                "english."
+                "features.normalisation=utterance needs the whole recording; train with features.normalisation=level "
+                "(or training) to recognise live, or take a model that was, such as english."
             )
         extract = front_end.extract
         if not isinstance(extract, LogMel | KaldiFilterBank):

@@ -45,7 +45,7 @@ class AcousticOptions(RecurrentOptions):
         input_dropout: share of the recurrent layers' inputs that are set to zero in training.
         intermediate_layer: layer with a CTC head of its own in training, from 1 (Lee & Watanabe 2021); 0: none.
         streaming: share of the training batches that run in blocks of a random size (`recurrent.Blocks`).
-        latency: least and greatest latency of these blocks, seconds.
+        latency: least and greatest latency of these blocks, seconds; its logarithm is drawn at random.
     """
 
     subsampling: Literal["stack", "convolution"] = "convolution"
@@ -213,8 +213,8 @@ class AcousticModel(nn.Module):
         share, latency, right = torch.rand(3).tolist()
         if share >= options.streaming:
             return None
-        least, most = (round(seconds / self.seconds_per_frame) for seconds in options.latency)
-        frames = max(least + int(latency * (most - least + 1)), 1)
+        least, most = (max(round(seconds / self.seconds_per_frame), 1) for seconds in options.latency)
+        frames = int(least * ((most + 1) / least) ** latency)  # as many short latencies as long ones
         context = int(right * (frames // (options.layers + 1) + 1))
         return Blocks(frames - options.layers * context, context)
 

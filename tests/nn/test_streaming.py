@@ -143,7 +143,7 @@ def test_blocks_may_grow_amid_a_stream() -> None:
 
 def test_what_cannot_stream_says_so_and_what_can() -> None:
     model = AcousticModel(5, FeatureOptions(bins=20), AcousticOptions(layers=1, units=4))
-    with pytest.raises(UserError, match=r"utterance.*normalisation=training"):
+    with pytest.raises(UserError, match=r"utterance.*normalisation=level"):
         StreamingNetwork(model, Blocks(4, 2))
     with pytest.raises(UserError, match=r"mfcc.*log_mel"):
         StreamingNetwork(make_model("mfcc"), Blocks(4, 2))
