@@ -58,14 +58,17 @@ class BeamOptions:
     nbest: int = field(default=1, metadata={"min": 1})
 
     def __post_init__(self) -> None:
-        for name, least in (("beam_size", 1), ("nbest", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"{name}={getattr(self, name)} is wrong: give a whole number of at least {least}.")
+        for name in ("beam_size", "nbest"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise UserError(f"{name}={value} is wrong: give a whole number of at least 1.")
         for name in ("blank_threshold", "symbol_threshold"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"{name}={getattr(self, name)} is wrong: give a probability, a number from 0 to 1.")
-        if self.beam_threshold is not None and not self.beam_threshold >= 0:
-            raise UserError(f"beam_threshold={self.beam_threshold} is wrong: give a number of at least 0, or null.")
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value <= 1:
+                raise UserError(f"{name}={value} is wrong: give a probability, a number from 0 to 1.")
+        least = self.beam_threshold
+        if least is not None and (not isinstance(least, int | float) or not least >= 0):
+            raise UserError(f"beam_threshold={least} is wrong: give a number of at least 0, or null.")
 
 
 def beam_search(

@@ -18,6 +18,7 @@ from speechrnn.core.config import build
 from speechrnn.core.errors import UserError
 from speechrnn.decoding import beam_search as beam
 from speechrnn.decoding.beam_search import BeamOptions, beam_search
+from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.scorers.base import WeightedScorer
 
 
@@ -242,6 +243,10 @@ def test_nan_is_refused(value: float) -> None:
     [
         (lambda: BeamOptions(beam_size=0), "beam_size=0"),
         (lambda: build(BeamOptions, {"beam_size": 0}, "decoding"), "decoding.beam_size=0"),
+        (lambda: BeamOptions(beam_size=2.5), "beam_size=2.5"),  # type: ignore[arg-type]
+        (lambda: DecodingOptions(beam_size="wide"), "beam_size=wide"),  # type: ignore[arg-type]
+        (lambda: DecodingOptions(beam_threshold="none"), "beam_threshold=none"),  # type: ignore[arg-type]
+        (lambda: DecodingOptions(blank_threshold=2.0), "blank_threshold=2.0"),
         (lambda: BeamOptions(nbest=0), "nbest=0"),
         (lambda: BeamOptions(blank_threshold=1.5), "blank_threshold=1.5"),
         (lambda: BeamOptions(symbol_threshold=math.nan), "symbol_threshold=nan"),
