@@ -139,6 +139,7 @@ def level(graph: Graph, module: LevelFollower, features: str) -> str:
     """
     lowest = graph.constant(module.lowest)
     levels = graph("Max", graph("ReduceMean", features, graph.integers(2)), lowest)  # (batch, frames, 1)
+    levels = graph("Min", levels, graph.constant(module.highest))
     first = graph("Pad", levels, graph.integers(0, 1, 0, 0, -1, 0), lowest)  # of the frame before
     steps = graph("Sub", graph("Sub", first, levels), graph.constant(np.float32(module.fall)))
     ones = graph.constant(np.ones((1, 1, 1), np.float32))

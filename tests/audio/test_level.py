@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from speechrnn.audio.features import FeatureOptions, FrontEnd
-from speechrnn.audio.level import DECIBEL, FALL, RANGE, LevelFollower
+from speechrnn.audio.level import DECIBEL, FALL, HEADROOM, RANGE, LevelFollower
 from speechrnn.core.errors import UserError
 
 
@@ -30,7 +30,11 @@ def test_the_level_rises_at_once_and_falls_slowly() -> None:
 def test_the_level_stays_near_that_of_the_training_part() -> None:
     assert follow([-100.0, -100.0]) == [-RANGE, -RANGE]
     assert follow([-100.0, 3.0], usual=50.0) == [50.0 - RANGE, 50.0 - RANGE]
-    assert follow([60.0, *[-100.0] * 40], usual=50.0)[-1] == 50.0 - RANGE
+    assert follow([55.0, *[-100.0] * 40], usual=50.0)[-1] == 50.0 - RANGE
+
+
+def test_a_click_does_not_make_the_speech_after_it_silent() -> None:
+    assert follow([80.0, -5.0, 0.0]) == [HEADROOM, HEADROOM - FALL, HEADROOM - 2 * FALL]
 
 
 def test_the_level_of_a_frame_is_the_mean_over_its_bands() -> None:
