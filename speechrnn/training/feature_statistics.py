@@ -33,8 +33,8 @@ def fit_normalisation(
 
     normalise = front_end.normalise
     if normalise.level is not None:
-        loudest = torch.stack([row.mean(1).max() for row in _rows(front_end, utterances, plan)])
-        levels, count = total(loudest.double().sum(), torch.tensor(float(len(loudest)), dtype=torch.float64))
+        loudest = torch.tensor([row.mean(1).max().item() for row in _rows(front_end, utterances, plan)]).double()
+        levels, count = total(loudest.sum(), loudest.new_tensor(len(loudest)))
         normalise.level.fit(levels / count)
     summed = torch.zeros(front_end.dimensions, dtype=torch.float64)
     squares, frames = summed.clone(), 0
