@@ -13,7 +13,7 @@ from speechrnn.core.files import expand_user
 from speechrnn.core.model_names import DESCRIPTION, bundle_of, find_model, find_model_directory
 from speechrnn.decoding.fusion import NGRAM, DecodingOptions, with_model_directories
 from speechrnn.decoding.ngram.kenlm import is_kenlm
-from speechrnn.decoding.tuned_weights import read_tuned, system_key
+from speechrnn.decoding.tuned_weights import find_tuned, read_tuned, system_key
 from speechrnn.transcription.options import AUTO, TranscriptionOptions
 from speechrnn.transcription.streaming_options import StreamingOptions
 
@@ -103,6 +103,8 @@ def resolve_models(model: str | Path, options: OptionsT) -> tuple[Path, OptionsT
             decoding, language = _with_language_models(decoding, bundle)
     elif options.language_model is not None:
         language = find_model_directory(options.language_model, "language")
+    # As numbers in place of "auto", so that a job's record says with which search it was made.
+    decoding = decoding.with_search(find_tuned(read_tuned(bundle.acoustic), decoding, language).search)
     return bundle.acoustic, replace(options, decoding=decoding, language_model=language)
 
 

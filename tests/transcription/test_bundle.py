@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.bundles import save_bundle
 
+from speechrnn.decoding.beam_search import BeamOptions
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.tuned_weights import TunedDecoding, system_key, write_tuned
 from speechrnn.transcription.bundle import Bundle, find_bundle, model_name, resolve_models
@@ -41,6 +42,26 @@ def test_the_models_that_were_tuned_together_are_taken(bundle: Path) -> None:
     assert chosen() == ("beam", None, ngram)
     write_tuned(bundle / "acoustic", {system_key(replace(beam, ngram=ngram), language): TunedDecoding()})
     assert chosen() == ("beam", language, ngram)
+
+
+def test_the_search_is_as_wide_as_it_was_tuned_unless_a_width_is_chosen(bundle: Path) -> None:
+    ngram = bundle / "ngram.arpa"
+    tuned = TunedDecoding(search=BeamOptions(beam_size=77, beam_threshold=None))
+    write_tuned(bundle / "acoustic", {system_key(DecodingOptions(name="beam", ngram=ngram), None): tuned})
+    search = resolve_models("tiny", TranscriptionOptions())[1].search
+    assert (search.beam_size, search.beam_threshold, search.ngram) == (77, None, ngram)
+    assert search.nbest == DecodingOptions().nbest
+    hot = DecodingOptions(name="beam", hot_words=("ADA",))
+    assert resolve_models("tiny", TranscriptionOptions(decoding=hot))[1].search.beam_size == 77
+    rescored = DecodingOptions(name="beam", rescoring_model=bundle / "language")
+    assert resolve_models("tiny", TranscriptionOptions(decoding=rescored))[1].search.beam_size == 77
+    narrow = DecodingOptions(name="beam", beam_size=5, nbest=3)
+    search = resolve_models("tiny", TranscriptionOptions(decoding=narrow))[1].search
+    assert (search.beam_size, search.beam_threshold, search.nbest, search.ngram) == (5, None, 3, ngram)
+    usual = DecodingOptions(name="beam", beam_size=20)
+    assert resolve_models("tiny", TranscriptionOptions(decoding=usual))[1].search.beam_size == 20  # which was chosen
+    greedy = resolve_models("tiny", TranscriptionOptions(decoding="greedy"))[1].search
+    assert (greedy.beam_size, greedy.beam_threshold) == (20, 10.0)
 
 
 def test_another_ngram_file_than_the_tuned_one_is_not_passed_over(bundle: Path) -> None:
