@@ -6,7 +6,7 @@ other quarter: the mean over the seeds, and its difference to the training witho
 of the differences between the same seeds. The test part is not read.
 
 --keys are for each training, such as those of a smaller network. --jobs 2 trains two at a time, each with one thread;
-nothing else should run beside them. Runs stay in --output, so that the same command goes on where it was stopped; 39
+nothing else should run beside them. Runs stay in --output, so that the same command goes on where it was stopped; 42
 runs of 10 minutes take three and a half hours of two cores.
 """
 
@@ -29,6 +29,7 @@ PLAIN = "none"
 LEVERS: dict[str, list[str]] = {
     PLAIN: [],
     "statistics of the training part": ["features.normalisation=training"],
+    "level": ["features.normalisation=level"],
     "random blocks": ["acoustic.streaming=0.4", "features.normalisation=training"],
     "intermediate loss of characters at layer 2": ["acoustic.intermediate_layer=2"],
     "intermediate loss of phones at layer 2": ["acoustic.intermediate_layer=2", f"trainer.pronunciations={DICTIONARY}"],

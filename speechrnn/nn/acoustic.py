@@ -210,13 +210,13 @@ class AcousticModel(nn.Module):
     def draw_blocks(self) -> Blocks | None:
         """Draw the blocks of a training batch from torch's random numbers, or None for whole utterances."""
         options = self.options
-        share, latency, right = torch.rand(3).tolist()
+        share, latency, ahead = torch.rand(3).tolist()
         if share >= options.streaming:
             return None
         least, most = (max(round(seconds / self.seconds_per_frame), 1) for seconds in options.latency)
         frames = int(least * ((most + 1) / least) ** latency)  # as many short latencies as long ones
-        context = int(right * (frames // (options.layers + 1) + 1))
-        return Blocks(frames - options.layers * context, context)
+        right = int(ahead * (3 * frames // 5 + 1))  # larger ones cost time: each block computes its look-ahead
+        return Blocks(frames - right, right)
 
 
 def in_bfloat16(model: AcousticModel) -> AcousticModel:

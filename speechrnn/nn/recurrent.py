@@ -23,26 +23,48 @@ MODULES: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {"lstm": nn.LSTM, "gru": n
 
 @dataclass(frozen=True)
 class Blocks:
-    """Configure a latency-controlled bidirectional stack (after Zhang et al. 2016, "Highway LSTM RNNs").
+    """Configure a latency-controlled bidirectional stack (Zhang et al. 2016, "Highway LSTM RNNs").
 
-    The forward direction of each layer runs over the whole utterance. The backward direction runs over blocks: it
-    begins anew `right` frames after the end of each block. The blocks of layer l (0, 1, ...) end at the frames
-    k * size - l * right, so that each layer finishes its block when the input has come to frame k * size + right.
+    The utterance is cut into blocks, and all layers run over a window: a block and the look-ahead, the frames after it.
+    The forward direction of a layer starts from its state at the end of the block before, the backward direction from
+    zeros at the end of the window. The outputs for the look-ahead are inputs of the next layer, and are computed again
+    with the next block.
 
-    >>> Blocks(size=8, right=3).latency(layers=4)
+    >>> Blocks(size=12, right=8).latency
     20
 
     Attributes:
         size: frames of a block.
-        right: frames after a block that each layer's backward direction sees.
+        right: frames of the look-ahead.
     """
 
     size: int = field(metadata={"min": 1})
     right: int = field(metadata={"min": 0})
 
-    def latency(self, layers: int) -> int:
+    @property
+    def latency(self) -> int:
         """Return the most frames between a frame of the input and its output."""
-        return self.size + layers * self.right
+        return self.size + self.right
+
+    def windows(self, inputs: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut a padded batch into windows.
+
+        >>> windows, valid = Blocks(size=2, right=1).windows(torch.arange(5.0).reshape(5, 1, 1), torch.tensor([5]))
+        >>> windows.flatten(1).T.tolist(), valid.flatten().tolist()
+        ([[0.0, 1.0, 2.0], [2.0, 3.0, 4.0], [4.0, 0.0, 0.0]], [3, 3, 1])
+
+        Args:
+            inputs: (frames, batch, units).
+            lengths: (batch,) valid frames of each row.
+
+        Returns:
+            (size + right, blocks, batch, units) windows, padded with zeros; (blocks, batch) valid frames of each.
+        """
+        count = (len(inputs) + self.size - 1) // self.size
+        padded = F.pad(inputs, (0, 0, 0, 0, 0, count * self.size + self.right - len(inputs)))
+        windows = padded.unfold(0, self.latency, self.size).permute(3, 0, 1, 2)
+        starts = torch.arange(count, device=inputs.device) * self.size
+        return windows, (lengths - starts[:, None]).clamp(0, self.latency)
 
 
 @dataclass(frozen=True)
@@ -127,36 +149,49 @@ class RecurrentLayer(nn.Module):
                 if self.cell == "lstm" and name.startswith("bias_ih"):
                     nn.init.ones_(parameter.data[units : 2 * units])
 
-    def forward(
-        self,
-        inputs: Tensor,
-        lengths: Tensor,
-        blocks: Blocks | None = None,
-        shift: int = 0,
-        host_lengths: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, inputs: Tensor, lengths: Tensor, host_lengths: Tensor | None = None) -> Tensor:
         """Run the layer over a padded batch.
 
         Args:
             inputs: (frames, batch, input_size).
             lengths: (batch,) valid frames of each row.
-            blocks: blocks of the backward direction; None: it runs over the whole utterance.
-            shift: frames by which the blocks end before multiples of their size.
             host_lengths: the lengths on the CPU, where they are known: they need not be read from a GPU.
 
         Returns:
             (frames, batch, units); frames beyond a row's length hold arbitrary numbers.
         """
-        if inputs.is_cuda and blocks is None:
+        if inputs.is_cuda:
             return self.forward_packed(inputs, lengths if host_lengths is None else host_lengths)
-        outputs = self._forward_direction(inputs, reverse=False)
-        if self.network.bidirectional and blocks is not None:
-            outputs = outputs + self._run_backward_in_blocks(inputs, lengths, blocks, shift=shift)
-        elif self.network.bidirectional:
-            index = reversal_index(lengths, inputs.shape[0]).unsqueeze(2)
-            backward = self._forward_direction(inputs.gather(0, index.expand_as(inputs)), reverse=True)
-            outputs = outputs + backward.gather(0, index.expand_as(backward))
-        return outputs
+        start = inputs.new_zeros(inputs.shape[1], self.state_size)
+        outputs, _ = self.run_kernel(inputs, start, self.direction_parameters("_l0"))
+        return outputs + self._run_backward(inputs, lengths) if self.network.bidirectional else outputs
+
+    def run_windows(self, windows: Tensor, valid: Tensor, size: int, states: Tensor) -> tuple[Tensor, Tensor]:
+        """Run the layer over the windows of consecutive blocks.
+
+        Args:
+            windows: (width, blocks, batch, input_size), see `Blocks.windows`; of a one-directional layer without
+                look-ahead.
+            valid: (blocks, batch) valid frames of each window.
+            size: frames of a block; the frames of a window after them are look-ahead.
+            states: (batch, state_size) of the forward direction before the first block.
+
+        Returns:
+            (width, blocks, batch, units) outputs, (batch, state_size) states after the last block.
+        """
+        parameters, outputs, ends = self.direction_parameters("_l0"), [], []
+        for block in windows[:size].unbind(1):
+            output, states = self.run_kernel(block, states, parameters)
+            outputs.append(output)
+            ends.append(states)
+        forward = torch.stack(outputs, 1)
+        if not self.network.bidirectional:
+            return forward, states
+        if len(windows) > size:
+            ahead, _ = self.run_kernel(windows[size:].flatten(1, 2), torch.cat(ends), parameters)
+            forward = torch.cat([forward, ahead.unflatten(1, valid.shape)])
+        backward = self._run_backward(windows.flatten(1, 2), valid.flatten())
+        return forward + backward.unflatten(1, valid.shape), states
 
     def forward_packed(self, inputs: Tensor, lengths: Tensor) -> Tensor:
         """Run the layer over a packed sequence; see `forward`. On a GPU cuDNN's packed path is the fastest."""
@@ -203,27 +238,13 @@ class RecurrentLayer(nn.Module):
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return [getattr(self.network, name + suffix) for name in names]
 
-    def _forward_direction(self, inputs: Tensor, reverse: bool) -> Tensor:
-        """Run the parameters of one direction over (frames, batch, input_size), from the first frame to the last."""
+    def _run_backward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Run the backward direction: (frames, batch, input_size), (batch,) valid frames -> (frames, batch, units)."""
+        index = reversal_index(lengths, len(inputs)).unsqueeze(2)
         start = inputs.new_zeros(inputs.shape[1], self.state_size)
-        return self.run_kernel(inputs, start, self.direction_parameters("_l0_reverse" if reverse else "_l0"))[0]
-
-    def _run_backward_in_blocks(self, inputs: Tensor, lengths: Tensor, blocks: Blocks, shift: int) -> Tensor:
-        """Run the backward direction over all blocks side by side: see `forward`."""
-        frames, batch, _ = inputs.shape
-        offset, width = shift % blocks.size, blocks.size + blocks.right
-        count = (frames + offset + blocks.size - 1) // blocks.size
-        starts = torch.arange(count, device=inputs.device) * blocks.size - offset
-        ends = (starts[:, None] + width).minimum(lengths)  # (blocks, batch), where the backward direction begins
-        step = torch.arange(width, device=inputs.device)[:, None, None]
-        index = (ends - 1 - step).clamp(0, frames - 1).flatten(0, 1).unsqueeze(2)  # (width * blocks, batch, 1)
-        windows = inputs.gather(0, index.expand(-1, -1, inputs.shape[2])).unflatten(0, (width, count))
-        outputs = self._forward_direction(windows.flatten(1, 2), reverse=True)  # (width, blocks * batch, units)
-        outputs = outputs.unflatten(1, (count, batch)).flatten(0, 1)  # (width * blocks, batch, units)
-        time = torch.arange(frames, device=inputs.device)
-        block = (time + offset) // blocks.size
-        place = (ends[block] - 1 - time[:, None]).clamp(0, width - 1) * count + block[:, None]  # (frames, batch)
-        return outputs.gather(0, place.unsqueeze(2).expand(-1, -1, outputs.shape[2]))
+        reverse = inputs.gather(0, index.expand_as(inputs))
+        outputs, _ = self.run_kernel(reverse, start, self.direction_parameters("_l0_reverse"))
+        return outputs.gather(0, index.expand_as(outputs))
 
     def run_kernel(self, inputs: Tensor, states: Tensor, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
         """Run torch's fused layer in one direction: see `forward_from`."""
@@ -246,6 +267,7 @@ class RecurrentStack(nn.Module):
     def __init__(self, input_size: int, options: RecurrentOptions) -> None:
         super().__init__()
         self.residual = options.residual
+        self.bidirectional = options.bidirectional
         sizes = [input_size] + [options.units] * (options.layers - 1)
         self.layers = nn.ModuleList(
             RecurrentLayer(size, options.units, options.cell, bidirectional=options.bidirectional) for size in sizes
@@ -262,10 +284,42 @@ class RecurrentStack(nn.Module):
     def run_layers(
         self, inputs: Tensor, lengths: Tensor, blocks: Blocks | None = None, host_lengths: Tensor | None = None
     ) -> list[Tensor]:
-        """Run all layers, and return the outputs of each: see `forward` and `RecurrentLayer.forward`."""
+        """Run all layers, and return the outputs of each.
+
+        Args:
+            inputs, lengths, host_lengths: see `RecurrentLayer.forward`.
+            blocks: limit the look-ahead of a bidirectional stack; None: the layers run over whole utterances.
+        """
+        if blocks is not None and self.bidirectional:
+            windows, valid = blocks.windows(inputs, lengths)
+            outputs, _ = self.run_windows(windows, valid, blocks.size, self.start(inputs.shape[1]))
+            return [output[: blocks.size].transpose(0, 1).flatten(0, 1)[: len(inputs)] for output in outputs]
         outputs = [inputs]
-        for number, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            shift = number * blocks.right if blocks else 0
-            new = self.dropout(norm(layer(outputs[-1], lengths, blocks, shift, host_lengths)))
-            outputs.append(outputs[-1] + new if self.residual and number > 0 else new)
+        for number, layer in enumerate(self.layers):
+            outputs.append(self._finish_layer(number, outputs[-1], layer(outputs[-1], lengths, host_lengths)))
         return outputs[1:]
+
+    def start(self, batch: int) -> list[Tensor]:
+        """Return the states of each layer before the first frame: (batch, state_size) zeros."""
+        like = next(self.parameters())
+        return [like.new_zeros(batch, cast(RecurrentLayer, layer).state_size) for layer in self.layers]
+
+    def run_windows(
+        self, windows: Tensor, valid: Tensor, size: int, states: list[Tensor]
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Run all layers over the windows of consecutive blocks: see `RecurrentLayer.run_windows`.
+
+        Returns:
+            of each layer (width, blocks, batch, units) outputs, and its new states.
+        """
+        outputs, ends = [windows], []
+        for number, (layer, state) in enumerate(zip(self.layers, states, strict=True)):
+            new, end = cast(RecurrentLayer, layer).run_windows(outputs[-1], valid, size, state)
+            outputs.append(self._finish_layer(number, outputs[-1], new))
+            ends.append(end)
+        return outputs[1:], ends
+
+    def _finish_layer(self, number: int, inputs: Tensor, outputs: Tensor) -> Tensor:
+        """Apply layer norm, dropout and the residual connection of a layer."""
+        outputs = self.dropout(self.norms[number](outputs))
+        return inputs + outputs if self.residual and number > 0 else outputs

@@ -1,8 +1,8 @@
 """The acoustic network over streams: log-probabilities come out while samples come in.
 
-The recurrent layers are latency-controlled (Zhang et al. 2016; `Blocks`): the forward direction's state is carried on,
-the backward direction is begun anew `right` frames after each block. The blocks of a layer end `right` frames before
-those of the layer below it, so that each layer works on what the one below has finished and nothing is computed twice.
+The recurrent layers are latency-controlled (Zhang et al. 2016; `Blocks`): they run over a block and the look-ahead
+after it. The state of the forward direction at the end of the block is kept for the next block, the backward direction
+starts anew, and the look-ahead is computed again with the next block.
 
 A stream advances in steps of one block, whatever the packets in which its samples come: its numbers do not depend on
 them. Streams whose next steps have the same shapes share a batch.
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from speechrnn.audio.streaming import StreamingFrontEnd
 from speechrnn.nn.acoustic import AcousticModel, ConvolutionalSubsampling, StackFrames, head_log_probs
-from speechrnn.nn.recurrent import Blocks, RecurrentLayer
+from speechrnn.nn.recurrent import Blocks
 
 
 class StreamingStack:
@@ -92,76 +92,14 @@ class StreamingConvolution:
         return outputs.transpose(1, 2).flatten(2), [features, middle[:, :, -2:]]
 
 
-class StreamingLayer:
-    """Run one recurrent layer with its norm and residual connection on a stream.
-
-    Attributes:
-        right: frames that the backward direction looks ahead; 0 for a one-directional layer.
-        shift: frames by which the layer's blocks end before multiples of their size.
-    """
-
-    def __init__(self, layer: RecurrentLayer, norm: torch.nn.Module, residual: bool, right: int, shift: int) -> None:
-        self._layer = layer
-        self._norm = norm
-        self._residual = residual
-        self.bidirectional = layer.network.bidirectional
-        self.right = right
-        self.shift = shift
-
-    def start(self, like: Tensor) -> list[Tensor]:
-        """Return (1, 0, input_size) inputs that wait, and (1, state_size) the forward direction's state.
-
-        Args:
-            like: a tensor on the device and of the type of both.
-        """
-        waiting = like.new_zeros(1, 0, self._layer.network.input_size)
-        return [waiting, like.new_zeros(1, self._layer.state_size)]
-
-    def step(
-        self, tensors: list[Tensor], inputs: Tensor, size: int, begun: bool, last: bool
-    ) -> tuple[Tensor, list[Tensor], bool]:
-        """Run the blocks that are complete with their look-ahead; of a stream that ends, all.
-
-        Args:
-            tensors: see `start`.
-            inputs: (batch, m, input_size) that follow those that wait.
-            size: frames of a block.
-            begun: whether the first block, which may be shorter, is done.
-            last: whether the stream ends with the inputs.
-
-        Returns:
-            (batch, frames, units) outputs, the new tensors, and whether the first block is done.
-        """
-        waiting, state = torch.cat([tensors[0], inputs], 1).transpose(0, 1), tensors[1]  # (frames, batch, input_size)
-        outputs = []
-        start, frames = 0, len(waiting)
-        while start < frames:
-            end = start + (size if begun else size - self.shift % size)
-            if not last and end + self.right > frames:
-                break
-            block, ahead = waiting[start:end], waiting[start : end + self.right]
-            result, state = self._layer.run_kernel(block, state, self._layer.direction_parameters("_l0"))
-            if self.bidirectional:
-                zeros = torch.zeros_like(state)
-                parameters = self._layer.direction_parameters("_l0_reverse")
-                backward, _ = self._layer.run_kernel(ahead.flip(0), zeros, parameters)
-                result = result + backward.flip(0)[: len(block)]
-            result = self._norm(result)
-            outputs.append(block + result if self._residual else result)
-            start, begun = min(end, frames), True
-        units = self._layer.network.hidden_size
-        joined = torch.cat(outputs) if outputs else waiting.new_zeros(0, waiting.shape[1], units)
-        return joined.transpose(0, 1), [waiting[start:].transpose(0, 1), state], begun
-
-
 @dataclass
 class NetworkState:
     """Hold the state of a stream in the network.
 
     Attributes:
         size: frames of a block; it may be changed between steps.
-        tensors: of each stage (samples, subsampling, each layer), with a batch of 1.
-        begun: of each layer, whether its first block is done.
+        tensors: of each stage, with a batch of 1: front end, subsampling, and recurrent layers: the frames that wait
+            for their look-ahead, (1, frames, units), and the state of each layer.
         packets: float32 samples that wait for a step.
         samples: how many these are.
         needed: samples of the next step.
@@ -170,7 +108,6 @@ class NetworkState:
 
     size: int
     tensors: list[list[Tensor]]
-    begun: tuple[bool, ...]
     needed: int
     packets: list[Tensor] = field(default_factory=list)
     samples: int = 0
@@ -194,15 +131,14 @@ class StreamingNetwork:
     >>> network = StreamingNetwork(model, Blocks(8, 4))
     >>> stream = network.start()
     >>> network.advance([stream], [torch.zeros(16000)])[0].shape
-    torch.Size([20, 5])
+    torch.Size([24, 5])
     >>> network.advance([stream], [torch.zeros(0)], ended=[True])[0].shape
-    torch.Size([14, 5])
+    torch.Size([10, 5])
 
     Attributes:
         model: the model, in evaluation mode; of float32, or of bfloat16 (`in_bfloat16`).
         blocks: frames of a block and of the look-ahead.
         latency: seconds between a sound and the last one that its log-probabilities need, at most.
-        first_frames: frames of log-probabilities of the first block; all others have `blocks.size`.
 
     Raises:
         UserError: the features need the whole recording; see `StreamingFrontEnd`.
@@ -218,22 +154,10 @@ class StreamingNetwork:
             self._subsampling = StreamingStack(model.subsampling)
         else:
             self._subsampling = StreamingConvolution(model.subsampling, model.front_end.dimensions)
-        right = blocks.right if model.options.bidirectional else 0
-        self._layers = [
-            StreamingLayer(
-                layer,  # type: ignore[arg-type]  # a ModuleList does not know the types of its modules
-                norm,
-                residual=model.options.residual and number > 0,
-                right=right,
-                shift=number * right,
-            )
-            for number, (layer, norm) in enumerate(zip(model.recurrent.layers, model.recurrent.norms, strict=True))
-        ]
-        self._right = right
-        self.first_frames = blocks.size - self._layers[-1].shift % blocks.size
+        self._right = blocks.right if model.options.bidirectional else 0
         self._frame = self._front_end.hop * model.options.stride  # samples
         front = self._first_samples(0) / model.front_end.options.sampling_rate
-        self.latency = front + (blocks.size + len(self._layers) * right) * model.seconds_per_frame
+        self.latency = front + (blocks.size + self._right) * model.seconds_per_frame
 
     def _first_samples(self, frames: int) -> int:
         """Return the samples that the first `frames` frames of the recurrent layers need."""
@@ -243,10 +167,10 @@ class StreamingNetwork:
     def start(self) -> NetworkState:
         """Return the state of a stream that begins."""
         like = self.model.head.weight
-        tensors = [self._front_end.start(self._device), self._subsampling.start(like)]
-        tensors += [layer.start(like) for layer in self._layers]
+        recurrent = [like.new_zeros(1, 0, self.model.options.units), *self.model.recurrent.start(batch=1)]
+        tensors = [self._front_end.start(self._device), self._subsampling.start(like), recurrent]
         size = self.blocks.size
-        return NetworkState(size, tensors, (False,) * len(self._layers), needed=self._first_samples(size + self._right))
+        return NetworkState(size, tensors, needed=self._first_samples(size + self._right))
 
     @torch.inference_mode()
     def advance(
@@ -280,7 +204,7 @@ class StreamingNetwork:
                     continue
                 samples = stream.take(stream.needed)
                 shapes = tuple(tensor.shape for stage in stream.tensors for tensor in stage)
-                key = (samples.shape, shapes, stream.size, stream.begun, last)
+                key = (samples.shape, shapes, stream.size, last)
                 groups.setdefault(key, []).append((stream, part, samples, last))
                 stream.needed = stream.size * self._frame
                 if not last:
@@ -294,31 +218,34 @@ class StreamingNetwork:
     def _step_group(self, group: Sequence[tuple[NetworkState, list[Tensor], Tensor, bool]]) -> None:
         """Run a step of streams with equal shapes as one batch."""
         streams = [stream for stream, *_ in group]
-        first, last = streams[0], group[0][3]
         samples = torch.cat([samples for *_, samples, _ in group]).to(self._device)
         states = [stream.tensors for stream in streams]
         tensors = [
             [torch.cat(parts) if len(group) > 1 else parts[0] for parts in zip(*stages, strict=True)]
             for stages in zip(*states, strict=True)
         ]
-        log_probs, tensors, begun = self._step(samples, tensors, first.size, begun=first.begun, last=last)
+        log_probs, tensors = self._step(samples, tensors, streams[0].size, last=group[0][3])
         for number, (stream, part, *_) in enumerate(group):
-            stream.begun = begun
             row = slice(number, number + 1)
             stream.tensors = [[tensor[row] if len(group) > 1 else tensor for tensor in stage] for stage in tensors]
             if log_probs.shape[1]:
                 part.append(log_probs[number])
 
     def _step(
-        self, samples: Tensor, tensors: list[list[Tensor]], size: int, begun: tuple[bool, ...], last: bool
-    ) -> tuple[Tensor, list[list[Tensor]], tuple[bool, ...]]:
-        """Run all stages over (batch, samples): return (batch, frames, symbols), new tensors, and `begun`."""
+        self, samples: Tensor, tensors: list[list[Tensor]], size: int, last: bool
+    ) -> tuple[Tensor, list[list[Tensor]]]:
+        """Run all stages over (batch, samples): return (batch, frames, symbols) and new tensors."""
         features, front = self._front_end.step(tensors[0], samples, last)
         outputs, tails = self._subsampling.step(tensors[1], features.to(self.model.head.weight.dtype), last)
-        outputs = self.model.input(outputs)
-        new, flags = [front, tails], []
-        for layer, stage, flag in zip(self._layers, tensors[2:], begun, strict=True):
-            outputs, stage, flag = layer.step(stage, outputs, size, flag, last)
-            new.append(stage)
-            flags.append(flag)
-        return head_log_probs(self.model.head, outputs.transpose(0, 1)), new, tuple(flags)
+        waiting, *states = tensors[2]
+        waiting = torch.cat([waiting, self.model.input(outputs)], 1)
+        done = []
+        while waiting.shape[1] >= size + self._right or (last and waiting.shape[1]):
+            window = waiting[:, : size + self._right].transpose(0, 1).unsqueeze(1)  # (width, 1 block, batch, units)
+            valid = torch.full(window.shape[1:3], len(window), device=window.device)
+            layers, states = self.model.recurrent.run_windows(window, valid, size, states)
+            done.append(layers[-1][:size, 0])
+            waiting = waiting[:, size:]
+        if not done:
+            return features.new_zeros(len(samples), 0, self.model.head.out_features), [front, tails, [waiting, *states]]
+        return head_log_probs(self.model.head, torch.cat(done)), [front, tails, [waiting, *states]]

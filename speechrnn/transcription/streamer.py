@@ -333,8 +333,8 @@ class Streamer:
 
         It may come after each block, not each packet: on packets, neither finals nor times of stable words may depend.
         """
-        network = self.recognizer.network
-        return network.blocks.size - (self.segment.end - network.first_frames) % network.blocks.size
+        size = self.recognizer.network.blocks.size
+        return size - self.segment.end % size
 
     def check(self, packet: Samples) -> None:
         """Raise what `accept` raises over a packet."""

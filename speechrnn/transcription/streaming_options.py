@@ -49,19 +49,16 @@ class StreamingOptions(SearchSettings):
 
 
 def blocks_for(latency: float, model: AcousticModel) -> Blocks:
-    """Return the blocks of a latency in seconds: at most 3/5 of it is look-ahead, in equal parts for the layers.
-
-    With half of it, 0.6 s cost 3 % more errors in words of English (docs/results.md).
+    """Return the blocks of a latency in seconds: two fifths of it are look-ahead.
 
     >>> from speechrnn.audio.features import FeatureOptions
     >>> from speechrnn.nn.acoustic import AcousticOptions
     >>> blocks_for(0.6, AcousticModel(5, FeatureOptions(), AcousticOptions(layers=3, units=8)))
-    Blocks(size=8, right=4)
+    Blocks(size=12, right=8)
     """
     low, high = LATENCIES
     if not isinstance(latency, (int, float)) or not low <= latency <= high:
         raise UserError(f"latency={latency} is wrong: it must be at least {low} and at most {high} (seconds).")
     frames = max(1, round(latency / model.seconds_per_frame))
-    layers = model.options.layers
-    right = 3 * frames // (5 * layers) if model.options.bidirectional else 0
-    return Blocks(frames - layers * right, right)
+    right = 2 * frames // 5 if model.options.bidirectional else 0
+    return Blocks(frames - right, right)

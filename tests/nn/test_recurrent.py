@@ -109,42 +109,72 @@ def test_cuda_equals_cpu() -> None:
     torch.testing.assert_close(there, here, atol=1e-4, rtol=0)
 
 
+def run_window_by_window(stack: RecurrentStack, inputs: torch.Tensor, blocks: Blocks) -> torch.Tensor:
+    """Run a stack over one utterance, (frames, size), block after block, with torch's own bidirectional layers."""
+    states = [inputs.new_zeros(layer.state_size) for layer in stack.layers]
+    found = []
+    for place in range(0, len(inputs), blocks.size):
+        outputs = inputs[place : place + blocks.latency]
+        for number, (layer, norm) in enumerate(zip(stack.layers, stack.norms, strict=True)):
+            network, units = layer.network, layer.network.hidden_size
+            start = torch.stack([states[number], torch.zeros_like(states[number])])  # forward, backward
+            hidden = tuple(start.split(units, 1)) if layer.cell == "lstm" else start
+            new = network(outputs, hidden)[0].unflatten(1, (2, units)).sum(1)
+            _, end = network(outputs[: blocks.size], hidden)
+            states[number] = torch.cat([part[0] for part in end]) if layer.cell == "lstm" else end[0]
+            outputs = norm(new) + outputs if stack.residual and number else norm(new)
+        found.append(outputs[: blocks.size])
+    return torch.cat(found)
+
+
 @pytest.mark.parametrize("cell", MODULES)
 @settings(max_examples=30)
-@given(
-    lengths=st.lists(st.integers(1, 25), min_size=1, max_size=4),
-    size=st.integers(1, 12),
-    right=st.integers(0, 8),
-    shift=st.integers(0, 20),
-)
-def test_blocks_equal_the_backward_direction_begun_anew_in_each(
-    cell: str, lengths: list[int], size: int, right: int, shift: int
-) -> None:
+@given(lengths=st.lists(st.integers(1, 25), min_size=1, max_size=4), size=st.integers(1, 12), right=st.integers(0, 8))
+def test_blocks_equal_windows_one_after_another(cell: str, lengths: list[int], size: int, right: int) -> None:
     torch.manual_seed(0)
-    layer = RecurrentLayer(4, 5, cell)
-    counts = torch.tensor(lengths)
-    inputs = torch.randn(max(lengths), len(lengths), 4)
-    outputs = layer(inputs, counts, Blocks(size, right), shift)
+    stack = RecurrentStack(4, RecurrentOptions(layers=3, units=5, cell=cell)).eval()  # type: ignore[arg-type]
+    inputs, blocks = torch.randn(max(lengths), len(lengths), 4), Blocks(size, right)
+    outputs = stack(inputs, torch.tensor(lengths), blocks)
+    assert outputs.shape == (max(lengths), len(lengths), 5)
     for row, length in enumerate(lengths):
-        forward = layer._forward_direction(inputs[:length, row : row + 1], reverse=False)
-        for start in range(-(shift % size), length, size):
-            first, end = max(start, 0), min(start + size + right, length)
-            window = inputs[first:end, row : row + 1].flip(0)
-            backward = layer._forward_direction(window, reverse=True).flip(0)
-            last = min(start + size, length)
-            expected = forward[first:last] + backward[: last - first]
-            torch.testing.assert_close(outputs[first:last, row], expected[:, 0], atol=1e-5, rtol=0)
+        expected = run_window_by_window(stack, inputs[:length, row], blocks)
+        torch.testing.assert_close(outputs[:length, row], expected, atol=1e-5, rtol=0)
+
+
+def test_blocks_as_long_as_the_utterance_equal_no_blocks() -> None:
+    torch.manual_seed(0)
+    stack = RecurrentStack(4, RecurrentOptions(layers=3, units=5)).eval()
+    inputs, lengths = torch.randn(20, 2, 4), torch.tensor([20, 13])
+    inside = (torch.arange(20)[:, None] < lengths).unsqueeze(2)
+    for blocks in (Blocks(20, 0), Blocks(30, 7)):
+        torch.testing.assert_close(stack(inputs, lengths, blocks) * inside, stack(inputs, lengths) * inside)
+
+
+def test_blocks_make_no_difference_to_one_direction() -> None:
+    torch.manual_seed(0)
+    stack = RecurrentStack(4, RecurrentOptions(layers=2, units=5, bidirectional=False)).eval()
+    inputs, lengths = torch.randn(20, 2, 4), torch.tensor([20, 13])
+    assert torch.equal(stack(inputs, lengths, Blocks(4, 2)), stack(inputs, lengths))
+
+
+def test_gradients_pass_the_look_ahead_and_earlier_blocks() -> None:
+    torch.manual_seed(0)
+    stack = RecurrentStack(4, RecurrentOptions(layers=2, units=5)).eval()
+    inputs = torch.randn(20, 1, 4, requires_grad=True)
+    outputs = stack(inputs, torch.tensor([20]), Blocks(4, 2))
+    (gradient,) = torch.autograd.grad(outputs[8].sum(), inputs)
+    assert all(gradient[frame].abs().sum() > 0 for frame in range(14))  # block 8 to 11, look-ahead 12 and 13
+    assert gradient[14:].abs().sum() == 0
 
 
 @settings(max_examples=30)
-@given(size=st.integers(1, 12), right=st.integers(0, 5), block=st.integers(0, 6), frames=st.integers(30, 60))
+@given(size=st.integers(1, 12), right=st.integers(0, 12), block=st.integers(1, 6), frames=st.integers(30, 60))
 def test_no_frame_beyond_the_latency_reaches_the_output(size: int, right: int, block: int, frames: int) -> None:
     torch.manual_seed(0)
     stack = RecurrentStack(4, RecurrentOptions(layers=3, units=5)).eval()
     inputs, lengths, blocks = torch.randn(frames, 1, 4), torch.tensor([frames]), Blocks(size, right)
     known = block * size + right  # frames of the input so far
-    done = max(block * size - 2 * right, 0)  # frames that the third layer has finished
     changed = torch.cat([inputs[:known], torch.randn(max(frames - known, 0), 1, 4)])[:frames]
     before, after = stack(inputs, lengths, blocks), stack(changed, lengths, blocks)
-    torch.testing.assert_close(before[:done], after[:done], atol=0, rtol=0)
-    assert blocks.latency(3) == size + 3 * right
+    torch.testing.assert_close(before[: block * size], after[: block * size], atol=0, rtol=0)
+    assert blocks.latency == size + right
