@@ -39,7 +39,7 @@ class StreamingOptions(SearchSettings):
     """
 
     latency: float = field(default=0.6, metadata={"min": LATENCIES[0], "max": LATENCIES[1]})
-    hold: float = field(default=0.4, metadata={"min": 0.0, "max": 30.0})
+    hold: float = field(default=0.3, metadata={"min": 0.0, "max": 30.0})
     decoding: DecodingOptions | Literal["greedy", "beam"] | None = None
     language_model: Path | str | None = AUTO
     endpoint: EndpointOptions = field(default_factory=EndpointOptions)
