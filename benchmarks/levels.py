@@ -3,6 +3,7 @@
 Prints the word error rates of models on the recordings of a manifest (JSON lines with audio_filepath and text): as they
 are, and amplified by each of --gains, in dB; what exceeds full scale is clipped. A model whose features are normalised
 by statistics of its training part knows only the levels that it was trained with (`augmentation.waveform.volume`).
+--telephone decodes them over a telephone (8 kHz, G.711), too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from english import read_utterances, report, transcribe
+from english import over_telephone, read_utterances, report, transcribe
 from timing import line, machine, parser, positive, stop
 
 from speechrnn.core.errors import UserError
@@ -39,6 +40,7 @@ def main() -> None:
     options.add_argument("--every", type=positive, default=1, help="take every n-th recording only")
     options.add_argument("--decoding", help="greedy or beam (that of the model)")
     options.add_argument("--gains", type=float, nargs="+", default=GAINS, metavar="DB", help=f"in dB {GAINS}")
+    options.add_argument("--telephone", action="store_true", help="also over a telephone")
     args = options.parse_args()
     torch.set_num_threads(args.threads)
     print(machine(args.threads))
@@ -50,6 +52,8 @@ def main() -> None:
         stop(f"{error} The keys here are --model and --decoding.")
     for name, model in models.items():
         plain = report(f"{name}, as it is", spoken, transcribe(model, [recording.samples for recording in spoken]))
+        if args.telephone:
+            report(f"{name}, telephone", spoken, transcribe(model, [over_telephone(each.samples) for each in spoken]))
         for gain in args.gains:
             waves = [amplify(recording.samples, gain) for recording in spoken]
             rate = report(f"{name}, {gain:+g} dB", spoken, transcribe(model, waves))
