@@ -99,23 +99,25 @@ def test_forget_gates_start_open() -> None:
 
 
 @pytest.mark.gpu
-def test_cuda_equals_cpu() -> None:
+@pytest.mark.parametrize("blocks", [None, Blocks(6, 4)])
+def test_cuda_equals_cpu(blocks: Blocks | None) -> None:
     torch.manual_seed(0)
     stack = RecurrentStack(8, RecurrentOptions(layers=2, units=16, dropout=0.0)).eval()
     inputs, lengths = torch.randn(20, 3, 8), torch.tensor([20, 3, 11])
     inside = (torch.arange(20)[:, None] < lengths).unsqueeze(2)
-    here = stack(inputs, lengths) * inside
-    there = stack.cuda()(inputs.cuda(), lengths.cuda()).cpu() * inside
+    here = stack(inputs, lengths, blocks) * inside
+    there = stack.cuda()(inputs.cuda(), lengths.cuda(), blocks).cpu() * inside
     torch.testing.assert_close(there, here, atol=1e-4, rtol=0)
 
 
 def run_window_by_window(stack: RecurrentStack, inputs: torch.Tensor, blocks: Blocks) -> torch.Tensor:
     """Run a stack over one utterance, (frames, size), block after block, with torch's own bidirectional layers."""
-    states = [inputs.new_zeros(layer.state_size) for layer in stack.layers]
+    layers = [layer for layer in stack.layers if isinstance(layer, RecurrentLayer)]
+    states = [inputs.new_zeros(layer.state_size) for layer in layers]
     found = []
     for place in range(0, len(inputs), blocks.size):
         outputs = inputs[place : place + blocks.latency]
-        for number, (layer, norm) in enumerate(zip(stack.layers, stack.norms, strict=True)):
+        for number, (layer, norm) in enumerate(zip(layers, stack.norms, strict=True)):
             network, units = layer.network, layer.network.hidden_size
             start = torch.stack([states[number], torch.zeros_like(states[number])])  # forward, backward
             hidden = tuple(start.split(units, 1)) if layer.cell == "lstm" else start
