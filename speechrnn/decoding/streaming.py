@@ -14,6 +14,7 @@ from speechrnn.decoding.alignment import align_words
 from speechrnn.decoding.decoder import NO_EVIDENCE, BeamDecoder, Decoder, GreedyDecoder, with_confidences
 from speechrnn.decoding.hypothesis import ConfidenceFeatures, DecodingResult, Word
 from speechrnn.decoding.streaming_search import SearchState, StreamingSearch
+from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.tokenizers import Tokenizer
 
 
@@ -51,7 +52,10 @@ class StreamingDecoder(Protocol):
         """Read the next (frames, symbols) log-probabilities of some segments."""
 
     def partial(self, state: DecodingState) -> tuple[tuple[Word, ...], int]:
-        """Return the words so far, and how many of them, from the first, no later frame changes."""
+        """Return the words so far, and how many of them, from the first, no later frame changes.
+
+        A last word of which there are only some phones is left out.
+        """
 
     def preview(self, state: DecodingState, log_probs: Tensor) -> tuple[tuple[Word, ...], int]:
         """Return what `partial` would after (frames, symbols) more log-probabilities; the segment stays as it is."""
@@ -88,7 +92,8 @@ class StreamingGreedyDecoder:
         if not state.blocks:
             return (), 0
         result = self.finish(state)
-        return result.words, closed_words(self._decoder.tokenizer, result.hypotheses[0].tokens)
+        tokenizer, tokens = self._decoder.tokenizer, result.hypotheses[0].tokens
+        return without_part(result.words, tokenizer, tokens), closed_words(tokenizer, tokens)
 
     def preview(self, state: DecodingState, log_probs: Tensor) -> tuple[tuple[Word, ...], int]:
         """See `StreamingDecoder`."""
@@ -149,7 +154,8 @@ class StreamingBeamDecoder:
         posteriors = [1.0] * closed + [NO_EVIDENCE] * (len(words) - closed)
         pairs = zip(posteriors, words, strict=True)
         features = [ConfidenceFeatures(posterior, word.confidence) for posterior, word in pairs]
-        return with_confidences(words, features, decoder.calibration), closed
+        words = with_confidences(words, features, decoder.calibration)
+        return without_part(words, decoder.tokenizer, tokens), closed
 
     def finish(self, state: DecodingState) -> DecodingResult:
         """See `StreamingDecoder`."""
@@ -195,3 +201,10 @@ def closed_words(tokenizer: Tokenizer, tokens: Sequence[int]) -> int:
     words = len(tokenizer.decode(tokens).split())
     ended = tokenizer.kind == "word" or not tokenizer.decode([tokens[-1]]).strip()
     return words if ended else max(0, words - 1)
+
+
+def without_part(words: tuple[Word, ...], tokenizer: Tokenizer, tokens: Sequence[int]) -> tuple[Word, ...]:
+    """Leave out the last word where its phones spell no word yet; a part of a word in letters can be read."""
+    if isinstance(tokenizer, PhoneTokenizer) and tokenizer.ends_in_part(tokens):
+        return words[:-1]
+    return words

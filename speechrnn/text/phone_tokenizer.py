@@ -97,6 +97,20 @@ class PhoneTokenizer:
                 words[-1].append(self.symbols[index])
         return SPACE.join(self._word(tuple(phones)) for phones in words)
 
+    def ends_in_part(self, ids: Sequence[int]) -> bool:
+        """Return whether the phones after the last space spell no word: more of them may follow.
+
+        >>> tokenizer = PhoneTokenizer(Pronunciations({"red": (("R", "EH", "D"),)}))
+        >>> [tokenizer.ends_in_part(tokenizer.encode("red")[:count]) for count in (0, 1, 2, 3)]
+        [False, True, True, False]
+        """
+        phones: list[str] = []
+        for index in reversed(ids):
+            if index == self._space:
+                break
+            phones.insert(0, self.symbols[index])
+        return bool(phones) and tuple(phones) not in self._words
+
     def count_unknown(self, text: str) -> Counter[str]:
         """Count the words without a pronunciation."""
         unknown = [word for word in text.split() if not self.pronunciations.pronounce(word)]

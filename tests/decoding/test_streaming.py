@@ -15,6 +15,8 @@ from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.decoder import BeamDecoder, Decoder, GreedyDecoder
 from speechrnn.decoding.fusion import DecodingOptions
 from speechrnn.decoding.streaming import closed_words, make_streaming_decoder
+from speechrnn.text.phone_tokenizer import PhoneTokenizer
+from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import WordTokenizer
 
 CPU = torch.device("cpu")
@@ -90,3 +92,35 @@ def test_closed_words_of_a_word_tokenizer_are_all() -> None:
 def test_greedy_decoding_takes_no_hot_words() -> None:
     with pytest.raises(UserError, match=r"hot_words.*beam"):
         make_streaming_decoder(make_decoder("greedy"), CPU).start(["ADA"])
+
+
+@pytest.mark.parametrize("name", ["greedy", "beam"])
+@pytest.mark.parametrize(
+    ("phones", "words"),
+    [
+        (["R"], ()),
+        (["R", "EH"], ()),
+        (["R", "EH", "D"], ("red",)),
+        (["R", "EH", "D", " "], ("red",)),
+        (["R", "EH", "D", " ", "K"], ("red",)),
+        (["R", " ", "R", "EH", "D"], ("r", "red")),  # what has ended stays, whatever it is
+    ],
+)
+def test_a_partial_leaves_out_a_part_of_a_word_in_phones(name: str, phones: list[str], words: tuple[str, ...]) -> None:
+    tokenizer = PhoneTokenizer(Pronunciations({"red": [("R", "EH", "D")], "cat": [("K", "AE", "T")]}))
+    log_probs = torch.full((2 * len(phones), len(tokenizer)), 1e-4).log()
+    for number, phone in enumerate(phones):
+        log_probs[2 * number, tokenizer.symbols.index(phone)] = 0.0
+        log_probs[2 * number + 1, 0] = 0.0
+    whole: Decoder
+    if name == "greedy":
+        whole = GreedyDecoder(tokenizer, seconds_per_frame=0.03)
+    else:
+        whole = BeamDecoder(tokenizer, 0.03, DecodingOptions(name="beam", beam_size=4))
+    decoder = make_streaming_decoder(whole, CPU)
+    state = decoder.start()
+    previewed, _ = decoder.preview(state, log_probs)
+    decoder.advance([state], [log_probs])
+    shown, stable = decoder.partial(state)
+    assert tuple(word.word for word in shown) == tuple(word.word for word in previewed) == words
+    assert stable <= len(shown)
