@@ -292,7 +292,7 @@ class RecurrentStack(nn.Module):
         """
         if blocks is not None and self.bidirectional:
             windows, valid = blocks.windows(inputs, lengths)
-            outputs, _ = self.run_windows(windows, valid, blocks.size, self.start(inputs.shape[1]))
+            outputs, _ = self.run_windows(windows, valid, blocks.size, states=self.start(inputs.shape[1]))
             return [output[: blocks.size].transpose(0, 1).flatten(0, 1)[: len(inputs)] for output in outputs]
         outputs = [inputs]
         for number, layer in enumerate(self.layers):
@@ -314,7 +314,7 @@ class RecurrentStack(nn.Module):
         """
         outputs, ends = [windows], []
         for number, (layer, state) in enumerate(zip(self.layers, states, strict=True)):
-            new, end = cast(RecurrentLayer, layer).run_windows(outputs[-1], valid, size, state)
+            new, end = cast(RecurrentLayer, layer).run_windows(outputs[-1], valid, size, states=state)
             outputs.append(self._finish_layer(number, outputs[-1], new))
             ends.append(end)
         return outputs[1:], ends

@@ -243,7 +243,7 @@ class StreamingNetwork:
         while waiting.shape[1] >= size + self._right or (last and waiting.shape[1]):
             window = waiting[:, : size + self._right].transpose(0, 1).unsqueeze(1)  # (width, 1 block, batch, units)
             valid = torch.full(window.shape[1:3], len(window), device=window.device)
-            layers, states = self.model.recurrent.run_windows(window, valid, size, states)
+            layers, states = self.model.recurrent.run_windows(window, valid, size, states=states)
             done.append(layers[-1][:size, 0])
             waiting = waiting[:, size:]
         if not done:
