@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import http
 import http.client
+import os
 import shutil
 import tarfile
 import urllib.error
@@ -161,8 +162,6 @@ def _receive(url: str, part: Path) -> None:
 
 def _unpack(archive: Archive, path: Path, root: Path) -> None:
     """Unpack beside the final place, check, then rename, so that a killed run leaves no half corpus under its name."""
-    if not hasattr(tarfile, "data_filter"):
-        raise UserError("This Python cannot unpack archives safely; update it to at least 3.10.12, 3.11.4 or 3.12.")
     staging = root / f".{path.name}.unpacked"
     shutil.rmtree(staging, ignore_errors=True)
     try:
@@ -171,7 +170,7 @@ def _unpack(archive: Archive, path: Path, root: Path) -> None:
                 while stream.read(_BLOCK):
                     pass
         with tarfile.open(path) as tar:
-            tar.extractall(staging, filter="data")
+            _extract(tar, staging)
         folder = staging / (archive.inside or archive.creates)
         if not folder.is_dir():
             raise tarfile.TarError(f"there is no folder {archive.inside or archive.creates} in it")
@@ -196,6 +195,30 @@ def _unpack(archive: Archive, path: Path, root: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             shutil.rmtree(staging)
+
+
+def _extract(tar: tarfile.TarFile, folder: Path) -> None:
+    """Write the files of an archive into a folder.
+
+    `TarFile.extractall` needs a filter to be safe, which Python 3.11.2, that of Debian 12, does not have.
+
+    Raises:
+        tarfile.TarError: a name leads out of the folder, or is that of a link or a device.
+    """
+    folder = Path(os.path.abspath(folder))  # without ".."
+    for member in tar:
+        place = Path(os.path.normpath(folder / member.name))
+        if not place.is_relative_to(folder):
+            raise tarfile.TarError(f"{member.name!r} is outside the destination")
+        if member.isdir():
+            place.mkdir(parents=True, exist_ok=True)
+            continue
+        source = tar.extractfile(member) if member.isfile() else None
+        if source is None:
+            raise tarfile.TarError(f"{member.name!r} is no file and no folder")
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with source, place.open("wb") as target:
+            shutil.copyfileobj(source, target)
 
 
 def _sha256(path: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,28 @@ def test_an_archive_with_the_wrong_content_is_refused(
     with pytest.raises(UserError, match=message):
         fetch_archives([offer(server, files, **changes)], root)
     assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])
+def test_an_archive_with_a_link_or_a_device_is_refused(server: Server, tmp_path: Path, kind: bytes) -> None:
+    archive = offer(server, {"corpus/a.wav": b"a"}, sha256=None)
+    member = tarfile.TarInfo("corpus/b.wav")
+    member.type, member.linkname = kind, "/etc/passwd"
+    with tarfile.open(tmp_path / "c.tar.gz", "w:gz") as tar:
+        tar.addfile(member)
+    with pytest.raises(UserError, match="'corpus/b.wav' is no file and no folder"):
+        fetch_archives([archive], tmp_path)
+    assert left(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["/corpus/a.wav", "corpus/../../a.wav", ".."])
+def test_no_name_leads_out_of_the_folder(server: Server, tmp_path: Path, name: str) -> None:
+    root = tmp_path / "in" / ".." / "in"
+    with pytest.raises(UserError, match="outside the destination"):
+        fetch_archives([offer(server, {"corpus/a.wav": b"a", name: b"x"})], root)
+    assert left(tmp_path) == []
+    fetch_archives([offer(server, {"corpus/../corpus/./a.wav": b"a"})], root)
+    assert left(tmp_path) == ["in/corpus/a.wav"]
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.99])
