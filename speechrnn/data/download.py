@@ -205,7 +205,7 @@ def _extract(tar: tarfile.TarFile, folder: Path) -> None:
     Raises:
         tarfile.TarError: a name leads out of the folder, or is that of a link or a device.
     """
-    folder = Path(os.path.abspath(folder))  # without ".."
+    folder = folder.resolve()  # without ".."
     for member in tar:
         place = Path(os.path.normpath(folder / member.name))
         if not place.is_relative_to(folder):

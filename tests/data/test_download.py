@@ -99,7 +99,7 @@ def test_an_archive_with_a_link_or_a_device_is_refused(server: Server, tmp_path:
     member.type, member.linkname = kind, "/etc/passwd"
     with tarfile.open(tmp_path / "c.tar.gz", "w:gz") as tar:
         tar.addfile(member)
-    with pytest.raises(UserError, match="'corpus/b.wav' is no file and no folder"):
+    with pytest.raises(UserError, match=r"'corpus/b\.wav' is no file and no folder"):
         fetch_archives([archive], tmp_path)
     assert left(tmp_path) == []
 
