@@ -41,7 +41,7 @@ from speechrnn.transcription.transcriber import Transcriber, Transcript
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 RATE = 16000  # Hz
 WOMEN = {"ls84", "ls1673", "ls2412", "ls1462"}  # speakers of the test and dev parts, from LibriSpeech's SPEAKERS.TXT
-LATENCIES = (0.3, 0.6, 1.2)  # seconds of look-ahead
+LATENCIES = (0.3, 0.6, 1.2)  # seconds
 BATCH = 8  # utterances
 SEARCHES = {  # compared with pocketsphinx
     "beam_10": DecodingOptions(name="beam", beam_size=10, beam_threshold=6.0),
@@ -116,7 +116,7 @@ def calibration_error(utterances: Sequence[Utterance], transcripts: Sequence[Tra
 def transcribe_live(
     model: AcousticModel, tokenizer: Tokenizer, latency: float, samples: Sequence[np.ndarray]
 ) -> list[str]:
-    """Return the greedy texts of recordings with a look-ahead of `latency` seconds."""
+    """Return the greedy texts of recordings as a live recogniser with a latency in seconds finds them."""
     blocks = blocks_for(latency, model)
     texts = []
     for first in range(0, len(samples), BATCH):

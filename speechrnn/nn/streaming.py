@@ -246,6 +246,7 @@ class StreamingNetwork:
             layers, states = self.model.recurrent.run_windows(window, valid, size, states=states)
             done.append(layers[-1][:size, 0])
             waiting = waiting[:, size:]
+        new = [front, tails, [waiting, *states]]
         if not done:
-            return features.new_zeros(len(samples), 0, self.model.head.out_features), [front, tails, [waiting, *states]]
-        return head_log_probs(self.model.head, torch.cat(done)), [front, tails, [waiting, *states]]
+            return features.new_zeros(len(samples), 0, self.model.head.out_features), new
+        return head_log_probs(self.model.head, torch.cat(done)), new

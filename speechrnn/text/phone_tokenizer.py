@@ -89,13 +89,7 @@ class PhoneTokenizer:
         """Return the words of indices above 0."""
         if any(index < 1 for index in ids):
             raise ValueError("decode() takes indices above 0: remove the blanks first")
-        words: list[list[str]] = [[]]
-        for index in ids:
-            if index == self._space:
-                words.append([])
-            else:
-                words[-1].append(self.symbols[index])
-        return SPACE.join(self._word(tuple(phones)) for phones in words)
+        return SPACE.join(map(self._word, self._split(ids)))
 
     def ends_in_part(self, ids: Sequence[int]) -> bool:
         """Return whether the phones after the last space spell no word: more of them may follow.
@@ -104,12 +98,8 @@ class PhoneTokenizer:
         >>> [tokenizer.ends_in_part(tokenizer.encode("red")[:count]) for count in (0, 1, 2, 3)]
         [False, True, True, False]
         """
-        phones: list[str] = []
-        for index in reversed(ids):
-            if index == self._space:
-                break
-            phones.insert(0, self.symbols[index])
-        return bool(phones) and tuple(phones) not in self._words
+        last = self._split(ids)[-1]
+        return bool(last) and last not in self._words
 
     def count_unknown(self, text: str) -> Counter[str]:
         """Count the words without a pronunciation."""
@@ -148,6 +138,16 @@ class PhoneTokenizer:
             if not all(found[word]):
                 raise ValueError(f"the word {word[:40]!r} has an empty pronunciation")
         return cls(Pronunciations(found, alphabet), data["upper"])
+
+    def _split(self, ids: Sequence[int]) -> list[Phones]:
+        """Return the phones before, between and after the spaces."""
+        words: list[list[str]] = [[]]
+        for index in ids:
+            if index == self._space:
+                words.append([])
+            else:
+                words[-1].append(self.symbols[index])
+        return [tuple(phones) for phones in words]
 
     def _word(self, phones: Phones) -> str:
         word = self._words.get(phones)
