@@ -26,7 +26,7 @@ from speechrnn.text.tokenizers import TokenizerOptions
 from speechrnn.training.defaults import AUTO
 from speechrnn.training.fabric import TrainerOptions
 from speechrnn.training.initial_language import FREE as FREE_LANGUAGE
-from speechrnn.training.initialisation import FREE, adopt_options
+from speechrnn.training.initialisation import adopt_architecture, adopt_options
 from speechrnn.training.language import check_units
 
 OptionsT = TypeVar("OptionsT", FeatureOptions, AcousticOptions)
@@ -130,14 +130,8 @@ def _check_acoustic(options: SpeechOptions) -> None:
         )
         has_phones = description.get("tokenizer", {}).get("kind") == "phone"
         network = load_options(AcousticOptions, description, "acoustic", folder=folder)
-        acoustic = adopt_options(
-            name,
-            "acoustic",
-            network,
-            wanted=_chosen(options.acoustic, network),
-            default=AcousticOptions(),
-            free=FREE,
-            given=_given("acoustic"),
+        acoustic = adopt_architecture(
+            name, network, wanted=_chosen(options.acoustic, network), given=_given("acoustic")
         )
     if acoustic.intermediate_layer > acoustic.layers:
         raise UserError(

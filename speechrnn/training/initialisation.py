@@ -73,14 +73,8 @@ class InitialModel:
         )
 
     def architecture(self, wanted: AcousticOptions) -> AcousticOptions:
-        """Return the model's architecture with dropout, intermediate loss and blocks of `wanted`.
-
-        Raises:
-            UserError: a key of the architecture is set to another value than the model's.
-        """
-        return adopt_options(
-            self.name, "acoustic", self.model.options, wanted=wanted, default=AcousticOptions(), free=FREE
-        )
+        """Return the model's architecture with the free keys of `wanted`: see `adopt_architecture`."""
+        return adopt_architecture(self.name, self.model.options, wanted)
 
     def choose_tokenizer(self, options: TokenizerOptions, texts: Sequence[str]) -> Tokenizer:
         """Return the model's alphabet if it can write all texts, and otherwise one of the options, built for them.
@@ -121,16 +115,19 @@ class InitialModel:
     def copy_into(self, model: AcousticModel, tokenizer: Tokenizer) -> None:
         """Copy the weights into a model of the same architecture.
 
-        Of another alphabet, the rows of the head of symbols that both have are copied; the others begin at random.
+        Of another alphabet, the rows of the head of symbols that both have are copied; the others begin at random. A
+        one-directional model takes the forward direction of a bidirectional one.
 
         Args:
-            model: the untrained model.
+            model: the untrained model, of `architecture`.
             tokenizer: its alphabet.
         """
         source, target = self.model.state_dict(), model.state_dict()
         for key, tensor in source.items():
             if key in target and not key.startswith(("head.", "intermediate_head.")):
                 target[key].copy_(tensor)
+        if self.model.options.bidirectional and not model.options.bidirectional:
+            logger.info("Of %s only the forward direction is kept: the new model is one-directional.", self.name)
         if (tokenizer.kind, tokenizer.symbols) == (self.tokenizer.kind, self.tokenizer.symbols):
             shared = len(tokenizer)
             copy_rows(model.head, self.model.head, range(shared), of=range(shared))
@@ -226,6 +223,28 @@ def adopt_options(
                 f"{group}.{key} is {mine}, but the model {name} of init_from= has {value}; leave {group}.{key} out."
             )
     return replace(trained, **values)
+
+
+def adopt_architecture(
+    name: str, trained: AcousticOptions, wanted: AcousticOptions, given: Collection[str] = ()
+) -> AcousticOptions:
+    """Return the architecture of a trained acoustic model, with dropout, intermediate loss and blocks of `wanted`.
+
+    `bidirectional=False` is another architecture, but it can begin with the forward direction of a bidirectional model,
+    since the outputs of the two directions are summed.
+
+    >>> adopt_architecture("english", AcousticOptions(layers=4), wanted=AcousticOptions(bidirectional=False)).layers
+    4
+
+    Args:
+        name, trained, wanted, given: see `adopt_options`.
+
+    Raises:
+        UserError: a key of the architecture is set to another value than the model's.
+    """
+    if trained.bidirectional and not wanted.bidirectional:
+        trained = replace(trained, bidirectional=False)
+    return adopt_options(name, "acoustic", trained, wanted=wanted, default=AcousticOptions(), free=FREE, given=given)
 
 
 def frozen_parameters(

@@ -16,7 +16,7 @@ from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.pronunciations import Pronunciations
 from speechrnn.text.tokenizers import CharTokenizer, TokenizerOptions
 from speechrnn.training.fabric import TrainerOptions
-from speechrnn.training.initialisation import InitialModel, frozen_parameters
+from speechrnn.training.initialisation import InitialModel, adopt_architecture, frozen_parameters
 
 FEATURES = FeatureOptions(bins=20, normalisation="training")
 OPTIONS = AcousticOptions(layers=1, units=8, channels=4)
@@ -137,6 +137,33 @@ def test_other_features_are_refused_by_key(initial: InitialModel, changed: dict[
 def test_another_architecture_is_refused_by_key(initial: InitialModel) -> None:
     with pytest.raises(UserError, match=r"acoustic\.layers is 5, .* has 1"):
         initial.architecture(AcousticOptions(layers=5))
+
+
+def test_a_one_directional_model_begins_with_the_forward_direction(
+    initial: InitialModel, caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.manual_seed(2)
+    wanted = initial.architecture(AcousticOptions(bidirectional=False))
+    assert wanted == replace(OPTIONS, bidirectional=False)
+    model = AcousticModel(len(TOKENIZER), FEATURES, wanted)
+    with caplog.at_level("INFO", "speechrnn"):
+        initial.copy_into(model, TOKENIZER)
+    assert "only the forward direction is kept" in caplog.text
+    trained = initial.model.state_dict()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, trained[name]), name
+    assert {name for name in trained if name not in model.state_dict()} == {
+        name for name in trained if name.endswith("_reverse")
+    }
+
+
+def test_a_model_of_one_direction_stays_so_and_takes_no_other_units(initial: InitialModel) -> None:
+    one = replace(OPTIONS, bidirectional=False)
+    assert adopt_architecture("M", one, wanted=AcousticOptions()) == one
+    with pytest.raises(UserError, match=r"acoustic\.bidirectional is True, but the model M .* has False"):
+        adopt_architecture("M", one, wanted=AcousticOptions(), given=["bidirectional"])
+    with pytest.raises(UserError, match=r"acoustic\.units is 16, .* has 8"):
+        initial.architecture(AcousticOptions(bidirectional=False, units=16))
 
 
 def test_frozen_are_the_lower_layers_and_what_is_below_them() -> None:
