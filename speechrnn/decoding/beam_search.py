@@ -309,9 +309,11 @@ class Search:
             scores = scores + language
         if self.recombines and beam.language is not None:
             futures = future_keys(beam.last, trie.states[beam.nodes])
-            before = demote_repeated(futures, beam.total + beam.language).index_select(1, pairs.slots)
-            now = demote_repeated(futures, scores[:, len(pairs.slots) :])
-            chosen = (scores + torch.cat([before, now], 1)).topk(size).indices
+            # What is extended ranks by its score before the frame, what stays as it is by that after it.
+            ranked = torch.stack([beam.total + beam.language, scores[:, len(pairs.slots) :]])
+            before, now = demote_repeated(futures.expand_as(ranked), ranked)
+            lost = torch.cat([before.index_select(1, pairs.slots), now], 1)
+            chosen = (scores + lost).topk(size).indices
             scores = scores.gather(1, chosen)
         else:
             scores, chosen = scores.topk(size)

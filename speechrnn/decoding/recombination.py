@@ -33,10 +33,10 @@ def demote_repeated(keys: Tensor, scores: Tensor) -> Tensor:
     tensor([[-10000.,      0.,      0.]])
 
     Args:
-        keys: (utterances, beam).
-        scores: (utterances, beam) of the hypotheses.
+        keys: (..., beam).
+        scores: (..., beam) of the hypotheses.
     """
-    best_first = scores.argsort(dim=1, descending=True, stable=True)
-    ordered, places = keys.gather(1, best_first).sort(dim=1, stable=True)
-    lost = torch.zeros_like(scores[:, 1:]).masked_fill_(ordered[:, 1:] == ordered[:, :-1], DEMOTION)
-    return torch.zeros_like(scores).scatter_(1, best_first.gather(1, places[:, 1:]), lost)
+    best_first = scores.argsort(dim=-1, descending=True, stable=True)
+    ordered, places = keys.gather(-1, best_first).sort(dim=-1, stable=True)
+    lost = torch.zeros_like(scores[..., 1:]).masked_fill_(ordered[..., 1:] == ordered[..., :-1], DEMOTION)
+    return torch.zeros_like(scores).scatter_(-1, best_first.gather(-1, places[..., 1:]), lost)

@@ -143,9 +143,10 @@ class StreamingSearch:
         nodes = nodes[nodes != NOWHERE]
         if not len(nodes):
             return state.stable_tokens, len(state.stable_tokens)
+        parent = trie.parent.cpu().numpy()
         way = [int(nodes[0])]  # nodes of the best hypothesis, from the stable one on
         while way[-1] != state.stable:
-            way.append(int(trie.parent[way[-1]]))
+            way.append(int(parent[way[-1]]))
         way.reverse()
         numbers = torch.tensor(way, device=self._device)
         places = torch.full_like(trie.parent, -1)  # on the way

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import torch
@@ -87,6 +88,9 @@ class Endpointer:
         return None
 
 
+NO_SAMPLES = torch.tensor([[-math.inf], [math.inf]])  # the range of a frame without samples
+
+
 class SilenceGate:
     """Turn the frames of digital silence into blanks; a network, which was trained on speech, may find words there."""
 
@@ -101,9 +105,8 @@ class SilenceGate:
         self._step = step
         self._level = level
         self._rest = torch.zeros(0)  # samples of a frame that is not complete
-        self._ranges = torch.zeros(2, 0)  # greatest and least sample of each frame, from `_first` on
-        self._first = 0
-        self._done = 0
+        # Greatest and least sample of the last `MARGIN` frames that were decided on, and of those that were not.
+        self._ranges = NO_SAMPLES.expand(2, self.MARGIN)
 
     def accept(self, samples: Tensor) -> None:
         """Take the next float32 (samples,)."""
@@ -119,12 +122,9 @@ class SilenceGate:
         count = len(log_probs)
         if not count:
             return log_probs
-        begin = self._done
-        self._done += count
-        silent = []
-        for frame in range(begin, begin + count):
-            window = self._ranges[:, max(0, frame - self.MARGIN - self._first) : frame + 1 - self._first]
-            silent.append(window.shape[1] > 0 and float(window[0].max() - window[1].min()) <= self._level)
-        drop = max(0, self._done - self.MARGIN - self._first)
-        self._ranges, self._first = self._ranges[:, drop:], self._first + drop
-        return make_blank(log_probs, silent)
+        missing = max(0, self.MARGIN + count - self._ranges.shape[1])  # at the end of a stream
+        ranges = torch.cat([self._ranges, NO_SAMPLES.expand(2, missing)], 1)
+        greatest, least = ranges[:, : self.MARGIN + count].unfold(1, self.MARGIN + 1, 1)
+        spread = greatest.amax(1) - least.amin(1)
+        self._ranges = ranges[:, count:]
+        return make_blank(log_probs, ((spread >= 0) & (spread <= self._level)).tolist())

@@ -158,10 +158,10 @@ def test_a_one_directional_model_begins_with_the_forward_direction(
 
 
 def test_a_model_of_one_direction_stays_so_and_takes_no_other_units(initial: InitialModel) -> None:
-    one = replace(OPTIONS, bidirectional=False)
-    assert adopt_architecture("M", one, wanted=AcousticOptions()) == one
+    forward = replace(OPTIONS, bidirectional=False)
+    assert adopt_architecture("M", forward, wanted=AcousticOptions()) == forward
     with pytest.raises(UserError, match=r"acoustic\.bidirectional is True, but the model M .* has False"):
-        adopt_architecture("M", one, wanted=AcousticOptions(), given=["bidirectional"])
+        adopt_architecture("M", forward, wanted=AcousticOptions(), given=["bidirectional"])
     with pytest.raises(UserError, match=r"acoustic\.units is 16, .* has 8"):
         initial.architecture(AcousticOptions(bidirectional=False, units=16))
 

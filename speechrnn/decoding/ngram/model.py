@@ -217,6 +217,11 @@ class NgramModel:
             values = torch.where(there, longer, values + self._backoffs[links])
         return values
 
+    @property
+    def contexts(self) -> int:
+        """Return how many states there are: they are numbered from 0."""
+        return len(self._lower)
+
     def lower(self, states: Tensor) -> Tensor:
         """Return (n,) states that (n,) states back off to: their contexts without the first word."""
         return self._lower[states]

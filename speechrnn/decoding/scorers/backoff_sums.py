@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -10,12 +11,12 @@ from torch import Tensor
 from speechrnn.decoding.ngram.model import NgramModel
 from speechrnn.decoding.ranges import ranges
 from speechrnn.decoding.scorers.spelt_words import SpeltWords
-from speechrnn.decoding.scorers.word_sums import WordSums, grown
+from speechrnn.decoding.scorers.word_sums import NO_ROW, WordSums, grown
 from speechrnn.nn.language import END_OF_LINE
 
 EMPTY = 0  # the context without words
 ENTRIES_BYTES = 2**27  # memory for the n-grams of contexts; when it is full, all are dropped
-ENTRY_BYTES = 24
+ENTRY_BYTES = 28
 TYPICAL_ENTRIES = 1000  # n-grams of a context that is in use often
 
 
@@ -37,8 +38,10 @@ class BackoffWordSums(WordSums):
         values, chosen = words.choose(model.log_probs(torch.full((1,), EMPTY, device=device)))
         self._base = torch.zeros(len(words) + 1, dtype=torch.float64, device=device)  # sums in the empty context
         torch.cumsum(values[0].double().exp(), 0, out=self._base[1:])
+        self._base_logs = values[0].clone()
         self._base_tokens = words.first.clone()
         self._base_tokens[words.shared] = chosen[0]
+        self._levels = model.order - 1  # a row's own context, and the shorter ones down to that of one word
         self._width = len(words) + 1
         self._offsets, self._spellings = _invert(words, model.vocabulary)
         self._most_spellings = int(self._offsets.diff().max())  # of a token
@@ -53,50 +56,55 @@ class BackoffWordSums(WordSums):
         """As `WordSums.forget`."""
         super().forget()
         device = self.words.first.device
-        self._contexts = torch.empty(0, dtype=torch.long, device=device)
-        self._lower = torch.empty(0, dtype=torch.long, device=device)  # row of the shorter context
-        self._scales = torch.empty(0, dtype=torch.float64, device=device)  # backoff weights
+        self._row_of = torch.full((self._ngrams.contexts,), NO_ROW, device=device)  # of all: it never grows
+        # Of each row, for its own context and the shorter ones: their rows, the natural logarithms of their backoff
+        # weights, and the products of the weights of the longer ones, the last of which is that of all.
+        self._chain = torch.empty(0, self._levels, dtype=torch.long, device=device)
+        self._backoffs = torch.empty(0, self._levels, device=device)
+        self._scales = torch.empty(0, self._levels + 1, dtype=torch.float64, device=device)
         self._logs = torch.empty(0, 2, device=device)  # of the end and <unk>
         # Entries of all rows; a row begins with one of the sum 0.
         self._keys = torch.empty(0, dtype=torch.long, device=device)  # sorted: row * width + 1 + spelling
         self._sums = torch.empty(0, dtype=torch.float64, device=device)  # corrections to the entry's, itself included
+        self._entry_logs = torch.empty(0, device=device)
         self._tokens = torch.empty(0, dtype=torch.long, device=device)
         self._size = 0  # entries in use
 
-    def between(self, rows: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    def between(self, rows: Tensor, limits: Tensor) -> Tensor:
         """As `WordSums.between`."""
-        rows, first, last = torch.broadcast_tensors(rows, first, last)
-        total = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
-        scales = torch.ones_like(total)
-        keys = self._keys[: self._size]
-        for level in range(self._ngrams.order - 1):
-            if level:
-                scales, rows = scales * self._scales[rows], self._lower[rows]
-            limits = rows * self._width + torch.stack([first, last])
-            begin, end = self._sums[torch.searchsorted(keys, limits, right=True) - 1]
-            total += scales * (end - begin)
-        return total + scales * self._scales[rows] * (self._base[last] - self._base[first])
+        keys = self._chain[rows] * self._width + limits.unsqueeze(-1)  # (2, ..., levels)
+        corrections = self._sums.take(torch.searchsorted(self._keys[: self._size], keys, right=True) - 1)
+        parts = [*corrections.diff(dim=0)[0].unbind(-1), self._base.take(limits).diff(dim=0)[0]]
+        scaled = [scale * part for scale, part in zip(self._scales[rows].unbind(-1), parts, strict=True)]
+        return functools.reduce(torch.add, scaled)
 
     def log_probs(self, rows: Tensor, words: Tensor) -> Tensor:
         """As `WordSums.log_probs`."""
-        return self._ngrams.log_prob(self._contexts[rows], self.tokens(rows, words))
+        values = self._base_logs.take(words)
+        places, found = self._entries(rows, words)
+        levels = (self._entry_logs.take(places), found, self._backoffs[rows])
+        for entry, here, backoff in zip(*(reversed(part.unbind(1)) for part in levels), strict=True):
+            values = torch.where(here, entry, values + backoff)
+        return values
 
     def tokens(self, rows: Tensor, words: Tensor) -> Tensor:
         """As `WordSums.tokens`."""
-        tokens = self._base_tokens[words]
-        several = (self.words.groups[words] >= 0).nonzero()[:, 0]
-        if len(several):
-            rows, words, chosen = rows[several], words[several], tokens[several]
-            found = torch.zeros_like(rows, dtype=torch.bool)
-            for _ in range(self._ngrams.order - 1):
-                wanted = rows * self._width + 1 + words
-                places = torch.searchsorted(self._keys[: self._size], wanted).clamp_max(self._size - 1)
-                here = ~found & (self._keys[places] == wanted)
-                chosen = torch.where(here, self._tokens[places], chosen)
-                found |= here
-                rows = self._lower[rows]
-            tokens[several] = chosen
+        tokens = self._base_tokens.take(words)
+        places, found = self._entries(rows, words)
+        levels = (self._tokens.take(places), found)
+        for entry, here in zip(*(reversed(part.unbind(1)) for part in levels), strict=True):
+            tokens = torch.where(here, entry, tokens)
         return tokens
+
+    def _entries(self, rows: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
+        """Look for (n,) spellings in (n,) rows and those behind them.
+
+        Returns:
+            (n, levels) places of entries, and (n, levels) whether they are the wanted ones.
+        """
+        keys = self._chain[rows] * self._width + (words + 1).unsqueeze(1)
+        places = torch.searchsorted(self._keys[: self._size], keys).clamp_max_(self._size - 1)
+        return places, self._keys.take(places) == keys
 
     def ends(self, rows: Tensor) -> Tensor:
         """As `WordSums.ends`."""
@@ -106,14 +114,14 @@ class BackoffWordSums(WordSums):
         """As `WordSums.unknown`."""
         return self._logs[rows, 1]
 
-    def _missing(self, contexts: list[int]) -> list[int]:
-        """Return the missing contexts and the shorter ones that they back off to, which have lower numbers."""
+    def _with_lower(self, contexts: list[int]) -> list[int]:
+        """As `WordSums._with_lower`: the shorter contexts to which they back off have lower numbers."""
         found: set[int] = set()
-        wanted = super()._missing(contexts)
+        wanted = contexts
         while wanted:
             found.update(wanted)
-            lower = self._ngrams.lower(torch.tensor(wanted, device=self.words.first.device)).tolist()
-            wanted = [context for context in super()._missing(lower) if context not in found]
+            lower = self._ngrams.lower(torch.tensor(wanted, device=self.words.first.device)).unique()
+            wanted = [context for context in lower[self._find(lower) < 0].tolist() if context not in found]
         return sorted(found)
 
     def _has_room(self, new: list[int]) -> bool:
@@ -125,54 +133,56 @@ class BackoffWordSums(WordSums):
         return len(new) + entries * self._most_spellings
 
     def _reserve(self, new: list[int]) -> None:
-        rows = len(self._places) + len(new)
-        if not self._places:
+        rows = self._used + len(new)
+        if not self._used:
             self._size = 0
-        if rows > len(self._contexts):
-            rows = max(rows, 2 * len(self._contexts))
-            self._contexts, self._lower, self._scales, self._logs = (
-                grown(table, rows) for table in (self._contexts, self._lower, self._scales, self._logs)
+        if rows > len(self._chain):
+            rows = max(rows, 2 * len(self._chain))
+            self._chain, self._backoffs, self._scales, self._logs = (
+                grown(table, rows) for table in (self._chain, self._backoffs, self._scales, self._logs)
             )
 
-    def _fill(self, new: list[int]) -> None:
-        contexts = torch.tensor(new, device=self.words.first.device)
-        made = slice(len(self._places), len(self._places) + len(new))
-        self._places.update(zip(new, range(made.start, made.stop), strict=True))
-        lower = self._ngrams.lower(contexts)
-        self._contexts[made] = contexts
-        self._lower[made] = torch.tensor([self._places[context] for context in lower.tolist()], device=contexts.device)
-        self._scales[made] = self._ngrams.backoffs(contexts).double().exp()
-        for column, token in enumerate((END_OF_LINE, self.words.unknown)):
-            self._logs[made, column] = self._ngrams.log_prob(contexts, torch.full_like(contexts, token))
-        keys, tokens, corrections = self._correct(contexts, lower, scales=self._scales[made])
-        sums = corrections.cumsum(0)
-        starts = torch.searchsorted(keys, torch.arange(len(new), device=contexts.device) * self._width)
-        sums = sums - sums[starts].repeat_interleave(torch.cat([starts, starts.new_tensor([len(keys)])]).diff())
+    def _fill(self, new: Tensor, made: slice) -> None:
+        self._scales[made, 0] = 1.0
+        links = new
+        for level in range(self._levels):
+            weights = self._ngrams.backoffs(links)
+            self._chain[made, level] = self._find(links)
+            self._backoffs[made, level] = weights
+            self._scales[made, level + 1] = self._scales[made, level] * weights.double().exp()
+            links = self._ngrams.lower(links)
+        keys, tokens, logs, corrections = self._correct(new)
+        ends = torch.tensor([END_OF_LINE, self.words.unknown], device=new.device).repeat(len(new))
+        self._logs[made] = self._ngrams.log_prob(new.repeat_interleave(2), ends).view(-1, 2)
         size = self._size + len(keys)
         if size > len(self._keys):
             most = max(size, 2 * len(self._keys))
-            self._keys, self._sums, self._tokens = (
-                grown(table, most) for table in (self._keys, self._sums, self._tokens)
+            self._keys, self._sums, self._entry_logs, self._tokens = (
+                grown(table, most) for table in (self._keys, self._sums, self._entry_logs, self._tokens)
             )
         added = slice(self._size, size)
-        self._keys[added], self._sums[added], self._tokens[added] = keys + made.start * self._width, sums, tokens
+        self._keys[added], self._sums[added] = keys + made.start * self._width, corrections
+        self._entry_logs[added], self._tokens[added] = logs, tokens
         self._size = size
 
-    def _correct(self, contexts: Tensor, lower: Tensor, scales: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return sorted keys, tokens and corrections of the contexts' entries, with one of 0 at the start of each."""
+    def _correct(self, contexts: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the contexts' entries, with one of the sum 0 at the start of each context.
+
+        Returns:
+            sorted keys, tokens, log-probabilities and cumulated corrections.
+        """
         owners, tokens = self._ngrams.entries(contexts)
         places, entries = ranges(self._offsets[tokens], self._offsets[tokens + 1])
-        keys = torch.unique(owners[places] * self._width + 1 + self._spellings[entries])  # sorted
+        starts = torch.arange(len(contexts), device=contexts.device) * self._width
+        keys = torch.unique(torch.cat([starts, owners[places] * self._width + 1 + self._spellings[entries]]))  # sorted
         owners = keys.div(self._width, rounding_mode="floor")
         spellings = keys - owners * self._width - 1
-        values, chosen = self._best(torch.cat([contexts[owners], lower[owners]]), spellings.repeat(2))
+        first = spellings < 0
+        lower, scales = self._ngrams.lower(contexts), self._ngrams.backoffs(contexts).double().exp()
+        values, chosen = self._best(torch.cat([contexts[owners], lower[owners]]), spellings.clamp_min(0).repeat(2))
         value, before = values.double().exp().chunk(2)
-        corrections = value - scales[owners] * before
-        starts = torch.arange(len(contexts), device=contexts.device) * self._width
-        keys, order = torch.cat([starts, keys]).sort()
-        chosen = torch.cat([torch.zeros_like(starts), chosen[: len(spellings)]])
-        corrections = torch.cat([corrections.new_zeros(len(starts)), corrections])
-        return keys, chosen[order], corrections[order]
+        sums = (value - scales[owners] * before).masked_fill(first, 0.0).cumsum(0)
+        return keys, chosen[: len(keys)], values[: len(keys)], sums - sums[first][owners]
 
     def _best(self, contexts: Tensor, spellings: Tensor) -> tuple[Tensor, Tensor]:
         """Return log-probabilities and tokens of the most probable words of (n,) spellings in (n,) contexts."""

@@ -62,6 +62,8 @@ class WeightedScorer:
 
     def weigh(self, values: Tensor) -> Tensor:
         """Return the result of `scores` or `finish` times the weight."""
+        if self.weight > 0:
+            return values * self.weight
         # 0 times -inf would be nan.
         return (values * self.weight).masked_fill(values == IMPOSSIBLE, IMPOSSIBLE)
 

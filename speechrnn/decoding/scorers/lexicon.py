@@ -93,7 +93,8 @@ class PrefixTree:
         words: in sorted order.
         order: (words,) the place of each in the list that was given.
         outside: the number after the last node; it stands for whatever the tree does not hold.
-        first, last: (nodes + 1,) the words below a node, itself included, are first to last - 1; of `outside`, none.
+        limits: (2, nodes + 1) the words below a node, itself included, are from the first number to the one before the
+            second; of `outside`, none.
         word: (nodes + 1,) the word that ends at the node, or -1.
         depth: (nodes + 1,) letters that lead to the node; 0 for `outside`.
     """
@@ -125,9 +126,9 @@ class PrefixTree:
         self.outside = len(parents)
         self.symbols = len(spelling)
         self.order = torch.tensor(order, device=device)
-        self.first, self.last, self.word, self.depth = (
-            torch.tensor([*column, end], device=device)
-            for column, end in ((first, 0), (last, 0), (word, -1), (depth, 0))
+        self.limits = torch.tensor([[*first, 0], [*last, 0]], device=device)
+        self.word, self.depth = (
+            torch.tensor([*column, end], device=device) for column, end in ((word, -1), (depth, 0))
         )
         self._link(parents, letters, spelling, device=device)
 

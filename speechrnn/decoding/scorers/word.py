@@ -101,9 +101,12 @@ class WordScorer:
         self._lengths = spelling.lengths
         self.begins = spelling.begins
         self._bare = torch.tensor([text == "" for text in spelling.letters], device=device)
+        self._bare_labels = self._bare.nonzero()[:, 0]
         self._heads = (self.begins & ~self._bare).nonzero()[:, 0]  # labels that begin a word and already spell it
         heads = self.tree.child(torch.zeros_like(self._heads), self._heads)
         self._head_nodes = heads.masked_fill(heads < 0, self.tree.outside)
+        self._full = torch.zeros_like(self.tree.word, dtype=torch.bool)  # nodes of probability 1
+        self._full[[0, self.tree.outside]] = True
         self._spelt = SpeltWords([entries[letters] for letters in self.tree.words], self._unknown, device)
         self._sums = make_sums(model, self._spelt)
         self._shared = (self._spelt.groups >= 0).tolist()
@@ -250,14 +253,14 @@ class WordScorer:
         result[place, labels] = (below - masses[place]).float()
         ends = self._ends(rows, nodes, masses)
         if len(self._heads):
-            firsts = self._masses(after_rows[:, None], self._head_nodes)
+            firsts = self._masses(after_rows[:, None], self._head_nodes[None])
             if self._penalty is None:
                 firsts = firsts.masked_fill(self._head_nodes == self.tree.outside, -math.inf)
             else:
                 unknown = self._sums.unknown(after_rows)[:, None] + self._penalty * self._lengths[self._heads]
                 firsts = torch.where(self._head_nodes == self.tree.outside, unknown.double(), firsts)
             result[:, self._heads] = (ends[:, None] + firsts).float()
-        result = torch.where(self._bare, ends[:, None].float(), result)
+        result[:, self._bare_labels] = ends[:, None].float()
         result[:, 0] = 0.0
         return result
 
@@ -294,13 +297,10 @@ class WordScorer:
 
     def _ended_tokens(self, contexts: Tensor, nodes: Tensor) -> Tensor:
         """Return the (n,) tokens of the words that end at (n,) nodes in (n,) contexts."""
-        words = self.tree.word[nodes]
+        words = self.tree.word.take(nodes)
         known = words.clamp_min(0)
-        shared = (self._spelt.groups[known] >= 0) & (words >= 0)
-        tokens = self._spelt.first[known]
-        if bool(shared.any()):
-            rows = self._sums.rows(contexts[shared])
-            tokens[shared] = self._sums.tokens(rows, words[shared])
+        several = len(self._spelt.shared) > 0
+        tokens = self._sums.tokens(self._sums.rows(contexts), known) if several else self._spelt.first[known]
         return tokens.masked_fill(words < 0, self._unknown)
 
     def _unknown_logs(self, rows: Tensor, nodes: Tensor) -> Tensor:
@@ -309,21 +309,20 @@ class WordScorer:
 
     def _masses(self, rows: Tensor, nodes: Tensor) -> Tensor:
         """Return float64 log-probabilities of all words below the nodes; 0 at the root and outside the tree."""
-        mass = self._sums.between(rows, self.tree.first[nodes], self.tree.last[nodes])
+        mass = self._sums.between(rows, self.tree.limits[:, nodes])
         if self._penalty is not None:
             mass = mass + self._unknown_logs(rows, nodes).exp()
-        return mass.clamp_min(TINY).log().masked_fill((nodes == 0) | (nodes == self.tree.outside), 0.0)
+        return mass.clamp_min(TINY).log().masked_fill(self._full.take(nodes), 0.0)
 
     def _ends(self, rows: Tensor, nodes: Tensor, masses: Tensor) -> Tensor:
         """Return (n,) float64: what the end of the open word adds to the score."""
-        words = self.tree.word[nodes]
-        other = torch.full_like(masses, -math.inf) if self._penalty is None else self._unknown_logs(rows, nodes)
-        ended = (words >= 0).nonzero()[:, 0]
-        ends = other.index_put((ended,), self._sums.log_probs(rows[ended], words[ended]).double()) - masses
-        free = nodes == 0
-        if self._penalty is not None:
-            free |= nodes == self.tree.outside
-        return ends.masked_fill(free, 0.0)
+        words = self.tree.word.take(nodes)
+        known = self._sums.log_probs(rows, words.clamp_min(0)).double()
+        if self._penalty is None:
+            ends, free = known.masked_fill(words < 0, -math.inf), nodes == 0
+        else:
+            ends, free = torch.where(words < 0, self._unknown_logs(rows, nodes), known), self._full.take(nodes)
+        return (ends - masses).masked_fill(free, 0.0)
 
 
 def make_sums(model: LanguageModelProtocol, words: SpeltWords) -> WordSums:

@@ -13,6 +13,7 @@ from speechrnn.nn.language import END_OF_LINE
 
 SUMS_BYTES = 2**28  # memory for the contexts' sums; when it is full, all are dropped, and made anew where needed
 AT_ONCE = 256  # contexts whose probabilities are made in one go
+NO_ROW = -1
 
 
 class WordSums(ABC):
@@ -28,7 +29,6 @@ class WordSums(ABC):
     def __init__(self, model: LanguageModelProtocol, words: SpeltWords) -> None:
         self.model = model
         self.words = words
-        self._places: dict[int, int] = {}  # context -> row
         self.forget()
 
     @property
@@ -38,7 +38,8 @@ class WordSums(ABC):
 
     def forget(self) -> None:
         """Drop all rows: the model's states have changed."""
-        self._places.clear()
+        self._row_of = torch.full((1024,), NO_ROW, device=self.words.first.device)  # of each context
+        self._used = 0  # rows
         self._inference = torch.is_inference_mode_enabled()
 
     @property
@@ -48,26 +49,41 @@ class WordSums(ABC):
 
     def rows(self, contexts: Tensor) -> Tensor:
         """Return (n,) rows of (n,) contexts, computed where they are missing."""
-        distinct, inverse = torch.unique(contexts, return_inverse=True)
-        wanted = distinct.tolist()
-        if new := self._missing(wanted):
-            if not self._has_room(new):
-                self._places.clear()
-                new = self._missing(wanted)
-            self._reserve(new)
-            for first in range(0, len(new), AT_ONCE):
-                self._fill(new[first : first + AT_ONCE])
-        places = [self._places[context] for context in wanted]
-        return torch.tensor(places, dtype=torch.long, device=contexts.device)[inverse]
+        rows = self._find(contexts)
+        if bool((rows < 0).any()):
+            new = contexts[rows < 0].unique().tolist()
+            if not self._has_room(wanted := self._with_lower(new)):
+                self._row_of.fill_(NO_ROW)
+                self._used = 0
+                wanted = self._with_lower(contexts.unique().tolist())
+            self._reserve(wanted)
+            for first in range(0, len(wanted), AT_ONCE):
+                part = torch.tensor(wanted[first : first + AT_ONCE], device=contexts.device)
+                self._row_of[part] = torch.arange(self._used, self._used + len(part), device=part.device)
+                self._fill(part, slice(self._used, self._used + len(part)))
+                self._used += len(part)
+            rows = self._find(contexts)
+        return rows
+
+    def _find(self, contexts: Tensor) -> Tensor:
+        """Return (n,) rows of (n,) contexts, `NO_ROW` where there is none."""
+        if len(contexts) and (most := int(contexts.max())) >= len(self._row_of):
+            more = max(most + 1, 2 * len(self._row_of)) - len(self._row_of)
+            self._row_of = torch.cat([self._row_of, self._row_of.new_full((more,), NO_ROW)])
+        return self._row_of.take(contexts)
+
+    def _with_lower(self, contexts: list[int]) -> list[int]:
+        """Return contexts without rows, and those without rows that theirs are made from, which come first."""
+        return contexts
 
     @abstractmethod
-    def between(self, rows: Tensor, first: Tensor, last: Tensor) -> Tensor:
-        """Sum the probabilities of the spellings from `first` to `last` - 1.
+    def between(self, rows: Tensor, limits: Tensor) -> Tensor:
+        """Sum the probabilities of ranges of spellings.
 
         Args:
             rows: of contexts.
-            first: numbers of spellings, of a shape that fits to that of `rows`.
-            last: of the same shape.
+            limits: (2, ...) first spelling of each range, and the one after its last, of shapes that fit to that of
+                `rows`.
 
         Returns:
             float64 sums.
@@ -89,9 +105,6 @@ class WordSums(ABC):
     def unknown(self, rows: Tensor) -> Tensor:
         """Return float32 log-probabilities of an unknown word, of the shape of `rows`."""
 
-    def _missing(self, contexts: list[int]) -> list[int]:
-        return [context for context in contexts if context not in self._places]
-
     @abstractmethod
     def _has_room(self, new: list[int]) -> bool:
         """Return whether the new contexts fit beside the others."""
@@ -101,8 +114,8 @@ class WordSums(ABC):
         """Make the tables large enough for the new contexts too."""
 
     @abstractmethod
-    def _fill(self, new: list[int]) -> None:
-        """Compute the rows of new contexts, and enter them in `_places`."""
+    def _fill(self, new: Tensor, made: slice) -> None:
+        """Compute the rows `made` of (n,) new contexts."""
 
 
 class DenseWordSums(WordSums):
@@ -127,9 +140,10 @@ class DenseWordSums(WordSums):
             table.new_empty(0, table.shape[1]) for table in (self._sums, self._logs, self._choices)
         )
 
-    def between(self, rows: Tensor, first: Tensor, last: Tensor) -> Tensor:
+    def between(self, rows: Tensor, limits: Tensor) -> Tensor:
         """As `WordSums.between`."""
-        return self._sums[rows, last] - self._sums[rows, first]
+        before, until = self._sums[rows, limits]
+        return until - before
 
     def log_probs(self, rows: Tensor, words: Tensor) -> Tensor:
         """As `WordSums.log_probs`."""
@@ -152,25 +166,23 @@ class DenseWordSums(WordSums):
         return self._logs[rows, -1]
 
     def _has_room(self, new: list[int]) -> bool:
-        return len(self._places) + len(new) <= self.capacity
+        return self._used + len(new) <= self.capacity
 
     def _reserve(self, new: list[int]) -> None:
-        needed = len(self._places) + len(new)
+        needed = self._used + len(new)
         if needed > len(self._sums):
             size = max(needed, min(2 * len(self._sums), self.capacity))
             tables = (self._sums, self._logs, self._choices)
             self._sums, self._logs, self._choices = (grown(table, size) for table in tables)
 
-    def _fill(self, new: list[int]) -> None:
-        log_probs = self.model.log_probs(torch.tensor(new, device=self.words.first.device))
-        rows = slice(len(self._places), len(self._places) + len(new))
-        values, self._choices[rows] = self.words.choose(log_probs)
-        self._logs[rows, :-2] = values
-        self._logs[rows, -2] = log_probs[:, END_OF_LINE]
-        self._logs[rows, -1] = log_probs[:, self.words.unknown]
-        self._sums[rows, 0] = 0.0
-        torch.cumsum(values.double().exp_(), 1, out=self._sums[rows, 1:])
-        self._places.update(zip(new, range(rows.start, rows.stop), strict=True))
+    def _fill(self, new: Tensor, made: slice) -> None:
+        log_probs = self.model.log_probs(new)
+        values, self._choices[made] = self.words.choose(log_probs)
+        self._logs[made, :-2] = values
+        self._logs[made, -2] = log_probs[:, END_OF_LINE]
+        self._logs[made, -1] = log_probs[:, self.words.unknown]
+        self._sums[made, 0] = 0.0
+        torch.cumsum(values.double().exp_(), 1, out=self._sums[made, 1:])
 
 
 def grown(table: Tensor, rows: int) -> Tensor:

@@ -50,7 +50,7 @@ def test_below_a_node_are_the_words_that_begin_like_it(words: set[str], prefix: 
     if not below:
         assert node == -1
         return
-    assert tree.words[tree.first[node] : tree.last[node]] == below
+    assert tree.words[slice(*tree.limits[:, node].tolist())] == below
     assert int(tree.depth[node]) == len(prefix)
     ends = int(tree.word[node])
     assert (tree.words[ends] if ends >= 0 else None) == (prefix if prefix in words else None)

@@ -23,7 +23,7 @@ def test_sums_are_those_of_the_models_probabilities(memory: int, monkeypatch: py
         rows = sums.rows(contexts)
         values, _ = WORDS.choose(model.log_probs(contexts))
         for first, last in [(0, 0), (0, 4), (1, 2), (1, 4)]:
-            found = sums.between(rows, torch.tensor(first), torch.tensor(last))
+            found = sums.between(rows, torch.tensor([[first], [last]]))
             assert torch.allclose(found, values[:, first:last].double().exp().sum(1))
         second = torch.ones_like(rows)
         assert sums.log_probs(rows, second).tolist() == values[:, 1].tolist()
