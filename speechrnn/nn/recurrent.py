@@ -17,7 +17,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from speechrnn.core.signals import use_signal_stack
+from speechrnn.nn.packed_lstm import PackedLstm, can_pack
 
+FORWARD, BACKWARD = "_l0", "_l0_reverse"  # ends of the names of a direction's parameters
 MODULES: dict[str, type[nn.LSTM | nn.GRU | nn.RNN]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn_tanh": nn.RNN}
 
 
@@ -132,6 +134,7 @@ class RecurrentLayer(nn.Module):
         self.cell = cell
         self.network = MODULES[cell](input_size, units, bidirectional=bidirectional)
         self.state_size = 2 * units if cell == "lstm" else units
+        self._packed: dict[str, PackedLstm] = {}
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -163,7 +166,7 @@ class RecurrentLayer(nn.Module):
         if inputs.is_cuda:
             return self.forward_packed(inputs, lengths if host_lengths is None else host_lengths)
         start = inputs.new_zeros(inputs.shape[1], self.state_size)
-        outputs, _ = self.run_kernel(inputs, start, self.direction_parameters("_l0"))
+        outputs, _ = self.run_kernel(inputs, start)
         return outputs + self._run_backward(inputs, lengths) if self.network.bidirectional else outputs
 
     def run_windows(self, windows: Tensor, valid: Tensor, size: int, states: Tensor) -> tuple[Tensor, Tensor]:
@@ -179,16 +182,16 @@ class RecurrentLayer(nn.Module):
         Returns:
             (width, blocks, batch, units) outputs, (batch, state_size) states after the last block.
         """
-        parameters, outputs, ends = self.direction_parameters("_l0"), [], []
+        outputs, ends = [], []
         for block in windows[:size].unbind(1):
-            output, states = self.run_kernel(block, states, parameters)
+            output, states = self.run_kernel(block, states)
             outputs.append(output)
             ends.append(states)
         forward = torch.stack(outputs, 1)
         if not self.network.bidirectional:
             return forward, states
         if len(windows) > size:
-            ahead, _ = self.run_kernel(windows[size:].flatten(1, 2), torch.cat(ends), parameters)
+            ahead, _ = self.run_kernel(windows[size:].flatten(1, 2), torch.cat(ends))
             forward = torch.cat([forward, ahead.unflatten(1, valid.shape)])
         backward = self._run_backward(windows.flatten(1, 2), valid.flatten())
         return forward + backward.unflatten(1, valid.shape), states
@@ -214,9 +217,7 @@ class RecurrentLayer(nn.Module):
         Returns:
             (frames, batch, units) outputs, (batch, state_size) states after the last frame.
         """
-        parameters = self.direction_parameters("_l0")
-        parameters[1] = F.dropout(parameters[1], weight_drop, self.training)
-        return self.run_kernel(inputs, states, parameters)
+        return self.run_kernel(inputs, states, weight_drop=weight_drop)
 
     def step(self, inputs: Tensor, states: Tensor) -> Tensor:
         """Run the forward direction over one frame.
@@ -230,11 +231,11 @@ class RecurrentLayer(nn.Module):
         """
         cell = getattr(torch, f"{self.cell}_cell")
         if self.cell == "lstm":
-            return torch.cat(cell(inputs, states.chunk(2, 1), *self.direction_parameters("_l0")), 1)
-        return cast(Tensor, cell(inputs, states, *self.direction_parameters("_l0")))
+            return torch.cat(cell(inputs, states.chunk(2, 1), *self.direction_parameters(FORWARD)), 1)
+        return cast(Tensor, cell(inputs, states, *self.direction_parameters(FORWARD)))
 
     def direction_parameters(self, suffix: str) -> list[Tensor]:
-        """Return input weight, recurrent weight and the two biases of a direction ("_l0" or "_l0_reverse")."""
+        """Return input weight, recurrent weight and the two biases of a direction, `FORWARD` or `BACKWARD`."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         return [getattr(self.network, name + suffix) for name in names]
 
@@ -243,16 +244,31 @@ class RecurrentLayer(nn.Module):
         index = reversal_index(lengths, len(inputs)).unsqueeze(2)
         start = inputs.new_zeros(inputs.shape[1], self.state_size)
         reverse = inputs.gather(0, index.expand_as(inputs))
-        outputs, _ = self.run_kernel(reverse, start, self.direction_parameters("_l0_reverse"))
+        outputs, _ = self.run_kernel(reverse, start, BACKWARD)
         return outputs.gather(0, index.expand_as(outputs))
 
-    def run_kernel(self, inputs: Tensor, states: Tensor, parameters: list[Tensor]) -> tuple[Tensor, Tensor]:
+    def pack(self) -> None:
+        """Pack the weights for inference, where torch can: see `PackedLstm`."""
+        for suffix in (FORWARD, BACKWARD)[: 1 + self.network.bidirectional]:
+            parameters = self.direction_parameters(suffix)
+            if self.cell == "lstm" and can_pack(parameters[0]):
+                self._packed[suffix] = PackedLstm(parameters)
+
+    def run_kernel(
+        self, inputs: Tensor, states: Tensor, suffix: str = FORWARD, weight_drop: float = 0.0
+    ) -> tuple[Tensor, Tensor]:
         """Run torch's fused layer in one direction: see `forward_from`."""
-        kernel = getattr(torch, self.cell)
+        parameters = self.direction_parameters(suffix)
+        parameters[1] = F.dropout(parameters[1], weight_drop, self.training)
         batched = states.unsqueeze(0)
         start = tuple(part.contiguous() for part in batched.chunk(2, 2)) if self.cell == "lstm" else batched
-        # arguments after the state: parameters, has_biases, layers, dropout, train, bidirectional, batch_first
-        outputs, *end = kernel(inputs, start, parameters, True, 1, 0.0, self.training, False, False)
+        packed = self._packed.get(suffix)
+        if packed is not None and inputs.numel() and not torch.is_grad_enabled() and packed.fits(parameters):
+            outputs, *end = packed(inputs, *start)
+        else:
+            kernel = getattr(torch, self.cell)
+            # arguments after the state: parameters, has_biases, layers, dropout, train, bidirectional, batch_first
+            outputs, *end = kernel(inputs, start, parameters, True, 1, 0.0, self.training, False, False)
         return outputs, torch.cat(end, 2).squeeze(0)
 
 
@@ -276,6 +292,11 @@ class RecurrentStack(nn.Module):
             nn.LayerNorm(options.units) if options.layer_norm else nn.Identity() for _ in self.layers
         )
         self.dropout = nn.Dropout(options.dropout)
+
+    def pack(self) -> None:
+        """Pack the weights of all layers for inference: see `RecurrentLayer.pack`."""
+        for layer in self.layers:
+            cast(RecurrentLayer, layer).pack()
 
     def forward(self, inputs: Tensor, lengths: Tensor, blocks: Blocks | None = None) -> Tensor:
         """Run all layers: (frames, batch, input_size), (batch,) valid frames -> (frames, batch, units)."""

@@ -146,6 +146,7 @@ class StreamingNetwork:
 
     def __init__(self, model: AcousticModel, blocks: Blocks) -> None:
         self.model = model.eval()
+        self.model.recurrent.pack()
         self.blocks = blocks
         self._device = model.head.weight.device
         self._front_end = StreamingFrontEnd(model.front_end)

@@ -51,6 +51,7 @@ class TorchEngine:
         self.model = model.eval().to(device)
         if bfloat16:
             self.model = in_bfloat16(self.model)
+        self.model.recurrent.pack()
 
     @torch.inference_mode()
     def __call__(self, waveforms: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
