@@ -22,4 +22,4 @@ def ranges(starts: Tensor, ends: Tensor) -> tuple[Tensor, Tensor]:
     counts = ends - starts
     places = torch.repeat_interleave(counts)
     before = starts - counts.cumsum(0) + counts
-    return places, torch.arange(len(places), device=starts.device) + before[places]
+    return places, torch.arange(len(places), device=starts.device) + before.take(places)

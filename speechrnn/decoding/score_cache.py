@@ -57,13 +57,13 @@ class ScoreCache:
     def advance(self, nodes: Tensor) -> None:
         """Compute the states and sums of those nodes, (n,), that have none yet; their parents must have rows."""
         trie = self.trie
-        new = nodes[(trie.states[nodes, 0] < 0) & (nodes != NOWHERE)]
+        new = nodes[(trie.states[:, 0].take(nodes) < 0) & (nodes != NOWHERE)]
         if not len(new):
             return
         self.states += len(new)
-        parents, labels = trie.parent[new], trie.label[new]
-        states = trie.states[parents]
-        trie.sums[new] = trie.sums[parents] + self.parts[trie.row[parents], :, labels]
+        parents, labels = trie.parent.take(new), trie.label.take(new)
+        states = trie.states.index_select(0, parents)
+        trie.sums[new] = trie.sums.index_select(0, parents) + self.parts[trie.row.take(parents), :, labels]
         for number, weighted in enumerate(self.scorers):
             trie.states[new, number] = weighted.scorer.extend(states[:, number], labels)
 

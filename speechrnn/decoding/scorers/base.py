@@ -62,9 +62,9 @@ class WeightedScorer:
 
     def weigh(self, values: Tensor) -> Tensor:
         """Return the result of `scores` or `finish` times the weight."""
-        if self.weight > 0:
+        if self.weight >= torch.finfo(torch.float32).tiny:
             return values * self.weight
-        # 0 times -inf would be nan.
+        # 0, and what float32 rounds to it, times -inf would be nan.
         return (values * self.weight).masked_fill(values == IMPOSSIBLE, IMPOSSIBLE)
 
 
@@ -148,7 +148,7 @@ class TableScorer:
 
     def scores(self, states: Tensor) -> Tensor:
         """As `Scorer.scores`."""
-        return self.gains[states]
+        return self.gains.index_select(0, states)
 
     def finish(self, states: Tensor) -> Tensor:
         """As `Scorer.finish`."""

@@ -170,12 +170,12 @@ class PrefixTree:
             return torch.full_like(nodes, -1)
         wanted = nodes * self.symbols + labels
         place = torch.searchsorted(self._keys, wanted).clamp_max(len(self._keys) - 1)
-        return torch.where(self._keys[place] == wanted, self._ends[place], -1)
+        return torch.where(self._keys.take(place) == wanted, self._ends.take(place), -1)
 
     def ways(self, nodes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return all (m,) edges from (n,) nodes: index in `nodes`, label, and target node."""
-        place, way = ranges(self._starts[nodes], self._starts[nodes + 1])
-        return place, self._keys[way] % self.symbols, self._ends[way]
+        place, way = ranges(self._starts.take(nodes), self._starts.take(nodes + 1))
+        return place, self._keys.take(way) % self.symbols, self._ends.take(way)
 
 
 class Lexicon:

@@ -225,10 +225,10 @@ class WordScorer:
     def extend(self, states: Tensor, labels: Tensor) -> Tensor:
         """As `Scorer.extend`."""
         contexts, nodes = self._split(states)
-        begins = self.begins[labels]
+        begins = self.begins.take(labels)
         contexts = self._close(contexts, nodes, begins)
         nodes = self.tree.child(nodes.masked_fill(begins, 0), labels)
-        nodes = nodes.masked_fill(nodes < 0, self.tree.outside).masked_fill(self._bare[labels], 0)
+        nodes = nodes.masked_fill(nodes < 0, self.tree.outside).masked_fill(self._bare.take(labels), 0)
         return contexts * (self.tree.outside + 1) + nodes
 
     def scores(self, states: Tensor) -> Tensor:
@@ -241,7 +241,7 @@ class WordScorer:
         else:
             rows = self._sums.rows(contexts)
         place, labels, children = self.tree.ways(nodes)
-        masses, below = self._masses(torch.cat([rows, rows[place]]), torch.cat([nodes, children])).split(
+        masses, below = self._masses(torch.cat([rows, rows.take(place)]), torch.cat([nodes, children])).split(
             [count, len(children)]
         )
         if self._penalty is None:
@@ -250,7 +250,7 @@ class WordScorer:
             outside = nodes == self.tree.outside
             leave = (self._unknown_logs(rows, nodes) - masses).masked_fill(outside, 0.0)
             result = (leave[:, None] + self._penalty * self._lengths).float()
-        result[place, labels] = (below - masses[place]).float()
+        result[place, labels] = (below - masses.take(place)).float()
         ends = self._ends(rows, nodes, masses)
         if len(self._heads):
             firsts = self._masses(after_rows[:, None], self._head_nodes[None])

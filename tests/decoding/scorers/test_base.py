@@ -24,7 +24,7 @@ def test_a_weight_multiplies_what_is_possible_and_leaves_the_rest_impossible() -
     values = torch.tensor([-2.0, -math.inf, 0.0])
     weighted = WeightedScorer(WordInsertionBonus(CHARS), 0.5, "length")
     assert weighted.weigh(values).tolist() == [-1.0, -math.inf, 0.0]
-    for weight in (0.0, -1.0):
+    for weight in (0.0, -1.0, 1e-40, 1e-240):
         assert WeightedScorer(WordInsertionBonus(CHARS), weight, "length").weigh(values)[1] == -math.inf
 
 
