@@ -70,6 +70,7 @@ class TextPredictor:
         if self.device.type == "mps":
             raise UserError("device=mps lacks the 64-bit numbers that texts are drawn with; choose cpu.")
         self.model = model.eval().to(self.device)
+        self.model.pack()
         self.tokenizer = tokenizer
         self.encoder = PromptEncoder(tokenizer, normalisation, running_text)
         self.detokenizer = Detokenizer(tokenizer)

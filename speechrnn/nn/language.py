@@ -181,6 +181,11 @@ class LanguageModel(nn.Module):
         flat = self.softmax.target_log_probs(outputs.flatten(0, -2), targets.clamp_min(0).flatten())
         return flat.view_as(targets).masked_fill(targets < 0, 0.0)
 
+    def pack(self) -> None:
+        """Pack the weights of the recurrent layers for inference: see `RecurrentLayer.pack`."""
+        for layer in self.recurrent:
+            layer.pack()
+
     def step(self, states: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """Read one token a row: (batch, state_size), (batch,) tokens -> (batch, dim) outputs, new states."""
         outputs = self.embed(tokens)

@@ -229,10 +229,13 @@ class RecurrentLayer(nn.Module):
         Returns:
             (batch, state_size) new states, whose first `units` numbers are the output.
         """
+        parameters = self.direction_parameters(FORWARD)
+        if self._is_packed(FORWARD, parameters, inputs):
+            return self.run_kernel(inputs.unsqueeze(0), states)[1]
         cell = getattr(torch, f"{self.cell}_cell")
         if self.cell == "lstm":
-            return torch.cat(cell(inputs, states.chunk(2, 1), *self.direction_parameters(FORWARD)), 1)
-        return cast(Tensor, cell(inputs, states, *self.direction_parameters(FORWARD)))
+            return torch.cat(cell(inputs, states.chunk(2, 1), *parameters), 1)
+        return cast(Tensor, cell(inputs, states, *parameters))
 
     def direction_parameters(self, suffix: str) -> list[Tensor]:
         """Return input weight, recurrent weight and the two biases of a direction, `FORWARD` or `BACKWARD`."""
@@ -254,6 +257,11 @@ class RecurrentLayer(nn.Module):
             if self.cell == "lstm" and can_pack(parameters[0]):
                 self._packed[suffix] = PackedLstm(parameters)
 
+    def _is_packed(self, suffix: str, parameters: list[Tensor], inputs: Tensor) -> bool:
+        """Return whether packed weights of a direction can be used for the inputs."""
+        packed = self._packed.get(suffix)
+        return packed is not None and inputs.numel() > 0 and not torch.is_grad_enabled() and packed.fits(parameters)
+
     def run_kernel(
         self, inputs: Tensor, states: Tensor, suffix: str = FORWARD, weight_drop: float = 0.0
     ) -> tuple[Tensor, Tensor]:
@@ -262,9 +270,8 @@ class RecurrentLayer(nn.Module):
         parameters[1] = F.dropout(parameters[1], weight_drop, self.training)
         batched = states.unsqueeze(0)
         start = tuple(part.contiguous() for part in batched.chunk(2, 2)) if self.cell == "lstm" else batched
-        packed = self._packed.get(suffix)
-        if packed is not None and inputs.numel() and not torch.is_grad_enabled() and packed.fits(parameters):
-            outputs, *end = packed(inputs, *start)
+        if self._is_packed(suffix, parameters, inputs):
+            outputs, *end = self._packed[suffix](inputs, *start)
         else:
             kernel = getattr(torch, self.cell)
             # arguments after the state: parameters, has_biases, layers, dropout, train, bidirectional, batch_first

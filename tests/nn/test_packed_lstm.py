@@ -59,6 +59,21 @@ def test_a_packed_stack_is_the_same_stack(dtype: torch.dtype, bidirectional: boo
         assert torch.allclose(after[:length, row].float(), before[:length, row].float(), atol=1e-5)
 
 
+@pytest.mark.parametrize("batch", [1, 7, 40])
+def test_a_step_is_a_frame_of_the_layer(batch: int) -> None:
+    torch.manual_seed(4)
+    layer = RecurrentLayer(8, UNITS, bidirectional=False).eval()
+    inputs, states = torch.randn(batch, 8), torch.randn(batch, layer.state_size)
+    with torch.inference_mode():
+        before = layer.step(inputs, states)
+    layer.pack()
+    with torch.inference_mode():
+        after = layer.step(inputs, states)
+        assert layer.step(inputs[:0], states[:0]).shape == (0, layer.state_size)
+    assert after.shape == before.shape
+    assert torch.allclose(after, before, atol=1e-5)
+
+
 def test_changed_weights_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(3)
     layer = RecurrentLayer(8, UNITS, bidirectional=False).eval()

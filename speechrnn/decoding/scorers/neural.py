@@ -29,6 +29,7 @@ class NeuralModel:
     def __init__(self, model: LanguageModel) -> None:
         """Put `model` into evaluation mode; it stays on its device."""
         self.model = model.eval()
+        self.model.pack()
         self.vocabulary = model.vocabulary
         self._output = model.recurrent[-1].network.hidden_size
         self._layer = model.recurrent[-1].state_size
