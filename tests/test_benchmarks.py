@@ -43,6 +43,7 @@ SCRIPTS = [
     "mixture",
     "no_speech",
     "noise",
+    "packed",
     "packets",
     "recurrent",
     "sphinx",
