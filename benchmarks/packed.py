@@ -1,8 +1,8 @@
 """Claim: LSTM layers whose weights are packed once are faster for short calls, with the same results bit for bit.
 
 Ours is `speechrnn.nn.recurrent.RecurrentLayer` after `pack()`. The peer is the same layer by `torch.lstm`, which packs
-the weights at each call, and for one frame of several hypotheses by `torch.lstm_cell`, as in a search. Timed are calls of
-one direction: 1 to 20 frames of one stream, in float32 and bfloat16, and one frame of 1 to 200 hypotheses in float32.
+the weights at each call, and for one frame of several hypotheses by `torch.lstm_cell`, as in a search. Timed are calls
+of a direction: 1 to 20 frames of one stream, in float32 and bfloat16, and one frame of 1 to 200 hypotheses.
 """
 
 from __future__ import annotations

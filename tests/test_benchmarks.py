@@ -54,6 +54,7 @@ SCRIPTS = [
     "unfamiliar",
     "word_times",
 ]
+SHARED = ["an4", "live_session", "manifest", "timing"]  # modules of scripts, and what draws a picture
 RESULT = re.compile(r"^(?P<name>\w+): ratio (?P<ratio>\S+) \(ours (?P<ours>\S+), peer (?P<peer>\S+) (?P<unit>.+)\)$")
 
 
@@ -61,7 +62,7 @@ RESULT = re.compile(r"^(?P<name>\w+): ratio (?P<ratio>\S+) \(ours (?P<ours>\S+),
 def module(monkeypatch: pytest.MonkeyPatch) -> Load:
     """Imports a benchmark's module as its scripts do, and forgets it afterwards: its name may be another's."""
     monkeypatch.syspath_prepend(FOLDER)
-    for name in ("timing", "an4", "live_session", "manifest", *SCRIPTS):
+    for name in (*SHARED, *SCRIPTS):
         monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.setitem(sys.modules, name, None)  # restored to what it was, or removed, at the end
         del sys.modules[name]
@@ -69,8 +70,7 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Load:
 
 
 def test_every_script_is_tested() -> None:
-    others = ["an4", "live_session", "manifest", "timing"]  # which scripts share, and which draws a picture
-    assert sorted(path.stem for path in FOLDER.glob("*.py")) == sorted([*SCRIPTS, *others])
+    assert sorted(path.stem for path in FOLDER.glob("*.py")) == sorted([*SCRIPTS, *SHARED])
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -199,9 +199,7 @@ def test_a_whole_model_has_the_same_outputs_on_packed_layers(module: Load, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_quick_ends_with_results(name: str, shared: Path) -> None:
-    if name == "word_times":
-        pytest.skip("it reads what the demo leaves")
-    if name in ("english", "latency", "levels", "noise", "packets", "unfamiliar"):
+    if name in ("english", "latency", "levels", "noise", "packets", "unfamiliar", "word_times"):
         pytest.skip("it needs trained models")
     if name == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the peer of sphinx.py: pip install pocketsphinx")
