@@ -34,7 +34,7 @@ from speechrnn.transcription.speech_gate import SpeechGate, SpeechGateOptions
 from speechrnn.transcription.stream_input import StreamInput
 from speechrnn.transcription.stream_segment import StreamSegment
 from speechrnn.transcription.stream_warnings import StreamWarnings
-from speechrnn.transcription.streaming_options import StreamingOptions, blocks_for
+from speechrnn.transcription.streaming_options import StreamingOptions, blocks_for, frames_between_partials
 
 logger = logging.getLogger("speechrnn")
 
@@ -93,6 +93,7 @@ class StreamingRecognizer:
         self._detector = None if gate is None else build_stream_detector(gate.detector)
         self.network = StreamingNetwork(model, blocks_for(latency, model))
         self.latency = self.network.latency
+        self.partial_frames = frames_between_partials(self.network.blocks, model.seconds_per_frame)
         device = model.head.weight.device
         greedy = greedy or GreedyDecoder(tokenizer, model.seconds_per_frame)
         self.decoder = make_streaming_decoder(decoder or greedy, device)
@@ -331,10 +332,9 @@ class Streamer:
     def frames_to_partial(self) -> int:
         """Return how many frames are missing until a partial may come.
 
-        It may come after each block, not each packet: on packets, neither finals nor times of stable words may depend.
+        It comes after blocks, not packets: on packets, neither finals nor times of stable words may depend.
         """
-        size = self.recognizer.network.blocks.size
-        return size - self.segment.end % size
+        return self.recognizer.partial_frames - self.segment.end % self.recognizer.partial_frames
 
     def check(self, packet: Samples) -> None:
         """Raise what `accept` raises over a packet."""
@@ -360,8 +360,8 @@ class Streamer:
         return log_probs if self._speech_gate is None else self._speech_gate.apply(log_probs, last)
 
     def update(self) -> Event | None:
-        """Return a partial event if a block is complete and the words have changed."""
-        if self.frames_to_partial < self.recognizer.network.blocks.size:
+        """Return a partial event if it is time for one and the words have changed."""
+        if self.frames_to_partial < self.recognizer.partial_frames:
             return None
         words = self.segment.partial(self.recognizer.hold)
         return None if words is None else self._event("partial", words)

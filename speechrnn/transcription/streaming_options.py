@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,9 @@ from speechrnn.transcription.options import AUTO, SearchSettings
 from speechrnn.transcription.speech_gate import SpeechGateOptions
 
 LATENCIES = (0.01, 30.0)  # seconds
+LOOK_AHEAD = 0.21  # seconds that help much; more of them help little
+PARTIAL = 0.15  # seconds between partials, at least: more of them show more words that are taken back
+SHORTEST_BLOCK = 3  # frames: shorter ones cost as much time as longer ones, and come more often
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,9 @@ class StreamingOptions(SearchSettings):
 
 
 def blocks_for(latency: float, model: AcousticModel) -> Blocks:
-    """Return the blocks of a latency in seconds: two fifths of it are look-ahead.
+    """Return the blocks of a latency in seconds.
+
+    Two fifths of it are look-ahead, but at least `LOOK_AHEAD` where that leaves a block of `SHORTEST_BLOCK`.
 
     >>> from speechrnn.audio.features import FeatureOptions
     >>> from speechrnn.nn.acoustic import AcousticOptions
@@ -60,5 +66,17 @@ def blocks_for(latency: float, model: AcousticModel) -> Blocks:
     if not isinstance(latency, (int, float)) or not low <= latency <= high:
         raise UserError(f"latency={latency} is wrong: it must be at least {low} and at most {high} (seconds).")
     frames = max(1, round(latency / model.seconds_per_frame))
-    right = 2 * frames // 5 if model.options.bidirectional else 0
+    if not model.options.bidirectional:
+        return Blocks(frames, 0)
+    least = min(round(LOOK_AHEAD / model.seconds_per_frame), frames - SHORTEST_BLOCK)
+    right = max(2 * frames // 5, least)
     return Blocks(frames - right, right)
+
+
+def frames_between_partials(blocks: Blocks, seconds_per_frame: float) -> int:
+    """Return after how many frames a partial comes: some blocks, at least `PARTIAL` together.
+
+    >>> frames_between_partials(Blocks(3, 7), 0.03), frames_between_partials(Blocks(12, 8), 0.03)
+    (6, 12)
+    """
+    return blocks.size * math.ceil(PARTIAL / (blocks.size * seconds_per_frame) - 1e-6)

@@ -174,7 +174,8 @@ def test_a_stream_that_is_given_twice_is_refused() -> None:
 def test_partials_come_after_blocks_whatever_the_packets(kind: str, packet: int) -> None:
     """Partials decide whether a segment without words has a final."""
     recognizer = make_recognizer(kind, endpoint=EndpointOptions(0.3, 1.5))
-    size = recognizer.network.blocks.size
+    size = recognizer.partial_frames
+    assert size % recognizer.network.blocks.size == 0
     events = run(recognizer.stream(), noise(8 * RATE), [packet])
     for event in events:
         if event.kind == "partial":
