@@ -53,17 +53,30 @@ class WordSums(ABC):
         if bool((rows < 0).any()):
             new = contexts[rows < 0].unique().tolist()
             if not self._has_room(wanted := self._with_lower(new)):
-                self._row_of.fill_(NO_ROW)
-                self._used = 0
+                self._drop()
                 wanted = self._with_lower(contexts.unique().tolist())
-            self._reserve(wanted)
-            for first in range(0, len(wanted), AT_ONCE):
-                part = torch.tensor(wanted[first : first + AT_ONCE], device=contexts.device)
-                self._row_of[part] = torch.arange(self._used, self._used + len(part), device=part.device)
-                self._fill(part, slice(self._used, self._used + len(part)))
-                self._used += len(part)
+            try:
+                self._add(wanted)
+            except BaseException:  # such as no memory: what is half made must not be used
+                self._drop()
+                raise
             rows = self._find(contexts)
         return rows
+
+    def _add(self, contexts: list[int]) -> None:
+        """Compute the rows of contexts that have none."""
+        self._reserve(contexts)
+        for first in range(0, len(contexts), AT_ONCE):
+            part = torch.tensor(contexts[first : first + AT_ONCE], device=self._row_of.device)
+            made = slice(self._used, self._used + len(part))
+            self._row_of[part] = torch.arange(made.start, made.stop, device=part.device)
+            self._fill(part, made)
+            self._used = made.stop
+
+    def _drop(self) -> None:
+        """Drop all rows, and keep their memory."""
+        self._row_of.fill_(NO_ROW)
+        self._used = 0
 
     def _find(self, contexts: Tensor) -> Tensor:
         """Return (n,) rows of (n,) contexts, `NO_ROW` where there is none."""

@@ -34,6 +34,22 @@ def test_sums_are_those_of_the_models_probabilities(memory: int, monkeypatch: py
             assert token == (2 if row[2] >= row[5] else 5)
 
 
+def test_rows_that_an_interruption_left_half_made_are_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Bigram(6, seed=1)
+    sums = DenseWordSums(model, WORDS)
+    states = model.extend(torch.zeros(3, dtype=torch.long), torch.tensor([1, 2, 5]))
+    whole = model.log_probs
+
+    def fail(states: torch.Tensor) -> torch.Tensor:
+        raise MemoryError
+
+    monkeypatch.setattr(model, "log_probs", fail)
+    with pytest.raises(MemoryError):
+        sums.rows(states)
+    monkeypatch.setattr(model, "log_probs", whole)
+    assert sums.ends(sums.rows(states)).tolist() == whole(states)[:, 0].tolist()
+
+
 def test_a_grown_table_keeps_its_rows() -> None:
     table = torch.arange(6.0).view(3, 2)
     assert grown(table, 5)[:3].tolist() == table.tolist()
