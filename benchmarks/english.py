@@ -164,13 +164,15 @@ def main() -> None:
     options.add_argument("--root", type=Path, default=DATA, help="the folder of english, noise")
     options.add_argument("--model", default="english", help="a name or a directory")
     options.add_argument("--part", choices=["dev", "test"], default="dev")
+    options.add_argument("--manifest", type=Path, help="other recordings than a part, such as those of other speakers")
     options.add_argument("--every", type=int, default=1, help="decode every n-th utterance only")
     options.add_argument("--clean", action="store_true", help="leave out telephone, noise and the limited look-ahead")
     options.add_argument("--sphinx", type=int, default=0, help="decode every n-th utterance with pocketsphinx")
     args = options.parse_args()
     torch.set_num_threads(args.threads)
     print(machine(args.threads))
-    utterances = read(args.root, args.part, 40 if args.quick else args.every)
+    every = 40 if args.quick else args.every
+    utterances = read_utterances(args.manifest, every) if args.manifest else read(args.root, args.part, every)
     samples = [utterance.samples for utterance in utterances]
     try:
         plain, beam = Transcriber.load(args.model, device="cpu", decoding="greedy"), Transcriber.load(args.model)
@@ -182,8 +184,10 @@ def main() -> None:
     report("beam", utterances, texts)
     print(f"{'beam':28} calibration error {calibration_error(utterances, transcripts):.3f}")
     groups = {f"beam, speaker {name}": {name} for name in sorted({utterance.speaker for utterance in utterances})}
-    speakers = {utterance.speaker for utterance in utterances}
-    for name, chosen in {**groups, "beam, women": WOMEN, "beam, men": speakers - WOMEN}.items():
+    if not args.manifest:  # of others the sex is not known
+        speakers = {utterance.speaker for utterance in utterances}
+        groups |= {"beam, women": WOMEN, "beam, men": speakers - WOMEN}
+    for name, chosen in groups.items():
         pairs = [pair for pair in zip(utterances, texts, strict=True) if pair[0].speaker in chosen]
         if pairs:
             report(name, *zip(*pairs, strict=True))

@@ -49,7 +49,7 @@ def utterances(
     """Return the utterances of the manifests of each split.
 
     Args:
-        root: where relative paths of manifests start (None: the working folder), and, if it is not found beside the
+        root: where relative paths of manifests start, or else at the working folder, and, if it is not found beside the
             manifest, those of audio.
         train, dev, test: paths of manifests (.jsonl, .json, .csv, .tsv, each also with .gz); `hypotheses.jsonl` of a
             job of `transcribe` is one, whose texts are those that were recognised (pseudo-labels).
@@ -65,10 +65,16 @@ def utterances(
     for split, value in zip(SPLITS, (train, dev, test), strict=True):
         if value:
             least = min_confidence if split == "train" else 0.0
-            splits[split] = [found for path in value for found in _read((root or Path()) / path, root, least)]
+            splits[split] = [found for path in value for found in _read(_find_manifest(path, root), root, least)]
     if not splits:
         raise UserError(f"The corpus manifest needs at least one file, as in corpus.train=[train.jsonl]: {LAYOUT}.")
     return splits
+
+
+def _find_manifest(name: str, root: Path | None) -> Path:
+    """Return the path of a manifest: under the root, or in the working folder."""
+    path = (root or Path()) / name
+    return path if path.is_file() or not Path(name).is_file() else Path(name)
 
 
 def _read(path: Path, root: Path | None, min_confidence: float) -> Iterator[Utterance]:

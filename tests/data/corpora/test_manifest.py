@@ -136,6 +136,21 @@ def test_audio_is_found_beside_the_manifest_then_under_the_root(tmp_path: Path, 
     assert utterances(tmp_path, train=["lists/train.jsonl"])["train"][0].audio == tmp_path / "lists/b.wav"
 
 
+def test_a_manifest_is_found_under_the_root_then_in_the_working_folder(
+    tmp_path: Path, speak: Speak, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root = tmp_path / "corpus"
+    speak(root / "a.wav")
+    speak(root / "b.wav")
+    write(tmp_path / "mine.jsonl", json.dumps({**GOOD, "audio_filepath": "b.wav"}))
+    assert utterances(root, train=["mine.jsonl"])["train"][0].audio == root / "b.wav"
+    write(root / "mine.jsonl", json.dumps({**GOOD, "audio_filepath": "a.wav"}))
+    assert utterances(root, train=["mine.jsonl"])["train"][0].audio == root / "a.wav"
+    with pytest.raises(UserError, match=r"corpus.gone\.jsonl does not exist; .*corpus\.root or the working folder"):
+        utterances(root, train=["gone.jsonl"])
+
+
 DIGITS = "1" * 400
 
 
