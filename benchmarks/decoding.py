@@ -26,6 +26,7 @@ import multiprocessing
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -74,7 +75,9 @@ def ours(
     emissions: Emissions, beam_size: int, scorers: Sequence[WeightedScorer] = (), exact: bool = True
 ) -> list[float]:
     """Our best scores."""
-    options = BeamOptions(beam_size=beam_size, **(EXACT if exact else {}))
+    options = BeamOptions(beam_size=beam_size)
+    if exact:
+        options = replace(options, **EXACT)
     return [readings[0].score for readings in beam_search(*emissions, scorers, options)]
 
 

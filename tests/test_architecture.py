@@ -157,8 +157,14 @@ def test_no_variable_is_called_one_and_no_tuple_is_spread() -> None:
                 found.append(f"{place}: an argument is called one")
             elif isinstance(node, ast.Starred) and isinstance(node.value, (ast.Tuple, ast.List)):
                 found.append(f"{place}: a tuple is spread where its items could stand")
+            elif isinstance(node, ast.Dict):
+                spread = [value for key, value in zip(node.keys, node.values, strict=True) if key is None]
+                if any(isinstance(value, ast.IfExp) for value in spread):
+                    found.append(f"{place}: a condition is spread in a dictionary")
             elif isinstance(node, ast.Call):
                 named = [part.value for part in node.keywords if part.arg is None]
+                if any(isinstance(part, ast.IfExp) for part in named):
+                    found.append(f"{place}: a condition is spread in a call")
                 if any(isinstance(part, ast.Call) and ast.unparse(part.func) == "dict" for part in named):
                     found.append(f"{place}: dict(...) is spread in a call")
     assert found == []

@@ -55,7 +55,9 @@ class FFmpegReader(AudioReader):
 
         self._error = av.error.FFmpegError
         # No playlist inside may make FFmpeg open other files or addresses.
-        options = {"protocol_whitelist": "file", **({"ignore_length": "1"} if read_on else {})}
+        options = {"protocol_whitelist": "file"}
+        if read_on:
+            options["ignore_length"] = "1"
         self._container = av.open(file, "r", metadata_errors="ignore", options=options)
         track = self._container.streams.best("audio")
         if not isinstance(track, av.AudioStream) or track.codec_context is None:

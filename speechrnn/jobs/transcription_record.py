@@ -55,15 +55,17 @@ class InputState:
     def to_entry(self, id: str) -> dict[str, Any]:
         """Make the entry of the journal."""
         size, modified = self.file_state or (None, None)
-        return {
+        entry: dict[str, Any] = {
             "id": id,
             "input": self.input,
             "status": self.status,
             "reason": self.reason,
             "size": size,
             "modified": modified,
-            **({"warnings": list(self.warnings)} if self.warnings else {}),
         }
+        if self.warnings:
+            entry["warnings"] = list(self.warnings)
+        return entry
 
 
 class TranscriptionRecord:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,12 +56,24 @@ class PackedLstm:
         Returns:
             (frames, batch, units) outputs, and (1, batch, units) hidden and cell states after the last frame.
         """
-        states = (hidden.contiguous(), cell.contiguous())  # which the operator takes for granted
-        # arguments after the states: reverse, batch_sizes, mode, units, layers, has_biases, bidirectional, batch_first,
-        # train
-        rest: tuple[Any, ...] = (False, [], LSTM_MODE, self._units, 1, True, False, False, False)
+        (input_weight, recurrent_weight), (input_bias, recurrent_bias) = self._weights, self._biases
         outputs, hidden, cell, _ = torch.ops.aten.mkldnn_rnn_layer(
-            inputs.contiguous(), *self._weights, *self._biases, *states, *rest
+            inputs.contiguous(),  # the operator takes that for granted
+            input_weight,
+            recurrent_weight,
+            input_bias,
+            recurrent_bias,
+            hx_=hidden.contiguous(),
+            cx_=cell.contiguous(),
+            reverse=False,
+            batch_sizes=[],
+            mode=LSTM_MODE,
+            hidden_size=self._units,
+            num_layers=1,
+            has_biases=True,
+            bidirectional=False,
+            batch_first=False,
+            train=False,
         )
         return outputs, hidden, cell
 

@@ -340,10 +340,11 @@ def train_acoustic(
         "tokenizer": fingerprint_tokenizer(tokenizer),
         **task.contents,
         "processes": fabric.world_size,
-        **({"initial weights": weights_digest(initial.model)} if initial is not None else {}),
         # The loop stores the end of the training and its warm-up with its state.
         **{key: value for key, value in (chosen or {}).items() if key == "trainer.batch_seconds"},
     }
+    if initial is not None:
+        fingerprint["initial weights"] = weights_digest(initial.model)
 
     def summary(model: AcousticModel) -> dict[str, Any]:
         return {

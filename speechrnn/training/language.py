@@ -302,8 +302,9 @@ def train_language(
         "tokenizer": fingerprint_tokenizer(tokenizer),
         "processes": fabric.world_size,
         **{f"trainer.{key}": getattr(trainer, key) for key in TRAINING},
-        **({"initial weights": weights_digest(initial.model)} if initial is not None else {}),
     }
+    if initial is not None:
+        fingerprint["initial weights"] = weights_digest(initial.model)
     # Checkpoints of older versions record fewer options.
     defaults = {f"language.{key}": value for key, value in asdict(LanguageOptions()).items()}
     defaults |= {key: value for key, value in fingerprint.items() if key.startswith("trainer.")}

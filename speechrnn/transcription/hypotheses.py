@@ -13,26 +13,25 @@ from speechrnn.core.files import atomic_write
 if TYPE_CHECKING:
     from speechrnn.transcription.transcript import Transcript
 
+OPTIONAL = frozenset({"channel", "reference", "alternatives", "warnings"})  # left out where there is none
+
 
 def row(id: str, transcript: Transcript, reference: str | None = None) -> dict[str, Any]:
     """Return the line of `hypotheses.jsonl` for an utterance, with its reference where it is known."""
-    return {
+    fields = {
         "id": id,
         "audio": transcript.audio,
-        **({} if transcript.channel is None else {"channel": transcript.channel}),
+        "channel": transcript.channel,
         "duration": transcript.duration,
-        **({} if reference is None else {"reference": reference}),
+        "reference": reference,
         "hypothesis": transcript.text,
         "confidence": transcript.confidence,
         "words": [{**vars(word)} for word in transcript.words],  # asdict copies deeply: half the time of a short file
-        **(
-            {"alternatives": [asdict(alternative) for alternative in transcript.alternatives]}
-            if transcript.alternatives
-            else {}
-        ),
+        "alternatives": [asdict(alternative) for alternative in transcript.alternatives] or None,
         "decoding": transcript.decoding,
-        **({"warnings": [asdict(warning) for warning in transcript.warnings]} if transcript.warnings else {}),
+        "warnings": [asdict(warning) for warning in transcript.warnings] or None,
     }
+    return {key: value for key, value in fields.items() if value is not None or key not in OPTIONAL}
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -97,7 +98,8 @@ def unlikely(tokens: Sequence[int], probabilities: np.ndarray) -> float:
     ],
 )
 def test_tokens_are_drawn_by_their_probability(softmax: str, options: GenerationOptions) -> None:
-    model = make(V, sharpness=15.0, **(ADAPTIVE if softmax == "adaptive" else {}))
+    others: dict[str, Any] = ADAPTIVE if softmax == "adaptive" else {}
+    model = make(V, sharpness=15.0, **others)
     sampler = Sampler(fixed_batches.FixedBatches(model), UNKNOWN)
     column = outputs_of(model, 1)
     rows = [sequence(options, number) for number in range(8000)]

@@ -82,18 +82,18 @@ class BackoffWordSums(WordSums):
         """As `WordSums.log_probs`."""
         values = self._base_logs.take(words)
         places, found = self._entries(rows, words)
-        levels = (self._entry_logs.take(places), found, self._backoffs[rows])
-        for entry, here, backoff in zip(*(reversed(part.unbind(1)) for part in levels), strict=True):
-            values = torch.where(here, entry, values + backoff)
+        logs, backoffs = self._entry_logs.take(places), self._backoffs[rows]
+        for level in reversed(range(self._levels)):
+            values = torch.where(found[:, level], logs[:, level], values + backoffs[:, level])
         return values
 
     def tokens(self, rows: Tensor, words: Tensor) -> Tensor:
         """As `WordSums.tokens`."""
         tokens = self._base_tokens.take(words)
         places, found = self._entries(rows, words)
-        levels = (self._tokens.take(places), found)
-        for entry, here in zip(*(reversed(part.unbind(1)) for part in levels), strict=True):
-            tokens = torch.where(here, entry, tokens)
+        entries = self._tokens.take(places)
+        for level in reversed(range(self._levels)):
+            tokens = torch.where(found[:, level], entries[:, level], tokens)
         return tokens
 
     def _entries(self, rows: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:

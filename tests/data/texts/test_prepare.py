@@ -193,7 +193,9 @@ class TestReuse:
         write("a.txt", FOOD_CHAIN)
         first = prepare(TokenizerOptions("word"))
         changed = change(write, first)
-        keys = {"tokenizer": TokenizerOptions("word"), **(changed if isinstance(changed, dict) else {})}
+        keys = {"tokenizer": TokenizerOptions("word")}
+        if isinstance(changed, dict):
+            keys |= changed
         second = prepare(**keys)
         assert not second.reused
         assert prepare(**keys).reused
