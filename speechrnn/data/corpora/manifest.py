@@ -56,7 +56,7 @@ def utterances(
         min_confidence: utterances of the training part with less confidence are left out; those without any stay.
 
     Raises:
-        UserError: no manifest, a line that is no JSON, a needed key that is missing, a value that is no number; each
+        UserError: no manifest, one without a recording, a line that is no JSON, a needed key that is missing, a value that is no number; each
             names the file and the line.
     """
     if not 0 <= min_confidence <= 1:
@@ -89,7 +89,9 @@ def _read(path: Path, root: Path | None, min_confidence: float) -> Iterator[Utte
         rows = _json_lines(path)
     else:
         raise UserError(f"The manifest {path} must end in .jsonl, .json, .csv or .tsv (or one of them with .gz).")
+    empty = True
     for number, row in rows:
+        empty = False
         where = f"{path}, line {number}"
         if "supervisions" in row or "tracks" in row:
             yield from _cut(row, where, path.parent, root=root)
@@ -98,6 +100,8 @@ def _read(path: Path, root: Path | None, min_confidence: float) -> Iterator[Utte
             # A key of that name is not read where it is not asked for: it may be on any scale.
             unsure = min_confidence > 0 and _confidence(row, where) < min_confidence
             yield replace(utterance, left_out=f"confidence below {min_confidence:g}") if unsure else utterance
+    if empty:
+        raise UserError(f"The manifest {path} lists no recording.")
 
 
 def _json_lines(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:

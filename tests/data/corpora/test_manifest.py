@@ -182,6 +182,20 @@ def test_hostile_lines_are_one_short_sentence(tmp_path: Path, write: Write, line
     assert len(str(error.value)) < 500
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.jsonl", ""), ("a.json", "\n\n"), ("a.csv", "audio_filepath,text\n"), ("a.tsv", "path\tsentence\n\n")],
+)
+@pytest.mark.parametrize("split", ["train", "dev", "test"])
+def test_a_manifest_without_a_recording_is_named(
+    tmp_path: Path, write: Write, name: str, text: str, split: Literal["train", "dev", "test"]
+) -> None:
+    path = write(tmp_path / name, text)
+    good = write(tmp_path / "good.jsonl", json.dumps({"audio_filepath": "a.wav", "text": "a"}))
+    with pytest.raises(UserError, match=rf"The manifest {path} lists no recording\."):
+        utterances(None, **{split: [str(good), str(path)]})
+
+
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 def test_a_quotation_mark_that_is_not_closed_names_its_line(tmp_path: Path, write: Write, suffix: str) -> None:
     delimiter = "," if suffix == ".csv" else "\t"

@@ -235,15 +235,11 @@ def test_the_only_utterance_is_named_with_its_reason(tmp_path: Path, speak: Spea
     assert "layout" not in str(error.value)
 
 
-def test_a_listing_without_a_line_is_an_empty_corpus(tmp_path: Path, write: Write) -> None:
-    write(tmp_path / "empty.jsonl", "\n")
-    with pytest.raises(
-        UserError, match=r"The corpus manifest is empty: looked for manifests .*, and found no utterance"
-    ):
-        prepare(
-            corpus_options({"name": "manifest", "root": tmp_path, "train": ["empty.jsonl"]}),
-            tmp_path / "out",
-        )
+def test_a_corpus_without_a_line_is_empty(tmp_path: Path, write: Write) -> None:
+    write(tmp_path / "corpus/metadata.csv", "\n")
+    (tmp_path / "corpus/wavs").mkdir()
+    with pytest.raises(UserError, match=r"The corpus ljspeech is empty: looked for .*, and found no utterance"):
+        prepare(CorpusOptions("ljspeech", tmp_path / "corpus"), tmp_path / "out")
 
 
 def test_what_cannot_be_downloaded_says_so(tmp_path: Path) -> None:
