@@ -97,8 +97,6 @@ class BeamDecoder:
         rescorer: ranks the hypotheses that the search has found; None: none.
         calibration: of the confidences.
         name: in transcripts.
-        whole: whether the words after it help to choose among words that sound alike; False where words are shown
-            before the next ones are known.
     """
 
     tokenizer: Tokenizer
@@ -108,7 +106,6 @@ class BeamDecoder:
     rescorer: WeightedScorer | None = None
     calibration: Calibration = field(default_factory=Calibration)
     name: str = "beam"
-    whole: bool = True
 
     @property
     def search_options(self) -> DecodingOptions:
@@ -147,18 +144,31 @@ class BeamDecoder:
             best.setdefault(" ".join(self.words(hypothesis.tokens)), hypothesis)
         return list(best.values())
 
-    def words(self, tokens: Sequence[int]) -> list[str]:
+    def words(self, tokens: Sequence[int], ended: bool = True) -> list[str]:
         """Return the words of labels that the last search has found.
 
         Where the labels are phones, the first language model of words chooses among words that sound alike.
+
+        Args:
+            tokens: the labels.
+            ended: whether they are all of an utterance.
         """
         words = self.tokenizer.decode(tokens).split()
-        if self.tokenizer.kind == "phone":
-            for scorer in (weighted.scorer for weighted in self.scorers):
-                if isinstance(scorer, WordScorer):
-                    found = scorer.words(tokens, self.whole)
-                    return [word if known is None else known for word, known in zip(words, found, strict=True)]
-        return words
+        if (scorer := self._homophone_scorer()) is None:
+            return words
+        found = scorer.words(tokens, ended)
+        return [word if known is None else known for word, known in zip(words, found, strict=True)]
+
+    def sure_words(self, tokens: Sequence[int], count: int) -> int:
+        """Return how many of the first `count` words of labels, which have ended, no label behind them changes."""
+        scorer = self._homophone_scorer()
+        return count if scorer is None else scorer.sure_words(tokens, count)
+
+    def _homophone_scorer(self) -> WordScorer | None:
+        """Return the scorer that chooses among words that sound alike."""
+        if self.tokenizer.kind != "phone":
+            return None
+        return next((weighted.scorer for weighted in self.scorers if isinstance(weighted.scorer, WordScorer)), None)
 
     def _result(self, hypotheses: list[Hypothesis], log_probs: Tensor) -> DecodingResult:
         best, compared = hypotheses[0], hypotheses[:POSTERIOR_HYPOTHESES]

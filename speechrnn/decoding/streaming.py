@@ -114,7 +114,7 @@ class StreamingBeamDecoder:
             decoder: of recordings; nothing else may use its scorers.
             device: of the log-probabilities.
         """
-        self._decoder = replace(decoder, whole=False)  # words that were shown must not change
+        self._decoder = decoder
         self._search = StreamingSearch(decoder.tokenizer, decoder.scorers, decoder.search_options, device=device)
         self.name = decoder.name
 
@@ -147,7 +147,7 @@ class StreamingBeamDecoder:
         if not tokens:
             return (), 0
         words = align_words(state.log_probs, tokens, decoder.tokenizer, seconds_per_frame=decoder.seconds_per_frame)
-        texts = decoder.words(tokens)
+        texts = decoder.words(tokens, ended=False)
         words = tuple(replace(word, word=text) for word, text in zip(words, texts, strict=True))
         closed = min(len(words), closed_words(decoder.tokenizer, tokens[:stable]))
         # All hypotheses share the stable words, those of the whole segment too: that is their posterior.
@@ -155,7 +155,7 @@ class StreamingBeamDecoder:
         pairs = zip(posteriors, words, strict=True)
         features = [ConfidenceFeatures(posterior, word.confidence) for posterior, word in pairs]
         words = with_confidences(words, features, decoder.calibration)
-        return without_part(words, decoder.tokenizer, tokens), closed
+        return without_part(words, decoder.tokenizer, tokens), decoder.sure_words(tokens, closed)
 
     def finish(self, state: DecodingState) -> DecodingResult:
         """See `StreamingDecoder`."""

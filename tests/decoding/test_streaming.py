@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from helpers.emissions import TOKENIZER, emission
+from helpers.scorers import Bigram
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,8 @@ from speechrnn.core.errors import UserError
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.decoder import BeamDecoder, Decoder, GreedyDecoder
 from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.scorers.base import WeightedScorer
+from speechrnn.decoding.scorers.word import WordScorer
 from speechrnn.decoding.streaming import closed_words, make_streaming_decoder
 from speechrnn.text.phone_tokenizer import PhoneTokenizer
 from speechrnn.text.pronunciations import Pronunciations
@@ -48,6 +51,41 @@ def test_blocks_give_the_result_of_the_whole_and_stable_words_stay(
     result = decoder.finish(state)
     (expected,) = make_decoder(name)(log_probs[None], torch.tensor([len(log_probs)]))
     assert result.words == expected.words
+    assert result.texts == expected.texts
+    assert [word.word for word in result.words[: len(stable)]] == stable
+
+
+@settings(max_examples=25)
+@given(
+    words=st.lists(st.sampled_from(["to", "two", "tea", "the"]), min_size=1, max_size=7),
+    seed=st.integers(0, 10**6),
+    block=st.integers(1, 9),
+)
+def test_words_that_sound_alike_are_those_of_the_whole_and_stable_words_stay(
+    words: list[str], seed: int, block: int
+) -> None:
+    sounds = {"to": ("T", "UW"), "two": ("T", "UW"), "too": ("T", "UW"), "tea": ("T", "IY"), "the": ("DH", "AH")}
+    tokenizer = PhoneTokenizer(Pronunciations({word: [phones] for word, phones in sounds.items()}))
+    scorer = WordScorer(Bigram(len(sounds) + 1, seed), ["<blank>", *sounds], tokenizer)
+    options = DecodingOptions(name="beam", beam_size=8)
+    recordings = BeamDecoder(tokenizer, 0.03, options, scorers=[WeightedScorer(scorer, 0.5, "language")])
+    labels = [*tokenizer.encode(" ".join(words)), tokenizer.symbols.index(" ")]
+    noise = torch.randn(2 * len(labels), len(tokenizer), generator=torch.Generator().manual_seed(seed))
+    for place, label in enumerate(labels):
+        noise[2 * place, label] += 8.0
+        noise[2 * place + 1, 0] += 8.0
+    log_probs = noise.log_softmax(1)
+    (expected,) = recordings(log_probs[None], torch.tensor([len(log_probs)]))
+    decoder = make_streaming_decoder(recordings, CPU)
+    state = decoder.start()
+    stable: list[str] = []
+    for place in range(0, len(log_probs), block):
+        decoder.advance([state], [log_probs[place : place + block]])
+        shown, count = decoder.partial(state)
+        assert count >= len(stable)
+        assert [word.word for word in shown[: len(stable)]] == stable
+        stable = [word.word for word in shown[:count]]
+    result = decoder.finish(state)
     assert result.texts == expected.texts
     assert [word.word for word in result.words[: len(stable)]] == stable
 

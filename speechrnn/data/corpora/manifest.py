@@ -56,8 +56,8 @@ def utterances(
         min_confidence: utterances of the training part with less confidence are left out; those without any stay.
 
     Raises:
-        UserError: no manifest, one without a recording, a line that is no JSON, a needed key that is missing, a value that is no number; each
-            names the file and the line.
+        UserError: no manifest, one without a recording, a line that is no JSON, a needed key that is missing, a value
+            that is no number; each names the file and the line.
     """
     if not 0 <= min_confidence <= 1:
         raise UserError(f"corpus.min_confidence={min_confidence} is wrong: give a number from 0 to 1.")

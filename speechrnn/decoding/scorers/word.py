@@ -5,8 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from speechrnn.decoding.ngram.model import NgramModel
 from speechrnn.decoding.scorers.backoff_sums import BackoffWordSums
 from speechrnn.decoding.scorers.language_model import LanguageModelProtocol
 from speechrnn.decoding.scorers.lexicon import PrefixTree, Spelling, spellings
+from speechrnn.decoding.scorers.readings import Readings
 from speechrnn.decoding.scorers.spelt_words import SpeltWords
 from speechrnn.decoding.scorers.word_sums import DenseWordSums, WordSums
 from speechrnn.nn.language import END_OF_LINE
@@ -24,15 +24,6 @@ from speechrnn.text.tokenizers import UNKNOWN, Tokenizer
 
 MOST_FOLLOWED = 2**17  # words in a context whose next context is kept from one search to the next
 TINY = 1e-30  # probability of a node whose words are lost in the rounding of the sums
-READINGS = 8  # sequences of words that sound alike, each with another context, that are compared at most
-READINGS_THRESHOLD = 8.0  # natural logarithm below the best of them
-
-
-class Reading(NamedTuple):
-    """A sequence of tokens for labels that spell several, with its log-probability."""
-
-    score: float
-    tokens: tuple[int, ...]
 
 
 class WordScorer:
@@ -109,7 +100,7 @@ class WordScorer:
         self._full[[0, self.tree.outside]] = True
         self._spelt = SpeltWords([entries[letters] for letters in self.tree.words], self._unknown, device)
         self._sums = make_sums(model, self._spelt)
-        self._shared = (self._spelt.groups >= 0).tolist()
+        self._readings = Readings(model, device)
         self._forget()
 
     @staticmethod
@@ -123,7 +114,6 @@ class WordScorer:
     def _forget(self) -> None:
         self._sums.forget()
         self._next: dict[tuple[int, int], int] = {}  # context, token -> context
-        self._chosen: dict[tuple[int, int], int] = {}  # context, spelling -> token
 
     @property
     def capacity(self) -> int:
@@ -135,92 +125,51 @@ class WordScorer:
         lasting = getattr(self.model, "lasting", False) and self._sums.writable
         if not lasting or len(self._next) > MOST_FOLLOWED:
             self._forget()
-        self._known: dict[tuple[int, int], float] = {}  # context, token -> log-probability
-        self._begin = self.model.begin()
-        return self._begin * (self.tree.outside + 1)
+        context = self.model.begin()
+        self._readings.begin(context, self._next)
+        return context * (self.tree.outside + 1)
 
     @torch.inference_mode()
-    def words(self, labels: Sequence[int], whole: bool = False) -> list[str | None]:
+    def words(self, labels: Sequence[int], ended: bool = True) -> list[str | None]:
         """Return the model's words for a label sequence since `begin`; None where it has no such word.
+
+        Words that sound alike are told apart by those before and after them; see `Readings`. The search itself, which
+        does not know those after them yet, takes the most probable one.
 
         Args:
             labels: of words that may have ended or not.
-            whole: tell words that sound alike apart by the words after them too, by a Viterbi search over the words
-                that the labels spell; False: by those before them alone, as the search does.
+            ended: whether the line ends behind them.
         """
+        spelt = self._spelt_words(labels)
+        tokens = self._readings.best(list(map(self._tokens, spelt)), ended)
+        return [
+            None if place is None else self._words[token]
+            for place, token in zip(map(self._place, spelt), tokens, strict=True)
+        ]
+
+    @torch.inference_mode()
+    def sure_words(self, labels: Sequence[int], count: int) -> int:
+        """Return how many of the first `count` words of labels, which have ended, no word behind them changes."""
+        return self._readings.sure(list(map(self._tokens, self._spelt_words(labels)[:count])))
+
+    def _spelt_words(self, labels: Sequence[int]) -> list[str]:
+        """Cut a label sequence into words, as they are spelt."""
         spelt = [""]
         for label in labels:
             if self._begins_list[label]:
                 spelt.append("")
             spelt[-1] += self._letters[label] or ""
-        places = [self._place(letters) for letters in filter(None, spelt)]
-        tokens = self._read(places) if whole else self._read_forwards(places)
-        return [None if place is None else self._words[token] for place, token in zip(places, tokens, strict=True)]
+        return list(filter(None, spelt))
 
     def _place(self, letters: str) -> int | None:
         """Return the number of the tree's word that is spelt so; None of an unknown word."""
         place = bisect.bisect_left(self.tree.words, letters)
         return place if place < len(self.tree.words) and self.tree.words[place] == letters else None
 
-    def _read_forwards(self, places: Iterable[int | None]) -> list[int]:
-        """Return the most probable token of each word after those before it, as the search has taken them."""
-        chosen = []
-        context = self._begin
-        for place in places:
-            chosen.append(self._unknown if place is None else self._token(context, place))
-            context = self._follow(context, chosen[-1])
-        return chosen
-
-    def _token(self, context: int, word: int) -> int:
-        """Return the token of a word of the tree in a context."""
-        if not self._shared[word]:
-            return self._spelt.tokens[word][0]
-        if (context, word) not in self._chosen:
-            rows = self._sums.rows(torch.tensor([context], device=self.begins.device))
-            self._chosen[context, word] = int(self._sums.tokens(rows, torch.tensor([word], device=rows.device)))
-        return self._chosen[context, word]
-
-    def _read(self, places: Iterable[int | None]) -> tuple[int, ...]:
-        """Return the most probable sequence with a token of each word, and then the end of the line."""
-        alternatives = [[self._unknown] if place is None else self._spelt.tokens[place] for place in places]
-        readings = {self._begin: Reading(0.0, ())}  # the best one of each context
-        for tokens in alternatives:
-            longer = self._longer(readings, tokens)
-            readings = {}
-            for context, reading in longer[:READINGS]:
-                if reading.score >= longer[0][1].score - READINGS_THRESHOLD:  # also where all are impossible
-                    readings.setdefault(self._follow(context, reading.tokens[-1]), reading)
-        return self._longer(readings, [END_OF_LINE])[0][1].tokens[:-1]
-
-    def _longer(self, readings: Mapping[int, Reading], tokens: Sequence[int]) -> list[tuple[int, Reading]]:
-        """Return the readings with one of the tokens more, and the contexts before it; the most probable first."""
-        pairs = [(context, token) for context in readings for token in tokens]
-        scores = self._log_probs(pairs) if len(pairs) > 1 else [0.0]  # nothing to compare
-        longer = []
-        for (context, token), score in zip(pairs, scores, strict=True):
-            before = readings[context]
-            tokens_read = (*before.tokens, token)
-            longer.append((context, Reading(before.score + score, tokens_read)))
-        return sorted(longer, key=lambda pair: -pair[1].score)
-
-    def _log_probs(self, pairs: Sequence[tuple[int, int]]) -> list[float]:
-        """Return the model's log-probabilities of tokens in contexts."""
-        if new := [pair for pair in pairs if pair not in self._known]:
-            contexts, tokens = torch.tensor(new, device=self.begins.device).T
-            if isinstance(self.model, NgramModel):
-                values = self.model.log_prob(contexts, tokens)
-            else:
-                distinct, rows = contexts.unique(return_inverse=True)
-                values = self.model.log_probs(distinct)[rows, tokens]
-            self._known.update(zip(new, values.tolist(), strict=True))
-        return [self._known[pair] for pair in pairs]
-
-    def _follow(self, context: int, token: int) -> int:
-        """Return the context after a token."""
-        if (context, token) not in self._next:
-            state, following = (torch.tensor([value], device=self.begins.device) for value in (context, token))
-            self._next[context, token] = int(self.model.extend(state, following))
-        return self._next[context, token]
+    def _tokens(self, letters: str) -> Sequence[int]:
+        """Return the tokens of the words that are spelt so."""
+        place = self._place(letters)
+        return [self._unknown] if place is None else self._spelt.tokens[place]
 
     def extend(self, states: Tensor, labels: Tensor) -> Tensor:
         """As `Scorer.extend`."""

@@ -193,7 +193,7 @@ def test_a_manifest_without_a_recording_is_named(
     path = write(tmp_path / name, text)
     good = write(tmp_path / "good.jsonl", json.dumps({"audio_filepath": "a.wav", "text": "a"}))
     with pytest.raises(UserError, match=rf"The manifest {path} lists no recording\."):
-        utterances(None, **{split: [str(good), str(path)]})
+        utterances(None, **{split: [str(good), str(path)]})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])

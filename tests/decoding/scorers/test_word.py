@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from speechrnn.core.errors import UserError
+from speechrnn.decoding.scorers import readings, word_sums
 from speechrnn.decoding.scorers import word as word_scorer
-from speechrnn.decoding.scorers import word_sums
 from speechrnn.decoding.scorers.base import Scorer
 from speechrnn.decoding.scorers.neural import NeuralModel
 from speechrnn.decoding.scorers.word import WordScorer
@@ -286,8 +286,8 @@ def test_the_next_word_tells_apart_what_sounds_alike() -> None:
     scorer = WordScorer(model, ALIKE, HOMOPHONES)
     scorer.begin()
     labels = HOMOPHONES.encode("have two dogs")
-    assert scorer.words(labels, whole=True) == ["have", "two", "dogs"]
-    assert scorer.words(labels) == ["have", "to", "dogs"]  # as the search took them, before "dogs" was known
+    assert scorer.words(labels) == ["have", "two", "dogs"]
+    assert scorer.words(HOMOPHONES.encode("have two"), ended=False) == ["have", "to"]
 
 
 @given(
@@ -312,9 +312,9 @@ def test_words_that_sound_alike_are_the_most_probable_ones_together(seed: int, s
     ]
     best = max(map(model.of, itertools.product(*places)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(word_scorer, "READINGS", 1000)
-        patch.setattr(word_scorer, "READINGS_THRESHOLD", math.inf)
-        found = scorer.words(labels, whole=True)
+        patch.setattr(readings, "MOST", 1000)
+        patch.setattr(readings, "THRESHOLD", math.inf)
+        found = scorer.words(labels)
     assert [word is None for word in found] == [word not in alike for word in said]
     # Two sequences may have the same pairs of words in another order, and are equally probable.
     assert model.of([unknown if word is None else words.index(word) for word in found]) == pytest.approx(best, abs=1e-5)
@@ -330,7 +330,7 @@ def test_an_unknown_word_between_words_that_sound_alike_has_no_name() -> None:
     space = HOMOPHONES.symbols.index(" ")
     unknown = [HOMOPHONES.symbols.index(phone) for phone in ("Z", "T")]
     labels = [*HOMOPHONES.encode("to"), space, *unknown, space, *HOMOPHONES.encode("two")]
-    before, between, after = scorer.words(labels, whole=True)
+    before, between, after = scorer.words(labels)
     assert before in ("to", "two", "too") and between is None and after in ("to", "two", "too")
 
 
