@@ -215,7 +215,7 @@ class AcousticModel(nn.Module):
             return None
         least, most = (max(round(seconds / self.seconds_per_frame), 1) for seconds in options.latency)
         frames = int(least * ((most + 1) / least) ** latency)  # as many short latencies as long ones
-        right = int(ahead * (3 * frames // 5 + 1))  # larger ones cost time: each block computes its look-ahead
+        right = int(ahead * (7 * frames // 10 + 1))  # as in live blocks; larger ones cost time, each computes its own
         return Blocks(frames - right, right)
 
 

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+import torch
 from helpers.acoustic_models import streaming_model
 
 from speechrnn.core.errors import UserError
@@ -27,6 +28,13 @@ def test_latency_becomes_blocks() -> None:
 )
 def test_short_latencies_are_mostly_look_ahead(latency: float, size: int, right: int) -> None:
     assert blocks_for(latency, streaming_model()[0]) == Blocks(size, right)
+
+
+@pytest.mark.parametrize("latency", [0.2, 0.3, 0.6, 1.2])
+def test_live_blocks_are_among_those_of_the_training(latency: float) -> None:
+    model, _ = streaming_model(streaming=1.0, latency=(latency, latency))
+    torch.manual_seed(0)
+    assert blocks_for(latency, model) in [model.draw_blocks() for _ in range(200)]
 
 
 @pytest.mark.parametrize("latency", [math.nan, math.inf, 0, -1, 31, "x", None])
