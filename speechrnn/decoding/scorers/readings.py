@@ -46,8 +46,8 @@ class Readings:
         """
         self._next = following
         self._known: dict[tuple[int, int], float] = {}  # context, token -> log-probability
-        self._words: list[Sequence[int]] = []  # the latest sequence
-        self._steps = [{context: Reading(0.0, ())}]  # before and after each of its words: the best one of each context
+        # The words of the latest sequence, and the best reading of each context after them; before the first, no word.
+        self._steps: list[tuple[Sequence[int], Mapping[int, Reading]]] = [((), {context: Reading(0.0, ())})]
 
     def best(self, words: Sequence[Sequence[int]], ended: bool) -> tuple[int, ...]:
         """Return the most probable token of each word.
@@ -73,20 +73,19 @@ class Readings:
     def _after(self, words: Sequence[Sequence[int]]) -> Mapping[int, Reading]:
         """Return the readings that are left after words, the best one of each context; the most probable first."""
         common = 0
-        while common < min(len(words), len(self._words)) and words[common] == self._words[common]:
+        while common < min(len(words), len(self._steps) - 1) and words[common] == self._steps[common + 1][0]:
             common += 1
-        del self._words[common:], self._steps[common + 1 :]
+        del self._steps[common + 1 :]
         for tokens in words[common:]:
-            longer = self._longer(self._steps[-1], tokens)
+            longer = self._longer(self._steps[-1][1], tokens)
             best = longer[0][1]
             readings: dict[int, Reading] = {}
             for context, reading in longer[:MOST]:
                 near = reading.score >= best.score - THRESHOLD  # also where all are impossible
                 if near and reading.tokens[:-WAIT] == best.tokens[:-WAIT]:
                     readings.setdefault(self._follow(context, reading.tokens[-1]), reading)
-            self._words.append(tokens)
-            self._steps.append(readings)
-        return self._steps[-1]
+            self._steps.append((tokens, readings))
+        return self._steps[-1][1]
 
     def _longer(self, readings: Mapping[int, Reading], tokens: Sequence[int]) -> list[tuple[int, Reading]]:
         """Return the readings with one of the tokens more, and the contexts before it; the most probable first."""
