@@ -31,6 +31,7 @@ def test_the_best_reading_is_the_most_probable_of_all(seed: int, words: list[lis
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(readings, "MOST", 1000)
         patch.setattr(readings, "THRESHOLD", math.inf)
+        patch.setattr(readings, "WAIT", 1000)
         best = found.best(words, ended)
 
     def score(tokens: tuple[int, ...]) -> float:

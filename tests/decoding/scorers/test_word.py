@@ -314,6 +314,7 @@ def test_words_that_sound_alike_are_the_most_probable_ones_together(seed: int, s
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(readings, "MOST", 1000)
         patch.setattr(readings, "THRESHOLD", math.inf)
+        patch.setattr(readings, "WAIT", 1000)
         found = scorer.words(labels)
     assert [word is None for word in found] == [word not in alike for word in said]
     # Two sequences may have the same pairs of words in another order, and are equally probable.
