@@ -10,11 +10,13 @@ from helpers.emissions import TOKENIZER, emission
 from helpers.scorers import Bigram
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from speechrnn.core.errors import UserError
 from speechrnn.decoding.confidence import Calibration
 from speechrnn.decoding.decoder import BeamDecoder, Decoder, GreedyDecoder
 from speechrnn.decoding.fusion import DecodingOptions
+from speechrnn.decoding.hypothesis import DecodingResult
 from speechrnn.decoding.scorers.base import WeightedScorer
 from speechrnn.decoding.scorers.word import WordScorer
 from speechrnn.decoding.streaming import closed_words, make_streaming_decoder
@@ -32,14 +34,9 @@ def make_decoder(name: str) -> Decoder:
     return BeamDecoder(TOKENIZER, 0.03, DecodingOptions(name="beam", beam_size=10))
 
 
-@pytest.mark.parametrize("name", ["greedy", "beam"])
-@settings(max_examples=25)
-@given(text=TEXTS, doubt=st.integers(0, 24), block=st.integers(1, 9))
-def test_blocks_give_the_result_of_the_whole_and_stable_words_stay(
-    name: str, text: str, doubt: int, block: int
-) -> None:
-    log_probs = emission(text, {doubt: ("A" if text[doubt : doubt + 1] != "A" else "B", 0.45)})
-    decoder = make_streaming_decoder(make_decoder(name), CPU)
+def decode_in_blocks(recordings: Decoder, log_probs: Tensor, block: int) -> DecodingResult:
+    """Decode (frames, symbols) log-probabilities block by block; what is stable once must stay."""
+    decoder = make_streaming_decoder(recordings, CPU)
     state = decoder.start()
     stable: list[str] = []
     for place in range(0, len(log_probs), block):
@@ -49,10 +46,21 @@ def test_blocks_give_the_result_of_the_whole_and_stable_words_stay(
         assert [word.word for word in words[: len(stable)]] == stable
         stable = [word.word for word in words[:count]]
     result = decoder.finish(state)
+    assert [word.word for word in result.words[: len(stable)]] == stable
+    return result
+
+
+@pytest.mark.parametrize("name", ["greedy", "beam"])
+@settings(max_examples=25)
+@given(text=TEXTS, doubt=st.integers(0, 24), block=st.integers(1, 9))
+def test_blocks_give_the_result_of_the_whole_and_stable_words_stay(
+    name: str, text: str, doubt: int, block: int
+) -> None:
+    log_probs = emission(text, {doubt: ("A" if text[doubt : doubt + 1] != "A" else "B", 0.45)})
+    result = decode_in_blocks(make_decoder(name), log_probs, block)
     (expected,) = make_decoder(name)(log_probs[None], torch.tensor([len(log_probs)]))
     assert result.words == expected.words
     assert result.texts == expected.texts
-    assert [word.word for word in result.words[: len(stable)]] == stable
 
 
 @settings(max_examples=25)
@@ -76,18 +84,7 @@ def test_words_that_sound_alike_are_those_of_the_whole_and_stable_words_stay(
         noise[2 * place + 1, 0] += 8.0
     log_probs = noise.log_softmax(1)
     (expected,) = recordings(log_probs[None], torch.tensor([len(log_probs)]))
-    decoder = make_streaming_decoder(recordings, CPU)
-    state = decoder.start()
-    stable: list[str] = []
-    for place in range(0, len(log_probs), block):
-        decoder.advance([state], [log_probs[place : place + block]])
-        shown, count = decoder.partial(state)
-        assert count >= len(stable)
-        assert [word.word for word in shown[: len(stable)]] == stable
-        stable = [word.word for word in shown[:count]]
-    result = decoder.finish(state)
-    assert result.texts == expected.texts
-    assert [word.word for word in result.words[: len(stable)]] == stable
+    assert decode_in_blocks(recordings, log_probs, block).texts == expected.texts
 
 
 def test_a_sure_word_is_stable_when_it_has_ended() -> None:
