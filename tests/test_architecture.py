@@ -162,6 +162,9 @@ def test_no_variable_is_called_one_and_no_tuple_is_spread() -> None:
                 if any(isinstance(value, ast.IfExp) for value in spread):
                     found.append(f"{place}: a condition is spread in a dictionary")
             elif isinstance(node, ast.Call):
+                listed = [part.value for part in node.args if isinstance(part, ast.Starred)]
+                if any(isinstance(part, (ast.GeneratorExp, ast.ListComp)) for part in listed):
+                    found.append(f"{place}: a loop is spread in a call; give its list a name")
                 named = [part.value for part in node.keywords if part.arg is None]
                 if any(isinstance(part, ast.IfExp) for part in named):
                     found.append(f"{place}: a condition is spread in a call")

@@ -74,12 +74,12 @@ def recalled(results: GradientResults) -> dict[str, object]:
 
 def show(options: GradientsOptions, results: GradientResults) -> None:
     """Print how much of the gradient is left, and the accuracy at each delay."""
-    delays = options.recall.delays
+    delays = [f"delay {delay}" for delay in options.recall.delays]
     left = f"gradient left {count(options.flow.distance, 'token')} back"
     table = Table(
         "cell",
         left,
-        *(f"delay {delay}" for delay in delays),
+        *delays,
         title="Gradients before training, and letters recalled after it",
     )
     for cell in CELLS:

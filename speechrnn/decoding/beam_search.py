@@ -338,6 +338,10 @@ class Search:
         parents, last, repeats = trie.parent.take(nodes), trie.label.take(nodes), trie.repeats.take(nodes)
         return Beam(nodes, parents, last, repeats=repeats, blank=blank, label=label, total=total, language=language)
 
+    def move_beam(self, beam: Beam, nodes: Tensor) -> Beam:
+        """Return a beam whose hypotheses, with their masses, have other nodes; see `make_beam`."""
+        return self.make_beam(nodes, beam.blank, beam.label, total=beam.total, language=beam.language)
+
     def _candidates(self, tried: int) -> Candidates:
         if tried not in self.candidates:
             every = self.cache is not None
@@ -348,7 +352,7 @@ class Search:
         """Drop nodes of the trie that no hypothesis needs, and renumber the others everywhere."""
         numbers = self.trie.keep(torch.cat([beam.nodes.view(-1) for beam in (self.beam, *self.ended)]))
         self.ended = [beam._replace(nodes=numbers.take(beam.nodes)) for beam in self.ended]
-        self.beam = self.make_beam(numbers.take(self.beam.nodes), *self.beam[4:])
+        self.beam = self.move_beam(self.beam, numbers.take(self.beam.nodes))
         if self.cache is not None:
             self.cache.compact()
 

@@ -171,7 +171,7 @@ class StreamingSearch:
         trie.slot.index_fill_(0, state.beam.nodes.view(-1), trie.absent)
         vars(state).update(before)
         self._search.resize(1)
-        state.beam = self._search.make_beam(state.beam.nodes, *state.beam[4:])
+        state.beam = self._search.move_beam(state.beam, state.beam.nodes)
         return best
 
     @torch.inference_mode()
@@ -221,7 +221,7 @@ class StreamingSearch:
             self._search.cache.compact()
         self._search.resize(1)
         for state in live:
-            state.beam = self._search.make_beam(numbers.take(state.beam.nodes), *state.beam[4:])
+            state.beam = self._search.move_beam(state.beam, numbers.take(state.beam.nodes))
             state.stable = int(numbers[state.stable])
 
     def _renew(self) -> None:

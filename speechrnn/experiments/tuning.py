@@ -145,7 +145,8 @@ def tune_run(
         )
     if language_model is not None:
         language_model = find_model_directory(language_model, "language")
-    systems = [(with_model_directories(decoding), language_model)]
+    decoding = with_model_directories(decoding)
+    systems = [(decoding, language_model)]
     if decoding.name != "greedy":
         systems.insert(0, (DecodingOptions(), None))
     training = read_facts(model).training
@@ -160,4 +161,4 @@ def tune_run(
         batch_seconds=batch_seconds,
         training=training,
     )
-    return results[system_name(*systems[-1])]
+    return results[system_name(decoding, language_model)]

@@ -56,7 +56,8 @@ class AdaptiveSampler:
 
     def cluster_scores(self, fitted: Tensor, rows: int, cluster: int) -> Tensor:
         """Compute scores of a cluster's tokens: (size, embedding), of which the first rows count -> (rows, tokens)."""
-        return F.linear(fitted, *self.clusters[cluster])[:rows]
+        weight, bias = self.clusters[cluster]
+        return F.linear(fitted, weight, bias)[:rows]
 
     def for_each(self, work: Callable[[Tensor, Tensor], None], index: Tensor) -> None:
         """Call `work(rows, padded)` for each batch: part of the index, and the same padded to the batch's size."""

@@ -63,11 +63,10 @@ class Readings:
 
     def sure(self, words: Sequence[Sequence[int]]) -> int:
         """Return how many of the words, from the first, have the token of `best` whatever words follow."""
-        count = 0
-        for column in zip(*(reading.tokens for reading in self._after(words).values()), strict=True):
-            if len(set(column)) > 1:
-                break
-            count += 1
+        readings = [reading.tokens for reading in self._after(words).values()]
+        count = len(words)
+        while any(tokens[:count] != readings[0][:count] for tokens in readings):
+            count -= 1
         return count
 
     def _after(self, words: Sequence[Sequence[int]]) -> Mapping[int, Reading]:

@@ -26,7 +26,8 @@ class TextGridWriter:
             (start, end, one_line(segment.text)) for start, end, segment in whole_milliseconds(transcript.segments)
         ]
         # All tiers end together, and Praat knows no recording of length 0.
-        last = max(1, round(1000 * transcript.duration), *(end for _, end, _ in (*words[-1:], *segments[-1:])))
+        ends = [end for _, end, _ in words[-1:] + segments[-1:]]
+        last = max([1, round(1000 * transcript.duration), *ends])
         parts = ['File type = "ooTextFile"\nObject class = "TextGrid"\n\n']
         parts.append(f"xmin = 0 \nxmax = {last / 1000} \ntiers? <exists> \nsize = 2 \nitem []: \n")
         for number, (name, intervals) in enumerate((("words", words), ("segments", segments)), 1):

@@ -101,11 +101,10 @@ def read(path: Path) -> None:
         assert abs(info.duration - seconds) < 0.2, f"{info.duration:.3f} s in the header, {seconds:.3f} s read"
 
 
-_WAV = ("PCM_16", "PCM_U8", "PCM_24", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "G721_32")
+_CODINGS = ("PCM_16", "PCM_U8", "PCM_24", "FLOAT", "DOUBLE", "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "G721_32")
+_WAV = [("WAV", coding, 1) for coding in _CODINGS]
 _SEEDS: dict[str, Callable[[Path], Mapping[str, bytes]]] = {
-    "wav": sndfile(
-        *(("WAV", coding, 1) for coding in _WAV), ("WAV", "PCM_16", 2), ("RF64", "PCM_16", 1), ("W64", "PCM_16", 1)
-    ),
+    "wav": sndfile(*_WAV, ("WAV", "PCM_16", 2), ("RF64", "PCM_16", 1), ("W64", "PCM_16", 1)),
     "aiff": sndfile(("AIFF", "PCM_16", 1), ("AIFF", "FLOAT", 2), ("AIFF", "ULAW", 1), ("AIFF", "IMA_ADPCM", 1)),
     "au": sndfile(("AU", "PCM_16", 1), ("AU", "G721_32", 1), ("AU", "G723_24", 1), ("XI", "DPCM_16", 1)),
     "caf": sndfile(("CAF", "PCM_16", 1), ("CAF", "ALAC_16", 2), ("CAF", "ALAC_24", 1)),
