@@ -25,6 +25,7 @@ from speechrnn.transcription.events import Event
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 Load = Callable[[str], ModuleType]
 SCRIPTS = [
+    "blocks",
     "busy",
     "cluster",
     "decoding",
@@ -199,7 +200,7 @@ def test_a_whole_model_has_the_same_outputs_on_packed_layers(module: Load, tmp_p
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_quick_ends_with_results(name: str, shared: Path) -> None:
-    if name in ("english", "latency", "levels", "noise", "packets", "unfamiliar", "word_times"):
+    if name in ("blocks", "english", "latency", "levels", "noise", "packets", "unfamiliar", "word_times"):
         pytest.skip("it needs trained models")
     if name == "sphinx":
         pytest.importorskip("pocketsphinx", reason="the peer of sphinx.py: pip install pocketsphinx")
